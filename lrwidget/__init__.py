@@ -1,0 +1,38 @@
+"""A learning-rate finder that you watch, drag and read, and that breaks nothing."""
+
+from __future__ import annotations
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lrwidget.curve.record import LRCurve, Step
+    from lrwidget.engine.range_test import RangeTest, range_test
+    from lrwidget.widget import LRWidget
+
+__all__ = ["LRCurve", "LRWidget", "RangeTest", "Step", "range_test"]
+
+# Imported at first use, so that `import lrwidget` loads neither torch nor bqplot.
+_HOMES = {
+    "LRCurve": "lrwidget.curve.record",
+    "LRWidget": "lrwidget.widget",
+    "RangeTest": "lrwidget.engine.range_test",
+    "Step": "lrwidget.curve.record",
+    "range_test": "lrwidget.engine.range_test",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        value: object = metadata.version("lrwidget")
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        msg = f"module 'lrwidget' has no attribute {name!r}"
+        raise AttributeError(msg)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

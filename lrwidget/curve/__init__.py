@@ -1,0 +1,1 @@
+"""What a range test found: numpy only, no torch, no Jupyter."""

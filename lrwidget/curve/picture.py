@@ -1,0 +1,49 @@
+"""A curve as a still picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lrwidget.curve.limits import loss_limits
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from lrwidget.curve.record import LRCurve
+
+_BLUE, _RED = "#2f7ed8", "#e0393e"
+
+
+def plot(curve: LRCurve, ax: Axes | None = None) -> Axes:
+    """
+    Draw a curve and its suggestion with matplotlib; see `LRCurve.plot`.
+
+    The raw losses are faint and the smoothed ones bold. The y range leaves out
+    what follows a divergence.
+    """
+    if ax is None:
+        ax = _new_axes()
+    smoothed = curve.smoothed()
+    ax.plot(curve.lrs, curve.losses, color=_BLUE, alpha=0.35, lw=1, label="loss")
+    ax.plot(curve.lrs, smoothed, color=_BLUE, lw=2.5, label="smoothed")
+    suggestion = curve.suggest()
+    if suggestion is not None:
+        height = smoothed[curve.lrs.searchsorted(suggestion)]
+        label = f"suggestion {suggestion:.2e}"
+        ax.plot(suggestion, height, "o", color=_RED, ms=9, label=label)
+    limits = loss_limits(curve.losses, smoothed)
+    if limits is not None:
+        ax.set_ylim(*limits)
+    ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
+    ax.grid(visible=True, alpha=0.25)
+    ax.legend()
+    return ax
+
+
+def _new_axes() -> Axes:
+    try:
+        from matplotlib import pyplot as plt  # noqa: PLC0415 (an extra)
+    except ImportError as error:
+        msg = "plot needs matplotlib: pip install 'lrwidget[plot]'"
+        raise ImportError(msg) from error
+    return plt.subplots(layout="constrained")[1]

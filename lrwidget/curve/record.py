@@ -1,0 +1,315 @@
+"""What one range test found: its steps, recorded raw."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
+
+import numpy as np
+
+from lrwidget.curve.smoothing import DEFAULT_BETA, exponential_mean
+from lrwidget.curve.suggest import DEFAULT_RULE, RULES, suggest
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy.typing as npt
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+StopReason: TypeAlias = Literal[
+    "completed", "diverged", "non_finite", "exhausted", "stopped"
+]
+_STOP_REASONS: tuple[str, ...] = get_args(StopReason)
+_FORMAT = "lrwidget.LRCurve"
+_VERSION = 1
+
+
+class Step(NamedTuple):
+    """
+    One optimizer step of a range test.
+
+    Attributes
+    ----------
+    index:
+        How many steps came before it.
+    lr:
+        The learning rate that the step used; of several parameter groups, the
+        last one's.
+    loss:
+        The raw loss of its batch, before the step.
+    """
+
+    index: int
+    lr: float
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class LRCurve:
+    """
+    The raw learning rates and losses of one range test.
+
+    Parameters
+    ----------
+    lrs:
+        The rate of each optimizer step: finite, above 0, strictly increasing.
+    losses:
+        The raw loss of each step, as many as ``lrs``. NaN and infinity are kept.
+    stop_reason:
+        Why the test ended: ``"completed"`` (all steps done), ``"diverged"``,
+        ``"non_finite"`` (a loss was NaN or infinite), ``"exhausted"`` (no more
+        batches) or ``"stopped"`` (by its user); None while it runs and where it
+        failed.
+    num_it:
+        How many steps the test was to have; as many as ``lrs`` if not given.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
+    """
+
+    lrs: npt.NDArray[np.float64]
+    losses: npt.NDArray[np.float64]
+    stop_reason: StopReason | None = None
+    num_it: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the arguments, and copy the arrays so that nobody can change them."""
+        lrs = np.array(self.lrs, np.float64)
+        losses = np.array(self.losses, np.float64)
+        if lrs.ndim != 1 or lrs.shape != losses.shape:
+            msg = (
+                "lrs and losses must be one-dimensional and of one length, not of "
+                f"shapes {lrs.shape} and {losses.shape}; pass one loss for each rate"
+            )
+            raise ValueError(msg)
+        if not (np.isfinite(lrs).all() and (lrs > 0).all() and (np.diff(lrs) > 0).all()):
+            msg = f"lrs={lrs} must be finite, above 0 and strictly increasing"
+            raise ValueError(msg)
+        if self.stop_reason is not None and self.stop_reason not in _STOP_REASONS:
+            msg = (
+                f"stop_reason={self.stop_reason!r} is not known; "
+                f"pass None or one of {_STOP_REASONS}"
+            )
+            raise ValueError(msg)
+        num_it = self.num_it or len(lrs)
+        if num_it < len(lrs):
+            msg = f"num_it={num_it!r} is less than the {len(lrs)} steps in lrs"
+            raise ValueError(msg)
+        lrs.flags.writeable = losses.flags.writeable = False
+        for name, value in (("lrs", lrs), ("losses", losses), ("num_it", num_it)):
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        """Return the number of steps."""
+        return len(self.lrs)
+
+    def __repr__(self) -> str:
+        """Return one short line."""
+        span = f", {self.lrs[0]:.3g} to {self.lrs[-1]:.3g}" if len(self) else ""
+        return f"<LRCurve: {len(self)} steps{span}, stop_reason={self.stop_reason!r}>"
+
+    def smoothed(self, beta: float = DEFAULT_BETA) -> npt.NDArray[np.float64]:
+        """
+        Return the losses smoothed by fastai's debiased exponential mean.
+
+        Parameters
+        ----------
+        beta:
+            The weight of the past, from 0 (raw) to below 1; fastai's is 0.98.
+
+        Returns
+        -------
+        :
+            One value a step; NaN where the raw loss is not finite.
+
+        Raises
+        ------
+        ValueError
+            If ``beta`` is not in ``[0, 1)``.
+        """
+        return exponential_mean(self.losses, beta)
+
+    def suggest(self, rule: str = DEFAULT_RULE) -> float | None:
+        """
+        Return the learning rate that a rule suggests.
+
+        Parameters
+        ----------
+        rule:
+            fastai's ``"valley"`` (its default), ``"slide"``, ``"minimum"`` (a
+            tenth of the rate at the lowest loss) or ``"steep"``, or fastai v1's
+            ``"min_grad"``. Each sees the losses smoothed with ``beta=0.98``,
+            without the first ``num_it // 10`` and the last 5.
+
+        Returns
+        -------
+        :
+            A rate inside the swept range, or None where the rule finds none.
+
+        Raises
+        ------
+        ValueError
+            If ``rule`` is not known.
+        """
+        return suggest(rule, self.lrs, self.smoothed(), self.num_it)
+
+    @property
+    def suggestions(self) -> dict[str, float | None]:
+        """What each rule suggests, by its name."""
+        smoothed = self.smoothed()
+        return {rule: suggest(rule, self.lrs, smoothed, self.num_it) for rule in RULES}
+
+    @property
+    def min_grad_lr(self) -> float | None:
+        """The rate where the loss falls fastest: fastai v1's name for it."""
+        return self.suggest("min_grad")
+
+    def to_dict(self) -> dict[str, Any]:
+        """
+        Return the curve as plain data that strict JSON can hold.
+
+        A loss that is not finite is the string ``"nan"``, ``"inf"`` or ``"-inf"``.
+        """
+        return {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "lrs": self.lrs.tolist(),
+            "losses": [x if math.isfinite(x) else str(x) for x in self.losses.tolist()],
+            "stop_reason": self.stop_reason,
+            "num_it": self.num_it,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> LRCurve:
+        """
+        Make a curve of what `to_dict` returned.
+
+        Raises
+        ------
+        ValueError
+            If ``data`` is not of that form.
+        """
+        if not isinstance(data, dict) or data.get("format") != _FORMAT:
+            msg = f"data must be a dict with format={_FORMAT!r}, as to_dict returns it"
+            raise ValueError(msg)
+        if data.get("version") != _VERSION:
+            msg = f"version={data.get('version')!r} is not known; this is {_VERSION}"
+            raise ValueError(msg)
+        num_it = data.get("num_it")
+        if not isinstance(num_it, int) or num_it < 0:
+            msg = f"num_it={num_it!r} must be an integer of at least 0"
+            raise ValueError(msg)
+        return cls(
+            lrs=_numbers("lrs", data.get("lrs")),
+            losses=_numbers("losses", data.get("losses")),
+            stop_reason=data.get("stop_reason"),
+            num_it=num_it,
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the curve to a JSON file, from which `load` makes it again."""
+        Path(path).write_text(
+            json.dumps(self.to_dict(), allow_nan=False) + "\n", encoding="utf-8"
+        )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> LRCurve:
+        """
+        Read a curve from a file that `save` wrote. It is data: nothing is run.
+
+        Raises
+        ------
+        ValueError
+            If the file holds no such curve.
+        """
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (ValueError, RecursionError) as error:
+            msg = f"path={str(path)!r} holds no curve that LRCurve.save wrote: {error}"
+            raise ValueError(msg) from error
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a CSV file with the columns ``lr`` and ``loss``, one row a step."""
+        with Path(path).open("w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file)
+            rows.writerow(["lr", "loss"])
+            rows.writerows(zip(self.lrs.tolist(), self.losses.tolist(), strict=True))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a data frame with the columns ``lr`` and ``loss``, one row a step."""
+        import pandas as pd  # noqa: PLC0415 (slow to import, and only needed here)
+
+        return pd.DataFrame({"lr": self.lrs, "loss": self.losses})
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """
+        Draw the curve and its suggestion with matplotlib.
+
+        Parameters
+        ----------
+        ax:
+            Where to draw; new axes if None.
+
+        Returns
+        -------
+        :
+            The axes drawn on.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        from lrwidget.curve import picture  # noqa: PLC0415 (it needs an extra)
+
+        return picture.plot(self, ax)
+
+
+class Recording:
+    """The steps of a test that is running, to become an `LRCurve` at any time."""
+
+    def __init__(self, num_it: int) -> None:
+        self._num_it = num_it
+        self._lrs = array("d")
+        self._losses = array("d")
+
+    def __len__(self) -> int:
+        return len(self._losses)
+
+    def append(self, step: Step) -> None:
+        """Add the next step."""
+        self._lrs.append(step.lr)
+        self._losses.append(step.loss)
+
+    def curve(self, stop_reason: StopReason | None = None) -> LRCurve:
+        """Return the steps so far as a curve."""
+        # Slices, since an array that numpy looks into cannot grow meanwhile; of one
+        # length, since another thread may be between its two appends.
+        count = len(self)
+        lrs, losses = np.array(self._lrs[:count]), np.array(self._losses[:count])
+        return LRCurve(lrs, losses, stop_reason, self._num_it)
+
+
+def _numbers(name: str, values: object) -> npt.NDArray[np.float64]:
+    """Return a list from a JSON file as an array, or raise what is wrong with it."""
+    if not isinstance(values, list):
+        msg = f"{name} must be a list of numbers, not {type(values).__name__}"
+        raise ValueError(msg)  # noqa: TRY004 (bad data, not a wrong call)
+    for value in values:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number and value not in ("nan", "inf", "-inf"):
+            msg = f"{name} holds {str(value)[:40]!r}, which is not a number"
+            raise ValueError(msg)
+    try:
+        return np.array([float(value) for value in values], np.float64)
+    except OverflowError as error:
+        msg = f"{name} holds an integer too large for a number"
+        raise ValueError(msg) from error

@@ -1,0 +1,96 @@
+"""The learning rate of every step of a range test."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+StepMode: TypeAlias = Literal["exp", "linear"]
+STEP_MODES: tuple[str, ...] = get_args(StepMode)
+
+
+def learning_rates(
+    start_lr: float, end_lr: float, num_it: int, step_mode: StepMode = "exp"
+) -> npt.NDArray[np.float64]:
+    """
+    Return the learning rates of a range test, both ends included exactly.
+
+    Parameters
+    ----------
+    start_lr:
+        The first rate, above 0.
+    end_lr:
+        The last rate, above ``start_lr``.
+    num_it:
+        How many rates, at least 2.
+    step_mode:
+        ``"exp"`` for equal ratios between neighbours, as in fastai, or
+        ``"linear"`` for equal differences, as in Smith (2015, arXiv:1506.01186).
+
+    Returns
+    -------
+    :
+        ``num_it`` strictly increasing rates.
+
+    Raises
+    ------
+    TypeError
+        If a rate is not a number or ``num_it`` is not an integer.
+    ValueError
+        If an argument is outside its range.
+    """
+    start, end = _rate("start_lr", start_lr), _rate("end_lr", end_lr)
+    if start >= end:
+        msg = (
+            f"start_lr={start_lr!r} must be below end_lr={end_lr!r}; "
+            "pass for example start_lr=1e-7, end_lr=10"
+        )
+        raise ValueError(msg)
+    count = _count("num_it", num_it)
+    if step_mode not in STEP_MODES:
+        msg = f"step_mode={step_mode!r} is not known; pass one of {STEP_MODES}"
+        raise ValueError(msg)
+    spaced = np.geomspace if step_mode == "exp" else np.linspace
+    rates = spaced(start, end, count)
+    if not np.all(np.diff(rates) > 0):
+        msg = (
+            f"num_it={num_it!r} rates between start_lr={start_lr!r} and "
+            f"end_lr={end_lr!r} are too close to tell apart; "
+            "pass fewer steps or a wider range"
+        )
+        raise ValueError(msg)
+    return rates
+
+
+def _rate(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        msg = f"{name}={value!r} must be a number; pass for example {name}=1e-3"
+        raise TypeError(msg)
+    if not (math.isfinite(value) and value > 0):
+        msg = (
+            f"{name}={value!r} must be finite and above 0; "
+            f"pass for example {name}=1e-3"
+        )
+        raise ValueError(msg)
+    return float(value)
+
+
+def _count(name: str, value: object) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError  # noqa: TRY301 (a bool is an index, but never meant)
+        count = operator.index(value)  # type: ignore[arg-type]  # raises TypeError
+    except TypeError:
+        msg = f"{name}={value!r} must be an integer; pass for example {name}=100"
+        raise TypeError(msg) from None
+    if count < 2:  # noqa: PLR2004 (a range has two ends)
+        msg = f"{name}={value!r} must be at least 2; pass for example {name}=100"
+        raise ValueError(msg)
+    return count

@@ -1,0 +1,140 @@
+"""The suggestion rules: from a smoothed curve to one learning rate."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+Rule: TypeAlias = "Callable[[FloatArray, FloatArray], float | None]"
+
+DEFAULT_RULE = "valley"
+
+_SKIP_END = 5
+_SLIDE_WIDTH = 15
+_SLIDE_THRESHOLD = 0.005
+
+
+def suggest(
+    rule: str, lrs: FloatArray, smoothed: FloatArray, num_it: int
+) -> float | None:
+    """
+    Apply one rule to a curve, trimmed as fastai trims it.
+
+    The first ``num_it // 10`` and the last 5 points are left out, and all from
+    the first value that is not finite.
+
+    Parameters
+    ----------
+    rule:
+        A name in `RULES`.
+    lrs:
+        The rates, strictly increasing.
+    smoothed:
+        The smoothed losses, as many as ``lrs``.
+    num_it:
+        How many steps the test was to have.
+
+    Returns
+    -------
+    :
+        A rate within ``lrs``, or None where the rule finds none: too few
+        points, or a loss that never falls.
+
+    Raises
+    ------
+    ValueError
+        If ``rule`` is not known.
+    """
+    if rule not in RULES:
+        msg = f"rule={rule!r} is not known; pass one of {tuple(RULES)}"
+        raise ValueError(msg)
+    trimmed = slice(num_it // 10, max(len(lrs) - _SKIP_END, 0))
+    kept_lrs, kept = lrs[trimmed], smoothed[trimmed]
+    broken = np.flatnonzero(~np.isfinite(kept))
+    if broken.size:
+        kept_lrs, kept = kept_lrs[: broken[0]], kept[: broken[0]]
+    if not np.any(np.diff(kept) < 0):
+        return None
+    suggestion = RULES[rule](kept_lrs, kept)
+    if suggestion is None or not lrs[0] <= suggestion <= lrs[-1]:
+        return None
+    return suggestion
+
+
+def valley(lrs: FloatArray, losses: FloatArray) -> float:
+    """
+    Return the rate about halfway down the longest valley: fastai's default.
+
+    The valley ends at the first point where the longest strictly decreasing
+    subsequence ends, and starts as many points before it as that has. The rate
+    is half of its width from its start. Source: fastai's ``valley``, first in
+    ESRI's arcgis; here in O(n log n), and a start before the curve is its start.
+    """
+    tails: list[float] = []
+    end = length = 0
+    for index, loss in enumerate(losses.tolist()):
+        place = bisect_left(tails, -loss)
+        tails[place : place + 1] = [-loss]
+        if place + 1 > length:
+            end, length = index, place + 1
+    start = max(end - length, 0)
+    third = (end - start) / 3
+    return float(lrs[start + int(third) + int(third / 2)])
+
+
+def slide(lrs: FloatArray, losses: FloatArray) -> float | None:
+    """
+    Return where a window slid down from the end meets the flat of the valley.
+
+    The window is 15 steps wide and stops where the slopes at its two sides
+    differ by 0.005 or less; its left side is the rate. None for a curve of
+    fewer than 16 points. Source: fastai's ``slide``, from Novetta.
+    """
+    if len(losses) <= _SLIDE_WIDTH:
+        return None
+    slope = np.gradient(losses)
+    apart = np.abs(slope[_SLIDE_WIDTH:] - slope[:-_SLIDE_WIDTH]) > _SLIDE_THRESHOLD
+    stops = np.flatnonzero(~apart)
+    left = int(stops[-1]) + 1 if stops.size else 0
+    return float(lrs[min(left, len(apart) - 1)])
+
+
+def minimum(lrs: FloatArray, losses: FloatArray) -> float:
+    """Return a tenth of the rate at the lowest loss. Source: fastai's ``minimum``."""
+    return float(lrs[np.argmin(losses)]) / 10
+
+
+def steep(lrs: FloatArray, losses: FloatArray) -> float:
+    """
+    Return the rate where the loss falls fastest over the logarithm of the rate.
+
+    The slope is that from a point to the next. Source: fastai's ``steep``.
+    """
+    return float(lrs[np.argmin(np.diff(losses) / np.diff(np.log(lrs)))])
+
+
+def min_grad(lrs: FloatArray, losses: FloatArray) -> float:
+    """
+    Return the rate where the loss falls fastest from step to step.
+
+    The slope is the central difference. Source: fastai v1's ``min_grad_lr``,
+    with which it agrees for 100 steps.
+    """
+    return float(lrs[np.argmin(np.gradient(losses))])
+
+
+RULES: dict[str, Rule] = {
+    "valley": valley,
+    "slide": slide,
+    "minimum": minimum,
+    "steep": steep,
+    "min_grad": min_grad,
+}

@@ -1,0 +1,1 @@
+"""How a curve is found: torch, no widgets."""

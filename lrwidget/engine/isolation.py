@@ -1,0 +1,258 @@
+"""What is trained instead of the user's model, or how that is put back."""
+
+from __future__ import annotations
+
+import copy
+import random
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+Isolation: TypeAlias = Literal["auto", "copy", "restore"]
+ISOLATIONS: tuple[str, ...] = get_args(Isolation)
+
+# By name, since importing torch's distributed parts and compiler takes seconds.
+_UNCOPIED_MODULES = {
+    "DistributedDataParallel",
+    "FSDPModule",
+    "FullyShardedDataParallel",
+    "OptimizedModule",
+}
+_UNCOPIED_TENSORS = {"DTensor", "UninitializedParameter"}
+
+
+class Subject(NamedTuple):
+    """
+    What a range test trains.
+
+    Attributes
+    ----------
+    model:
+        The model.
+    optimizer:
+        Its optimizer.
+    functions:
+        The loss function and the training step, which may refer to the model.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    functions: tuple[Any, ...]
+
+
+def isolate(
+    subject: Subject, how: Isolation, device: torch.device | None
+) -> tuple[Subject, Callable[[], object]]:
+    """
+    Return what to train, and the function that makes all as it was.
+
+    Parameters
+    ----------
+    subject:
+        What the user passed.
+    how:
+        ``"copy"`` trains a deep copy; frozen parameters are shared with it.
+        ``"restore"`` trains the original and puts it back bit for bit.
+        ``"auto"`` copies where a copy can be made and is right.
+    device:
+        Where to move the copy, or None to leave it where the original is.
+
+    Raises
+    ------
+    ValueError
+        If ``device`` would move an original that cannot be copied.
+    """
+    if how == "restore" or (how == "auto" and _copy_is_wrong(subject.model)):
+        return _original(subject, device)
+    try:
+        return _copied(subject, device), _nothing_to_restore
+    except Exception:  # Torch refuses non-leaf tensors, Python locks and files, and
+        # a class may refuse with any error: what cannot be copied is put back.
+        if how == "copy":
+            raise
+        return _original(subject, device)
+
+
+def _nothing_to_restore() -> None: ...
+
+
+def _original(
+    subject: Subject, device: torch.device | None
+) -> tuple[Subject, Callable[[], object]]:
+    where = {tensor.device for tensor in subject.model.parameters()}
+    if device is not None and where != {device}:
+        msg = (
+            f"device={str(device)!r} would move the original model, since no copy of "
+            "it is made; move the model there yourself and pass device=None"
+        )
+        raise ValueError(msg)
+    return subject, _Keeper().keep(subject)
+
+
+def _copy_is_wrong(model: nn.Module) -> bool:
+    """Whether a copy of a model can be made but is not the same model."""
+    kinds = {kind.__name__ for module in model.modules() for kind in type(module).mro()}
+    tensors = {type(tensor).__name__ for tensor in model.parameters()}
+    return bool(kinds & _UNCOPIED_MODULES or tensors & _UNCOPIED_TENSORS)
+
+
+def _copied(subject: Subject, device: torch.device | None) -> Subject:
+    """Return a deep copy of all three in one, so that their references follow."""
+    moves = device is not None and any(
+        tensor.device != device for tensor in subject.model.parameters()
+    )
+    memo: dict[int, Any] = {}
+    if not moves:
+        memo = {id(p): p for p in subject.model.parameters() if not p.requires_grad}
+    copied = copy.deepcopy(subject, memo)
+    _complete(subject.optimizer, copied.optimizer, memo)
+    if moves:
+        copied.model.to(device)
+        # Loading is what moves each state to where its parameter is.
+        copied.optimizer.load_state_dict(copied.optimizer.state_dict())
+    return copied
+
+
+def _complete(optimizer: Optimizer, copied: Optimizer, memo: dict[int, Any]) -> None:
+    """
+    Add to a copied optimizer the attributes that its pickling leaves out.
+
+    Without them LBFGS has no parameters and hooks are lost. A ``step`` that a
+    learning-rate scheduler has wrapped stays away: it steps the original.
+    """
+    left_out = {
+        name: value
+        for name, value in vars(optimizer).items()
+        if name not in {"defaults", "state", "param_groups", "step"}
+    }
+    vars(copied).update(copy.deepcopy(left_out, memo))
+
+
+class _Keeper:
+    """
+    Remembers what objects hold, to put it back into the very same objects.
+
+    It looks into modules, optimizers, dicts, lists, tuples and tensors, each
+    once, and takes everything else as a value.
+    """
+
+    def __init__(self) -> None:
+        self._restores: list[Callable[[], object]] = []
+        self._seen: dict[int, object] = {}
+
+    def keep(self, value: object) -> Callable[[], None]:
+        """Remember a value, and return the function that puts it back."""
+        self._keep(value)
+
+        def restore() -> None:
+            with torch.no_grad():
+                for restore in self._restores:
+                    restore()
+
+        return restore
+
+    def _keep(self, value: object) -> None:
+        if id(value) in self._seen:
+            return
+        self._seen[id(value)] = value
+        if isinstance(value, torch.Tensor):
+            self._keep_tensor(value)
+        elif isinstance(value, nn.Module | Optimizer):
+            self._keep_class(value)
+            self._keep(vars(value))
+        elif isinstance(value, dict):
+            self._keep_items(value, dict(value), value.update)
+        elif isinstance(value, list):
+            self._keep_items(value, list(value), value.extend)
+        elif isinstance(value, tuple):
+            for item in value:
+                self._keep(item)
+
+    def _keep_class(self, value: object) -> None:
+        kind = type(value)  # lazy modules and parameters change theirs
+
+        def restore() -> None:
+            if type(value) is not kind:
+                value.__class__ = kind
+
+        self._restores.append(restore)
+
+    def _keep_items(
+        self,
+        container: dict[Any, Any] | list[Any],
+        items: dict[Any, Any] | list[Any],
+        fill: Callable[[Any], object],
+    ) -> None:
+        def restore() -> None:
+            container.clear()
+            fill(items)
+
+        self._restores.append(restore)
+        for item in items.values() if isinstance(items, dict) else items:
+            self._keep(item)
+
+    def _keep_tensor(self, tensor: torch.Tensor) -> None:
+        self._keep_class(tensor)
+        data, requires_grad = tensor.data, tensor.requires_grad
+        grad = tensor.grad if tensor.is_leaf else None
+        lazy = nn.parameter.is_lazy(tensor)
+        saved = None if lazy else data.to("cpu", copy=True)
+
+        def restore() -> None:
+            tensor.data = data
+            if saved is not None:
+                tensor.data.copy_(saved)
+            if tensor.is_leaf:
+                tensor.requires_grad_(requires_grad)
+                tensor.grad = grad
+
+        self._restores.append(restore)
+        if grad is not None:
+            self._keep(grad)
+
+
+class RandomState:
+    """
+    The random states of Python, NumPy, torch and a loader's generators.
+
+    They are taken when it is made and put back by `restore`.
+    """
+
+    def __init__(self, dataloader: Iterable[Any]) -> None:
+        self._python = random.getstate()
+        self._numpy = np.random.get_state()  # noqa: NPY002 (the one that users seed)
+        self._torch = torch.get_rng_state()
+        self._cuda: list[torch.Tensor] = []
+        if torch.cuda.is_initialized():
+            self._cuda = torch.cuda.get_rng_state_all()
+        self._generators = {
+            generator: generator.get_state() for generator in _generators(dataloader)
+        }
+
+    def restore(self) -> None:
+        """Put the random states back."""
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)  # noqa: NPY002 (as above)
+        torch.set_rng_state(self._torch)
+        if self._cuda:
+            torch.cuda.set_rng_state_all(self._cuda)
+        for generator, state in self._generators.items():
+            generator.set_state(state)
+
+
+def _generators(dataloader: object) -> set[torch.Generator]:
+    batch_sampler = getattr(dataloader, "batch_sampler", None)
+    owners = (
+        dataloader,
+        getattr(dataloader, "sampler", None),
+        batch_sampler,
+        getattr(batch_sampler, "sampler", None),
+    )
+    found = (getattr(owner, "generator", None) for owner in owners)
+    return {item for item in found if isinstance(item, torch.Generator)}

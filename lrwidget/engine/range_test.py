@@ -1,0 +1,327 @@
+"""The learning-rate range test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import torch
+from torch import nn
+
+from lrwidget.curve.record import LRCurve, Recording, Step
+from lrwidget.curve.schedule import learning_rates
+from lrwidget.engine.ambient import Ambient
+from lrwidget.engine.batches import empty_loader, endless, to_device
+from lrwidget.engine.isolation import ISOLATIONS, RandomState, Subject, isolate
+from lrwidget.engine.rates import rate_ratios, set_rate
+from lrwidget.engine.stopping import StopRule
+from lrwidget.engine.training import loss_of, stepper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from torch.optim import Optimizer
+    from typing_extensions import Unpack
+
+    from lrwidget.curve.record import StopReason
+    from lrwidget.curve.schedule import StepMode
+    from lrwidget.engine.isolation import Isolation
+    from lrwidget.engine.training import LossFunction, TrainingStep
+
+_NO_BATCH = object()
+_MOST_SHOWN = 80
+
+
+class Settings(TypedDict, total=False):
+    """The keyword arguments of `RangeTest`, for those that pass them on."""
+
+    start_lr: float
+    end_lr: float
+    num_it: int
+    step_mode: StepMode
+    stop_div: bool
+    training_step: TrainingStep | None
+    isolation: Isolation
+    device: torch.device | str | None
+
+
+class RangeTest:
+    """
+    Smith's learning-rate range test, run by iterating over it.
+
+    Each iteration is one test: it trains while the learning rate grows, and
+    gives one `Step` for each optimizer step. Model, optimizer, loss function and
+    random states are afterwards as if it had never run, however it ends.
+    Source: Smith (2015, arXiv:1506.01186), with the defaults of fastai.
+
+    Parameters
+    ----------
+    model:
+        Any module with trainable parameters. It is trained in training mode; a
+        model that is in it already keeps each part's own mode.
+    optimizer:
+        Any optimizer of its parameters. Several parameter groups keep the
+        ratios of their rates; the rate that counts is the last group's.
+    dataloader:
+        Any iterable of batches. It starts again when it ends.
+    loss_fn:
+        Called as ``loss_fn(model(*inputs), target)`` for batches ``(*inputs,
+        target)``. If None, the model gives the loss itself: called with the
+        batch, it returns the loss or something with a ``loss``.
+    start_lr:
+        The first rate, above 0.
+    end_lr:
+        The last rate, above ``start_lr``.
+    num_it:
+        How many optimizer steps, at least 2.
+    step_mode:
+        ``"exp"`` for equal ratios between neighbouring rates, or ``"linear"``.
+    stop_div:
+        Whether to stop when the smoothed loss passes four times its best or a
+        loss is not finite. If False, all steps are done.
+    training_step:
+        ``training_step(model, batch)`` returns the loss, for all that the above
+        does not fit. Pass it instead of ``loss_fn``, and use the model that it
+        is given.
+    isolation:
+        ``"copy"`` trains a deep copy, ``"restore"`` trains the original and puts
+        it back, and ``"auto"`` copies wherever that can be done.
+    device:
+        Where to train the copy, and where the batches go; the model's own device
+        if None.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type.
+    ValueError
+        If an argument has a value that cannot work. Both name the argument, its
+        value and what to pass.
+    """
+
+    def __init__(  # noqa: PLR0913 (the arguments of the field's other finders)
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        dataloader: Iterable[Any],
+        loss_fn: LossFunction | None = None,
+        *,
+        start_lr: float = 1e-7,
+        end_lr: float = 10.0,
+        num_it: int = 100,
+        step_mode: StepMode = "exp",
+        stop_div: bool = True,
+        training_step: TrainingStep | None = None,
+        isolation: Isolation = "auto",
+        device: torch.device | str | None = None,
+    ) -> None:
+        _check_trained(model, optimizer)
+        _check_loader(dataloader)
+        _check_functions(loss_fn, training_step)
+        if not isinstance(stop_div, bool):
+            msg = f"stop_div={stop_div!r} must be True or False"
+            raise TypeError(msg)
+        if isolation not in ISOLATIONS:
+            msg = f"isolation={isolation!r} is not known; pass one of {ISOLATIONS}"
+            raise ValueError(msg)
+        self._rates = learning_rates(start_lr, end_lr, num_it, step_mode)
+        self._ratios = rate_ratios(optimizer)
+        self._subject = Subject(model, optimizer, (loss_fn, training_step))
+        self._dataloader = dataloader
+        self._stop_div = stop_div
+        self._isolation = isolation
+        self._device = _device(device)
+        self._recording = Recording(len(self._rates))
+        self._stop_reason: StopReason | None = None
+
+    @property
+    def start_lr(self) -> float:
+        """The first rate."""
+        return float(self._rates[0])
+
+    @property
+    def end_lr(self) -> float:
+        """The last rate."""
+        return float(self._rates[-1])
+
+    @property
+    def num_it(self) -> int:
+        """How many optimizer steps a test has that is not stopped."""
+        return len(self._rates)
+
+    @property
+    def curve(self) -> LRCurve:
+        """The steps of the latest iteration so far."""
+        return self._recording.curve(self._stop_reason)
+
+    def __iter__(self) -> Generator[Step, None, StopReason]:
+        """
+        Start a test.
+
+        What it trains is set apart at once, in the calling thread, whose settings
+        of autocast and device it takes; the steps may be taken in another. The
+        generator returns why it stopped.
+        """
+        ambient = Ambient()
+        random_state = RandomState(self._dataloader)
+        with ambient.entered():
+            subject, restore = isolate(self._subject, self._isolation, self._device)
+        self._recording = Recording(len(self._rates))
+        self._stop_reason = None
+        return self._restoring(self._steps(subject, ambient), restore, random_state)
+
+    def _restoring(
+        self,
+        steps: Generator[Step, None, StopReason],
+        restore: Callable[[], object],
+        random_state: RandomState,
+    ) -> Generator[Step, None, StopReason]:
+        """Take the steps, and make all as it was when they end, however."""
+        reason: StopReason | None = "stopped"
+        try:
+            reason = yield from steps
+        except Exception:
+            reason = None
+            raise
+        finally:
+            self._stop_reason = reason
+            try:
+                restore()
+            finally:
+                random_state.restore()
+        return reason
+
+    def _steps(
+        self, subject: Subject, ambient: Ambient
+    ) -> Generator[Step, None, StopReason]:
+        """Train on what is set apart, and record it, at one rate after the other."""
+        model, optimizer, (loss_fn, training_step) = subject
+        device = self._device or next(model.parameters()).device
+        take_step = stepper(optimizer)
+        rule = StopRule()
+        if not model.training:
+            model.train()
+        with closing(endless(self._dataloader)) as batches:
+            for index, lr in enumerate(self._rates.tolist()):
+                with ambient.entered():
+                    batch = next(batches, _NO_BATCH)
+                    if batch is _NO_BATCH:
+                        return "exhausted"
+                    batch = to_device(batch, device)
+                    set_rate(optimizer, lr, self._ratios)
+                    loss = take_step(
+                        partial(loss_of, model, batch, loss_fn, training_step)
+                    ).item()
+                step = Step(index, lr, loss)
+                self._recording.append(step)
+                yield step
+                reason = rule.update(loss) if self._stop_div else None
+                if reason is not None:
+                    return reason
+        return "completed"
+
+
+def range_test(
+    model: nn.Module,
+    optimizer: Optimizer,
+    dataloader: Iterable[Any],
+    loss_fn: LossFunction | None = None,
+    **settings: Unpack[Settings],
+) -> LRCurve:
+    """
+    Run a learning-rate range test to its end, without a notebook.
+
+    Parameters
+    ----------
+    model, optimizer, dataloader, loss_fn, **settings:
+        As `RangeTest` takes them.
+
+    Returns
+    -------
+    :
+        The curve of the test.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `RangeTest` raises them, and whatever the training raises.
+    """
+    test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
+    for _ in test:
+        pass
+    return test.curve
+
+
+def _check_trained(model: object, optimizer: object) -> None:
+    if not isinstance(model, nn.Module):
+        msg = (
+            f"model={_shown(model)} must be a torch.nn.Module; "
+            "pass for example torch.nn.Linear(8, 2)"
+        )
+        raise TypeError(msg)
+    trainable = {id(p) for p in model.parameters() if p.requires_grad}
+    if not trainable:
+        msg = (
+            f"model={_shown(model)} has no trainable parameter; "
+            "pass one with requires_grad=True in some of its parameters"
+        )
+        raise ValueError(msg)
+    groups = getattr(optimizer, "param_groups", None)
+    if not isinstance(groups, list) or not callable(getattr(optimizer, "step", None)):
+        msg = (
+            f"optimizer={_shown(optimizer)} must be a torch optimizer; "
+            "pass for example torch.optim.SGD(model.parameters(), lr=0.1)"
+        )
+        raise TypeError(msg)
+    if not any(id(p) in trainable for group in groups for p in group["params"]):
+        msg = (
+            f"optimizer={_shown(optimizer)} holds none of the model's trainable "
+            "parameters; make it with model.parameters(), after the model was "
+            "moved, replaced or unfrozen"
+        )
+        raise ValueError(msg)
+
+
+def _check_loader(dataloader: object) -> None:
+    if not isinstance(dataloader, Iterable):
+        msg = (
+            f"dataloader={_shown(dataloader)} must be an iterable of batches; pass for "
+            "example torch.utils.data.DataLoader(dataset, batch_size=64)"
+        )
+        raise TypeError(msg)
+    try:
+        empty = len(dataloader) == 0  # type: ignore[arg-type]  # raises TypeError
+    except TypeError:  # no length: found out at the first step
+        empty = False
+    if empty:
+        raise empty_loader(dataloader)
+
+
+def _check_functions(loss_fn: object, training_step: object) -> None:
+    for name, function in (("loss_fn", loss_fn), ("training_step", training_step)):
+        if function is not None and not callable(function):
+            msg = f"{name}={_shown(function)} must be callable, or None"
+            raise TypeError(msg)
+    if loss_fn is not None and training_step is not None:
+        msg = (
+            f"loss_fn={_shown(loss_fn)} and training_step={_shown(training_step)} both "
+            "give the loss; pass one of them"
+        )
+        raise ValueError(msg)
+
+
+def _device(device: torch.device | str | None) -> torch.device | None:
+    if device is None:
+        return None
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        msg = f"device={device!r} is no device; pass for example device='cuda:0'"
+        raise ValueError(msg) from error
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"<{type(value).__name__}>"

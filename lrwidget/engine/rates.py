@@ -1,0 +1,46 @@
+"""The learning rates of an optimizer's parameter groups, moved together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+
+def rate_ratios(optimizer: Optimizer) -> list[float]:
+    """
+    Return the rate of each parameter group over that of the last one.
+
+    The last group is the reference, as in fastai: it is the head of a model that
+    is fine-tuned with discriminative rates. Under a warm-up scheduler that
+    starts at 0 the groups' ``initial_lr`` counts.
+
+    Raises
+    ------
+    ValueError
+        If a rate is not finite and above 0, so that there are no ratios.
+    """
+    groups = optimizer.param_groups
+    for key in ("lr", "initial_lr"):
+        rates = [float(group.get(key, 0)) for group in groups]
+        if all(0 < rate < float("inf") for rate in rates):
+            return [rate / rates[-1] for rate in rates]
+    rates = [float(group.get("lr", 0)) for group in groups]
+    msg = (
+        f"optimizer has learning rates {rates} in its parameter groups; give each "
+        "one above 0, since the test keeps their ratios"
+    )
+    raise ValueError(msg)
+
+
+def set_rate(optimizer: Optimizer, lr: float, ratios: list[float]) -> None:
+    """Set the last group's rate, and the others' by their ratios to it."""
+    for group, ratio in zip(optimizer.param_groups, ratios, strict=True):
+        rate = lr * ratio
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate

@@ -1,0 +1,44 @@
+"""When a range test has seen enough."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from lrwidget.curve.smoothing import ExponentialMean
+
+if TYPE_CHECKING:
+    from lrwidget.curve.record import StopReason
+
+_TIMES_BEST = 4
+
+
+class StopRule:
+    """
+    fastai's rule: stop where the smoothed loss passes four times its best.
+
+    A loss that may be negative has no origin to multiply from. So once the best
+    is below 0, the rise is measured in the depth of the best or in the descent
+    from the first value, whichever is larger: the loss may rise by three of
+    them, which for positive losses is to four times the best. A loss that is NaN
+    or infinite stops at once.
+    """
+
+    def __init__(self) -> None:
+        self._mean = ExponentialMean()
+        self._first = math.nan
+        self._best = math.inf
+
+    def update(self, loss: float) -> StopReason | None:
+        """Take in the next raw loss, and return why to stop, or None to go on."""
+        if not math.isfinite(loss):
+            return "non_finite"
+        smoothed = self._mean.update(loss)
+        if math.isinf(self._best):
+            self._first = smoothed
+        self._best = min(self._best, smoothed)
+        unit = abs(self._best)
+        if self._best < 0:
+            unit = max(unit, self._first - self._best)
+        limit = self._best + (_TIMES_BEST - 1) * unit
+        return "diverged" if smoothed > limit else None
