@@ -36,7 +36,7 @@ class Step(NamedTuple):
 
     Attributes
     ----------
-    index:
+    iteration:
         How many steps came before it.
     lr:
         The learning rate that the step used; of several parameter groups, the
@@ -45,7 +45,7 @@ class Step(NamedTuple):
         The raw loss of its batch, before the step.
     """
 
-    index: int
+    iteration: int
     lr: float
     loss: float
 
@@ -90,7 +90,9 @@ class LRCurve:
                 f"shapes {lrs.shape} and {losses.shape}; pass one loss for each rate"
             )
             raise ValueError(msg)
-        if not (np.isfinite(lrs).all() and (lrs > 0).all() and (np.diff(lrs) > 0).all()):
+        if not (
+            np.isfinite(lrs).all() and (lrs > 0).all() and (np.diff(lrs) > 0).all()
+        ):
             msg = f"lrs={lrs} must be finite, above 0 and strictly increasing"
             raise ValueError(msg)
         if self.stop_reason is not None and self.stop_reason not in _STOP_REASONS:
@@ -247,7 +249,8 @@ class LRCurve:
         """Return a data frame with the columns ``lr`` and ``loss``, one row a step."""
         import pandas as pd  # noqa: PLC0415 (slow to import, and only needed here)
 
-        return pd.DataFrame({"lr": self.lrs, "loss": self.losses})
+        frame: pd.DataFrame = pd.DataFrame({"lr": self.lrs, "loss": self.losses})
+        return frame
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """

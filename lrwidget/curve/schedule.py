@@ -73,13 +73,13 @@ def _rate(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         msg = f"{name}={value!r} must be a number; pass for example {name}=1e-3"
         raise TypeError(msg)
-    if not (math.isfinite(value) and value > 0):
+    rate = float(value)
+    if not (math.isfinite(rate) and rate > 0):
         msg = (
-            f"{name}={value!r} must be finite and above 0; "
-            f"pass for example {name}=1e-3"
+            f"{name}={value!r} must be finite and above 0; pass for example {name}=1e-3"
         )
         raise ValueError(msg)
-    return float(value)
+    return rate
 
 
 def _count(name: str, value: object) -> int:

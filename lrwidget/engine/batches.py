@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
 _MOST_SHOWN = 8
 
 
-def endless(dataloader: Iterable[Any]) -> Iterator[Any]:
+def endless(dataloader: Iterable[Any]) -> Generator[Any, None, None]:
     """
     Yield the batches of a loader, from the start again whenever it ends.
 
@@ -47,20 +47,14 @@ def empty_loader(dataloader: object) -> ValueError:
 
 def to_device(batch: Any, device: torch.device) -> Any:  # noqa: ANN401 (any batch)
     """Return a batch with its tensors, at any depth, on a device."""
-    if isinstance(batch, torch.Tensor):
-        return batch.to(device, non_blocking=True)
-    if isinstance(batch, str | bytes):
-        return batch
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(to_device(item, device) for item in batch))
-    if isinstance(batch, list | tuple):
-        return type(batch)(to_device(item, device) for item in batch)
-    if type(batch) is dict:
-        return {key: to_device(item, device) for key, item in batch.items()}
-    # PackedSequence, BatchEncoding, graph batches and their like know the way.
+    # Tensors, packed sequences, encodings and graph batches know the way.
     move = getattr(batch, "to", None)
     if callable(move):
         return move(device)
+    if isinstance(batch, list | tuple):
+        items = [to_device(item, device) for item in batch]
+        named = hasattr(batch, "_fields")
+        return type(batch)(*items) if named else type(batch)(items)
     if isinstance(batch, Mapping):
         return {key: to_device(item, device) for key, item in batch.items()}
     return batch

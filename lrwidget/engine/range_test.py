@@ -120,9 +120,7 @@ class RangeTest:
         _check_trained(model, optimizer)
         _check_loader(dataloader)
         _check_functions(loss_fn, training_step)
-        if not isinstance(stop_div, bool):
-            msg = f"stop_div={stop_div!r} must be True or False"
-            raise TypeError(msg)
+        _check_switch("stop_div", stop_div)
         if isolation not in ISOLATIONS:
             msg = f"isolation={isolation!r} is not known; pass one of {ISOLATIONS}"
             raise ValueError(msg)
@@ -204,7 +202,7 @@ class RangeTest:
         if not model.training:
             model.train()
         with closing(endless(self._dataloader)) as batches:
-            for index, lr in enumerate(self._rates.tolist()):
+            for iteration, lr in enumerate(self._rates.tolist()):
                 with ambient.entered():
                     batch = next(batches, _NO_BATCH)
                     if batch is _NO_BATCH:
@@ -214,7 +212,7 @@ class RangeTest:
                     loss = take_step(
                         partial(loss_of, model, batch, loss_fn, training_step)
                     ).item()
-                step = Step(index, lr, loss)
+                step = Step(iteration, lr, loss)
                 self._recording.append(step)
                 yield step
                 reason = rule.update(loss) if self._stop_div else None
@@ -310,6 +308,12 @@ def _check_functions(loss_fn: object, training_step: object) -> None:
             "give the loss; pass one of them"
         )
         raise ValueError(msg)
+
+
+def _check_switch(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        msg = f"{name}={_shown(value)} must be True or False"
+        raise TypeError(msg)
 
 
 def _device(device: torch.device | str | None) -> torch.device | None:

@@ -60,6 +60,7 @@ def loss_of(
     ValueError
         If the loss has more than one element, or depends on no parameter.
     """
+    result: object
     if training_step is not None:
         result, source = training_step(model, batch), "training_step"
     elif loss_fn is not None:

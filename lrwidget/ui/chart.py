@@ -1,0 +1,239 @@
+"""The chart: the curve, the suggestion, and the handle that picks a rate."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import bqplot
+import ipywidgets as ipw
+import numpy as np
+import traitlets
+from bqscales import LinearScale, LogScale
+
+from lrwidget.curve.limits import loss_limits
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from lrwidget.curve.record import LRCurve
+
+_BLUE, _RED, _ORANGE = "#2f7ed8", "#e0393e", "#d9730d"
+_PICKED_DIGITS = 3
+_SPANS_KEPT = 10
+_FEW_DECADES = 2
+_HANDLE_HEIGHT, _LABEL_HEIGHT = 0.045, 0.95
+_LABEL_TURNS_AT = 0.85
+
+# Nothing to see, stretched over the plot to catch clicks: bqplot tells the place of
+# a click on an image, and of no other.
+_EMPTY_PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
+
+
+class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
+    """
+    A loss curve over a logarithmic axis of rates, with a handle to pick one.
+
+    Parameters
+    ----------
+    start_lr:
+        The lowest rate, at the left edge.
+    end_lr:
+        The highest rate, at the right edge.
+    """
+
+    value = traitlets.Float(
+        None,
+        allow_none=True,
+        help="The rate that the handle stands at, or None while there is no handle.",
+    )
+
+    def __init__(self, start_lr: float, end_lr: float) -> None:
+        self._range = start_lr, end_lr
+        rates = LogScale(min=start_lr, max=end_lr, allow_padding=False)
+        self._losses = LinearScale(min=0.0, max=1.0, allow_padding=False)
+        height = LinearScale(min=0.0, max=1.0, allow_padding=False)
+        on_curve = {"x": rates, "y": self._losses}
+        on_plot = {"x": rates, "y": height}
+
+        self.raw = bqplot.Lines(
+            x=[],
+            y=[],
+            scales=on_curve,
+            colors=[_BLUE],
+            opacities=[0.55],
+            stroke_width=1,
+        )
+        self.smoothed = bqplot.Lines(
+            x=[], y=[], scales=on_curve, colors=[_BLUE], stroke_width=3
+        )
+        self.suggestion = bqplot.Scatter(
+            x=[], y=[], scales=on_curve, colors=[_RED], default_size=110
+        )
+        self.line = bqplot.Lines(
+            x=[], y=[], scales=on_plot, colors=[_ORANGE], stroke_width=2
+        )
+        self.label = bqplot.Label(
+            x=[], y=[], text=[], scales=on_plot, colors=[_ORANGE], default_size=13
+        )
+        self.handle = bqplot.Scatter(
+            x=[],
+            y=[],
+            scales=on_plot,
+            colors=[_ORANGE],
+            default_size=220,
+            enable_move=True,
+            restrict_x=True,
+            update_on_move=True,
+            drag_size=1,
+        )
+        self.background = bqplot.Image(
+            image=ipw.Image(value=_EMPTY_PICTURE, format="svg+xml"),
+            x=[start_lr, end_lr],
+            y=[0.0, 1.0],
+            scales=on_plot,
+        )
+        ticks = rate_ticks(start_lr, end_lr)
+        self.figure = bqplot.Figure(
+            marks=[
+                self.background,
+                self.raw,
+                self.smoothed,
+                self.suggestion,
+                self.line,
+                self.label,
+                self.handle,
+            ],
+            axes=[
+                bqplot.Axis(
+                    scale=rates,
+                    label="learning rate",
+                    tick_values=ticks,
+                    tick_format=".0e" if _are_round(ticks) else ".1e",
+                    # "1", where the format says "1e+0"
+                    tick_labels={
+                        f"{tick:g}": f"{tick:g}" for tick in ticks if tick >= 1
+                    },
+                    tick_style={"transform": "translateY(4px)"},
+                    label_offset="38px",
+                ),
+                bqplot.Axis(
+                    scale=self._losses,
+                    side="left",
+                    label="loss",
+                    label_offset="44px",
+                ),
+            ],
+            fig_margin={"top": 12, "bottom": 48, "left": 62, "right": 18},
+            display_toolbar=False,
+            layout={"width": "auto", "height": "320px"},
+        )
+        super().__init__([self.figure])
+        self.handle.observe(self._on_dragged, "x")
+        self.handle.on_drag_end(self._on_drag_end)
+        self.background.on_element_click(self._on_clicked)
+
+    def draw(self, curve: LRCurve, beta: float, suggestion: float | None) -> None:
+        """
+        Show a curve.
+
+        Parameters
+        ----------
+        curve:
+            What to show.
+        beta:
+            How much to smooth, as `LRCurve.smoothed` takes it.
+        suggestion:
+            The rate for the red dot; None for no dot.
+        """
+        smoothed = curve.smoothed(beta)
+        limits = loss_limits(curve.losses, smoothed)
+        if limits is None:
+            for mark in (self.raw, self.smoothed, self.suggestion):
+                _place(mark, [], [])
+            return
+        # Far outside the plot, coordinates overflow in the browser.
+        reach = _SPANS_KEPT * (limits[1] - limits[0])
+        shown = np.isfinite(smoothed)
+        lrs = curve.lrs[shown]
+        low, high = limits[0] - reach, limits[1] + reach
+        with self._losses.hold_sync():
+            self._losses.min, self._losses.max = limits
+        _place(self.raw, lrs, curve.losses[shown].clip(low, high))
+        _place(self.smoothed, lrs, smoothed[shown].clip(low, high))
+        if suggestion is None:
+            _place(self.suggestion, [], [])
+        else:
+            loss = np.interp(np.log(suggestion), np.log(lrs), smoothed[shown])
+            _place(self.suggestion, [suggestion], [loss])
+
+    @traitlets.validate("value")
+    def _clamped(self, proposal: dict[str, Any]) -> float | None:
+        rate: float | None = proposal["value"]
+        return None if rate is None else min(max(rate, self._range[0]), self._range[1])
+
+    @traitlets.observe("value")
+    def _on_value(self, change: dict[str, Any]) -> None:
+        rate: float | None = change["new"]
+        if rate is None:
+            for mark in (self.handle, self.line, self.label):
+                _place(mark, [], [])
+            return
+        # While it is dragged the handle is the mouse's: writing to it would tug.
+        if len(self.handle.x) != 1 or self._picked(self.handle.x[0]) != rate:
+            _place(self.handle, [rate], [_HANDLE_HEIGHT])
+        _place(self.line, [rate, rate], [0.0, 1.0])
+        start, end = self._range
+        turned = math.log(rate / start) > _LABEL_TURNS_AT * math.log(end / start)
+        with self.label.hold_sync():
+            self.label.text = [f"{rate:.3g}"]
+            self.label.align = "end" if turned else "start"
+            self.label.x_offset = -8 if turned else 8
+            _place(self.label, [rate], [_LABEL_HEIGHT])
+
+    def _picked(self, place: float) -> float:
+        """Return the rate that is meant by a place on the axis: a short number."""
+        rate = float(f"{place:.{_PICKED_DIGITS - 1}e}")
+        return min(max(rate, self._range[0]), self._range[1])
+
+    def _on_dragged(self, change: dict[str, Any]) -> None:
+        if len(change["new"]) == 1:
+            self.value = self._picked(float(change["new"][0]))
+
+    def _on_drag_end(self, _mark: object, _event: object) -> None:
+        if self.value is not None:
+            _place(self.handle, [self.value], [_HANDLE_HEIGHT])
+
+    def _on_clicked(self, _mark: object, event: dict[str, Any]) -> None:
+        self.value = self._picked(float(event["data"]["click_x"]))
+
+
+def rate_ticks(start_lr: float, end_lr: float) -> npt.NDArray[np.float64]:
+    """
+    Return where to set ticks on a logarithmic axis of rates.
+
+    They are the decades or, within fewer than two of these, the 1-2-5 series or,
+    within less than that, a few equal ratios.
+    """
+    first, last = math.floor(math.log10(start_lr)), math.ceil(math.log10(end_lr))
+    decades = np.array([float(f"1e{power}") for power in range(first, last + 1)])
+    for ticks in (decades, np.outer(decades, [1, 2, 5]).ravel()):
+        inside = ticks[(ticks >= start_lr) & (ticks <= end_lr)]
+        if len(inside) > _FEW_DECADES:
+            return inside
+    return np.geomspace(start_lr, end_lr, 5)
+
+
+def _are_round(ticks: npt.NDArray[np.float64]) -> bool:
+    """Whether one digit is enough to label each tick."""
+    return all(math.isclose(float(f"{tick:.0e}"), tick) for tick in ticks.tolist())
+
+
+def _place(
+    mark: bqplot.Mark,
+    x: npt.NDArray[np.float64] | list[float],
+    y: npt.NDArray[np.float64] | list[float],
+) -> None:
+    """Set a mark's points in one message, since each one is a redraw."""
+    with mark.hold_sync():
+        mark.x, mark.y = np.array(x, np.float64), np.array(y, np.float64)

@@ -1,0 +1,155 @@
+"""What surrounds the chart: the button, the progress, the slider and the field."""
+
+from __future__ import annotations
+
+import html
+import math
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as ipw
+import traitlets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST_SMOOTHING = 0.99
+_FIELD_DIGITS = 3
+_FIELD_ROOM = 12
+
+
+class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
+    """
+    The Run/Stop button, the progress bar, and the status in words.
+
+    Parameters
+    ----------
+    total:
+        How many steps the progress bar is long.
+    on_toggle:
+        Called when the button is pressed.
+    """
+
+    def __init__(self, total: int, on_toggle: Callable[[], object]) -> None:
+        self.button = ipw.Button(layout={"width": "96px"})
+        self.button.on_click(lambda _button: on_toggle())
+        self.progress = ipw.IntProgress(
+            max=total, layout={"flex": "1 1 80px", "width": "auto"}
+        )
+        self.pace = ipw.Label(layout={"min_width": "190px"})
+        self.status = ipw.HTML()
+        self.status.add_class("lrwidget-status")
+        row = ipw.HBox(
+            [self.button, self.progress, self.pace], layout={"align_items": "center"}
+        )
+        super().__init__([row, self.status])
+        self.show_running(running=False)
+
+    def show_running(self, *, running: bool) -> None:
+        """Make the button say what it does next."""
+        with self.button.hold_sync():
+            self.button.description = "Stop" if running else "Run"
+            self.button.icon = "stop" if running else "play"
+            self.button.button_style = "" if running else "primary"
+            self.button.tooltip = (
+                "Stop the test and keep its points"
+                if running
+                else "Run the test on a copy of the model"
+            )
+
+    def show(self, done: int, pace: str, status: str, *, failed: bool = False) -> None:
+        """
+        Show how a test is going.
+
+        Parameters
+        ----------
+        done:
+            How many steps are done.
+        pace:
+            How fast it is, in words.
+        status:
+            How it is, in words.
+        failed:
+            Whether an error has ended it.
+        """
+        with self.progress.hold_sync():
+            self.progress.value = done
+            self.progress.bar_style = "danger" if failed else ""
+        self.pace.value = pace
+        kind = "lrwidget-failed" if failed else "lrwidget-fine"
+        self.status.value = f'<span class="{kind}">{html.escape(status)}</span>'
+
+
+class PickBar(ipw.HBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
+    """
+    The smoothing slider, and the field for the exact rate.
+
+    Parameters
+    ----------
+    start_lr:
+        The lowest rate that can be picked.
+    end_lr:
+        The highest rate that can be picked.
+    beta:
+        Where the slider stands at first.
+    """
+
+    value = traitlets.Float(
+        None, allow_none=True, help="The rate in the field, or None while it is hidden."
+    )
+
+    def __init__(self, start_lr: float, end_lr: float, beta: float) -> None:
+        self._range = start_lr, end_lr
+        self.smoothing = ipw.FloatSlider(
+            value=beta,
+            min=0.0,
+            max=MOST_SMOOTHING,
+            step=0.01,
+            description="Smoothing",
+            tooltip="How much of the past counts in the bold line; 0 shows raw losses",
+            readout_format=".2f",
+            layout={"flex": "1 1 220px", "width": "auto", "max_width": "420px"},
+        )
+        # From 0, since a number field steps from its lowest value.
+        self.field = ipw.BoundedFloatText(
+            min=0.0,
+            max=end_lr,
+            value=start_lr,
+            description="Learning rate",
+            tooltip="The chosen learning rate",
+            style={"description_width": "initial"},
+            layout={"width": "210px"},
+        )
+        self.hint = ipw.Label("Click in the chart to pick a learning rate.")
+        super().__init__(
+            [self.smoothing, self.field, self.hint],
+            layout={"flex_flow": "row wrap", "justify_content": "space-between"},
+        )
+        self.field.observe(self._on_typed, "value")
+        self._show_field()
+
+    @traitlets.validate("value")
+    def _clamped(self, proposal: dict[str, Any]) -> float | None:
+        rate: float | None = proposal["value"]
+        return None if rate is None else min(max(rate, self._range[0]), self._range[1])
+
+    @traitlets.observe("value")
+    def _show_field(self, _change: object = None) -> None:
+        rate = self.value
+        self.field.layout.display = "none" if rate is None else None
+        self.hint.layout.display = None if rate is None else "none"
+        if rate is not None:
+            with self.field.hold_sync():
+                self.field.step = 10.0 ** (
+                    math.floor(math.log10(rate)) - _FIELD_DIGITS + 1
+                )
+                self.field.value = _shown(rate)
+
+    def _on_typed(self, change: dict[str, Any]) -> None:
+        if self.value is None or change["new"] != _shown(self.value):
+            self.value = change["new"]
+            self._show_field()
+
+
+def _shown(rate: float) -> float:
+    """Return a rate as the field has room for it; what people type, it has."""
+    return rate if len(repr(rate)) <= _FIELD_ROOM else float(f"{rate:.3g}")

@@ -1,0 +1,82 @@
+"""The state of a range test in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lrwidget.curve.record import LRCurve
+
+_MINUTE = 60.0
+
+
+def ready(start_lr: float, end_lr: float, num_it: int) -> str:
+    """Return the status before a test."""
+    return f"Ready: Run tries {num_it} rates from {_rate(start_lr)} to {_rate(end_lr)}."
+
+
+def running(curve: LRCurve) -> str:
+    """Return the status of a test that is running."""
+    if not len(curve):
+        return "Running: waiting for the first step."
+    return f"Running: loss {curve.losses[-1]:.4g} at rate {_rate(curve.lrs[-1])}."
+
+
+def ended(curve: LRCurve, suggestion: float | None) -> str:
+    """Return the status of a test that has ended by itself or was stopped."""
+    last = _rate(curve.lrs[-1]) if len(curve) else "no rate"
+    what = {
+        "completed": f"Done: all {len(curve)} steps, up to {last}.",
+        "diverged": f"Done: the loss diverged at {last}, as it should in the end.",
+        "non_finite": f"Done: the loss stopped being finite at {last}.",
+        "exhausted": f"Done: no more batches after {len(curve)} steps, at {last}.",
+        "stopped": f"Stopped after {len(curve)} steps, at {last}.",
+        None: "",
+    }[curve.stop_reason]
+    if suggestion is None:
+        return f"{what} No suggestion: too few points, or the loss never falls."
+    return f"{what} Suggested: {_rate(suggestion)}."
+
+
+def failed(curve: LRCurve, error: BaseException) -> str:
+    """Return the status of a test that an error ended."""
+    message = " ".join(str(error).split())
+    name = type(error).__name__
+    return f"Failed after {len(curve)} steps. {name}: {message}".rstrip(": ")
+
+
+def pace(done: int, total: int, seconds: float) -> str:
+    """
+    Return how far a test is and how fast.
+
+    Parameters
+    ----------
+    done:
+        The steps done.
+    total:
+        The steps that it has in all.
+    seconds:
+        How long the steps after the first took.
+    """
+    steps = f"{done} / {total}"
+    speed = _speed(done, seconds)
+    return steps if speed is None else f"{steps} · {speed:.3g} it/s"
+
+
+def time_left(done: int, total: int, seconds: float) -> str:
+    """Return how long a test has to go, of which `pace` tells the rest."""
+    speed = _speed(done, seconds)
+    if speed is None:
+        return ""
+    left = (total - done) / speed
+    if left < _MINUTE:
+        return f" · {left:.0f} s left"
+    return f" · {left // _MINUTE:.0f} min {left % _MINUTE:.0f} s left"
+
+
+def _speed(done: int, seconds: float) -> float | None:
+    return (done - 1) / seconds if seconds > 0 else None
+
+
+def _rate(lr: float) -> str:
+    return f"{lr:.3g}"

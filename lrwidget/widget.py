@@ -1,0 +1,294 @@
+"""The widget: the range test, its chart and its controls, wired together."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as ipw
+import traitlets
+
+from lrwidget.curve.record import Recording
+from lrwidget.curve.smoothing import DEFAULT_BETA
+from lrwidget.engine.range_test import RangeTest
+from lrwidget.engine.rates import rate_ratios, set_rate
+from lrwidget.follower import Follower
+from lrwidget.ui import status
+from lrwidget.ui.chart import Chart
+from lrwidget.ui.closing import close_with_parts
+from lrwidget.ui.controls import MOST_SMOOTHING, PickBar, RunBar
+from lrwidget.ui.style import style_sheet
+
+if TYPE_CHECKING:
+    from lrwidget.curve.record import LRCurve
+    from collections.abc import Iterable
+
+    from torch import nn
+    from torch.optim import Optimizer
+    from typing_extensions import Unpack
+
+    from lrwidget.engine.range_test import Settings
+    from lrwidget.engine.training import LossFunction
+
+
+class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
+    """
+    A learning-rate range test to run, watch, and pick a rate from.
+
+    Display it, press Run, and drag the handle, click in the chart or type into the
+    field: `value` is the rate. Model and optimizer stay as they are; only `apply`
+    writes to the optimizer.
+
+    Parameters
+    ----------
+    model, optimizer, dataloader, loss_fn, **settings:
+        As `RangeTest` takes them.
+    smoothing:
+        Where the smoothing slider stands at first, from 0 to 0.99.
+    value:
+        A rate that is chosen from the start.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `RangeTest` raises them.
+    """
+
+    value = traitlets.CFloat(
+        None,
+        allow_none=True,
+        help="The chosen learning rate, within the swept range; None before there is "
+        "one. After a test it is the suggestion, unless it was chosen before.",
+    ).tag(sync=True)
+    description = traitlets.Unicode(
+        help="The name that `interact` and its like give to a widget."
+    ).tag(sync=True)
+
+    # Before __init__, since Python deletes also what could not be made.
+    _follower: Follower | None = None
+
+    def __init__(  # noqa: PLR0913 (the four parts of a training, and the display)
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        dataloader: Iterable[Any],
+        loss_fn: LossFunction | None = None,
+        *,
+        smoothing: float = DEFAULT_BETA,
+        value: float | None = None,
+        **settings: Unpack[Settings],
+    ) -> None:
+        _check_smoothing(smoothing)
+        self._test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
+        self._optimizer = optimizer
+        self._suggested: float | None = None
+        # Callbacks of the front end may come on any thread, beside the worker's.
+        self._lock = threading.RLock()
+
+        start, end = self._test.start_lr, self._test.end_lr
+        self._run_bar = RunBar(self._test.num_it, self._on_toggle)
+        self._chart = Chart(start, end)
+        self._pick_bar = PickBar(start, end, smoothing)
+        super().__init__([style_sheet(), self._run_bar, self._chart, self._pick_bar])
+        self.add_class("lrwidget")
+        for part in (self._chart, self._pick_bar):
+            part.observe(self._on_picked, "value")
+        self._pick_bar.smoothing.observe(self._on_smoothing, "value")
+        self._draw()
+        self.value = value
+
+    @property
+    def curve(self) -> LRCurve:
+        """The curve so far."""
+        if self._follower is None:
+            return Recording(self._test.num_it).curve()
+        return self._follower.curve
+
+    @property
+    def suggestions(self) -> dict[str, float | None]:
+        """What each rule suggests for the curve so far, by its name."""
+        return self.curve.suggestions
+
+    @property
+    def running(self) -> bool:
+        """Whether a test is running."""
+        return self._follower is not None and self._follower.running
+
+    @property
+    def progress(self) -> float:
+        """The share of the steps that are done, from 0 to 1."""
+        return len(self.curve) / self._test.num_it
+
+    @property
+    def status(self) -> str:
+        """How the test is, in words."""
+        follower = self._follower
+        if follower is None:
+            test = self._test
+            return status.ready(test.start_lr, test.end_lr, test.num_it)
+        curve = follower.curve
+        if follower.running:
+            return status.running(curve)
+        if follower.error is not None:
+            return status.failed(curve, follower.error)
+        return status.ended(curve, curve.suggest())
+
+    def run(self) -> None:
+        """
+        Start a test in the background, and return at once.
+
+        What it trains is set apart before this returns, so that later changes to
+        the model are not seen by the test.
+
+        Raises
+        ------
+        RuntimeError
+            If a test is running already.
+        """
+        # Copying the model is inside the lock, so that two calls start one test.
+        with self._lock:
+            if self.running:
+                msg = "a test is running already; call stop() and wait() first"
+                raise RuntimeError(msg)
+            self._follower = Follower(
+                self._test, self._test.num_it, self._draw, self._on_end
+            )
+            try:
+                self._follower.start()
+            finally:
+                self._run_bar.show_running(running=self._follower.running)
+                self._draw()
+
+    def stop(self) -> None:
+        """Ask the test to stop after its present step, and return at once."""
+        if self._follower is not None:
+            self._follower.stop()
+
+    def wait(self, timeout: float | None = None) -> LRCurve:
+        """
+        Wait for the test to end. An interrupt of the kernel stops the test.
+
+        Parameters
+        ----------
+        timeout:
+            How many seconds to wait at most; for ever if None.
+
+        Returns
+        -------
+        :
+            The curve of the test.
+
+        Raises
+        ------
+        RuntimeError
+            If no test was run.
+        TimeoutError
+            If it has not ended by then. It goes on.
+        Exception
+            What the test raised, or an observer of `value` at its end.
+        """
+        follower = self._follower
+        if follower is None:
+            msg = "there is no test to wait for; call run() first"
+            raise RuntimeError(msg)
+        try:
+            follower.wait(timeout)
+        except KeyboardInterrupt:
+            follower.stop()
+            raise
+        return follower.curve
+
+    def apply(self) -> None:
+        """
+        Write the chosen rate into the optimizer.
+
+        The last parameter group gets `value`, and the others keep their ratios to
+        it. A learning-rate scheduler is to be made after this.
+
+        Raises
+        ------
+        RuntimeError
+            If no rate is chosen.
+        """
+        if self.value is None:
+            msg = "value=None: choose a rate first, by run() and wait() or value=1e-3"
+            raise RuntimeError(msg)
+        set_rate(self._optimizer, self.value, rate_ratios(self._optimizer))
+
+    def close(self) -> None:
+        """Stop the test, and close the widget with all its parts."""
+        if self.comm is None:  # closed already, or never finished
+            return
+        if self._follower is not None:
+            self._follower.abandon()
+        close_with_parts(self)
+
+    def __repr__(self) -> str:
+        """Return one short line; the default one writes out the whole chart."""
+        return f"<LRWidget: value={self.value!r}, status={self.status!r}>"
+
+    @traitlets.validate("value")
+    def _clamped(self, proposal: dict[str, Any]) -> float | None:
+        rate: float | None = proposal["value"]
+        if rate is None:
+            return None
+        if math.isnan(rate):
+            msg = "value=nan must be a number; set for example value=1e-3"
+            raise traitlets.TraitError(msg)
+        return min(max(rate, self._test.start_lr), self._test.end_lr)
+
+    @traitlets.observe("value")
+    def _on_value(self, _change: object) -> None:
+        # The present value, not the change's: threads may come out of order.
+        with self._lock:
+            self._chart.value = self._pick_bar.value = self.value
+
+    def _on_picked(self, change: dict[str, Any]) -> None:
+        self.value = change["new"]
+
+    def _on_smoothing(self, _change: object) -> None:
+        self._draw()
+
+    def _on_toggle(self) -> None:
+        if self.running:
+            self.stop()
+        else:
+            # What keeps it from starting is in the status, and raised by wait().
+            with suppress(Exception):
+                self.run()
+
+    def _on_end(self) -> None:
+        """Show the end, and choose the suggestion unless the user has chosen."""
+        self._draw()
+        self._run_bar.show_running(running=False)
+        suggestion = self.curve.suggest()
+        if suggestion is not None and self.value in (None, self._suggested):
+            self._suggested = suggestion
+            self.value = suggestion
+
+    def _draw(self) -> None:
+        with self._lock:
+            curve, follower = self.curve, self._follower
+            suggestion = None if self.running else curve.suggest()
+            self._chart.draw(curve, self._pick_bar.smoothing.value, suggestion)
+            seconds = 0.0 if follower is None else follower.seconds
+            so_far = len(curve), self._test.num_it, seconds
+            self._run_bar.show(
+                done=len(curve),
+                pace=status.pace(*so_far)
+                + (status.time_left(*so_far) if self.running else ""),
+                status=self.status,
+                failed=follower is not None and follower.error is not None,
+            )
+
+
+def _check_smoothing(smoothing: object) -> None:
+    if isinstance(smoothing, bool) or not isinstance(smoothing, numbers.Real):
+        msg = f"smoothing={smoothing!r} must be a number; pass for example 0.98"
+        raise TypeError(msg)
+    if not 0 <= float(smoothing) <= MOST_SMOOTHING:
+        msg = f"smoothing={smoothing!r} must be from 0 to {MOST_SMOOTHING}"
+        raise ValueError(msg)

@@ -1,0 +1,140 @@
+"""Runs any iterable in a background thread."""
+
+from __future__ import annotations
+
+import atexit
+import contextvars
+import threading
+import weakref
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_LAST_SECONDS = 5.0
+_running: weakref.WeakSet[Worker[Any, Any]] = weakref.WeakSet()
+
+
+class Worker(Generic[T, R]):
+    """
+    Takes the items of an iterable in a daemon thread, one after the other.
+
+    Parameters
+    ----------
+    items:
+        What to iterate over. ``iter`` is called on it by `start`, in the thread
+        of the caller; everything else happens in the worker's.
+    on_item:
+        Called with each item.
+    on_end:
+        Called last, with what a generator returned (None if it was stopped or
+        failed, or is no generator) and with the exception that ended it, if any.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[T],
+        on_item: Callable[[T], object],
+        on_end: Callable[[R | None, BaseException | None], object],
+    ) -> None:
+        self._items = items
+        self._on_item = on_item
+        self._on_end = on_end
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is at work."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start the thread, and return at once."""
+        iterator = iter(self._items)
+        # In ipykernel 7.0 only a copied context lets a thread reach the front end.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(
+            target=run, args=(self._run, iterator), name="lrwidget", daemon=True
+        )
+        _running.add(self)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to stop after its present item, and return at once."""
+        self._stopping.set()
+
+    def join(self, timeout: float | None = None) -> None:
+        """
+        Wait for the end, and raise what ended it.
+
+        Parameters
+        ----------
+        timeout:
+            How many seconds to wait at most; for ever if None.
+
+        Raises
+        ------
+        TimeoutError
+            If it has not ended by then. It goes on.
+        """
+        if self._thread is not None:
+            self._thread.join(timeout)
+        if self.running:
+            msg = (
+                f"still running after timeout={timeout!r} seconds; wait longer or stop"
+            )
+            raise TimeoutError(msg)
+        if self._error is not None:
+            raise self._error
+
+    def abandon(self) -> None:
+        """Stop, and wait for the end for a few seconds, whatever comes of it."""
+        self.stop()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(_LAST_SECONDS)
+
+    def _run(self, iterator: Iterator[T]) -> None:
+        result: R | None = None
+        try:
+            result = self._consume(iterator)
+        except BaseException as error:  # noqa: BLE001 (raised again by join)
+            self._error = error
+        try:
+            self._on_end(result, self._error)
+        except BaseException as error:  # noqa: BLE001 (raised again by join)
+            self._error = self._error or error
+        finally:
+            _running.discard(self)
+
+    def _consume(self, iterator: Iterator[T]) -> R | None:
+        try:
+            while not self._stopping.is_set():
+                try:
+                    item = next(iterator)
+                except StopIteration as end:
+                    result: R | None = end.value
+                    return result
+                self._on_item(item)
+            return None
+        finally:
+            if isinstance(iterator, Generator):
+                iterator.close()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """
+    Stop all workers before the interpreter goes.
+
+    A daemon thread that it finds inside torch's backward aborts the process.
+    """
+    workers = list(_running)
+    for worker in workers:
+        worker.stop()
+    for worker in workers:
+        worker.abandon()
