@@ -23,13 +23,13 @@ from lrwidget.ui.controls import MOST_SMOOTHING, PickBar, RunBar
 from lrwidget.ui.style import style_sheet
 
 if TYPE_CHECKING:
-    from lrwidget.curve.record import LRCurve
     from collections.abc import Iterable
 
     from torch import nn
     from torch.optim import Optimizer
     from typing_extensions import Unpack
 
+    from lrwidget.curve.record import LRCurve
     from lrwidget.engine.range_test import Settings
     from lrwidget.engine.training import LossFunction
 
