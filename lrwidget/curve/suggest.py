@@ -77,7 +77,7 @@ def valley(lrs: FloatArray, losses: FloatArray) -> float:
     The valley ends at the first point where the longest strictly decreasing
     subsequence ends, and starts as many points before it as that has. The rate
     is half of its width from its start. Source: fastai's ``valley``, first in
-    ESRI's arcgis; here in O(n log n), and a start before the curve is its start.
+    ESRI's arcgis; here in O(n log n), and never before the first point.
     """
     tails: list[float] = []
     end = length = 0
@@ -86,9 +86,8 @@ def valley(lrs: FloatArray, losses: FloatArray) -> float:
         tails[place : place + 1] = [-loss]
         if place + 1 > length:
             end, length = index, place + 1
-    start = max(end - length, 0)
-    third = (end - start) / 3
-    return float(lrs[start + int(third) + int(third / 2)])
+    third = length / 3
+    return float(lrs[max(end - length + int(third) + int(third / 2), 0)])
 
 
 def slide(lrs: FloatArray, losses: FloatArray) -> float | None:

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrwidget.curve.limits import loss_limits
+from lrwidget.curve.smoothing import exponential_mean
+
+
+def test_an_explosion_flattens_nothing() -> None:
+    valley = np.linspace(2.0, 1.0, 80)
+    losses = np.r_[valley, np.geomspace(1, 1e30, 20)]
+    limits = loss_limits(losses, losses)
+    assert limits is not None
+    low, high = limits
+    assert 0.8 < low < 1.0
+    assert 2.0 < high < 2.2
+
+
+@given(
+    st.lists(st.floats(-1e30, 1e30), min_size=1, max_size=50),
+    st.floats(0, 0.99),
+)
+def test_the_smoothed_descent_is_inside(values: list[float], beta: float) -> None:
+    losses = np.array(values)
+    smoothed = exponential_mean(losses, beta)
+    limits = loss_limits(losses, smoothed)
+    assert limits is not None
+    descent = smoothed[: smoothed.argmin() + 1]
+    assert limits[0] < limits[1]
+    assert limits[0] <= descent.min() <= descent.max() <= limits[1]
+
+
+def test_only_finite_losses_count() -> None:
+    losses = np.array([math.nan, 1.0, math.inf, 3.0, -math.inf])
+    limits = loss_limits(losses, exponential_mean(losses, 0.5))
+    assert limits is not None
+    assert 0.5 < limits[0] < limits[1] < 3.5
+
+
+@pytest.mark.parametrize("losses", [[], [math.nan], [math.inf, -math.inf]])
+def test_nothing_to_show(losses: list[float]) -> None:
+    values = np.array(losses)
+    assert loss_limits(values, exponential_mean(values)) is None
