@@ -113,10 +113,20 @@ def _copied(subject: Subject, device: torch.device | None) -> Subject:
     copied = copy.deepcopy(subject, memo)
     _complete(subject.optimizer, copied.optimizer, memo)
     if moves:
-        copied.model.to(device)
-        # Loading is what moves each state to where its parameter is.
-        copied.optimizer.load_state_dict(copied.optimizer.state_dict())
+        _move(copied.model, copied.optimizer, device)
     return copied
+
+
+def _move(model: nn.Module, optimizer: Optimizer, device: torch.device | None) -> None:
+    """Move a model and what its optimizer keeps to a device."""
+    kept = optimizer.state_dict()
+    before = list(model.parameters())
+    model.to(device)
+    # Between some kinds of devices torch replaces the parameters.
+    moved = dict(zip(before, model.parameters(), strict=True))
+    for group in optimizer.param_groups:
+        group["params"][:] = [moved.get(p, p) for p in group["params"]]
+    optimizer.load_state_dict(kept)
 
 
 def _complete(optimizer: Optimizer, copied: Optimizer, memo: dict[int, Any]) -> None:
@@ -209,7 +219,7 @@ class _Keeper:
             if saved is not None:
                 tensor.data.copy_(saved)
             if tensor.is_leaf:
-                tensor.requires_grad_(requires_grad)
+                tensor.requires_grad = requires_grad
                 tensor.grad = grad
 
         self._restores.append(restore)

@@ -17,17 +17,17 @@ class StopRule:
     """
     fastai's rule: stop where the smoothed loss passes four times its best.
 
-    A loss that may be negative has no origin to multiply from. So once the best
-    is below 0, the rise is measured in the depth of the best or in the descent
-    from the first value, whichever is larger: the loss may rise by three of
-    them, which for positive losses is to four times the best. A loss that is NaN
-    or infinite stops at once.
+    The smoothed loss may rise by three times its best, which is to four times it.
+    A loss that can be negative has no zero to measure that from, so once one was,
+    the rise may be three times the descent from the first value, if that is more.
+    A loss that is NaN or infinite stops at once.
     """
 
     def __init__(self) -> None:
         self._mean = ExponentialMean()
         self._first = math.nan
         self._best = math.inf
+        self._signed = False
 
     def update(self, loss: float) -> StopReason | None:
         """Take in the next raw loss, and return why to stop, or None to go on."""
@@ -37,8 +37,9 @@ class StopRule:
         if math.isinf(self._best):
             self._first = smoothed
         self._best = min(self._best, smoothed)
+        self._signed = self._signed or loss < 0
         unit = abs(self._best)
-        if self._best < 0:
+        if self._signed:
             unit = max(unit, self._first - self._best)
         limit = self._best + (_TIMES_BEST - 1) * unit
         return "diverged" if smoothed > limit else None

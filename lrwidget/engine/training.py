@@ -125,7 +125,7 @@ def stepper(optimizer: Optimizer) -> Callable[[Callable[[], Tensor]], Tensor]:
     def differentiate(compute_loss: Callable[[], Tensor]) -> Tensor:
         optimizer.zero_grad()
         loss = compute_loss()
-        loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
+        loss.backward()
         return loss.detach()
 
     def step(compute_loss: Callable[[], Tensor]) -> Tensor:

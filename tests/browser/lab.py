@@ -132,7 +132,7 @@ class Lab:
         msg = f"JupyterLab did not start:\n{self._log.read_text()}"
         raise RuntimeError(msg)
 
-    def api(self, path: str) -> Any:  # noqa: ANN401 (any JSON)
+    def api(self, path: str) -> Any:
         """Return what the server's REST interface says."""
         url = f"{self.url}/api/{path}"
         with urllib.request.urlopen(url, timeout=SECONDS) as answer:  # noqa: S310
@@ -225,7 +225,7 @@ class Notebook:
             re.compile(r"\[\d+\]:"), timeout=MILLISECONDS
         )
 
-    def value(self, expression: str) -> Any:  # noqa: ANN401 (any literal)
+    def value(self, expression: str) -> Any:
         """Return the value of an expression in the kernel, which must be a literal."""
         reply = self._client.execute(
             "",
@@ -240,7 +240,7 @@ class Notebook:
             raise RuntimeError("\n".join(answer["traceback"]))
         return ast.literal_eval(ast.literal_eval(answer["data"]["text/plain"]))
 
-    def await_value(self, expression: str, wanted: Callable[[Any], bool]) -> Any:  # noqa: ANN401
+    def await_value(self, expression: str, wanted: Callable[[Any], bool]) -> Any:
         """Ask for a value until it is as wanted, and return it."""
         deadline = time.monotonic() + SECONDS
         while not wanted(value := self.value(expression)):

@@ -3,8 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,9 @@ from hypothesis import strategies as st
 from lrwidget.curve.record import LRCurve, Recording, Step
 from lrwidget.curve.smoothing import exponential_mean
 from lrwidget.curve.suggest import RULES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _curve(losses: list[float], **kwargs: Any) -> LRCurve:

@@ -40,9 +40,9 @@ def test_ends_are_exact_and_steps_even(
 @pytest.mark.parametrize("name", ["start_lr", "end_lr"])
 @pytest.mark.parametrize("value", [0, 0.0, -1.0, math.nan, math.inf, -math.inf])
 def test_rate_out_of_range(name: str, value: float) -> None:
-    rates = {"start_lr": 1e-7, "end_lr": 10.0, name: value}
+    rates = {"start_lr": 1e-7, "end_lr": 10.0} | {name: value}
     with pytest.raises(ValueError, match=rf"{name}={value!r} must be finite .* pass"):
-        learning_rates(**rates, num_it=10)
+        learning_rates(rates["start_lr"], rates["end_lr"], 10)
 
 
 @pytest.mark.parametrize("value", ["1e-3", None, True, 1j, [0.1]])
@@ -81,5 +81,6 @@ def test_more_steps_than_there_are_numbers() -> None:
 
 
 def test_numpy_numbers_are_numbers() -> None:
-    rates = learning_rates(np.float32(0.5), np.int64(2), np.int64(3))  # type: ignore[arg-type]  # numpy's integers are none to mypy
+    count: Any = np.int64(3)
+    rates = learning_rates(np.float32(0.5), np.int64(2), count)
     np.testing.assert_allclose(rates, [0.5, 1, 2])

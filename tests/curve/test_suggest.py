@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def test_valley_is_the_longest_decreasing_subsequence(losses: list[float]) -> No
     def decreasing(end: int, length: int) -> bool:
         heads = combinations(losses[:end], length - 1)
         chains = ((*head, losses[end]) for head in heads)
-        return any(all(a > b for a, b in zip(c, c[1:], strict=False)) for c in chains)
+        return any(all(a > b for a, b in pairwise(c)) for c in chains)
 
     sizes = [
         max(size for size in range(1, end + 2) if decreasing(end, size))

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import copy
+import math
+import random
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim import LBFGS, SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from lrwidget.engine.isolation import RandomState, Subject, isolate
+from lrwidget.engine.range_test import RangeTest, range_test
+from tests.engine.training_parts import Net, loader, state, train, warm
+
+_OPTIMIZERS = {
+    "sgd": lambda ps: SGD(ps, lr=0.05, momentum=0.9),
+    "adamw": lambda ps: AdamW(ps, lr=0.003, amsgrad=True),
+    "lbfgs": lambda ps: LBFGS(ps, lr=0.1, max_iter=2),
+}
+_LOSS = nn.CrossEntropyLoss()
+
+
+class _StepError(Exception):
+    pass
+
+
+def _noisy_loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Draw from every random state on the way."""
+    noise = random.random() + np.random.rand()  # noqa: NPY002, S311 (to be restored)
+    loss: torch.Tensor = _LOSS(outputs, targets)
+    return loss + 1e-9 * noise * torch.rand(())
+
+
+def _turns_at(count: int, value: float | None = None) -> Any:
+    """Return a loss function that raises, or turns to a value, at a step."""
+    calls = 0
+
+    def loss_fn(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        loss = _noisy_loss(outputs, targets)
+        if calls < count:
+            return loss
+        if value is None:
+            raise _StepError
+        return loss * value
+
+    return loss_fn
+
+
+def _complete(test: RangeTest) -> None:
+    assert [step.iteration for step in test] == list(range(test.num_it))
+
+
+def _stop(test: RangeTest) -> None:
+    for step in test:
+        if step.iteration == 7:
+            break
+
+
+def _end_with(reason: str | None) -> Any:
+    def end(test: RangeTest) -> None:
+        if reason is None:
+            with pytest.raises(_StepError):
+                list(test)
+        else:
+            list(test)
+        assert test.curve.stop_reason == reason
+
+    return end
+
+
+def _twice(test: RangeTest) -> None:
+    first, second = list(test), list(test)
+    assert first == second
+
+
+_ENDINGS: dict[str, tuple[Any, dict[str, Any], Any]] = {
+    "completed": (lambda: _noisy_loss, {"stop_div": False}, _complete),
+    "diverged": (lambda: _turns_at(12, 1e6), {}, _end_with("diverged")),
+    "not finite": (lambda: _turns_at(12, math.nan), {}, _end_with("non_finite")),
+    "stopped": (lambda: _noisy_loss, {}, _stop),
+    "failed": (lambda: _turns_at(12), {}, _end_with(None)),
+    "twice": (lambda: _noisy_loss, {}, _twice),
+}
+
+
+@pytest.mark.parametrize("isolation", ["auto", "copy", "restore"])
+@pytest.mark.parametrize("make_optimizer", _OPTIMIZERS.values(), ids=_OPTIMIZERS)
+@pytest.mark.parametrize("ending", _ENDINGS)
+def test_all_is_as_before(ending: str, make_optimizer: Any, isolation: Any) -> None:
+    make_loss, settings, run = _ENDINGS[ending]
+    model, optimizer = warm(make_optimizer)
+    batches = loader(generator=torch.Generator().manual_seed(5))
+    before = state(model, optimizer, batches)
+    settings = {"num_it": 40, "isolation": isolation, **settings}
+    run(RangeTest(model, optimizer, batches, make_loss(), **settings))
+    assert state(model, optimizer, batches) == before
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+@pytest.mark.parametrize("make_optimizer", _OPTIMIZERS.values(), ids=_OPTIMIZERS)
+def test_training_goes_on_as_if_there_had_been_no_test(
+    make_optimizer: Any, isolation: Any
+) -> None:
+    def training(*, tested: bool) -> tuple[list[float], list[torch.Tensor]]:
+        torch.manual_seed(3)
+        model, optimizer = warm(make_optimizer)
+        if tested:
+            for _ in range(2):
+                range_test(model, optimizer, loader(), _LOSS, isolation=isolation)
+        losses = train(model, optimizer, loader(), epochs=3)
+        return losses, list(model.state_dict().values())
+
+    losses, weights = training(tested=True)
+    expected_losses, expected_weights = training(tested=False)
+    assert losses == expected_losses
+    for weight, expected in zip(weights, expected_weights, strict=True):
+        assert torch.equal(weight, expected)
+
+
+def test_both_ways_find_the_same_curve() -> None:
+    model, optimizer = warm(_OPTIMIZERS["adamw"])
+    curves = [
+        range_test(model, optimizer, loader(), _LOSS, isolation=isolation)
+        for isolation in ("copy", "restore")
+    ]
+    assert curves[0].to_dict() == curves[1].to_dict()
+
+
+def _subject(model: nn.Module, *functions: Any) -> Subject:
+    return Subject(model, AdamW(model.parameters()), functions)
+
+
+def test_a_copy_shares_frozen_parameters_and_nothing_else() -> None:
+    model = Net()
+    subject, _ = isolate(_subject(model, _LOSS), "copy", None)
+    copied = dict(subject.model.named_parameters())
+    for name, parameter in model.named_parameters():
+        assert (copied[name] is parameter) == (not parameter.requires_grad)
+    ours = {id(p) for group in subject.optimizer.param_groups for p in group["params"]}
+    assert ours == {id(p) for p in copied.values()}
+    for name, buffer in model.named_buffers():
+        copy_of_it = subject.model.get_buffer(name)
+        assert torch.equal(copy_of_it, buffer)
+        assert copy_of_it is not buffer
+
+
+def test_a_loss_that_belongs_to_the_model_follows_the_copy() -> None:
+    class Own(nn.Linear):
+        def loss(self, outputs: torch.Tensor, _target: torch.Tensor) -> torch.Tensor:
+            return outputs.square().mean() + self.weight.square().sum()
+
+    model = Own(2, 2)
+    subject, _ = isolate(_subject(model, model.loss), "copy", None)
+    assert subject.functions[0].__self__ is subject.model
+
+
+def test_hooks_of_the_optimizer_follow_the_copy() -> None:
+    model = nn.Linear(2, 1)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    stepped: list[Optimizer] = []
+    optimizer.register_step_pre_hook(lambda self, _args, _kwargs: stepped.append(self))
+    inputs, targets = torch.ones(4, 2), torch.zeros(4, 1)
+    range_test(model, optimizer, [(inputs, targets)], nn.MSELoss(), num_it=3)
+    assert len(stepped) == 3
+    assert optimizer not in stepped
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_a_scheduler_is_ignored_and_stays(isolation: Any) -> None:
+    model = nn.Linear(8, 3)
+    optimizer = SGD(model.parameters(), lr=0.5)
+    scheduler = LambdaLR(optimizer, lambda epoch: 0.1 * epoch)  # at 0 to begin with
+    before = copy.deepcopy(scheduler.state_dict())
+    step = optimizer.step
+    curve = range_test(
+        model, optimizer, loader(), _LOSS, num_it=20, isolation=isolation
+    )
+    assert curve.lrs[-1] == 10
+    assert optimizer.step == step
+    assert scheduler.state_dict() == before
+    optimizer.step()
+    scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
+
+
+def _uncopied(model: nn.Module) -> bool:
+    subject, _ = isolate(_subject(model), "auto", None)
+    return subject.model is model
+
+
+def test_what_cannot_be_copied_is_restored() -> None:
+    locked = nn.Linear(8, 3)
+    locked.lock = threading.Lock()  # type: ignore[assignment]  # any attribute will do
+    assert _uncopied(locked)
+    optimizer = AdamW(locked.parameters())
+    before = state(locked, optimizer)
+    range_test(locked, optimizer, loader(), _LOSS, num_it=5)
+    assert state(locked, optimizer) == before
+    with pytest.raises(TypeError, match="pickle"):
+        range_test(locked, optimizer, loader(), _LOSS, num_it=5, isolation="copy")
+
+
+def test_what_must_not_be_copied_is_restored() -> None:
+    class OptimizedModule(nn.Linear):
+        """Of the name that torch.compile gives."""
+
+    assert _uncopied(nn.Sequential(OptimizedModule(2, 2)))
+    assert not _uncopied(nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("isolation", ["auto", "restore"])
+def test_lazy_modules_are_lazy_again(isolation: Any) -> None:
+    model = nn.Sequential(nn.LazyLinear(6), nn.ReLU(), nn.LazyLinear(3))
+    optimizer = SGD(model.parameters(), lr=0.1)
+    range_test(model, optimizer, loader(), _LOSS, num_it=5, isolation=isolation)
+    assert [type(module) for module in model] == [nn.LazyLinear, nn.ReLU, nn.LazyLinear]
+    assert all(nn.parameter.is_lazy(p) for p in model.parameters())
+    train(model, optimizer, loader())
+    assert model[0].weight.shape == (6, 8)
+
+
+def test_a_copy_moves_to_the_device_and_the_original_stays() -> None:
+    model, optimizer = warm(_OPTIMIZERS["adamw"])
+    before = state(model, optimizer)
+    meta = torch.device("meta")  # the one device, besides the CPU, of every machine
+    subject, _ = isolate(Subject(model, optimizer, ()), "copy", meta)
+    assert {p.device for p in subject.model.parameters()} == {meta}
+    moments = [state["exp_avg"].device for state in subject.optimizer.state.values()]
+    assert set(moments) == {meta}
+    assert state(model, optimizer) == before
+
+
+def test_an_original_is_not_moved() -> None:
+    with pytest.raises(ValueError, match=r"device='meta' would move .* move the model"):
+        isolate(_subject(nn.Linear(2, 2)), "restore", torch.device("meta"))
+
+
+def test_restoring_puts_the_same_objects_back() -> None:
+    history: list[dict[str, float]] = [{"loss": 1.0}]
+    model: Any = nn.Linear(2, 2)
+    model.history = history
+    model.scale = scale = torch.ones(2)
+    _, restore = isolate(_subject(model), "restore", None)
+    with torch.no_grad():
+        weight = model.weight
+        model.weight = nn.Parameter(torch.zeros(2, 2))
+        weight.add_(1)
+        scale.mul_(3)
+    history[0]["loss"] = 2.0
+    history.append({})
+    model.extra = OrderedDict()
+    restore()
+    assert model.weight is weight
+    assert model.history is history
+    assert history == [{"loss": 1.0}]
+    assert torch.equal(scale, torch.ones(2))
+    assert not hasattr(model, "extra")
+
+
+def test_random_states() -> None:
+    batches = loader(generator=torch.Generator())
+    sampler_generator = torch.Generator()
+    batches.sampler.generator = sampler_generator  # type: ignore[attr-defined]  # it has
+    random_state = RandomState(batches)
+
+    def draw() -> list[float]:
+        return [
+            random.random(),  # noqa: S311 (to be restored)
+            np.random.rand(),  # noqa: NPY002 (to be restored)
+            torch.rand(()).item(),
+            torch.rand((), generator=batches.generator).item(),
+            torch.rand((), generator=sampler_generator).item(),
+        ]
+
+    first = draw()
+    random_state.restore()
+    assert draw() == first
+
+
+def test_the_comparison_of_states_can_fail() -> None:
+    model, optimizer = warm(_OPTIMIZERS["sgd"])
+    batches = loader(generator=torch.Generator())
+    before = state(model, optimizer, batches)
+    train(model, optimizer, batches)
+    after = state(model, optimizer, batches)
+    touched = {key for key in before if before[key] != after[key]}
+    assert touched == {
+        *("modules", "parameters", "buffers", "state", "torch", "generator")
+    }

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import math
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD, Adam
+from torch.utils.data import DataLoader, TensorDataset
+
+from lrwidget.curve.record import LRCurve, Step
+from lrwidget.engine.range_test import RangeTest, range_test
+from tests.engine.training_parts import Net, data, loader
+
+_LOSS = nn.CrossEntropyLoss()
+
+
+def _parts() -> tuple[nn.Module, torch.optim.Optimizer]:
+    model = nn.Linear(8, 3)
+    return model, SGD(model.parameters(), lr=0.1)
+
+
+def _scripted(losses: list[float]) -> Any:
+    """Return a training step whose losses are these, one after the other."""
+    script = iter(losses)
+
+    def training_step(model: nn.Module, _batch: Any) -> torch.Tensor:
+        weight = next(iter(model.parameters()))
+        return 0 * weight.sum() + next(script)
+
+    return training_step
+
+
+def _run(losses: list[float], **settings: Any) -> LRCurve:
+    model, optimizer = _parts()
+    settings = {"num_it": 100, **settings}
+    return range_test(
+        model, optimizer, [None], training_step=_scripted(losses), **settings
+    )
+
+
+def test_the_defaults_are_fastais() -> None:
+    test = RangeTest(*_parts(), loader(), _LOSS)
+    assert (test.start_lr, test.end_lr, test.num_it) == (1e-7, 10, 100)
+
+
+def test_the_curve_is_that_of_the_loop_by_hand() -> None:
+    inputs, targets = data(32).tensors
+    model = nn.Linear(8, 3)
+    by_hand = nn.Linear(8, 3)
+    by_hand.load_state_dict(model.state_dict())
+    curve = range_test(
+        model, Adam(model.parameters()), [(inputs, targets)], _LOSS, num_it=20
+    )
+    optimizer = Adam(by_hand.parameters())
+    for lr, loss in zip(np.geomspace(1e-7, 10, 20), curve.losses, strict=True):
+        optimizer.param_groups[0]["lr"] = float(lr)
+        optimizer.zero_grad()
+        expected = _LOSS(by_hand(inputs), targets)
+        expected.backward()
+        optimizer.step()
+        assert loss == expected.item()
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_the_rate_recorded_is_the_rate_used(isolation: Any) -> None:
+    used: list[list[float]] = []
+
+    class Watched(SGD):
+        def step(self, closure: Any = None) -> Any:
+            used.append([float(group["lr"]) for group in self.param_groups])
+            return super().step(closure)
+
+    model = Net()
+    groups = [
+        {"params": model.features.parameters(), "lr": 0.01},
+        {"params": model.head.parameters(), "lr": 0.1},
+    ]
+    test = RangeTest(
+        model, Watched(groups), loader(), _LOSS, num_it=12, isolation=isolation
+    )
+    steps = list(test)
+    assert [step.lr for step in steps] == [rates[-1] for rates in used]
+    assert [rates[0] for rates in used] == pytest.approx([s.lr / 10 for s in steps])
+    np.testing.assert_array_equal(test.curve.lrs, [step.lr for step in steps])
+    assert (steps[0].lr, steps[-1].lr) == (1e-7, 10)
+
+
+def test_linear_steps() -> None:
+    curve = _run([1.0] * 5, start_lr=0.1, end_lr=0.5, num_it=5, step_mode="linear")
+    np.testing.assert_allclose(curve.lrs, [0.1, 0.2, 0.3, 0.4, 0.5])
+
+
+def test_iterating_gives_the_steps_as_they_come() -> None:
+    test = RangeTest(*_parts(), loader(), _LOSS, num_it=5)
+    assert len(test.curve) == 0
+    for iteration, step in enumerate(test):
+        assert isinstance(step, Step)
+        assert step == (iteration, test.curve.lrs[-1], test.curve.losses[-1])
+        assert len(test.curve) == iteration + 1
+        assert test.curve.stop_reason is None
+    assert test.curve.stop_reason == "completed"
+
+
+def test_stops_past_four_times_the_best_smoothed_loss() -> None:
+    losses = [1.0] * 10 + [100.0] * 90
+    curve = _run(losses)
+    smoothed = curve.smoothed()
+    assert curve.stop_reason == "diverged"
+    assert smoothed[-1] > 4 * smoothed.min()
+    assert (smoothed[:-1] <= 4 * np.minimum.accumulate(smoothed)[:-1]).all()
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_stops_at_what_is_not_finite_and_keeps_it(broken: float) -> None:
+    curve = _run([2.0, 1.0, broken, 1.0])
+    np.testing.assert_array_equal(curve.losses, [2, 1, broken])
+    assert curve.stop_reason == "non_finite"
+
+
+def test_stop_div_false_runs_to_the_end() -> None:
+    losses = [1.0, 100.0, math.nan, math.inf, -math.inf] * 20
+    curve = _run(losses, stop_div=False)
+    np.testing.assert_array_equal(curve.losses, losses)
+    assert curve.stop_reason == "completed"
+
+
+def test_an_iterator_that_ends_keeps_its_points() -> None:
+    batches = iter(list(loader())[:4])
+    curve = range_test(*_parts(), batches, _LOSS)
+    assert (len(curve), curve.stop_reason, curve.num_it) == (4, "exhausted", 100)
+
+
+def test_leaving_the_loop_is_a_stop() -> None:
+    test = RangeTest(*_parts(), loader(), _LOSS)
+    for step in test:
+        if step.iteration == 2:
+            break
+    assert (len(test.curve), test.curve.stop_reason) == (3, "stopped")
+
+
+def test_a_failure_keeps_its_points() -> None:
+    test = RangeTest(*_parts(), [1], training_step=_scripted([3.0, 2.0]))
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        list(test)
+    assert test.curve.losses.tolist() == [3, 2]
+    assert test.curve.stop_reason is None
+
+
+def test_several_tests_give_the_same_curve() -> None:
+    model = Net()
+    optimizer = Adam([p for p in model.parameters() if p.requires_grad])
+    test = RangeTest(model, optimizer, loader(), _LOSS)
+    first, second, third = (list(test) for _ in range(3))
+    assert first == second == third
+
+
+def test_the_model_is_trained_in_training_mode() -> None:
+    modes: list[tuple[bool, bool]] = []
+
+    def training_step(model: nn.Module, batch: Any) -> torch.Tensor:
+        assert isinstance(model, Net)
+        modes.append((model.training, model.frozen.training))
+        loss: torch.Tensor = _LOSS(model(batch[0]), batch[1])
+        return loss
+
+    model = Net()  # its frozen part is in evaluation mode
+    optimizer = SGD(model.head.parameters(), lr=0.1)
+    range_test(model, optimizer, loader(), training_step=training_step, num_it=2)
+    range_test(model.eval(), optimizer, loader(), training_step=training_step, num_it=2)
+    assert modes == [(True, False)] * 2 + [(True, True)] * 2
+    assert not model.training
+
+
+def test_the_original_answers_while_a_copy_is_trained() -> None:
+    model, optimizer = _parts()
+    inputs = torch.ones(2, 8)
+    before = model(inputs)
+    for _ in RangeTest(model, optimizer, loader(), _LOSS, num_it=10):
+        assert torch.equal(model(inputs), before)
+
+
+def test_steps_may_be_taken_in_another_thread_than_the_start() -> None:
+    model, optimizer = _parts()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        steps = iter(RangeTest(model, optimizer, loader(), _LOSS, num_it=3))
+    taken: list[Step] = []
+    thread = Thread(target=lambda: taken.extend(steps))
+    thread.start()
+    thread.join()
+    assert len(taken) == 3
+
+
+def test_a_batch_goes_to_the_models_device() -> None:
+    class Batch:
+        def to(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+            assert device == torch.device("cpu")
+            return torch.ones(2, 8), torch.zeros(2).long()
+
+    assert len(range_test(*_parts(), [Batch()], _LOSS, num_it=3)) == 3
+
+
+def test_workers_of_the_loader_end_with_the_test() -> None:
+    workers = DataLoader(data(), 16, num_workers=1, multiprocessing_context="spawn")
+    steps = iter(RangeTest(*_parts(), workers, _LOSS))
+    next(steps)
+    steps.close()
+    from multiprocessing import active_children  # noqa: PLC0415 (asked last)
+
+    assert not active_children()
+
+
+_GOOD: dict[str, Any] = {"start_lr": 1e-7, "end_lr": 10, "num_it": 5}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"start_lr": -1}, ValueError, "start_lr=-1 must"),
+        ({"end_lr": 1e-9}, ValueError, "start_lr=1e-07 must be below end_lr=1e-09"),
+        ({"num_it": 1}, ValueError, "num_it=1 must"),
+        ({"step_mode": "x"}, ValueError, "step_mode='x' is not known; pass one of"),
+        ({"stop_div": 1}, TypeError, "stop_div=1 must be True or False"),
+        ({"isolation": "x"}, ValueError, "isolation='x' is not known; pass one of"),
+        ({"device": "x"}, ValueError, "device='x' is no device; pass"),
+        ({"training_step": 3}, TypeError, "training_step=3 must be callable"),
+        ({"training_step": print}, ValueError, "loss_fn=.* and training_step=.* both"),
+        ({"loss_fn": "mse"}, TypeError, "loss_fn='mse' must be callable"),
+        ({"model": print}, TypeError, r"model=.* must be a torch\.nn\.Module; pass"),
+        ({"model": nn.ReLU()}, ValueError, "model=.* has no trainable parameter; pass"),
+        ({"optimizer": 3}, TypeError, "optimizer=3 must be a torch optimizer; pass"),
+        ({"optimizer": _parts()[1]}, ValueError, "optimizer=.* holds none of the mod"),
+        ({"dataloader": 3}, TypeError, "dataloader=3 must be an iterable .* pass"),
+        ({"dataloader": data()}, TypeError, "dataloader=.* must be an iterable"),
+        ({"dataloader": []}, ValueError, r"dataloader=\[\] is empty; pass"),
+        (
+            {"learning_rate": 1},
+            TypeError,
+            "unexpected keyword argument 'learning_rate'",
+        ),
+    ],
+)
+def test_bad_arguments(change: dict[str, Any], error: Any, message: str) -> None:
+    model, optimizer = _parts()
+    parts = {"model": model, "optimizer": optimizer, "dataloader": loader()}
+    with pytest.raises(error, match=message):
+        RangeTest(**{**parts, "loss_fn": _LOSS, **_GOOD, **change})
+
+
+def test_an_optimizer_of_frozen_parameters_only() -> None:
+    model = nn.Sequential(nn.Linear(8, 3), nn.Linear(3, 3))
+    optimizer = SGD(model[0].parameters(), lr=0.1)
+    model[0].requires_grad_(requires_grad=False)
+    with pytest.raises(ValueError, match="holds none of the model's trainable"):
+        RangeTest(model, optimizer, loader(), _LOSS)
+
+
+def test_a_loader_that_drops_all_it_has() -> None:
+    empty = DataLoader(TensorDataset(torch.ones(3, 8)), batch_size=8, drop_last=True)
+    with pytest.raises(ValueError, match=r"is empty; .* drop_last=True"):
+        RangeTest(*_parts(), empty, _LOSS)

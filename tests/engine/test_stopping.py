@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrwidget.curve.smoothing import exponential_mean
+from lrwidget.engine.stopping import StopRule
+
+
+def _stop(losses: list[float]) -> tuple[int, str] | None:
+    rule = StopRule()
+    for index, loss in enumerate(losses):
+        reason = rule.update(loss)
+        if reason is not None:
+            return index, reason
+    return None
+
+
+@given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=100))
+def test_positive_losses_stop_where_fastai_stops(losses: list[float]) -> None:
+    smoothed = exponential_mean(np.array(losses))
+    best = np.minimum.accumulate(smoothed)
+    beyond = np.flatnonzero(smoothed > 4 * best * (1 + 1e-12))
+    stop = _stop(losses)
+    assert (stop and stop[0]) == (beyond[0] if beyond.size else None)
+
+
+@pytest.mark.parametrize("offset", [-5.0, -100.0])
+def test_negative_losses_do_not_stop_at_once(offset: float) -> None:
+    descent = (offset - np.linspace(0, 2, 50)).tolist()
+    noise = [offset, offset + 0.5, offset - 0.5] * 20
+    assert _stop(descent) is None
+    assert _stop(noise) is None
+
+
+def test_negative_losses_stop_when_they_explode() -> None:
+    stop = _stop([-1.0] * 20 + [10.0**k for k in range(20)])
+    assert stop is not None
+    assert 20 <= stop[0] < 25
+
+
+def test_noise_around_zero_after_a_descent_does_not_stop() -> None:
+    rng = np.random.default_rng(0)
+    losses = np.r_[np.linspace(5, -0.01, 400), rng.normal(-0.01, 0.1, 200)]
+    assert _stop(losses.tolist()) is None
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_stops_at_once(broken: float) -> None:
+    assert _stop([2.0, 1.0, broken, 1.0]) == (2, "non_finite")
+    assert _stop([broken]) == (0, "non_finite")
