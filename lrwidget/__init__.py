@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from lrwidget.engine.range_test import RangeTest, range_test
     from lrwidget.widget import LRWidget
 
+    __version__: str
+
 __all__ = ["LRCurve", "LRWidget", "RangeTest", "Step", "range_test"]
 
 # Imported at first use, so that `import lrwidget` loads neither torch nor bqplot.
@@ -22,16 +24,18 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name == "__version__":
-        value: object = metadata.version("lrwidget")
-    elif name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
-    else:
-        msg = f"module 'lrwidget' has no attribute {name!r}"
-        raise AttributeError(msg)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to a type checker, it would make every name one of ours
+
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            value = metadata.version("lrwidget")
+        elif name in _HOMES:
+            value = getattr(import_module(_HOMES[name]), name)
+        else:
+            msg = f"module 'lrwidget' has no attribute {name!r}"
+            raise AttributeError(msg)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -89,9 +89,7 @@ def test_a_model_that_gives_no_loss(form: Any) -> None:
 
 
 def test_a_training_step_that_gives_no_loss() -> None:
-    with pytest.raises(
-        TypeError, match=r"training_step returned float.* return a"
-    ):
+    with pytest.raises(TypeError, match=r"training_step returned float.* return a"):
         loss_of(Sum(), _ONE, None, lambda _model, _batch: 1.0)  # type: ignore[arg-type, return-value]  # the point
 
 
