@@ -197,7 +197,8 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         return min(max(rate, self._range[0]), self._range[1])
 
     def _on_dragged(self, change: dict[str, Any]) -> None:
-        if len(change["new"]) == 1:
+        # Where the value is already, it was placed and not dragged.
+        if len(change["new"]) == 1 and change["new"][0] != self.value:
             self.value = self._picked(float(change["new"][0]))
 
     def _on_drag_end(self, _mark: object, _event: object) -> None:

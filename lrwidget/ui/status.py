@@ -24,15 +24,16 @@ def running(curve: LRCurve) -> str:
 
 def ended(curve: LRCurve, suggestion: float | None) -> str:
     """Return the status of a test that has ended by itself or was stopped."""
-    last = _rate(curve.lrs[-1]) if len(curve) else "no rate"
+    if not len(curve):
+        return "Stopped before the first step."
+    last = _rate(curve.lrs[-1])
     what = {
         "completed": f"Done: all {len(curve)} steps, up to {last}.",
         "diverged": f"Done: the loss diverged at {last}, as it should in the end.",
         "non_finite": f"Done: the loss stopped being finite at {last}.",
         "exhausted": f"Done: no more batches after {len(curve)} steps, at {last}.",
         "stopped": f"Stopped after {len(curve)} steps, at {last}.",
-        None: "",
-    }[curve.stop_reason]
+    }[curve.stop_reason or "stopped"]
     if suggestion is None:
         return f"{what} No suggestion: too few points, or the loss never falls."
     return f"{what} Suggested: {_rate(suggestion)}."

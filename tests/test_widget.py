@@ -1,0 +1,455 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as ipw
+import numpy as np
+import pytest
+import torch
+from ipywidgets.widgets import widget as ipywidgets_widget
+from torch import nn
+from torch.optim import SGD
+from traitlets import TraitError, dlink
+
+from lrwidget import LRWidget, RangeTest
+from lrwidget.ui.closing import close_with_parts
+from tests.ui.front_end import click, drag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_SECONDS = 60
+
+
+class _Gate:
+    """A loader that gives as many batches as it is told to."""
+
+    def __init__(self) -> None:
+        self._passes = threading.Semaphore(0)
+
+    def let(self, count: int) -> None:
+        self._passes.release(count)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        while True:
+            assert self._passes.acquire(timeout=_SECONDS)
+            yield torch.ones(4, 8), torch.zeros(4, 1)
+
+
+def _parts() -> tuple[nn.Module, torch.optim.Optimizer]:
+    model = nn.Linear(8, 1)
+    return model, SGD(model.parameters(), lr=0.1)
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., LRWidget]]:
+    made: list[LRWidget] = []
+
+    def make(loss_fn: Any = None, dataloader: Any = None, **kwargs: Any) -> LRWidget:
+        batches = [(torch.ones(4, 8), torch.zeros(4, 1))]
+        loss_fn = loss_fn or nn.MSELoss()
+        made.append(LRWidget(*_parts(), dataloader or batches, loss_fn, **kwargs))
+        return made[-1]
+
+    yield make
+    for widget in made:
+        widget.close()
+
+
+def _places(widget: LRWidget) -> list[float]:
+    """Return the rate wherever it is held."""
+    handle, line = widget._chart.handle, widget._chart.line
+    return [*handle.x, *line.x, widget._pick_bar.field.value]
+
+
+def test_before_there_is_anything(make: Any) -> None:
+    widget = make()
+    assert widget.value is None
+    assert len(widget.curve) == 0
+    assert set(widget.suggestions.values()) == {None}
+    assert (widget.progress, widget.running) == (0, False)
+    assert widget.status == "Ready: Run tries 100 rates from 1e-07 to 10."
+    with pytest.raises(RuntimeError, match="no test to wait for; call run"):
+        widget.wait()
+    with pytest.raises(RuntimeError, match="value=None: choose a rate first"):
+        widget.apply()
+
+
+def test_run_and_wait_give_the_curve_of_the_range_test(make: Any) -> None:
+    widget = make(num_it=50)
+    widget.run()
+    curve = widget.wait()
+    expected = RangeTest(*_parts(), [(torch.ones(4, 8), torch.zeros(4, 1))])
+    assert curve.num_it == 50
+    assert len(curve) == len(curve.lrs) <= expected.num_it
+    test = widget._test
+    assert curve.to_dict() == test.curve.to_dict()
+    assert widget.curve.to_dict() == curve.to_dict()
+    assert curve.stop_reason in {"diverged", "completed"}
+    assert widget.suggestions == curve.suggestions
+
+
+def test_the_value_is_the_suggestion_after_the_test(make: Any) -> None:
+    widget = make()
+    seen: list[float] = []
+    widget.observe(lambda change: seen.append(change["new"]), "value")
+    widget.run()
+    curve = widget.wait()
+    assert seen == [curve.suggest()]
+    assert curve.suggest() is not None
+    assert widget.value == curve.suggest()
+    assert widget._chart.suggestion.x.tolist() == [widget.value]
+    assert "Suggested: " in widget.status
+
+
+def test_a_pick_outlives_the_test(make: Any) -> None:
+    gate = _Gate()
+    widget = make(dataloader=gate)
+    widget.run()
+    click(widget._chart, 0.02)
+    gate.let(100)
+    widget.wait()
+    assert widget.value == 0.02
+    widget.run()
+    gate.let(100)
+    widget.wait()
+    assert widget.value == 0.02
+
+
+def test_a_suggestion_gives_way_to_the_next(make: Any) -> None:
+    scale = 1.0
+
+    def loss_fn(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return scale * nn.functional.mse_loss(output, target)
+
+    widget = make(loss_fn)
+    widget.run()
+    first = widget.wait().suggest()
+    scale = 100.0
+    widget.run()
+    second = widget.wait().suggest()
+    assert first != second
+    assert widget.value == second
+
+
+def _by_python(widget: LRWidget, rate: float) -> None:
+    widget.value = rate
+
+
+def _by_field(widget: LRWidget, rate: float) -> None:
+    widget._pick_bar.field.set_state({"value": rate})
+
+
+def _by_click(widget: LRWidget, rate: float) -> None:
+    click(widget._chart, rate)
+
+
+def _by_drag(widget: LRWidget, rate: float) -> None:
+    if widget.value is None:
+        widget.value = 1e-6
+    drag(widget._chart, 1e-5, rate)
+
+
+def _by_front_end(widget: LRWidget, rate: float) -> None:
+    widget.set_state({"value": rate})
+
+
+_WAYS = [_by_python, _by_field, _by_click, _by_drag, _by_front_end]
+
+
+@pytest.mark.parametrize("pick", _WAYS)
+@pytest.mark.parametrize(
+    ("rate", "value"), [(0.0123, 0.0123), (123.0, 10.0), (1e-9, 1e-7)]
+)
+def test_every_way_to_pick_moves_all_others(
+    make: Any, pick: Any, rate: float, value: float
+) -> None:
+    widget = make()
+    seen: list[float] = []
+    widget.observe(lambda change: seen.append(change["new"]), "value")
+    pick(widget, rate)
+    assert widget.value == value
+    assert _places(widget) == [value] * 4
+    assert seen[-1] == value
+    widget.value = None
+    assert widget.value is None
+    assert len(widget._chart.handle.x) == 0
+
+
+def test_values_that_are_none(make: Any) -> None:
+    widget = make(value="1e-3")
+    assert widget.value == 0.001
+    for bad in (float("nan"), "fast", [0.1]):
+        with pytest.raises(TraitError):
+            widget.value = bad
+    assert widget.value == 0.001
+
+
+def test_a_picked_rate_works_with_links_and_interact(make: Any) -> None:
+    widget = make()
+    text = ipw.FloatText()
+    dlink((widget, "value"), (text, "value"), lambda rate: rate or 0.0)
+    link = ipw.jslink((widget, "value"), (text, "value"))
+    got: list[float | None] = []
+
+    def show(lr: float | None) -> None:
+        got.append(lr)
+
+    interaction = ipw.interactive(show, lr=widget)
+    widget.value = 0.01
+    assert text.value == 0.01
+    assert got[-1] == 0.01
+    assert widget.get_state()["value"] == 0.01
+    interaction.children = []
+    for part in (text, link, interaction, interaction.out):
+        close_with_parts(part)
+
+
+def test_the_button_runs_and_stops(make: Any) -> None:
+    gate = _Gate()
+    widget = make(dataloader=gate)
+    button = widget._run_bar.button
+    button.click()
+    assert widget.running
+    assert button.description == "Stop"
+    gate.let(3)
+    button.click()
+    gate.let(1)
+    curve = widget.wait()
+    assert curve.stop_reason == "stopped"
+    assert len(curve) <= 4
+    assert button.description == "Run"
+    assert widget.status.startswith(f"Stopped after {len(curve)} steps")
+
+
+def test_only_one_test_at_a_time(make: Any) -> None:
+    gate = _Gate()
+    widget = make(dataloader=gate)
+    widget.run()
+    with pytest.raises(RuntimeError, match=r"running already; call stop\(\) and wait"):
+        widget.run()
+    widget.stop()
+    gate.let(1)
+    widget.wait()
+
+
+def test_waiting_has_a_limit(make: Any) -> None:
+    gate = _Gate()
+    widget = make(dataloader=gate)
+    widget.run()
+    with pytest.raises(TimeoutError, match=r"timeout=0\.01"):
+        widget.wait(0.01)
+    assert widget.running
+    widget.stop()
+    gate.let(1)
+    widget.wait()
+
+
+def test_the_slider_redraws_from_raw_losses_while_the_test_runs(make: Any) -> None:
+    gate = _Gate()
+    widget = make(dataloader=gate)
+    drawn = threading.Event()
+    widget._chart.smoothed.observe(lambda _: drawn.set(), "y")
+    widget.run()
+    gate.let(30)
+    assert drawn.wait(_SECONDS)
+    for beta in (0.0, 0.5, 0.9):
+        widget._pick_bar.smoothing.set_state({"value": beta})
+        shown = widget._chart.smoothed.y
+        expected = widget.curve.smoothed(beta)[: len(shown)]
+        np.testing.assert_array_equal(shown, expected)
+    assert widget.running
+    widget.stop()
+    gate.let(1)
+    widget.wait()
+
+
+def test_the_slider_does_not_move_the_suggestion(make: Any) -> None:
+    widget = make()
+    widget.run()
+    widget.wait()
+    before = widget.suggestions, widget.value
+    widget._pick_bar.smoothing.value = 0.0
+    assert (widget.suggestions, widget.value) == before
+    assert widget._chart.suggestion.x.tolist() == [widget.value]
+
+
+def test_a_failure_is_shown_and_raised_and_keeps_its_points(make: Any) -> None:
+    calls = 0
+
+    def loss_fn(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls > 20:
+            msg = "<b>no</b>"
+            raise ArithmeticError(msg)
+        return nn.functional.mse_loss(output, target)
+
+    widget = make(loss_fn)
+    widget.run()
+    for _ in range(2):
+        with pytest.raises(ArithmeticError, match="no"):
+            widget.wait()
+    assert widget.status == "Failed after 20 steps. ArithmeticError: <b>no</b>"
+    assert "&lt;b&gt;no&lt;/b&gt;" in widget._run_bar.status.value
+    assert len(widget.curve) == len(widget._chart.raw.x) == 20
+    assert widget._run_bar.button.description == "Run"
+    calls = -1000
+    widget.run()
+    widget.wait()
+    assert widget.status.startswith("Done")
+
+
+def test_a_batch_that_is_no_pair_is_shown_and_raised(make: Any) -> None:
+    widget = make(dataloader=[{"x": torch.ones(4, 8)}])
+    widget._run_bar.button.click()
+    with pytest.raises(TypeError, match=r"loss_fn needs .* pass training_step"):
+        widget.wait()
+    assert "loss_fn needs batches" in widget.status
+
+
+def test_what_keeps_a_test_from_starting_is_shown_and_raised(make: Any) -> None:
+    widget = make(isolation="copy")
+    model = widget._test._subject.model
+    model.lock = threading.Lock()
+    with pytest.raises(TypeError, match="pickle"):
+        widget.run()
+    assert not widget.running
+    widget._run_bar.button.click()
+    with pytest.raises(TypeError, match="pickle"):
+        widget.wait()
+    assert widget.status.startswith("Failed after 0 steps. TypeError")
+
+
+def test_what_an_observer_raises_is_raised(make: Any) -> None:
+    widget = make()
+
+    def fail(_change: object) -> None:
+        raise ZeroDivisionError
+
+    widget.observe(fail, "value")
+    widget.run()
+    with pytest.raises(ZeroDivisionError):
+        widget.wait()
+    assert widget.value == widget.curve.suggest()
+    assert not widget.running
+
+
+def test_an_interrupt_while_waiting_stops_the_test(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = _Gate()
+    widget = make(dataloader=gate)
+    widget.run()
+
+    def interrupt(_timeout: float | None) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(widget._follower, "wait", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            widget.wait()
+    gate.let(1)
+    assert widget.wait().stop_reason == "stopped"
+
+
+def test_apply_writes_the_rate_and_keeps_the_ratios() -> None:
+    model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 1))
+    groups = [
+        {"params": model[0].parameters(), "lr": 0.01},
+        {"params": model[1].parameters(), "lr": 0.1},
+    ]
+    optimizer = SGD(groups, momentum=0.9)
+    batches = [(torch.ones(4, 8), torch.zeros(4, 1))]
+    widget = LRWidget(model, optimizer, batches, nn.MSELoss(), value=0.5)
+    widget.apply()
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert rates == pytest.approx([0.05, 0.5])
+    assert [group["momentum"] for group in optimizer.param_groups] == [0.9, 0.9]
+    widget.close()
+
+
+def test_progress_and_pace(make: Any) -> None:
+    gate = _Gate()
+    widget = make(dataloader=gate, num_it=10)
+    seen = threading.Event()
+    widget._run_bar.progress.observe(lambda _: seen.set(), "value")
+    widget.run()
+    gate.let(4)
+    assert seen.wait(_SECONDS)
+    assert 0 < widget.progress <= 0.4
+    assert widget.status.startswith("Running: loss ")
+    widget.stop()
+    gate.let(1)
+    widget.wait()
+    assert widget._run_bar.progress.value == len(widget.curve)
+    assert widget._run_bar.pace.value.startswith(f"{len(widget.curve)} / 10 · ")
+    assert "left" not in widget._run_bar.pace.value
+
+
+def test_closing_in_mid_run_leaves_nothing() -> None:
+    before = set(ipywidgets_widget._instances)
+    gate = _Gate()
+    gate.let(10**6)
+    widget = LRWidget(*_parts(), gate, nn.MSELoss(), num_it=10**5, stop_div=False)
+    widget.run()
+    widget.close()
+    widget.close()
+    assert not widget.running
+    assert set(ipywidgets_widget._instances) == before
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        ({"smoothing": 1.0}, ValueError, r"smoothing=1\.0 must be from 0 to 0\.99"),
+        ({"smoothing": "x"}, TypeError, "smoothing='x' must be a number; pass"),
+        ({"num_it": 1}, ValueError, "num_it=1 must be at least 2"),
+        ({"lr": 1}, TypeError, "unexpected keyword argument 'lr'"),
+    ],
+)
+def test_bad_arguments_leave_nothing(
+    bad: dict[str, Any], error: Any, message: str
+) -> None:
+    before = set(ipywidgets_widget._instances)
+    with pytest.raises(error, match=message):
+        LRWidget(*_parts(), [1], nn.MSELoss(), **bad)
+    assert set(ipywidgets_widget._instances) == before
+
+
+def test_repr_is_one_short_line(make: Any) -> None:
+    widget = make(value=0.01)
+    text = repr(widget)
+    assert text == f"<LRWidget: value=0.01, status={widget.status!r}>"
+    assert len(text) < 110
+
+
+def test_parts_and_the_worker_meet_without_a_race(make: Any) -> None:
+    """Pick, slide and read from several threads while the worker draws."""
+    gate = _Gate()
+    widget = make(dataloader=gate, num_it=3000, stop_div=False)
+    widget.run()
+    gate.let(3000)
+    errors: list[BaseException] = []
+
+    def use(number: int) -> None:
+        try:
+            while widget.running:
+                widget._pick_bar.smoothing.value = 0.1 * (number % 10)
+                widget.value = 10.0 ** -(number % 7)
+                assert widget.value is not None
+                assert 1e-7 <= widget.value <= 10
+                widget.suggestions  # noqa: B018 (read while it grows)
+        except BaseException as error:  # noqa: BLE001 (raised below)
+            errors.append(error)
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    curve = widget.wait()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert len(curve) == len(widget._chart.raw.x) == 3000
+    assert _places(widget) == [widget.value] * 4

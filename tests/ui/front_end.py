@@ -1,0 +1,26 @@
+"""What a browser would send, without one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from lrwidget.ui.chart import Chart
+
+
+def drag(chart: Chart, *rates: float) -> None:
+    """Drag the handle over some places of the axis, and let go."""
+    for rate in rates:
+        data = memoryview(np.float64(rate).tobytes())
+        serialized = {"shape": [1], "dtype": "float64", "value": data}
+        chart.handle.set_state({"x": serialized})
+    event = {"event": "drag_end", "point": {"x": rates[-1]}, "index": 0}
+    chart.handle._handle_custom_msgs(None, event)
+
+
+def click(chart: Chart, rate: float) -> None:
+    """Click at a place of the chart's background."""
+    event = {"event": "element_click", "data": {"click_x": rate, "click_y": 0.5}}
+    chart.background._handle_custom_msgs(None, event)

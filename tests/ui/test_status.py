@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lrwidget.curve.record import LRCurve
+from lrwidget.ui import status
+
+
+def _curve(reason: Any = None) -> LRCurve:
+    return LRCurve(np.array([1e-3, 0.01]), np.array([2.0, 1.5]), reason, 100)
+
+
+def test_ready() -> None:
+    assert status.ready(1e-7, 10, 100) == "Ready: Run tries 100 rates from 1e-07 to 10."
+
+
+def test_running() -> None:
+    empty = LRCurve(np.array([]), np.array([]))
+    assert status.running(empty) == "Running: waiting for the first step."
+    assert status.running(_curve()) == "Running: loss 1.5 at rate 0.01."
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("completed", "Done: all 2 steps, up to 0.01."),
+        ("diverged", "Done: the loss diverged at 0.01, as it should in the end."),
+        ("non_finite", "Done: the loss stopped being finite at 0.01."),
+        ("exhausted", "Done: no more batches after 2 steps, at 0.01."),
+        ("stopped", "Stopped after 2 steps, at 0.01."),
+    ],
+)
+def test_ended(reason: Any, said: str) -> None:
+    assert status.ended(_curve(reason), 0.005) == f"{said} Suggested: 0.005."
+    without = status.ended(_curve(reason), None)
+    assert without.startswith(f"{said} No suggestion: ")
+
+
+def test_stopped_before_the_first_step() -> None:
+    curve = LRCurve(np.array([]), np.array([]), "stopped")
+    assert status.ended(curve, None) == "Stopped before the first step."
+
+
+def test_failed_in_one_line() -> None:
+    error = RuntimeError("sizes\n do not  match")
+    said = "Failed after 2 steps. RuntimeError: sizes do not match"
+    assert status.failed(_curve(), error) == said
+    said = "Failed after 2 steps. ZeroDivisionError"
+    assert status.failed(_curve(), ZeroDivisionError()) == said
+
+
+def test_pace() -> None:
+    assert status.pace(0, 100, 0.0) == "0 / 100"
+    assert status.pace(1, 100, 0.0) == "1 / 100"
+    assert status.pace(41, 100, 2.0) == "41 / 100 · 20 it/s"
+    assert status.time_left(1, 100, 0.0) == ""
+    assert status.time_left(41, 101, 2.0) == " · 3 s left"
+    assert status.time_left(11, 1631, 5.0) == " · 13 min 30 s left"
