@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _MARGIN = 0.08
 _LEAST_SPAN = 0.02
+_FENCE = 1.5
+_FEW = 10
 
 
 def loss_limits(
@@ -19,8 +21,9 @@ def loss_limits(
     """
     Return the range of losses to show, so that an explosion flattens nothing.
 
-    It spans the smoothed curve down to its minimum together with the bulk of
-    the raw losses on that way; what comes after the minimum may leave it.
+    It spans the smoothed curve down to its minimum, and the raw losses on that way
+    but for outliers, by Tukey's fence of one and a half quartile ranges. What comes
+    after the minimum may leave it.
 
     Parameters
     ----------
@@ -38,9 +41,13 @@ def loss_limits(
     if not finite.any():
         return None
     raw, mean = losses[finite], smoothed[finite]
-    descent = slice(None, int(np.argmin(mean)) + 1)
-    low = min(mean.min(), np.quantile(raw[descent], 0.02))
-    high = max(mean[descent].max(), np.quantile(raw[descent], 0.98))
+    bottom = int(np.argmin(mean)) + 1
+    # A minimum among the first few points is noise.
+    way_down = raw[: max(bottom, min(len(raw) // 4, _FEW))]
+    first, third = np.quantile(way_down, [0.25, 0.75])
+    fence = _FENCE * (third - first)
+    low = min(mean.min(), way_down[way_down >= first - fence].min())
+    high = max(mean[:bottom].max(), way_down[way_down <= third + fence].max())
     lacking = max(_LEAST_SPAN * max(abs(low), abs(high)), 1e-12) - (high - low)
     margin = _MARGIN * (high - low) + max(lacking, 0) / 2
     return float(low - margin), float(high + margin)

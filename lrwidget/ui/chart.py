@@ -132,6 +132,7 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         self.handle.observe(self._on_dragged, "x")
         self.handle.on_drag_end(self._on_drag_end)
         self.background.on_element_click(self._on_clicked)
+        self.suggestion.on_element_click(self._on_suggestion_clicked)
 
     def draw(self, curve: LRCurve, beta: float, suggestion: float | None) -> None:
         """
@@ -207,6 +208,9 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
 
     def _on_clicked(self, _mark: object, event: dict[str, Any]) -> None:
         self.value = self._picked(float(event["data"]["click_x"]))
+
+    def _on_suggestion_clicked(self, _mark: object, _event: object) -> None:
+        self.value = float(self.suggestion.x[0])
 
 
 def rate_ticks(start_lr: float, end_lr: float) -> npt.NDArray[np.float64]:

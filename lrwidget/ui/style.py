@@ -10,8 +10,11 @@ _CSS = """
   --bq-content-font-color: var(--lrwidget-text);
   max-width: 1000px;
 }
-.lrwidget .bqplot > svg .mark path.line { pointer-events: none; }
-.lrwidget .bqplot > svg .axis text { fill: var(--lrwidget-text); }
+.lrwidget .svg-background .axis text { fill: var(--lrwidget-text); }
+.lrwidget .svg-figure image { cursor: crosshair; }
+.lrwidget .svg-figure .dot { cursor: pointer; }
+/* so that a click on a line or a text is one on the place behind it */
+.lrwidget .svg-figure .curve, .lrwidget .svg-figure text { pointer-events: none; }
 .lrwidget-status, .lrwidget-status * { line-height: 1.4; height: auto; }
 .lrwidget-failed { color: var(--jp-error-color1, #c62828); }
 """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from playwright.sync_api import Browser, Page, Playwright
+    from playwright.sync_api import Browser, Locator, Page, Playwright
     from typing_extensions import Self
 
 SECONDS = 60
@@ -206,24 +206,26 @@ class Notebook:
         """Leave the kernel."""
         self._client.stop_channels()
 
+    def prompt(self, index: int) -> Locator:
+        """Return the prompt of a code cell, such as ``[2]:`` or ``[*]:``."""
+        cell = self.page.locator(".jp-Notebook .jp-CodeCell").nth(index)
+        return cell.locator(".jp-InputArea-prompt")
+
     def start(self, index: int) -> None:
-        """Execute a cell, and return at once."""
-        cell = self.page.locator(".jp-Notebook .jp-Cell").nth(index)
-        cell.locator(".jp-InputArea-prompt").click()
+        """Execute a code cell, and return at once."""
+        self.prompt(index).click()
         self.page.keyboard.press("Escape")
         self.page.keyboard.press("Control+Enter")
 
     def execute(self, index: int) -> None:
-        """Execute a cell, and wait for its end."""
+        """Execute a code cell, and wait for its end."""
         self.start(index)
         self.await_cell(index)
 
     def await_cell(self, index: int) -> None:
-        """Wait for the end of a cell that was started."""
-        prompt = self.page.locator(".jp-Notebook .jp-Cell").nth(index)
-        expect(prompt.locator(".jp-InputArea-prompt")).to_have_text(
-            re.compile(r"\[\d+\]:"), timeout=MILLISECONDS
-        )
+        """Wait for the end of a code cell that was started."""
+        done = re.compile(r"\[\d+\]:")
+        expect(self.prompt(index)).to_have_text(done, timeout=MILLISECONDS)
 
     def value(self, expression: str) -> Any:
         """Return the value of an expression in the kernel, which must be a literal."""

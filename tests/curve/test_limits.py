@@ -35,6 +35,23 @@ def test_the_smoothed_descent_is_inside(values: list[float], beta: float) -> Non
     assert limits[0] <= descent.min() <= descent.max() <= limits[1]
 
 
+def test_noise_is_not_magnified() -> None:
+    rng = np.random.default_rng(0)
+    losses = 10 + rng.normal(size=100)
+    losses[1] = 6  # a minimum of the smoothed curve that says nothing
+    limits = loss_limits(losses, exponential_mean(losses))
+    assert limits is not None
+    assert limits[0] < 8.5
+    assert 11 < limits[1] < 14
+
+
+def test_an_early_explosion_flattens_nothing() -> None:
+    losses = np.array([2.0, 1.9, 1.7, 1.5, 1.6, 1.8, 1e5])
+    limits = loss_limits(losses, exponential_mean(losses, 0.5))
+    assert limits is not None
+    assert limits[1] < 3
+
+
 def test_only_finite_losses_count() -> None:
     losses = np.array([math.nan, 1.0, math.inf, 3.0, -math.inf])
     limits = loss_limits(losses, exponential_mean(losses, 0.5))

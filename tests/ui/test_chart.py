@@ -116,6 +116,12 @@ def test_clicking_sets_a_short_value(chart: Chart) -> None:
     assert chart.handle.x.tolist() == [0.00457]
 
 
+def test_clicking_the_suggestion_takes_it_exactly(chart: Chart) -> None:
+    chart.draw(_curve(3.0, 2.0, 1.0), 0.5, 1.23456789e-7)
+    chart.suggestion._handle_custom_msgs(None, {"event": "element_click", "data": {}})
+    assert chart.value == 1.23456789e-7
+
+
 def test_the_label_turns_at_the_right_edge(chart: Chart) -> None:
     chart.value = 1e-6
     assert (chart.label.align, chart.label.x_offset > 0) == ("start", True)

@@ -1,0 +1,120 @@
+"""The widget as a person sees it in a page."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+from tests.browser.lab import MILLISECONDS
+
+if TYPE_CHECKING:
+    import re
+
+    from playwright.sync_api import FloatRect, Locator, Page
+
+_POINTS = "path => (path.getAttribute('d') || '').split(/[ML]/).length - 1"
+_MIDDLE = """path => {
+  const middle = path.getPointAtLength(path.getTotalLength() / 2);
+  const place = middle.matrixTransform(path.getScreenCTM());
+  return [place.x, place.y];
+}"""
+_DRAG_STEPS = 8
+
+
+class Finder:
+    """
+    The first widget in a page, to look at and to use.
+
+    Parameters
+    ----------
+    page:
+        The page.
+    start_lr:
+        The rate at the left edge of the chart.
+    end_lr:
+        The rate at its right edge.
+    """
+
+    def __init__(self, page: Page, start_lr: float = 1e-7, end_lr: float = 10) -> None:
+        self._page = page
+        self._range = math.log10(start_lr), math.log10(end_lr)
+        self.root = page.locator(".lrwidget").first
+        self.button = self.root.locator("button.widget-button")
+        self.status = self.root.locator(".lrwidget-status")
+        self.pace = self.root.locator("div.widget-label").first
+        self.field = self.root.locator("input[type=number]")
+        self.slider = self.root.locator(".noUi-handle")
+        self.raw, self.smoothed, self.line = (
+            self.root.locator("path.line").nth(index) for index in range(3)
+        )
+        self.suggestion = self.root.locator("path.dot").first
+        self.handle = self.root.locator("path.dot").last
+
+    def await_display(self) -> None:
+        """Wait until the chart is drawn."""
+        self.root.locator(".bqplot .axislabel").first.wait_for()
+
+    def await_points(self, count: int) -> int:
+        """Wait until the curve is drawn with more points than this."""
+        self._page.wait_for_function(
+            f"([path, count]) => ({_POINTS})(path) > count",
+            arg=[self.smoothed.element_handle(), count],
+            timeout=MILLISECONDS,
+        )
+        return self.points()
+
+    def points(self) -> int:
+        """Return with how many points the curve is drawn."""
+        count: int = self.smoothed.evaluate(_POINTS)
+        return count
+
+    def await_status(self, said: str | re.Pattern[str]) -> None:
+        """Wait until the status says this."""
+        expect(self.status).to_contain_text(said, timeout=MILLISECONDS)
+
+    def click(self, rate: float, height: float = 0.5) -> None:
+        """Click in the chart at a rate, so high above its lower edge."""
+        self._page.mouse.click(*self._place(rate, height))
+
+    def click_on(self, mark: Locator) -> float:
+        """Click on the middle of what a mark draws, and return the rate there."""
+        x, y = mark.evaluate(_MIDDLE)
+        self._page.mouse.click(x, y)
+        return self._rate_at(x)
+
+    def drag(self, *rates: float) -> None:
+        """Take the handle, move it over some rates, and let go."""
+        box = _box(self.handle)
+        mouse = self._page.mouse
+        mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        mouse.down()
+        for rate in rates:
+            mouse.move(*self._place(rate, 0.5), steps=_DRAG_STEPS)
+        mouse.up()
+
+    def shown_rate(self, mark: Locator) -> float:
+        """Return the rate at which a mark stands."""
+        box = _box(mark)
+        return self._rate_at(box["x"] + box["width"] / 2)
+
+    def _rate_at(self, across: float) -> float:
+        plot, (start, end) = self._plot(), self._range
+        share = (across - plot["x"]) / plot["width"]
+        return float(10 ** (start + share * (end - start)))
+
+    def _plot(self) -> FloatRect:
+        return _box(self.root.locator("rect.plotarea_events"))
+
+    def _place(self, rate: float, height: float) -> tuple[float, float]:
+        plot, (start, end) = self._plot(), self._range
+        share = (math.log10(rate) - start) / (end - start)
+        across = plot["x"] + share * plot["width"]
+        return across, plot["y"] + (1 - height) * plot["height"]
+
+
+def _box(part: Locator) -> FloatRect:
+    box = part.bounding_box()
+    assert box is not None
+    return box

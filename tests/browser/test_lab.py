@@ -1,0 +1,236 @@
+"""The widget in a real JupyterLab: what is seen there, and what the kernel has."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.finder import Finder
+from tests.browser.lab import chromium
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Page
+
+    from tests.browser.lab import Lab, Notebook
+
+_SETUP = """
+import threading
+from pathlib import Path
+import torch
+from torch import nn
+from lrwidget import LRWidget
+
+torch.manual_seed(0)
+inputs = torch.randn(256, 8)
+targets = inputs @ torch.randn(8, 1)
+pause = threading.Event()
+
+class Paced:
+    '''Batches that take some time to load, as those of big data sets do.'''
+
+    def __iter__(self):
+        for batch in zip(inputs.split(32), targets.split(32)):
+            pause.wait(0.01)
+            yield batch
+
+model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 1))
+optimizer = torch.optim.AdamW(model.parameters())
+"""
+_QUICK = "w = LRWidget(model, optimizer, Paced(), nn.MSELoss())\nw"
+_LONG = "w = LRWidget(model, optimizer, Paced(), nn.MSELoss(), num_it=3000)\nw"
+_BUSY = "while not Path('{}').exists():\n    pause.wait(0.01)"
+_QUICKSTART = Path(__file__).parents[2] / "notebooks/01-quickstart.ipynb"
+
+
+def _shown(page: Page, book: Notebook) -> Finder:
+    book.execute(0)
+    book.execute(1)
+    finder = Finder(page)
+    finder.await_display()
+    return finder
+
+
+def _is(rate: float, tolerance: float = 0.05) -> Callable[[float | None], bool]:
+    return lambda value: value == pytest.approx(rate, rel=tolerance)
+
+
+def test_run_it_and_watch_it_while_another_cell_runs(
+    page: Page, lab: Lab, notebook: Callable[..., Notebook]
+) -> None:
+    book = notebook(_SETUP, _LONG, _BUSY.format("go-on"))
+    finder = _shown(page, book)
+    assert book.value("w.value") is None
+    finder.await_status("Ready")
+    finder.button.click()
+    finder.await_points(1)
+    expect(finder.button).to_have_text("Stop")
+    finder.await_status("Running: loss")
+    expect(finder.pace).to_have_text(re.compile(r"\d+ / 3000 · .* it/s · .* left"))
+
+    book.start(2)
+    busy = book.prompt(2)
+    expect(busy).to_have_text("[*]:")
+    count = finder.points()
+    for _ in range(3):
+        count = finder.await_points(count)
+    expect(busy).to_have_text("[*]:")
+    (lab.folder / "go-on").touch()
+    book.await_cell(2)
+
+    finder.button.click()
+    finder.await_status("Stopped after")
+    expect(finder.button).to_have_text("Run")
+    steps = book.value("len(w.wait())")
+    assert book.value("w.curve.stop_reason") == "stopped"
+    assert steps >= count
+    finder.await_points(steps - 1)
+    assert finder.points() == steps
+
+
+def test_pick_it_by_hand(page: Page, notebook: Callable[..., Notebook]) -> None:
+    book = notebook(_SETUP, _QUICK)
+    finder = _shown(page, book)
+    finder.button.click()
+    finder.await_status("Suggested")
+    suggestion = book.value("w.wait().suggest()")
+    assert book.value("w.value") == suggestion
+    assert finder.shown_rate(finder.suggestion) == pytest.approx(suggestion, rel=0.05)
+    assert finder.shown_rate(finder.handle) == pytest.approx(suggestion, rel=0.05)
+    assert float(finder.field.input_value()) == pytest.approx(suggestion, rel=0.01)
+
+    finder.drag(1e-5, 2e-3)
+    book.await_value("w.value", _is(2e-3))
+    value = book.value("w.value")
+    expect(finder.field).to_have_value(re.compile(f"^{value:.3g}"))
+    assert finder.shown_rate(finder.line) == pytest.approx(value, rel=0.05)
+
+    for rate, height in ((1e-5, 0.2), (0.3, 0.9)):
+        finder.click(rate, height)
+        book.await_value("w.value", _is(rate))
+        assert finder.shown_rate(finder.handle) == pytest.approx(rate, rel=0.05)
+
+    finder.field.fill("2.5e-3")
+    finder.field.press("Enter")
+    book.await_value("w.value", lambda value: value == 0.0025)
+    assert finder.shown_rate(finder.handle) == pytest.approx(0.0025, rel=0.05)
+
+    finder.field.press("ArrowUp")
+    finder.field.press("Enter")
+    book.await_value("w.value", _is(0.00251, 1e-6))
+
+    finder.drag(10.0, 1e6)  # out of the chart
+    book.await_value("w.value", lambda value: value == 10)
+    book.value("setattr(w, 'value', 0.05)")
+    expect(finder.field).to_have_value("0.05")
+    assert finder.shown_rate(finder.handle) == pytest.approx(0.05, rel=0.05)
+
+
+def test_clicks_on_the_curve_and_the_suggestion_count(
+    page: Page, notebook: Callable[..., Notebook]
+) -> None:
+    book = notebook(_SETUP, _QUICK)
+    finder = _shown(page, book)
+    finder.button.click()
+    finder.await_status("Suggested")
+    suggestion = book.value("w.wait().suggest()")
+    rate = finder.click_on(finder.smoothed)
+    assert rate != pytest.approx(suggestion, rel=0.2)
+    book.await_value("w.value", _is(rate))
+    finder.suggestion.click()
+    book.await_value("w.value", lambda value: value == suggestion)
+
+
+def test_smooth_it_while_it_runs(page: Page, notebook: Callable[..., Notebook]) -> None:
+    book = notebook(_SETUP, _LONG)
+    finder = _shown(page, book)
+    finder.button.click()
+    finder.await_points(20)
+    finder.slider.focus()
+    page.keyboard.press("Home")
+    book.await_value("w._pick_bar.smoothing.value", lambda value: value == 0)
+    assert book.value("w.running")
+    finder.button.click()
+    finder.await_status("Stopped")
+    # without smoothing, the bold line is the faint one
+    finder.await_points(book.value("len(w.wait())") - 1)
+    path = "path => path.getAttribute('d')"
+    assert finder.smoothed.evaluate(path) == finder.raw.evaluate(path)
+    finder.slider.focus()
+    page.keyboard.press("End")
+    book.await_value("w._pick_bar.smoothing.value", lambda value: value == 0.99)
+    page.wait_for_function(
+        "([a, b]) => a.getAttribute('d') !== b.getAttribute('d')",
+        arg=[finder.smoothed.element_handle(), finder.raw.element_handle()],
+    )
+
+
+def test_links_in_the_browser_follow(
+    page: Page, notebook: Callable[..., Notebook]
+) -> None:
+    linked = """
+from ipywidgets import FloatText, interact, jslink
+text = FloatText()
+link = jslink((w, "value"), (text, "value"))
+text
+"""
+    shown = "interact(lambda lr: print(f'rate {lr:.3g}'), lr=w);"
+    book = notebook(_SETUP, f"{_QUICK.rstrip('w')}w.value = 1e-3\nw", linked, shown)
+    finder = _shown(page, book)
+    book.execute(2)
+    finder.click(0.02)
+    value = book.await_value("w.value", _is(0.02))
+    text = page.locator(".jp-OutputArea input[type=number]").nth(1)
+    expect(text).to_have_value(str(value))
+    book.execute(3)
+    expect(page.get_by_text(f"rate {value:.3g}")).to_be_visible()
+
+
+def test_a_failure_is_seen(page: Page, notebook: Callable[..., Notebook]) -> None:
+    wrong = "w = LRWidget(model, optimizer, [{'x': inputs}], nn.MSELoss())\nw"
+    book = notebook(_SETUP, wrong, "w.wait()")
+    finder = _shown(page, book)
+    finder.button.click()
+    finder.await_status("Failed after 0 steps. TypeError: loss_fn needs batches")
+    expect(finder.button).to_have_text("Run")
+    book.execute(2)
+    expect(page.get_by_text("TypeError").last).to_be_visible()
+
+
+def test_the_quickstart_by_hand(
+    page: Page, lab: Lab, notebook: Callable[..., Notebook]
+) -> None:
+    shutil.copy(_QUICKSTART, lab.folder)
+    book = notebook(name=_QUICKSTART.name)
+    codes = page.locator(".jp-Notebook .jp-CodeCell").count()
+    display = 3
+    for index in range(display + 1):
+        book.execute(index)
+    finder = Finder(page)
+    finder.await_display()
+    finder.button.click()
+    finder.await_status("Suggested")
+    finder.drag(0.05)
+    book.await_value("widget.value", _is(0.05))
+    for index in range(display + 1, codes):
+        book.execute(index)
+    value = book.value("widget.value")
+    assert value == pytest.approx(0.05, rel=0.05)
+    assert book.value("optimizer.param_groups[0]['lr']") == value
+    last = book.value("[sum(x[-20:]) / 20 for x in histories.values()]")
+    assert last[0] < 1
+    assert min(last[1:]) > 2
+
+
+def test_a_missing_browser_is_one_clear_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CHROMIUM", "no-such-browser")
+    with pytest.raises(RuntimeError, match=r"no browser found as CHROMIUM='no-such-br"):
+        chromium()
