@@ -22,8 +22,8 @@ def loss_limits(
     Return the range of losses to show, so that an explosion flattens nothing.
 
     It spans the smoothed curve down to its minimum, and the raw losses on that way
-    but for outliers, by Tukey's fence of one and a half quartile ranges. What comes
-    after the minimum may leave it.
+    but for high outliers, by Tukey's fence of one and a half quartile ranges. What
+    comes after the minimum may leave it.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def loss_limits(
     way_down = raw[: max(bottom, min(len(raw) // 4, _FEW))]
     first, third = np.quantile(way_down, [0.25, 0.75])
     fence = _FENCE * (third - first)
-    low = min(mean.min(), way_down[way_down >= first - fence].min())
+    low = min(mean.min(), way_down.min())
     high = max(mean[:bottom].max(), way_down[way_down <= third + fence].max())
     lacking = max(_LEAST_SPAN * max(abs(low), abs(high)), 1e-12) - (high - low)
     margin = _MARGIN * (high - low) + max(lacking, 0) / 2

@@ -22,7 +22,8 @@ _BLUE, _RED, _ORANGE = "#2f7ed8", "#e0393e", "#d9730d"
 _PICKED_DIGITS = 3
 _SPANS_KEPT = 10
 _FEW_DECADES = 2
-_HANDLE_HEIGHT, _LABEL_HEIGHT = 0.045, 0.95
+_HANDLE_HEIGHT = 0.045
+_LABEL_GAP = 14  # pixels
 _LABEL_TURNS_AT = 0.85
 
 # Nothing to see, stretched over the plot to catch clicks: bqplot tells the place of
@@ -189,8 +190,8 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         with self.label.hold_sync():
             self.label.text = [f"{rate:.3g}"]
             self.label.align = "end" if turned else "start"
-            self.label.x_offset = -8 if turned else 8
-            _place(self.label, [rate], [_LABEL_HEIGHT])
+            self.label.x_offset = -_LABEL_GAP if turned else _LABEL_GAP
+            _place(self.label, [rate], [_HANDLE_HEIGHT])
 
     def _picked(self, place: float) -> float:
         """Return the rate that is meant by a place on the axis: a short number."""

@@ -33,7 +33,7 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.button = ipw.Button(layout={"width": "96px"})
         self.button.on_click(lambda _button: on_toggle())
         self.progress = ipw.IntProgress(
-            max=total, layout={"flex": "1 1 80px", "width": "auto"}
+            max=total, layout={"flex": "1 1 80px", "width": "auto", "margin": "2px 8px"}
         )
         self.pace = ipw.Label(layout={"min_width": "190px"})
         self.status = ipw.HTML()

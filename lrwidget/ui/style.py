@@ -13,6 +13,7 @@ _CSS = """
 .lrwidget .svg-background .axis text { fill: var(--lrwidget-text); }
 .lrwidget .svg-figure image { cursor: crosshair; }
 .lrwidget .svg-figure .dot { cursor: pointer; }
+.lrwidget .svg-figure .label { dominant-baseline: central; }
 /* so that a click on a line or a text is one on the place behind it */
 .lrwidget .svg-figure .curve, .lrwidget .svg-figure text { pointer-events: none; }
 .lrwidget-status, .lrwidget-status * { line-height: 1.4; height: auto; }

@@ -1,0 +1,73 @@
+"""
+Takes the pictures of the README from the running widget.
+
+Run by `make screenshots`; writes them to notebooks/images.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import nbformat
+from playwright.sync_api import sync_playwright
+
+from tests.browser.finder import Finder
+from tests.browser.lab import Lab, launch
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+_NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+_IMAGES = _NOTEBOOKS / "images"
+_THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+_DISPLAY = 4  # the quickstart's first cells, up to the one that shows the widget
+_PADDING = 6
+
+
+def take(browser: Browser, theme: str, picture: Path) -> None:
+    """Run the quickstart's test in a theme, and take a picture of the widget."""
+    book = nbformat.read(_NOTEBOOKS / "01-quickstart.ipynb", 4)
+    cells = [cell.source for cell in book.cells if cell.cell_type == "code"]
+    with TemporaryDirectory() as folder, Lab(Path(folder), _THEMES[theme]) as lab:
+        page = browser.new_page(
+            viewport={"width": 1100, "height": 1600}, device_scale_factor=2
+        )
+        *before, display = cells[:_DISPLAY]
+        notebook = lab.open(page, ["\n".join(before), display])
+        notebook.execute(0)
+        notebook.execute(1)
+        finder = Finder(page)
+        finder.await_display()
+        finder.button.click()
+        finder.await_status("Suggested")
+        notebook.value("widget.wait() and None")
+        # Neither the mouse nor the focus is to mark the button.
+        page.mouse.move(0, 0)
+        notebook.prompt(1).click()
+        box = finder.root.bounding_box()
+        assert box is not None
+        page.screenshot(
+            path=picture,
+            clip={
+                "x": box["x"] - _PADDING,
+                "y": box["y"] - _PADDING,
+                "width": box["width"] + 2 * _PADDING,
+                "height": box["height"] + 2 * _PADDING,
+            },
+        )
+        notebook.close()
+        page.close()
+
+
+def main() -> None:
+    """Take all pictures."""
+    _IMAGES.mkdir(exist_ok=True)
+    with sync_playwright() as playwright, launch(playwright) as browser:
+        for theme in _THEMES:
+            take(browser, theme, _IMAGES / f"widget-{theme}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lrwidget import LRCurve, LRWidget
+from lrwidget.ui.closing import close_with_parts
+
+if TYPE_CHECKING:
+    import pytest
+
+_ROOT = Path(__file__).parents[1]
+_README = (_ROOT / "README.md").read_text()
+
+
+def _snippets() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", _README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_snippets_run_as_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    made: list[LRWidget] = []
+    for snippet in _snippets():
+        exec(snippet, names)  # noqa: S102 (the point)
+        if names["widget"] not in made:
+            made.append(names["widget"])
+    curve = LRCurve.load("curve.json")
+    assert curve.num_it == 200
+    assert made[0].value == made[0].curve.suggest()
+    assert names["optimizer"].param_groups[0]["lr"] == made[0].value
+    made[1].run()
+    assert len(made[1].wait()) > 10
+    for widget in made:
+        close_with_parts(widget)
+
+
+def test_the_quickstart_is_under_ten_lines() -> None:
+    lines = [line for line in _snippets()[0].splitlines() if line]
+    assert len(lines) < 10
+
+
+def test_what_it_links_to_is_there() -> None:
+    links = re.findall(r"\]\(((?!http)[^)#]+)\)", _README)
+    assert "notebooks/01-quickstart.ipynb" in links
+    for link in links:
+        assert (_ROOT / link).exists(), link
