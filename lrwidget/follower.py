@@ -86,10 +86,11 @@ class Follower:
 
     def _step(self, step: Step) -> None:
         self._recording.append(step)
-        self._last_time = time.monotonic()
+        now = time.monotonic()
         if not step.iteration:
-            self._first_time = self._last_time
-        if self._last_time - self._news_time >= _SECONDS_BETWEEN_NEWS:
+            self._first_time = now
+        self._last_time = now
+        if now - self._news_time >= _SECONDS_BETWEEN_NEWS:
             self._on_news()
             self._news_time = time.monotonic()
 

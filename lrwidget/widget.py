@@ -45,7 +45,9 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
     Parameters
     ----------
     model, optimizer, dataloader, loss_fn, **settings:
-        As `RangeTest` takes them.
+        As `RangeTest` takes them: ``start_lr=1e-7``, ``end_lr=10``, ``num_it=100``,
+        ``step_mode="exp"``, ``stop_div=True``, ``training_step=None``,
+        ``isolation="auto"`` and ``device=None``.
     smoothing:
         Where the smoothing slider stands at first, from 0 to 0.99.
     value:

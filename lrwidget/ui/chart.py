@@ -51,6 +51,7 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
 
     def __init__(self, start_lr: float, end_lr: float) -> None:
         self._range = start_lr, end_lr
+        self._dragged = False
         rates = LogScale(min=start_lr, max=end_lr, allow_padding=False)
         self._losses = LinearScale(min=0.0, max=1.0, allow_padding=False)
         height = LinearScale(min=0.0, max=1.0, allow_padding=False)
@@ -131,6 +132,7 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         )
         super().__init__([self.figure])
         self.handle.observe(self._on_dragged, "x")
+        self.handle.on_drag_start(self._on_drag_start)
         self.handle.on_drag_end(self._on_drag_end)
         self.background.on_element_click(self._on_clicked)
         self.suggestion.on_element_click(self._on_suggestion_clicked)
@@ -172,7 +174,7 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
     @traitlets.validate("value")
     def _clamped(self, proposal: dict[str, Any]) -> float | None:
         rate: float | None = proposal["value"]
-        return None if rate is None else min(max(rate, self._range[0]), self._range[1])
+        return None if rate is None else self._clamp(rate)
 
     @traitlets.observe("value")
     def _on_value(self, change: dict[str, Any]) -> None:
@@ -182,7 +184,7 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
                 _place(mark, [], [])
             return
         # While it is dragged the handle is the mouse's: writing to it would tug.
-        if len(self.handle.x) != 1 or self._picked(self.handle.x[0]) != rate:
+        if not self._dragged:
             _place(self.handle, [rate], [_HANDLE_HEIGHT])
         _place(self.line, [rate, rate], [0.0, 1.0])
         start, end = self._range
@@ -193,22 +195,32 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
             self.label.x_offset = -_LABEL_GAP if turned else _LABEL_GAP
             _place(self.label, [rate], [_HANDLE_HEIGHT])
 
-    def _picked(self, place: float) -> float:
-        """Return the rate that is meant by a place on the axis: a short number."""
-        rate = float(f"{place:.{_PICKED_DIGITS - 1}e}")
+    def _pick(self, place: float) -> None:
+        """Take the rate that is meant by a place on the axis: a short number."""
+        self.value = rate = self._clamp(float(f"{place:.{_PICKED_DIGITS - 1}e}"))
+        # It may have been the value before, and the mouse have left the chart. And a
+        # last place of the mouse can arrive after the end of the drag.
+        if not self._dragged:
+            _place(self.handle, [rate], [_HANDLE_HEIGHT])
+
+    def _clamp(self, rate: float) -> float:
         return min(max(rate, self._range[0]), self._range[1])
 
     def _on_dragged(self, change: dict[str, Any]) -> None:
         # Where the value is already, it was placed and not dragged.
         if len(change["new"]) == 1 and change["new"][0] != self.value:
-            self.value = self._picked(float(change["new"][0]))
+            self._pick(float(change["new"][0]))
 
-    def _on_drag_end(self, _mark: object, _event: object) -> None:
-        if self.value is not None:
-            _place(self.handle, [self.value], [_HANDLE_HEIGHT])
+    def _on_drag_start(self, _mark: object, _event: object) -> None:
+        self._dragged = True
+
+    def _on_drag_end(self, _mark: object, event: dict[str, Any]) -> None:
+        self._dragged = False
+        self._pick(float(event["point"]["x"]))
 
     def _on_clicked(self, _mark: object, event: dict[str, Any]) -> None:
-        self.value = self._picked(float(event["data"]["click_x"]))
+        self._dragged = False
+        self._pick(float(event["data"]["click_x"]))
 
     def _on_suggestion_clicked(self, _mark: object, _event: object) -> None:
         self.value = float(self.suggestion.x[0])

@@ -76,7 +76,7 @@ def time_left(done: int, total: int, seconds: float) -> str:
 
 
 def _speed(done: int, seconds: float) -> float | None:
-    return (done - 1) / seconds if seconds > 0 else None
+    return (done - 1) / seconds if done > 1 and seconds > 0 else None
 
 
 def _rate(lr: float) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
-from tests.browser.lab import MILLISECONDS
+from tests.browser.lab import MILLISECONDS, SECONDS
 
 if TYPE_CHECKING:
     import re
@@ -21,6 +22,7 @@ _MIDDLE = """path => {
   return [place.x, place.y];
 }"""
 _DRAG_STEPS = 8
+_DECADES_OFF = 0.02
 
 
 class Finder:
@@ -94,10 +96,15 @@ class Finder:
             mouse.move(*self._place(rate, 0.5), steps=_DRAG_STEPS)
         mouse.up()
 
-    def shown_rate(self, mark: Locator) -> float:
-        """Return the rate at which a mark stands."""
-        box = _box(mark)
-        return self._rate_at(box["x"] + box["width"] / 2)
+    def await_at(self, mark: Locator, rate: float) -> None:
+        """Wait until a mark stands at a rate, but for a pixel or two."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            box = _box(mark)
+            shown = self._rate_at(box["x"] + box["width"] / 2)
+            if abs(math.log10(shown / rate)) < _DECADES_OFF:
+                return
+            assert time.monotonic() < deadline, f"stands at {shown}, not at {rate}"
 
     def _rate_at(self, across: float) -> float:
         plot, (start, end) = self._plot(), self._range

@@ -12,12 +12,22 @@ if TYPE_CHECKING:
 
 def drag(chart: Chart, *rates: float) -> None:
     """Drag the handle over some places of the axis, and let go."""
+    _send(chart, "drag_start", chart.handle.x[0])
     for rate in rates:
-        data = memoryview(np.float64(rate).tobytes())
-        serialized = {"shape": [1], "dtype": "float64", "value": data}
-        chart.handle.set_state({"x": serialized})
-    event = {"event": "drag_end", "point": {"x": rates[-1]}, "index": 0}
-    chart.handle._handle_custom_msgs(None, event)
+        move(chart, rate)
+    _send(chart, "drag_end", rates[-1])
+
+
+def move(chart: Chart, rate: float) -> None:
+    """Move the handle to a place of the axis."""
+    data = memoryview(np.float64(rate).tobytes())
+    serialized = {"shape": [1], "dtype": "float64", "value": data}
+    chart.handle.set_state({"x": serialized})
+
+
+def _send(chart: Chart, event: str, rate: float) -> None:
+    content = {"event": event, "point": {"x": rate, "y": 0.0}, "index": 0}
+    chart.handle._handle_custom_msgs(None, content)
 
 
 def click(chart: Chart, rate: float) -> None:

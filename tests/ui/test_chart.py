@@ -9,7 +9,7 @@ import pytest
 from lrwidget.curve.record import LRCurve
 from lrwidget.ui.chart import Chart, rate_ticks
 from lrwidget.ui.closing import close_with_parts
-from tests.ui.front_end import click, drag
+from tests.ui.front_end import click, drag, move
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +108,14 @@ def test_dragging_out_of_the_chart_ends_at_its_edge(chart: Chart) -> None:
     drag(chart, 1e-12)
     assert chart.value == 1e-7
     assert chart.handle.x.tolist() == [1e-7]
+
+
+def test_a_move_that_arrives_after_the_end_of_the_drag(chart: Chart) -> None:
+    chart.value = 1e-3
+    drag(chart, 123.0)
+    move(chart, 1e6)
+    assert chart.value == 10
+    assert chart.handle.x.tolist() == [10]
 
 
 def test_clicking_sets_a_short_value(chart: Chart) -> None:

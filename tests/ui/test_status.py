@@ -55,7 +55,9 @@ def test_failed_in_one_line() -> None:
 def test_pace() -> None:
     assert status.pace(0, 100, 0.0) == "0 / 100"
     assert status.pace(1, 100, 0.0) == "1 / 100"
+    assert status.pace(1, 100, 5.0) == "1 / 100"  # the clock may be ahead
     assert status.pace(41, 100, 2.0) == "41 / 100 · 20 it/s"
     assert status.time_left(1, 100, 0.0) == ""
+    assert status.time_left(1, 100, 5.0) == ""
     assert status.time_left(41, 101, 2.0) == " · 3 s left"
     assert status.time_left(11, 1631, 5.0) == " · 13 min 30 s left"
