@@ -110,6 +110,13 @@ def test_dragging_out_of_the_chart_ends_at_its_edge(chart: Chart) -> None:
     assert chart.handle.x.tolist() == [1e-7]
 
 
+def test_pressing_the_handle_picks_nothing(chart: Chart) -> None:
+    chart.value = 0.0123456789
+    drag(chart, 0.0123456789 * (1 + 1e-13))
+    assert chart.value == 0.0123456789
+    assert chart.handle.x.tolist() == [0.0123456789]
+
+
 def test_a_move_that_arrives_after_the_end_of_the_drag(chart: Chart) -> None:
     chart.value = 1e-3
     drag(chart, 123.0)
