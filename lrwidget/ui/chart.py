@@ -197,7 +197,7 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
 
     def _pick(self, place: float) -> None:
         """Take the rate that is meant by a place on the axis: a short number."""
-        rate = self.value
+        rate: float | None = self.value
         # A press on the handle that does not move it is no pick.
         if rate is None or not math.isclose(place, rate):
             self.value = rate = self._clamp(float(f"{place:.{_PICKED_DIGITS - 1}e}"))
