@@ -69,7 +69,7 @@ def test_before_there_is_anything(make: Any) -> None:
     assert len(widget.curve) == 0
     assert set(widget.suggestions.values()) == {None}
     assert (widget.progress, widget.running) == (0, False)
-    assert widget.status == "Ready: Run tries 100 rates from 1e-07 to 10."
+    assert widget.status == "Ready: Run tries 100 rates from 1e-7 to 10."
     with pytest.raises(RuntimeError, match="no test to wait for; call run"):
         widget.wait()
     with pytest.raises(RuntimeError, match="value=None: choose a rate first"):

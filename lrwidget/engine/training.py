@@ -18,7 +18,9 @@ TrainingStep: TypeAlias = "Callable[[nn.Module, Any], Tensor]"
 LossFunction: TypeAlias = "Callable[..., Tensor]"
 
 _LEAST_PARTS = 2
-_PASTE = """pass training_step=..., for example
+_PASTE = """pass training_step=... to say how
+
+For example:
 
     def training_step(model, batch):
         return model(batch["inputs"]).square().mean()

@@ -12,6 +12,7 @@ import traitlets
 from bqscales import LinearScale, LogScale
 
 from lrwidget.curve.limits import loss_limits
+from lrwidget.ui.status import short
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -190,7 +191,7 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         start, end = self._range
         turned = math.log(rate / start) > _LABEL_TURNS_AT * math.log(end / start)
         with self.label.hold_sync():
-            self.label.text = [f"{rate:.3g}"]
+            self.label.text = [short(rate)]
             self.label.align = "end" if turned else "start"
             self.label.x_offset = -_LABEL_GAP if turned else _LABEL_GAP
             _place(self.label, [rate], [_HANDLE_HEIGHT])

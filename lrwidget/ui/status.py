@@ -10,23 +10,28 @@ if TYPE_CHECKING:
 _MINUTE = 60.0
 
 
+def short(rate: float) -> str:
+    """Return a rate with three digits, as people write it: 0.0125, 1e-7."""
+    return f"{rate:.3g}".replace("e-0", "e-")
+
+
 def ready(start_lr: float, end_lr: float, num_it: int) -> str:
     """Return the status before a test."""
-    return f"Ready: Run tries {num_it} rates from {_rate(start_lr)} to {_rate(end_lr)}."
+    return f"Ready: Run tries {num_it} rates from {short(start_lr)} to {short(end_lr)}."
 
 
 def running(curve: LRCurve) -> str:
     """Return the status of a test that is running."""
     if not len(curve):
         return "Running: waiting for the first step."
-    return f"Running: loss {curve.losses[-1]:.4g} at rate {_rate(curve.lrs[-1])}."
+    return f"Running: loss {curve.losses[-1]:.4g} at rate {short(curve.lrs[-1])}."
 
 
 def ended(curve: LRCurve, suggestion: float | None) -> str:
     """Return the status of a test that has ended by itself or was stopped."""
     if not len(curve):
         return "Stopped before the first step."
-    last = _rate(curve.lrs[-1])
+    last = short(curve.lrs[-1])
     what = {
         "completed": f"Done: all {len(curve)} steps, up to {last}.",
         "diverged": f"Done: the loss diverged at {last}, as it should in the end.",
@@ -36,12 +41,16 @@ def ended(curve: LRCurve, suggestion: float | None) -> str:
     }[curve.stop_reason or "stopped"]
     if suggestion is None:
         return f"{what} No suggestion: too few points, or the loss never falls."
-    return f"{what} Suggested: {_rate(suggestion)}."
+    return f"{what} Suggested: {short(suggestion)}."
 
 
 def failed(curve: LRCurve, error: BaseException) -> str:
-    """Return the status of a test that an error ended."""
-    message = " ".join(str(error).split())
+    """
+    Return the status of a test that an error ended.
+
+    Of its message, that is the first paragraph; `wait` raises the whole of it.
+    """
+    message = " ".join(str(error).partition("\n\n")[0].split())
     name = type(error).__name__
     return f"Failed after {len(curve)} steps. {name}: {message}".rstrip(": ")
 
@@ -77,7 +86,3 @@ def time_left(done: int, total: int, seconds: float) -> str:
 
 def _speed(done: int, seconds: float) -> float | None:
     return (done - 1) / seconds if done > 1 and seconds > 0 else None
-
-
-def _rate(lr: float) -> str:
-    return f"{lr:.3g}"

@@ -16,7 +16,7 @@ _CSS = """
 .lrwidget .svg-figure .label { dominant-baseline: central; }
 /* so that a click on a line or a text is one on the place behind it */
 .lrwidget .svg-figure .curve, .lrwidget .svg-figure text { pointer-events: none; }
-.lrwidget-status, .lrwidget-status * { line-height: 1.4; height: auto; }
+.lrwidget .lrwidget-status.widget-html > .widget-html-content { line-height: 1.4; }
 .lrwidget-failed { color: var(--jp-error-color1, #c62828); }
 """
 

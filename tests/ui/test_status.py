@@ -14,7 +14,7 @@ def _curve(reason: Any = None) -> LRCurve:
 
 
 def test_ready() -> None:
-    assert status.ready(1e-7, 10, 100) == "Ready: Run tries 100 rates from 1e-07 to 10."
+    assert status.ready(1e-7, 10, 100) == "Ready: Run tries 100 rates from 1e-7 to 10."
 
 
 def test_running() -> None:
@@ -44,8 +44,16 @@ def test_stopped_before_the_first_step() -> None:
     assert status.ended(curve, None) == "Stopped before the first step."
 
 
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [(1e-7, "1e-7"), (0.0123456, "0.0123"), (10.0, "10"), (1e-12, "1e-12"), (1, "1")],
+)
+def test_rates_in_short(rate: float, text: str) -> None:
+    assert status.short(rate) == text
+
+
 def test_failed_in_one_line() -> None:
-    error = RuntimeError("sizes\n do not  match")
+    error = RuntimeError("sizes\n do not  match\n\nfor example\n")
     said = "Failed after 2 steps. RuntimeError: sizes do not match"
     assert status.failed(_curve(), error) == said
     said = "Failed after 2 steps. ZeroDivisionError"
