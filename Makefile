@@ -11,7 +11,8 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 .PHONY: demo test screenshots constraints clean
 
 demo: .venv/ready
-	$(BIN)/jupyter lab $(HEADLESS) $(ROOT) notebooks/01-quickstart.ipynb
+	$(BIN)/jupyter lab $(HEADLESS) $(ROOT) \
+		--LabApp.default_url=/lab/tree/notebooks/01-quickstart.ipynb
 
 test: .venv/ready
 	.ci/chromium
