@@ -43,7 +43,7 @@ class Ambient:
         """Return the context that applies the settings to the thread running it."""
         if len(self._contexts) == 1:
             return self._contexts[0]()  # the usual case, a microsecond a step
-        stack = ExitStack()
-        for context in self._contexts:
-            stack.enter_context(context())
-        return stack
+        with ExitStack() as stack:
+            for context in self._contexts:
+                stack.enter_context(context())
+            return stack.pop_all()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import random
+from collections import deque
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -38,7 +40,7 @@ class Subject(NamedTuple):
     optimizer:
         Its optimizer.
     functions:
-        The loss function and the training step, which may refer to the model.
+        The loss function and the training step.
     """
 
     model: nn.Module
@@ -57,7 +59,7 @@ def isolate(
     subject:
         What the user passed.
     how:
-        ``"copy"`` trains a deep copy; frozen parameters are shared with it.
+        ``"copy"`` trains a deep copy, which shares the memory of frozen parameters.
         ``"restore"`` trains the original and puts it back bit for bit.
         ``"auto"`` copies where a copy can be made and is right.
     device:
@@ -68,15 +70,18 @@ def isolate(
     ValueError
         If ``device`` would move an original that cannot be copied.
     """
-    if how == "restore" or (how == "auto" and _copy_is_wrong(subject.model)):
+    if how == "restore" or (how == "auto" and _copy_is_wrong(subject)):
         return _original(subject, device)
     try:
-        return _copied(subject, device), _nothing_to_restore
+        copied = _copied(subject)
     except Exception:  # Torch refuses non-leaf tensors, Python locks and files, and
         # a class may refuse with any error: what cannot be copied is put back.
         if how == "copy":
             raise
         return _original(subject, device)
+    if device is not None:
+        _move(copied, device)
+    return copied, _nothing_to_restore
 
 
 def _nothing_to_restore() -> None: ...
@@ -95,38 +100,66 @@ def _original(
     return subject, _Keeper().keep(subject)
 
 
-def _copy_is_wrong(model: nn.Module) -> bool:
-    """Whether a copy of a model can be made but is not the same model."""
+def _copy_is_wrong(subject: Subject) -> bool:
+    """Whether a copy can be made but what is trained would not be the same."""
+    model = subject.model
     kinds = {kind.__name__ for module in model.modules() for kind in type(module).mro()}
     tensors = {type(tensor).__name__ for tensor in model.parameters()}
-    return bool(kinds & _UNCOPIED_MODULES or tensors & _UNCOPIED_TENSORS)
-
-
-def _copied(subject: Subject, device: torch.device | None) -> Subject:
-    """Return a deep copy of all three in one, so that their references follow."""
-    moves = device is not None and any(
-        tensor.device != device for tensor in subject.model.parameters()
+    return bool(
+        kinds & _UNCOPIED_MODULES
+        or tensors & _UNCOPIED_TENSORS
+        or any(_refers_to(function, model) for function in subject.functions)
     )
-    memo: dict[int, Any] = {}
-    if not moves:
-        memo = {id(p): p for p in subject.model.parameters() if not p.requires_grad}
+
+
+def _refers_to(function: object, model: nn.Module) -> bool:
+    """Whether a function uses the model by a name from outside of it."""
+    if not inspect.isfunction(function):
+        return False
+    outside = inspect.getclosurevars(function)
+    used = (*outside.nonlocals.values(), *outside.globals.values())
+    return any(value is model for value in used)
+
+
+def _copied(subject: Subject) -> Subject:
+    """Return a deep copy of all three in one, so that their references follow."""
+    memo: dict[int, Any] = {
+        id(parameter): _shared(parameter)
+        for parameter in subject.model.parameters()
+        if not parameter.requires_grad and type(parameter) is nn.Parameter
+    }
     copied = copy.deepcopy(subject, memo)
     _complete(subject.optimizer, copied.optimizer, memo)
-    if moves:
-        _move(copied.model, copied.optimizer, device)
     return copied
 
 
-def _move(model: nn.Module, optimizer: Optimizer, device: torch.device | None) -> None:
-    """Move a model and what its optimizer keeps to a device."""
-    kept = optimizer.state_dict()
-    before = list(model.parameters())
-    model.to(device)
+def _shared(frozen: nn.Parameter) -> nn.Parameter:
+    """Return a frozen parameter that shares its memory until somebody writes to it."""
+    data = frozen.detach()
+    try:
+        # Private, but what torch.reshape and others rest on; and written to it is, by
+        # models that keep a moving average of themselves.
+        data = torch._lazy_clone(data)  # noqa: SLF001
+    except RuntimeError:  # memory that is not torch's own
+        data = data.clone()
+    return nn.Parameter(data, requires_grad=False)
+
+
+def _move(copied: Subject, device: torch.device) -> None:
+    """Move a copy with its loss and with what its optimizer keeps to a device."""
+    modules = [copied.model, *(f for f in copied.functions if isinstance(f, nn.Module))]
+    before = [p for module in modules for p in module.parameters()]
+    if all(parameter.device == device for parameter in before):
+        return
+    kept = copied.optimizer.state_dict()
+    for module in modules:
+        module.to(device)
     # Between some kinds of devices torch replaces the parameters.
-    moved = dict(zip(before, model.parameters(), strict=True))
-    for group in optimizer.param_groups:
+    after = [p for module in modules for p in module.parameters()]
+    moved = dict(zip(before, after, strict=True))
+    for group in copied.optimizer.param_groups:
         group["params"][:] = [moved.get(p, p) for p in group["params"]]
-    optimizer.load_state_dict(kept)
+    copied.optimizer.load_state_dict(kept)
 
 
 def _complete(optimizer: Optimizer, copied: Optimizer, memo: dict[int, Any]) -> None:
@@ -148,8 +181,8 @@ class _Keeper:
     """
     Remembers what objects hold, to put it back into the very same objects.
 
-    It looks into modules, optimizers, dicts, lists, tuples and tensors, each
-    once, and takes everything else as a value.
+    It looks into modules, optimizers, containers, arrays and tensors, each once,
+    and takes everything else as a value.
     """
 
     def __init__(self) -> None:
@@ -177,9 +210,14 @@ class _Keeper:
             self._keep_class(value)
             self._keep(vars(value))
         elif isinstance(value, dict):
-            self._keep_items(value, dict(value), value.update)
-        elif isinstance(value, list):
-            self._keep_items(value, list(value), value.extend)
+            self._keep_items(value, dict(value), value.update, value.values())
+        elif isinstance(value, list | deque):
+            self._keep_items(value, list(value), value.extend, value)
+        elif isinstance(value, set):
+            self._keep_items(value, set(value), value.update, value)
+        elif isinstance(value, np.ndarray):
+            saved = value.copy()
+            self._restores.append(lambda: np.copyto(value, saved))
         elif isinstance(value, tuple):
             for item in value:
                 self._keep(item)
@@ -195,16 +233,17 @@ class _Keeper:
 
     def _keep_items(
         self,
-        container: dict[Any, Any] | list[Any],
-        items: dict[Any, Any] | list[Any],
+        container: dict[Any, Any] | list[Any] | deque[Any] | set[Any],
+        items: Iterable[Any],
         fill: Callable[[Any], object],
+        inside: Iterable[object],
     ) -> None:
         def restore() -> None:
             container.clear()
             fill(items)
 
         self._restores.append(restore)
-        for item in items.values() if isinstance(items, dict) else items:
+        for item in inside:
             self._keep(item)
 
     def _keep_tensor(self, tensor: torch.Tensor) -> None:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
-import torch
-from torch import nn
-
 from lrwidget.curve.record import LRCurve, Recording, Step
 from lrwidget.curve.schedule import learning_rates
+from lrwidget.engine import arguments
 from lrwidget.engine.ambient import Ambient
-from lrwidget.engine.batches import empty_loader, endless, to_device
+from lrwidget.engine.batches import endless, to_device
 from lrwidget.engine.isolation import ISOLATIONS, RandomState, Subject, isolate
 from lrwidget.engine.rates import rate_ratios, set_rate
 from lrwidget.engine.stopping import StopRule
-from lrwidget.engine.training import loss_of, stepper
+from lrwidget.engine.training import loss_of, stepper, without
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
+    import torch
+    from torch import nn
     from torch.optim import Optimizer
     from typing_extensions import Unpack
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from lrwidget.engine.training import LossFunction, TrainingStep
 
 _NO_BATCH = object()
-_MOST_SHOWN = 80
 
 
 class Settings(TypedDict, total=False):
@@ -117,20 +115,20 @@ class RangeTest:
         isolation: Isolation = "auto",
         device: torch.device | str | None = None,
     ) -> None:
-        _check_trained(model, optimizer)
-        _check_loader(dataloader)
-        _check_functions(loss_fn, training_step)
-        _check_switch("stop_div", stop_div)
+        arguments.check_trained(model, optimizer)
+        arguments.check_loader(dataloader)
+        arguments.check_functions(loss_fn, training_step)
+        arguments.check_switch("stop_div", stop_div)
         if isolation not in ISOLATIONS:
             msg = f"isolation={isolation!r} is not known; pass one of {ISOLATIONS}"
             raise ValueError(msg)
         self._rates = learning_rates(start_lr, end_lr, num_it, step_mode)
-        self._ratios = rate_ratios(optimizer)
+        rate_ratios(optimizer)  # raises where there are none
         self._subject = Subject(model, optimizer, (loss_fn, training_step))
         self._dataloader = dataloader
         self._stop_div = stop_div
         self._isolation = isolation
-        self._device = _device(device)
+        self._device = arguments.usable_device(device)
         self._recording = Recording(len(self._rates))
         self._stop_reason: StopReason | None = None
 
@@ -196,6 +194,8 @@ class RangeTest:
     ) -> Generator[Step, None, StopReason]:
         """Train on what is set apart, and record it, at one rate after the other."""
         model, optimizer, (loss_fn, training_step) = subject
+        ratios = rate_ratios(optimizer)
+        original = self._subject.model
         device = self._device or next(model.parameters()).device
         take_step = stepper(optimizer)
         rule = StopRule()
@@ -208,10 +208,11 @@ class RangeTest:
                     if batch is _NO_BATCH:
                         return "exhausted"
                     batch = to_device(batch, device)
-                    set_rate(optimizer, lr, self._ratios)
-                    loss = take_step(
-                        partial(loss_of, model, batch, loss_fn, training_step)
-                    ).item()
+                    set_rate(optimizer, lr, ratios)
+                    compute = partial(loss_of, model, batch, loss_fn, training_step)
+                    if iteration == 0 and model is not original:
+                        compute = partial(without, original, compute)
+                    loss = take_step(compute).item()
                 step = Step(iteration, lr, loss)
                 self._recording.append(step)
                 yield step
@@ -250,82 +251,3 @@ def range_test(
     for _ in test:
         pass
     return test.curve
-
-
-def _check_trained(model: object, optimizer: object) -> None:
-    if not isinstance(model, nn.Module):
-        msg = (
-            f"model={_shown(model)} must be a torch.nn.Module; "
-            "pass for example torch.nn.Linear(8, 2)"
-        )
-        raise TypeError(msg)
-    trainable = {id(p) for p in model.parameters() if p.requires_grad}
-    if not trainable:
-        msg = (
-            f"model={_shown(model)} has no trainable parameter; "
-            "pass one with requires_grad=True in some of its parameters"
-        )
-        raise ValueError(msg)
-    groups = getattr(optimizer, "param_groups", None)
-    if not isinstance(groups, list) or not callable(getattr(optimizer, "step", None)):
-        msg = (
-            f"optimizer={_shown(optimizer)} must be a torch optimizer; "
-            "pass for example torch.optim.SGD(model.parameters(), lr=0.1)"
-        )
-        raise TypeError(msg)
-    if not any(id(p) in trainable for group in groups for p in group["params"]):
-        msg = (
-            f"optimizer={_shown(optimizer)} holds none of the model's trainable "
-            "parameters; make it with model.parameters(), after the model was "
-            "moved, replaced or unfrozen"
-        )
-        raise ValueError(msg)
-
-
-def _check_loader(dataloader: object) -> None:
-    if not isinstance(dataloader, Iterable):
-        msg = (
-            f"dataloader={_shown(dataloader)} must be an iterable of batches; pass for "
-            "example torch.utils.data.DataLoader(dataset, batch_size=64)"
-        )
-        raise TypeError(msg)
-    try:
-        empty = len(dataloader) == 0  # type: ignore[arg-type]  # raises TypeError
-    except TypeError:  # no length: found out at the first step
-        empty = False
-    if empty:
-        raise empty_loader(dataloader)
-
-
-def _check_functions(loss_fn: object, training_step: object) -> None:
-    for name, function in (("loss_fn", loss_fn), ("training_step", training_step)):
-        if function is not None and not callable(function):
-            msg = f"{name}={_shown(function)} must be callable, or None"
-            raise TypeError(msg)
-    if loss_fn is not None and training_step is not None:
-        msg = (
-            f"loss_fn={_shown(loss_fn)} and training_step={_shown(training_step)} both "
-            "give the loss; pass one of them"
-        )
-        raise ValueError(msg)
-
-
-def _check_switch(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        msg = f"{name}={_shown(value)} must be True or False"
-        raise TypeError(msg)
-
-
-def _device(device: torch.device | str | None) -> torch.device | None:
-    if device is None:
-        return None
-    try:
-        return torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        msg = f"device={device!r} is no device; pass for example device='cuda:0'"
-        raise ValueError(msg) from error
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _MOST_SHOWN else f"<{type(value).__name__}>"

@@ -25,15 +25,26 @@ def rate_ratios(optimizer: Optimizer) -> list[float]:
     """
     groups = optimizer.param_groups
     for key in ("lr", "initial_lr"):
-        rates = [float(group.get(key, 0)) for group in groups]
+        rates = [float(group.get(key) or 0) for group in groups]
         if all(0 < rate < float("inf") for rate in rates):
             return [rate / rates[-1] for rate in rates]
-    rates = [float(group.get("lr", 0)) for group in groups]
     msg = (
-        f"optimizer has learning rates {rates} in its parameter groups; give each "
-        "one above 0, since the test keeps their ratios"
+        f"optimizer has learning rates {[group.get('lr') for group in groups]} in its "
+        "parameter groups; give each one above 0, since the test keeps their ratios"
     )
     raise ValueError(msg)
+
+
+def apply_rate(optimizer: Optimizer, lr: float) -> None:
+    """
+    Set the rates for good: those that a scheduler made later starts from, too.
+
+    Such a scheduler takes a group's ``initial_lr``, where an earlier one left it.
+    """
+    set_rate(optimizer, lr, rate_ratios(optimizer))
+    for group in optimizer.param_groups:
+        if "initial_lr" in group:
+            group["initial_lr"] = float(group["lr"])
 
 
 def set_rate(optimizer: Optimizer, lr: float, ratios: list[float]) -> None:

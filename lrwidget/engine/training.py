@@ -115,6 +115,37 @@ def _checked(result: object, source: str) -> Tensor:
     return loss
 
 
+def without(original: nn.Module, compute_loss: Callable[[], Tensor]) -> Tensor:
+    """
+    Return a loss, once it is clear that it is not one of the original model.
+
+    A function cannot be copied with the model that it refers to, so what it trains
+    would not be the copy, and what it changes not the copy's.
+
+    Raises
+    ------
+    ValueError
+        If the loss depends on a parameter of the original.
+    """
+    loss = compute_loss()
+    parameters = {id(parameter) for parameter in original.parameters()}
+    nodes, seen = [loss.grad_fn], set()
+    leaves = {id(loss)}
+    while nodes:
+        node = nodes.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            leaves.add(id(getattr(node, "variable", None)))
+            nodes += [following for following, _ in node.next_functions]
+    if leaves & parameters:
+        msg = (
+            "the loss depends on the original model, but a copy of it is trained; "
+            "use the model that training_step is given, or pass isolation='restore'"
+        )
+        raise ValueError(msg)
+    return loss
+
+
 def stepper(optimizer: Optimizer) -> Callable[[Callable[[], Tensor]], Tensor]:
     """
     Return what does one optimizer step for a function that computes the loss.

@@ -48,3 +48,16 @@ def test_the_default_device_follows_into_another_thread() -> None:
         ambient = Ambient()
     assert _elsewhere(ambient, lambda: torch.ones(1).device.type) == "meta"
     assert _elsewhere(Ambient(), lambda: torch.ones(1).device.type) == "cpu"
+
+
+def test_what_cannot_be_entered_leaves_nothing_entered() -> None:
+    ambient = Ambient()
+
+    def fail() -> Any:
+        raise ZeroDivisionError
+
+    ambient._contexts.append(fail)
+    with torch.no_grad():
+        with pytest.raises(ZeroDivisionError), ambient.entered():
+            pass
+        assert not torch.is_grad_enabled()

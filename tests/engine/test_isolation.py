@@ -4,7 +4,7 @@ import copy
 import math
 import random
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import Any
 
 import numpy as np
@@ -138,18 +138,91 @@ def _subject(model: nn.Module, *functions: Any) -> Subject:
     return Subject(model, AdamW(model.parameters()), functions)
 
 
-def test_a_copy_shares_frozen_parameters_and_nothing_else() -> None:
+def test_a_copy_shares_the_memory_of_frozen_parameters_only() -> None:
     model = Net()
     subject, _ = isolate(_subject(model, _LOSS), "copy", None)
     copied = dict(subject.model.named_parameters())
+    # reading data_ptr() would end the sharing
+    address: Any = torch._C._data_address  # type: ignore[attr-defined]  # not in the stub
     for name, parameter in model.named_parameters():
-        assert (copied[name] is parameter) == (not parameter.requires_grad)
+        assert copied[name] is not parameter
+        shared = address(copied[name]) == address(parameter)
+        assert shared == (not parameter.requires_grad)
+        assert torch.equal(copied[name], parameter)
     ours = {id(p) for group in subject.optimizer.param_groups for p in group["params"]}
     assert ours == {id(p) for p in copied.values()}
     for name, buffer in model.named_buffers():
         copy_of_it = subject.model.get_buffer(name)
         assert torch.equal(copy_of_it, buffer)
         assert copy_of_it is not buffer
+
+
+class _Averaging(nn.Linear):
+    """A model that keeps a moving average of itself in frozen parameters."""
+
+    def __init__(self) -> None:
+        super().__init__(8, 3)
+        self.teacher = nn.Linear(8, 3).requires_grad_(requires_grad=False)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            for mean, own in zip(
+                self.teacher.parameters(), (self.weight, self.bias), strict=True
+            ):
+                mean.lerp_(own, 0.1)
+        return super().forward(inputs)
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_frozen_parameters_that_the_model_writes_to(isolation: Any) -> None:
+    model = _Averaging()
+    for parameter in model.teacher.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    before = state(model, optimizer)
+    range_test(model, optimizer, loader(), _LOSS, num_it=10, isolation=isolation)
+    assert state(model, optimizer) == before
+
+
+def test_memory_that_is_not_torchs_own_is_copied() -> None:
+    model = nn.Linear(2, 2)
+    model.bias = nn.Parameter(torch.from_numpy(np.ones(2, np.float32)), False)  # noqa: FBT003 (positional in torch)
+    subject, _ = isolate(_subject(model), "copy", None)
+    assert torch.equal(subject.model.get_parameter("bias"), model.bias)
+
+
+def _closing_over(kind: str, model: nn.Module) -> dict[str, Any]:
+    def training_step(_model: nn.Module, batch: Any) -> torch.Tensor:
+        loss: torch.Tensor = _LOSS(model(batch[0]), batch[1])
+        return loss
+
+    def loss_fn(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        penalty = sum(p.square().sum() for p in model.parameters())
+        loss: torch.Tensor = _LOSS(outputs, targets)
+        return loss + 1e-3 * penalty
+
+    functions = {"training_step": training_step, "loss_fn": loss_fn}
+    return {kind: functions[kind]}
+
+
+@pytest.mark.parametrize("kind", ["training_step", "loss_fn"])
+def test_a_function_that_uses_the_original_trains_the_original(kind: str) -> None:
+    model, optimizer = warm(_OPTIMIZERS["adamw"])
+    before = state(model, optimizer)
+    curve = range_test(model, optimizer, loader(), **_closing_over(kind, model))
+    assert curve.losses[-1] != curve.losses[0]
+    assert state(model, optimizer) == before
+
+
+@pytest.mark.parametrize("kind", ["training_step", "loss_fn"])
+def test_a_function_that_uses_the_original_beside_a_copy(kind: str) -> None:
+    model = nn.Linear(8, 3)
+    optimizer = AdamW(model.parameters())
+    before = state(model, optimizer)
+    settings = _closing_over(kind, model) | {"isolation": "copy"}
+    with pytest.raises(ValueError, match=r"depends on the original .* isolation='rest"):
+        range_test(model, optimizer, loader(), **settings)
+    assert state(model, optimizer) == before
 
 
 def test_a_loss_that_belongs_to_the_model_follows_the_copy() -> None:
@@ -229,12 +302,16 @@ def test_lazy_modules_are_lazy_again(isolation: Any) -> None:
 
 def test_a_copy_moves_to_the_device_and_the_original_stays() -> None:
     model, optimizer = warm(_OPTIMIZERS["adamw"])
+    loss_fn = nn.CrossEntropyLoss(weight=torch.ones(3))
     before = state(model, optimizer)
     meta = torch.device("meta")  # the one device, besides the CPU, of every machine
-    subject, _ = isolate(Subject(model, optimizer, ()), "copy", meta)
+    subject, _ = isolate(Subject(model, optimizer, (loss_fn, None)), "copy", meta)
     assert {p.device for p in subject.model.parameters()} == {meta}
     moments = [state["exp_avg"].device for state in subject.optimizer.state.values()]
     assert set(moments) == {meta}
+    assert subject.functions[0].weight.device == meta
+    assert loss_fn.weight is not None
+    assert loss_fn.weight.device == torch.device("cpu")
     assert state(model, optimizer) == before
 
 
@@ -248,12 +325,20 @@ def test_restoring_puts_the_same_objects_back() -> None:
     model: Any = nn.Linear(2, 2)
     model.history = history
     model.scale = scale = torch.ones(2)
+    model.seen, model.last, model.counts = seen, last, counts = (
+        {1},
+        deque([1]),
+        np.ones(2),
+    )
     _, restore = isolate(_subject(model), "restore", None)
     with torch.no_grad():
         weight = model.weight
         model.weight = nn.Parameter(torch.zeros(2, 2))
         weight.add_(1)
         scale.mul_(3)
+    seen.add(2)
+    last.append(2)
+    counts += 1
     history[0]["loss"] = 2.0
     history.append({})
     model.extra = OrderedDict()
@@ -262,6 +347,8 @@ def test_restoring_puts_the_same_objects_back() -> None:
     assert model.history is history
     assert history == [{"loss": 1.0}]
     assert torch.equal(scale, torch.ones(2))
+    assert model.seen is seen
+    assert (seen, list(last), counts.tolist()) == ({1}, [1], [1, 1])
     assert not hasattr(model, "extra")
 
 

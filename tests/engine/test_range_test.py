@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import math
 from threading import Thread
 from typing import Any
@@ -12,7 +13,7 @@ from torch.optim import SGD, Adam
 from torch.utils.data import DataLoader, TensorDataset
 
 from lrwidget.curve.record import LRCurve, Step
-from lrwidget.engine.range_test import RangeTest, range_test
+from lrwidget.engine.range_test import RangeTest, Settings, range_test
 from tests.engine.training_parts import Net, data, loader
 
 _LOSS = nn.CrossEntropyLoss()
@@ -225,7 +226,8 @@ _GOOD: dict[str, Any] = {"start_lr": 1e-7, "end_lr": 10, "num_it": 5}
         ({"step_mode": "x"}, ValueError, "step_mode='x' is not known; pass one of"),
         ({"stop_div": 1}, TypeError, "stop_div=1 must be True or False"),
         ({"isolation": "x"}, ValueError, "isolation='x' is not known; pass one of"),
-        ({"device": "x"}, ValueError, "device='x' is no device; pass"),
+        ({"device": "x"}, ValueError, "device='x' cannot be used here: .* pass None"),
+        ({"device": "cuda:99"}, ValueError, "device='cuda:99' cannot be used here"),
         ({"training_step": 3}, TypeError, "training_step=3 must be callable"),
         ({"training_step": print}, ValueError, "loss_fn=.* and training_step=.* both"),
         ({"loss_fn": "mse"}, TypeError, "loss_fn='mse' must be callable"),
@@ -262,3 +264,14 @@ def test_a_loader_that_drops_all_it_has() -> None:
     empty = DataLoader(TensorDataset(torch.ones(3, 8)), batch_size=8, drop_last=True)
     with pytest.raises(ValueError, match=r"is empty; .* drop_last=True"):
         RangeTest(*_parts(), empty, _LOSS)
+
+
+def test_the_settings_are_the_keywords_of_the_range_test() -> None:
+    parameters = inspect.signature(RangeTest).parameters.values()
+    keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    assert list(Settings.__annotations__) == keywords
+
+
+def test_the_models_own_device_by_its_other_name() -> None:
+    settings: Any = {"device": "cpu", "isolation": "restore", "num_it": 3}
+    assert len(range_test(*_parts(), loader(), _LOSS, **settings)) == 3

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 from torch.optim import SGD
+from torch.optim.lr_scheduler import LambdaLR
 
-from lrwidget.engine.rates import rate_ratios, set_rate
+from lrwidget.engine.rates import apply_rate, rate_ratios, set_rate
 
 
 def _optimizer(*rates: float | torch.Tensor, **extra: float) -> SGD:
@@ -45,3 +46,19 @@ def test_a_rate_in_a_tensor_stays_one() -> None:
 def test_rates_without_ratios(rates: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"optimizer has learning rates \[.*give each"):
         rate_ratios(_optimizer(*rates))
+
+
+def test_a_rate_that_its_optimizer_finds_itself() -> None:
+    optimizer = _optimizer(0.1)
+    optimizer.param_groups[0]["lr"] = None
+    with pytest.raises(ValueError, match=r"optimizer has learning rates \[None\]"):
+        rate_ratios(optimizer)
+
+
+def test_an_applied_rate_is_where_later_schedulers_start() -> None:
+    optimizer = _optimizer(0.1, 0.2)
+    LambdaLR(optimizer, lambda _: 1.0)
+    apply_rate(optimizer, 0.5)
+    LambdaLR(optimizer, lambda _: 1.0)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert rates == pytest.approx([0.25, 0.5])

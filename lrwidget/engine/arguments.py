@@ -1,0 +1,98 @@
+"""The checks of what a range test is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from lrwidget.engine.batches import empty_loader
+
+_MOST_SHOWN = 80
+
+
+def check_trained(model: object, optimizer: object) -> None:
+    """Raise unless an optimizer can train a model."""
+    if not isinstance(model, nn.Module):
+        msg = (
+            f"model={_shown(model)} must be a torch.nn.Module; "
+            "pass for example torch.nn.Linear(8, 2)"
+        )
+        raise TypeError(msg)
+    trainable = {id(p) for p in model.parameters() if p.requires_grad}
+    if not trainable:
+        msg = (
+            f"model={_shown(model)} has no trainable parameter; "
+            "pass one with requires_grad=True in some of its parameters"
+        )
+        raise ValueError(msg)
+    groups = getattr(optimizer, "param_groups", None)
+    if not isinstance(groups, list) or not callable(getattr(optimizer, "step", None)):
+        msg = (
+            f"optimizer={_shown(optimizer)} must be a torch optimizer; "
+            "pass for example torch.optim.SGD(model.parameters(), lr=0.1)"
+        )
+        raise TypeError(msg)
+    if not any(id(p) in trainable for group in groups for p in group["params"]):
+        msg = (
+            f"optimizer={_shown(optimizer)} holds none of the model's trainable "
+            "parameters; make it with model.parameters(), after the model was "
+            "moved, replaced or unfrozen"
+        )
+        raise ValueError(msg)
+
+
+def check_loader(dataloader: object) -> None:
+    """Raise unless a loader can give batches."""
+    if not isinstance(dataloader, Iterable):
+        msg = (
+            f"dataloader={_shown(dataloader)} must be an iterable of batches; pass for "
+            "example torch.utils.data.DataLoader(dataset, batch_size=64)"
+        )
+        raise TypeError(msg)
+    try:
+        empty = len(dataloader) == 0  # type: ignore[arg-type]  # raises TypeError
+    except TypeError:  # no length: found out at the first step
+        empty = False
+    if empty:
+        raise empty_loader(dataloader)
+
+
+def check_functions(loss_fn: object, training_step: object) -> None:
+    """Raise unless exactly one thing, or the model itself, gives the loss."""
+    for name, function in (("loss_fn", loss_fn), ("training_step", training_step)):
+        if function is not None and not callable(function):
+            msg = f"{name}={_shown(function)} must be callable, or None"
+            raise TypeError(msg)
+    if loss_fn is not None and training_step is not None:
+        msg = (
+            f"loss_fn={_shown(loss_fn)} and training_step={_shown(training_step)} both "
+            "give the loss; pass one of them"
+        )
+        raise ValueError(msg)
+
+
+def check_switch(name: str, value: object) -> None:
+    """Raise unless a value is True or False."""
+    if not isinstance(value, bool):
+        msg = f"{name}={_shown(value)} must be True or False"
+        raise TypeError(msg)
+
+
+def usable_device(device: torch.device | str | None) -> torch.device | None:
+    """Return a device as its tensors name it, or raise why it cannot be used."""
+    if device is None:
+        return None
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, TypeError, AssertionError) as error:
+        msg = (
+            f"device={device!r} cannot be used here: {error}; pass None for the model's"
+        )
+        raise ValueError(msg) from error
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"<{type(value).__name__}>"
