@@ -30,7 +30,7 @@ class Follower:
         Called in the background thread when there are new steps, at most ten
         times a second.
     on_end:
-        Called there last, when `curve` and `error` are final.
+        Called there last with this follower, when `curve` and `error` are final.
     """
 
     def __init__(
@@ -38,9 +38,8 @@ class Follower:
         steps: Iterable[Step],
         num_it: int,
         on_news: Callable[[], object],
-        on_end: Callable[[], object],
+        on_end: Callable[[Follower], object],
     ) -> None:
-        self.num_it = num_it
         self.running = False
         self.error: BaseException | None = None
         self._on_news = on_news
@@ -99,4 +98,4 @@ class Follower:
         if error is None:
             self._stop_reason = reason or "stopped"
         self.running = False
-        self._on_end()
+        self._on_end(self)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -13,13 +12,14 @@ import traitlets
 
 from lrwidget.curve.record import Recording
 from lrwidget.curve.smoothing import DEFAULT_BETA
-from lrwidget.engine.range_test import RangeTest
-from lrwidget.engine.rates import rate_ratios, set_rate
+from lrwidget.engine.ambient import Ambient
+from lrwidget.engine.range_test import RangeTest, with_settings
+from lrwidget.engine.rates import apply_rate
 from lrwidget.follower import Follower
-from lrwidget.ui import status
+from lrwidget.ui import arguments, status
 from lrwidget.ui.chart import Chart
 from lrwidget.ui.closing import close_with_parts
-from lrwidget.ui.controls import MOST_SMOOTHING, PickBar, RunBar
+from lrwidget.ui.controls import PickBar, RunBar
 from lrwidget.ui.style import style_sheet
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lrwidget.engine.training import LossFunction
 
 
+@with_settings
 class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
     """
     A learning-rate range test to run, watch, and pick a rate from.
@@ -56,7 +57,7 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
     Raises
     ------
     TypeError, ValueError
-        As `RangeTest` raises them.
+        As `RangeTest` raises them, and for a bad smoothing or value.
     """
 
     value = traitlets.CFloat(
@@ -69,9 +70,6 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         help="The name that `interact` and its like give to a widget."
     ).tag(sync=True)
 
-    # Before __init__, since Python deletes also what could not be made.
-    _follower: Follower | None = None
-
     def __init__(  # noqa: PLR0913 (the four parts of a training, and the display)
         self,
         model: nn.Module,
@@ -83,21 +81,23 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         value: float | None = None,
         **settings: Unpack[Settings],
     ) -> None:
-        _check_smoothing(smoothing)
+        arguments.check_smoothing(smoothing)
+        arguments.check_value(value)
         self._test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
         self._optimizer = optimizer
+        self._follower: Follower | None = None
         self._suggested: float | None = None
+        # A press on Run may come on a thread that lacks this one's settings.
+        self._ambient = Ambient()
         # Callbacks of the front end may come on any thread, beside the worker's.
         self._lock = threading.RLock()
 
         start, end = self._test.start_lr, self._test.end_lr
         self._run_bar = RunBar(self._test.num_it, self._on_toggle)
-        self._chart = Chart(start, end)
-        self._pick_bar = PickBar(start, end, smoothing)
+        self._chart = Chart(start, end, self._on_picked)
+        self._pick_bar = PickBar(start, end, smoothing, self._on_picked)
         super().__init__([style_sheet(), self._run_bar, self._chart, self._pick_bar])
         self.add_class("lrwidget")
-        for part in (self._chart, self._pick_bar):
-            part.observe(self._on_picked, "value")
         self._pick_bar.smoothing.observe(self._on_smoothing, "value")
         self._draw()
         self.value = value
@@ -131,8 +131,8 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         if follower is None:
             test = self._test
             return status.ready(test.start_lr, test.end_lr, test.num_it)
-        curve = follower.curve
-        if follower.running:
+        running, curve = follower.running, follower.curve
+        if running:
             return status.running(curve)
         if follower.error is not None:
             return status.failed(curve, follower.error)
@@ -148,10 +148,13 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         Raises
         ------
         RuntimeError
-            If a test is running already.
+            If a test is running already, or the widget is closed.
         """
         # Copying the model is inside the lock, so that two calls start one test.
         with self._lock:
+            if self.comm is None:
+                msg = "the widget is closed; make a new one"
+                raise RuntimeError(msg)
             if self.running:
                 msg = "a test is running already; call stop() and wait() first"
                 raise RuntimeError(msg)
@@ -208,7 +211,7 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         Write the chosen rate into the optimizer.
 
         The last parameter group gets `value`, and the others keep their ratios to
-        it. A learning-rate scheduler is to be made after this.
+        it. Make a learning-rate scheduler after this.
 
         Raises
         ------
@@ -218,7 +221,7 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         if self.value is None:
             msg = "value=None: choose a rate first, by run() and wait() or value=1e-3"
             raise RuntimeError(msg)
-        set_rate(self._optimizer, self.value, rate_ratios(self._optimizer))
+        apply_rate(self._optimizer, self.value)
 
     def close(self) -> None:
         """Stop the test, and close the widget with all its parts."""
@@ -243,13 +246,15 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         return min(max(rate, self._test.start_lr), self._test.end_lr)
 
     @traitlets.observe("value")
-    def _on_value(self, _change: object) -> None:
+    def _show_value(self, _change: object = None) -> None:
         # The present value, not the change's: threads may come out of order.
         with self._lock:
-            self._chart.value = self._pick_bar.value = self.value
+            self._chart.show_rate(self.value)
+            self._pick_bar.show_rate(self.value)
 
-    def _on_picked(self, change: dict[str, Any]) -> None:
-        self.value = change["new"]
+    def _on_picked(self, rate: float) -> None:
+        self.value = rate
+        self._show_value()  # also where it is clamped to what it was
 
     def _on_smoothing(self, _change: object) -> None:
         self._draw()
@@ -259,38 +264,40 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
             self.stop()
         else:
             # What keeps it from starting is in the status, and raised by wait().
-            with suppress(Exception):
+            with suppress(Exception), self._ambient.entered():
                 self.run()
 
-    def _on_end(self) -> None:
+    def _on_end(self, follower: Follower) -> None:
         """Show the end, and choose the suggestion unless the user has chosen."""
-        self._draw()
-        self._run_bar.show_running(running=False)
-        suggestion = self.curve.suggest()
+        with self._lock:
+            if follower is not self._follower:  # the next test has begun already
+                return
+            self._draw()
+            self._run_bar.show_running(running=False)
+        suggestion = follower.curve.suggest()
         if suggestion is not None and self.value in (None, self._suggested):
             self._suggested = suggestion
-            self.value = suggestion
+            try:
+                self.value = suggestion
+            except Exception as error:  # of an observer
+                follower.error = error
+                self._draw()
+                raise
 
     def _draw(self) -> None:
         with self._lock:
-            curve, follower = self.curve, self._follower
-            suggestion = None if self.running else curve.suggest()
+            follower, running = self._follower, self.running
+            curve = self.curve
+            suggestion = None if running else curve.suggest()
             self._chart.draw(curve, self._pick_bar.smoothing.value, suggestion)
-            seconds = 0.0 if follower is None else follower.seconds
-            so_far = len(curve), self._test.num_it, seconds
             self._run_bar.show(
                 done=len(curve),
-                pace=status.pace(*so_far)
-                + (status.time_left(*so_far) if self.running else ""),
+                pace=status.pace(
+                    done=len(curve),
+                    total=self._test.num_it,
+                    seconds=0.0 if follower is None else follower.seconds,
+                    running=running,
+                ),
                 status=self.status,
                 failed=follower is not None and follower.error is not None,
             )
-
-
-def _check_smoothing(smoothing: object) -> None:
-    if isinstance(smoothing, bool) or not isinstance(smoothing, numbers.Real):
-        msg = f"smoothing={smoothing!r} must be a number; pass for example 0.98"
-        raise TypeError(msg)
-    if not 0 <= float(smoothing) <= MOST_SMOOTHING:
-        msg = f"smoothing={smoothing!r} must be from 0 to {MOST_SMOOTHING}"
-        raise ValueError(msg)

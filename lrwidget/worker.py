@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextvars
 import threading
-import weakref
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -16,7 +15,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _LAST_SECONDS = 5.0
-_running: weakref.WeakSet[Worker[Any, Any]] = weakref.WeakSet()
+_running: set[Worker[Any, Any]] = set()
 
 
 class Worker(Generic[T, R]):
@@ -45,18 +44,20 @@ class Worker(Generic[T, R]):
         self._on_item = on_item
         self._on_end = on_end
         self._stopping = threading.Event()
+        self._finished = threading.Event()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
     @property
     def running(self) -> bool:
         """Whether the thread is at work."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._thread is not None and not self._finished.is_set()
 
     def start(self) -> None:
         """Start the thread, and return at once."""
         iterator = iter(self._items)
-        # In ipykernel 7.0 only a copied context lets a thread reach the front end.
+        # In some versions of ipykernel only a thread in the context of the cell can
+        # reach the front end.
         run = contextvars.copy_context().run
         self._thread = threading.Thread(
             target=run, args=(self._run, iterator), name="lrwidget", daemon=True
@@ -79,16 +80,21 @@ class Worker(Generic[T, R]):
 
         Raises
         ------
+        ValueError
+            If ``timeout`` is no number of seconds.
         TimeoutError
             If it has not ended by then. It goes on.
         """
+        if timeout is not None and not 0 <= timeout <= threading.TIMEOUT_MAX:
+            msg = f"timeout={timeout!r} must be a number of seconds; pass None for ever"
+            raise ValueError(msg)
         if self._thread is not None:
-            self._thread.join(timeout)
-        if self.running:
-            msg = (
-                f"still running after timeout={timeout!r} seconds; wait longer or stop"
-            )
-            raise TimeoutError(msg)
+            # Not the thread's own join: an interrupt of that makes Python 3.11 believe
+            # that the thread has ended.
+            if not self._finished.wait(timeout):
+                msg = f"still running after timeout={timeout!r} s; wait longer or stop"
+                raise TimeoutError(msg)
+            self._thread.join()
         if self._error is not None:
             raise self._error
 
@@ -96,6 +102,7 @@ class Worker(Generic[T, R]):
         """Stop, and wait for the end for a few seconds, whatever comes of it."""
         self.stop()
         if self._thread is not None and self._thread is not threading.current_thread():
+            self._finished.wait(_LAST_SECONDS)
             self._thread.join(_LAST_SECONDS)
 
     def _run(self, iterator: Iterator[T]) -> None:
@@ -110,6 +117,7 @@ class Worker(Generic[T, R]):
             self._error = self._error or error
         finally:
             _running.discard(self)
+            self._finished.set()
 
     def _consume(self, iterator: Iterator[T]) -> R | None:
         try:

@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from hypothesis import settings
+
+# A machine under load is slow, and no test here is about speed.
+settings.register_profile("lrwidget", deadline=None)
+settings.load_profile("lrwidget")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

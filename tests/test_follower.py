@@ -24,12 +24,12 @@ def _steps(count: int, reason: StopReason | None) -> Generator[Step, None, StopR
 
 def test_keeps_the_steps_and_the_reason() -> None:
     news: list[int] = []
-    ends: list[bool] = []
-    follower = Follower(
+    ends: list[tuple[Follower, bool]] = []
+    follower: Follower = Follower(
         _steps(3, "diverged"),
         5,
         lambda: news.append(len(follower.curve)),
-        lambda: ends.append(follower.running),
+        lambda ended: ends.append((ended, ended.running)),
     )
     follower.start()
     follower.wait()
@@ -37,13 +37,13 @@ def test_keeps_the_steps_and_the_reason() -> None:
     assert curve.losses.tolist() == [5, 4, 3]
     assert (curve.stop_reason, curve.num_it) == ("diverged", 5)
     assert news[0] == 1
-    assert ends == [False]
+    assert ends == [(follower, False)]
     assert follower.seconds >= 0
 
 
 def test_any_iterable_of_steps_is_a_source() -> None:
     steps = list(_steps(3, "completed"))
-    follower = Follower(steps, 3, lambda: None, lambda: None)
+    follower = Follower(steps, 3, lambda: None, lambda _: None)
     follower.start()
     follower.wait()
     assert len(follower.curve) == 3
@@ -52,7 +52,7 @@ def test_any_iterable_of_steps_is_a_source() -> None:
 def test_a_failure_keeps_the_points() -> None:
     seen: list[BaseException | None] = []
     follower = Follower(
-        _steps(2, None), 5, lambda: None, lambda: seen.append(follower.error)
+        _steps(2, None), 5, lambda: None, lambda ended: seen.append(ended.error)
     )
     follower.start()
     with pytest.raises(ZeroDivisionError):
@@ -63,7 +63,7 @@ def test_a_failure_keeps_the_points() -> None:
 
 
 def test_a_source_that_cannot_start() -> None:
-    follower = Follower(3, 5, lambda: None, lambda: None)  # type: ignore[arg-type]  # the point
+    follower = Follower(3, 5, lambda: None, lambda _: None)  # type: ignore[arg-type]  # the point
     with pytest.raises(TypeError):
         follower.start()
     assert not follower.running
@@ -83,7 +83,7 @@ def test_stopping() -> None:
             yield Step(iteration, float(iteration), 1.0)
         return "completed"
 
-    follower = Follower(steps(), 5, lambda: None, lambda: None)
+    follower = Follower(steps(), 5, lambda: None, lambda _: None)
     follower.start()
     assert first.wait(60)
     assert follower.running

@@ -42,13 +42,10 @@ def test_every_public_thing_is_documented() -> None:
 def test_every_trait_has_help() -> None:
     import ipywidgets  # noqa: PLC0415 (not needed by the other tests)
 
-    from lrwidget.ui.chart import Chart  # noqa: PLC0415 (as above)
-    from lrwidget.ui.controls import PickBar, RunBar  # noqa: PLC0415 (as above)
-
-    for cls in (lrwidget.LRWidget, Chart, PickBar, RunBar):
-        inherited = set(ipywidgets.VBox.class_traits()) | {"value"} - set(vars(cls))
-        own = set(cls.class_traits()) - inherited
-        assert all(cls.class_traits()[name].help for name in own), cls
+    traits = lrwidget.LRWidget.class_traits()
+    own = set(traits) - set(ipywidgets.VBox.class_traits())
+    assert own == {"value", "description"}
+    assert all(traits[name].help for name in own)
 
 
 def test_unknown_names() -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import SGD
 from traitlets import TraitError, dlink
 
-from lrwidget import LRWidget, RangeTest
+from lrwidget import LRWidget, range_test
 from lrwidget.ui.closing import close_with_parts
 from tests.ui.front_end import click, drag
 
@@ -76,18 +76,16 @@ def test_before_there_is_anything(make: Any) -> None:
         widget.apply()
 
 
-def test_run_and_wait_give_the_curve_of_the_range_test(make: Any) -> None:
-    widget = make(num_it=50)
+def test_run_and_wait_give_the_curve_of_the_range_test() -> None:
+    model, optimizer = _parts()
+    batches = [(torch.randn(4, 8), torch.randn(4, 1)) for _ in range(5)]
+    expected = range_test(model, optimizer, batches, nn.MSELoss(), num_it=50)
+    widget = LRWidget(model, optimizer, batches, nn.MSELoss(), num_it=50)
     widget.run()
-    curve = widget.wait()
-    expected = RangeTest(*_parts(), [(torch.ones(4, 8), torch.zeros(4, 1))])
-    assert curve.num_it == 50
-    assert len(curve) == len(curve.lrs) <= expected.num_it
-    test = widget._test
-    assert curve.to_dict() == test.curve.to_dict()
-    assert widget.curve.to_dict() == curve.to_dict()
-    assert curve.stop_reason in {"diverged", "completed"}
-    assert widget.suggestions == curve.suggestions
+    assert widget.wait().to_dict() == expected.to_dict()
+    assert widget.curve.to_dict() == expected.to_dict()
+    assert widget.suggestions == expected.suggestions
+    widget.close()
 
 
 def test_the_value_is_the_suggestion_after_the_test(make: Any) -> None:
@@ -220,7 +218,7 @@ def test_the_button_runs_and_stops(make: Any) -> None:
     assert curve.stop_reason == "stopped"
     assert len(curve) <= 4
     assert button.description == "Run"
-    assert widget.status.startswith(f"Stopped after {len(curve)} steps")
+    assert widget.status.startswith(f"Stopped after {len(curve)} step")
 
 
 def test_only_one_test_at_a_time(make: Any) -> None:
@@ -313,13 +311,13 @@ def test_what_keeps_a_test_from_starting_is_shown_and_raised(make: Any) -> None:
     widget = make(isolation="copy")
     model = widget._test._subject.model
     model.lock = threading.Lock()
-    with pytest.raises(TypeError, match="pickle"):
+    with pytest.raises(ValueError, match="isolation='copy' cannot copy the model"):
         widget.run()
     assert not widget.running
     widget._run_bar.button.click()
-    with pytest.raises(TypeError, match="pickle"):
+    with pytest.raises(ValueError, match="cannot copy"):
         widget.wait()
-    assert widget.status.startswith("Failed after 0 steps. TypeError")
+    assert widget.status.startswith("Failed after 0 steps. ValueError: isolation=")
 
 
 def test_what_an_observer_raises_is_raised(make: Any) -> None:
@@ -334,6 +332,7 @@ def test_what_an_observer_raises_is_raised(make: Any) -> None:
         widget.wait()
     assert widget.value == widget.curve.suggest()
     assert not widget.running
+    assert widget.status.endswith("ZeroDivisionError")
 
 
 def test_an_interrupt_while_waiting_stops_the_test(
@@ -376,16 +375,76 @@ def test_progress_and_pace(make: Any) -> None:
     seen = threading.Event()
     widget._run_bar.progress.observe(lambda _: seen.set(), "value")
     widget.run()
-    gate.let(4)
+    gate.let(1)
     assert seen.wait(_SECONDS)
-    assert 0 < widget.progress <= 0.4
-    assert widget.status.startswith("Running: loss ")
+    assert widget.progress == 0.1
+    assert widget.status == f"Running: loss {widget.curve.losses[0]:.4g} at rate 1e-7."
+    gate.let(2)
+    widget.stop()
+    gate.let(1)
+    done = len(widget.wait())
+    assert widget._run_bar.progress.value == done
+    assert widget._run_bar.pace.value.startswith(f"{done} / 10")
+    assert "left" not in widget._run_bar.pace.value
+
+
+def test_a_press_on_run_takes_the_settings_of_the_maker(make: Any) -> None:
+    dtypes: list[torch.dtype] = []
+
+    def loss_fn(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        dtypes.append(output.dtype)
+        return (output.float() - target).square().mean()
+
+    with torch.autocast("cpu", torch.bfloat16):
+        widget = make(loss_fn, num_it=2)
+    press = threading.Thread(target=widget._run_bar.button.click)
+    press.start()
+    press.join()
+    widget.wait()
+    assert dtypes == [torch.bfloat16] * 2
+    dtypes.clear()
+    widget.run()
+    widget.wait()
+    assert dtypes == [torch.float32] * 2
+
+
+def test_an_end_that_comes_after_the_next_start_changes_nothing(make: Any) -> None:
+    gate = _Gate()
+    widget = make(dataloader=gate)
+    widget.run()
+    first = widget._follower
     widget.stop()
     gate.let(1)
     widget.wait()
-    assert widget._run_bar.progress.value == len(widget.curve)
-    assert widget._run_bar.pace.value.startswith(f"{len(widget.curve)} / 10 · ")
-    assert "left" not in widget._run_bar.pace.value
+    widget.run()
+    widget._on_end(first)
+    assert widget._run_bar.button.description == "Stop"
+    assert widget.value is None
+    widget.stop()
+    gate.let(1)
+    widget.wait()
+
+
+def test_observers_run_outside_the_lock(make: Any) -> None:
+    widget = make()
+    free: list[bool] = []
+
+    def take_lock(_change: object) -> None:
+        def try_lock() -> None:
+            free.append(widget._lock.acquire(blocking=False))
+            widget._lock.release()
+
+        other = threading.Thread(target=try_lock)
+        other.start()
+        other.join()
+
+    widget.observe(take_lock, "value")
+    widget.run()
+    widget.wait()
+    for number, pick in enumerate(_WAYS):
+        pick(widget, 0.01 * (number + 1))
+    assert free
+    assert all(free)
 
 
 def test_closing_in_mid_run_leaves_nothing() -> None:
@@ -398,6 +457,8 @@ def test_closing_in_mid_run_leaves_nothing() -> None:
     widget.close()
     assert not widget.running
     assert set(ipywidgets_widget._instances) == before
+    with pytest.raises(RuntimeError, match="the widget is closed; make a new one"):
+        widget.run()
 
 
 @pytest.mark.parametrize(
@@ -405,6 +466,13 @@ def test_closing_in_mid_run_leaves_nothing() -> None:
     [
         ({"smoothing": 1.0}, ValueError, r"smoothing=1\.0 must be from 0 to 0\.99"),
         ({"smoothing": "x"}, TypeError, "smoothing='x' must be a number; pass"),
+        (
+            {"value": "fast"},
+            ValueError,
+            "value='fast' must be a rate above 0, or None; pass",
+        ),
+        ({"value": float("nan")}, ValueError, "value=nan must be a rate above 0"),
+        ({"value": -1.0}, ValueError, r"value=-1\.0 must be a rate above 0"),
         ({"num_it": 1}, ValueError, "num_it=1 must be at least 2"),
         ({"lr": 1}, TypeError, "unexpected keyword argument 'lr'"),
     ],
@@ -437,14 +505,16 @@ def test_parts_and_the_worker_meet_without_a_race(make: Any) -> None:
         try:
             while widget.running:
                 widget._pick_bar.smoothing.value = 0.1 * (number % 10)
-                widget.value = 10.0 ** -(number % 7)
+                _WAYS[number](widget, 10.0**-number)
                 assert widget.value is not None
                 assert 1e-7 <= widget.value <= 10
                 widget.suggestions  # noqa: B018 (read while it grows)
         except BaseException as error:  # noqa: BLE001 (raised below)
             errors.append(error)
 
-    threads = [threading.Thread(target=use, args=(number,)) for number in range(3)]
+    threads = [
+        threading.Thread(target=use, args=(number,)) for number in range(len(_WAYS))
+    ]
     for thread in threads:
         thread.start()
     curve = widget.wait()

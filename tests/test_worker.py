@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextvars
+import signal
 import subprocess
 import sys
 import threading
@@ -95,18 +96,46 @@ def test_waiting_has_a_limit() -> None:
     log = _Log()
     worker = log.worker(log.source())
     worker.start()
-    with pytest.raises(
-        TimeoutError, match=r"still running after timeout=0\.01 seconds"
-    ):
+    with pytest.raises(TimeoutError, match=r"still running after timeout=0\.01 s"):
         worker.join(0.01)
     worker.stop()
     log.gate.release()
     worker.join()
 
 
-def _failing() -> Iterator[int]:
-    yield 1
-    raise ZeroDivisionError
+@pytest.mark.parametrize("timeout", [-1, float("nan"), 1e12])
+def test_waiting_for_no_number_of_seconds(timeout: float) -> None:
+    log = _Log()
+    worker = log.worker(log.source())
+    worker.start()
+    with pytest.raises(
+        ValueError, match=r"timeout=.* must be a number of seconds; pass"
+    ):
+        worker.join(timeout)
+    worker.stop()
+    log.gate.release()
+    worker.join()
+    assert log.closed.is_set()
+
+
+def test_an_interrupted_wait_can_be_taken_up_again() -> None:
+    log = _Log()
+    worker = log.worker(log.source())
+    worker.start()
+    main = threading.get_ident()
+    interrupt = threading.Timer(0.1, signal.pthread_kill, [main, signal.SIGINT])
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        worker.join()
+    interrupt.join()
+    assert worker.running
+    with pytest.raises(TimeoutError):
+        worker.join(0.01)
+    worker.stop()
+    log.gate.release()
+    worker.join()
+    assert log.closed.is_set()
+    assert not worker.running
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit])
@@ -204,7 +233,7 @@ test = RangeTest(
 )
 started = threading.Event()
 Worker(test, lambda step: started.set(), lambda *_: None).start()
-started.wait()
+assert started.wait(60)
 """
     for _ in range(3):
         run = subprocess.run(

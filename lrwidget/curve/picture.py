@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lrwidget.curve.limits import loss_limits
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def plot(curve: LRCurve, ax: Axes | None = None) -> Axes:
     ax.plot(curve.lrs, smoothed, color=_BLUE, lw=2.5, label="smoothed")
     suggestion = curve.suggest()
     if suggestion is not None:
-        height = smoothed[curve.lrs.searchsorted(suggestion)]
+        height = np.interp(np.log(suggestion), np.log(curve.lrs), smoothed)
         label = f"suggestion {suggestion:.2e}"
         ax.plot(suggestion, height, "o", color=_RED, ms=9, label=label)
     limits = loss_limits(curve.losses, smoothed)

@@ -101,6 +101,9 @@ class LRCurve:
                 f"pass None or one of {_STOP_REASONS}"
             )
             raise ValueError(msg)
+        if isinstance(self.num_it, bool) or not isinstance(self.num_it, int):
+            msg = f"num_it={self.num_it!r} must be an integer"
+            raise ValueError(msg)  # noqa: TRY004 (one error for all that is wrong)
         num_it = self.num_it or len(lrs)
         if num_it < len(lrs):
             msg = f"num_it={num_it!r} is less than the {len(lrs)} steps in lrs"
@@ -205,15 +208,11 @@ class LRCurve:
         if data.get("version") != _VERSION:
             msg = f"version={data.get('version')!r} is not known; this is {_VERSION}"
             raise ValueError(msg)
-        num_it = data.get("num_it")
-        if not isinstance(num_it, int) or num_it < 0:
-            msg = f"num_it={num_it!r} must be an integer of at least 0"
-            raise ValueError(msg)
         return cls(
             lrs=_numbers("lrs", data.get("lrs")),
             losses=_numbers("losses", data.get("losses")),
             stop_reason=data.get("stop_reason"),
-            num_it=num_it,
+            num_it=data.get("num_it", 0),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:

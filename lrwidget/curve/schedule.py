@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 StepMode: TypeAlias = Literal["exp", "linear"]
-STEP_MODES: tuple[str, ...] = get_args(StepMode)
+_STEP_MODES: tuple[str, ...] = get_args(StepMode)
 
 
 def learning_rates(
@@ -54,8 +54,8 @@ def learning_rates(
         )
         raise ValueError(msg)
     count = _count("num_it", num_it)
-    if step_mode not in STEP_MODES:
-        msg = f"step_mode={step_mode!r} is not known; pass one of {STEP_MODES}"
+    if step_mode not in _STEP_MODES:
+        msg = f"step_mode={step_mode!r} is not known; pass one of {_STEP_MODES}"
         raise ValueError(msg)
     spaced = np.geomspace if step_mode == "exp" else np.linspace
     rates = spaced(start, end, count)
@@ -73,7 +73,10 @@ def _rate(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         msg = f"{name}={value!r} must be a number; pass for example {name}=1e-3"
         raise TypeError(msg)
-    rate = float(value)
+    try:
+        rate = float(value)
+    except OverflowError:
+        rate = math.inf
     if not (math.isfinite(rate) and rate > 0):
         msg = (
             f"{name}={value!r} must be finite and above 0; pass for example {name}=1e-3"

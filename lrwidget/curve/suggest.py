@@ -21,6 +21,7 @@ DEFAULT_RULE = "valley"
 _SKIP_END = 5
 _SLIDE_WIDTH = 15
 _SLIDE_THRESHOLD = 0.005
+_ROUNDING = 1e-12
 
 
 def suggest(
@@ -62,7 +63,8 @@ def suggest(
     broken = np.flatnonzero(~np.isfinite(kept))
     if broken.size:
         kept_lrs, kept = kept_lrs[: broken[0]], kept[: broken[0]]
-    if not np.any(np.diff(kept) < 0):
+    # What rounding alone makes of a constant loss is no fall.
+    if not np.any(np.diff(kept) < -_ROUNDING * np.abs(kept[:-1])):
         return None
     suggestion = RULES[rule](kept_lrs, kept)
     if suggestion is None or not lrs[0] <= suggestion <= lrs[-1]:

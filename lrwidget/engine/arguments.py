@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from torch import nn
 from lrwidget.engine.batches import empty_loader
 
 _MOST_SHOWN = 80
+_NO_LOADERS = (str, bytes, Mapping, torch.Tensor)  # iterable, but not over batches
 
 
 def check_trained(model: object, optimizer: object) -> None:
@@ -45,7 +47,7 @@ def check_trained(model: object, optimizer: object) -> None:
 
 def check_loader(dataloader: object) -> None:
     """Raise unless a loader can give batches."""
-    if not isinstance(dataloader, Iterable):
+    if not isinstance(dataloader, Iterable) or isinstance(dataloader, _NO_LOADERS):
         msg = (
             f"dataloader={_shown(dataloader)} must be an iterable of batches; pass for "
             "example torch.utils.data.DataLoader(dataset, batch_size=64)"
@@ -53,7 +55,7 @@ def check_loader(dataloader: object) -> None:
         raise TypeError(msg)
     try:
         empty = len(dataloader) == 0  # type: ignore[arg-type]  # raises TypeError
-    except TypeError:  # no length: found out at the first step
+    except (TypeError, NotImplementedError):  # no length: found out at the first step
         empty = False
     if empty:
         raise empty_loader(dataloader)
@@ -63,8 +65,14 @@ def check_functions(loss_fn: object, training_step: object) -> None:
     """Raise unless exactly one thing, or the model itself, gives the loss."""
     for name, function in (("loss_fn", loss_fn), ("training_step", training_step)):
         if function is not None and not callable(function):
-            msg = f"{name}={_shown(function)} must be callable, or None"
+            msg = (
+                f"{name}={_shown(function)} must be callable; pass a function, or None"
+            )
             raise TypeError(msg)
+    if inspect.isclass(loss_fn):
+        name = loss_fn.__name__
+        msg = f"loss_fn={_shown(loss_fn)} is a class; pass an object of it: {name}()"
+        raise TypeError(msg)
     if loss_fn is not None and training_step is not None:
         msg = (
             f"loss_fn={_shown(loss_fn)} and training_step={_shown(training_step)} both "
@@ -76,7 +84,7 @@ def check_functions(loss_fn: object, training_step: object) -> None:
 def check_switch(name: str, value: object) -> None:
     """Raise unless a value is True or False."""
     if not isinstance(value, bool):
-        msg = f"{name}={_shown(value)} must be True or False"
+        msg = f"{name}={_shown(value)} is neither; pass True or False"
         raise TypeError(msg)
 
 

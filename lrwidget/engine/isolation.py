@@ -6,6 +6,9 @@ import copy
 import inspect
 import random
 from collections import deque
+from contextlib import ExitStack
+from functools import partial, singledispatchmethod
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -15,6 +18,8 @@ from torch.optim import Optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    import numpy.typing as npt
 
 Isolation: TypeAlias = Literal["auto", "copy", "restore"]
 ISOLATIONS: tuple[str, ...] = get_args(Isolation)
@@ -74,10 +79,16 @@ def isolate(
         return _original(subject, device)
     try:
         copied = _copied(subject)
-    except Exception:  # Torch refuses non-leaf tensors, Python locks and files, and
-        # a class may refuse with any error: what cannot be copied is put back.
+        _check_whole(subject, copied)
+    except Exception as error:
+        # Torch refuses non-leaf tensors, Python locks and files, and a class may refuse
+        # with any error: what cannot be copied is put back.
         if how == "copy":
-            raise
+            msg = (
+                f"isolation='copy' cannot copy the model: {error}; pass 'restore', "
+                "which trains the original and puts it back, or 'auto'"
+            )
+            raise ValueError(msg) from error
         return _original(subject, device)
     if device is not None:
         _move(copied, device)
@@ -109,6 +120,12 @@ def _copy_is_wrong(subject: Subject) -> bool:
         kinds & _UNCOPIED_MODULES
         or tensors & _UNCOPIED_TENSORS
         or any(_refers_to(function, model) for function in subject.functions)
+        # A copy has none of its parameters' own hooks.
+        or any(
+            getattr(tensor, hooks, None)
+            for tensor in model.parameters()
+            for hooks in ("_backward_hooks", "_post_accumulate_grad_hooks")
+        )
     )
 
 
@@ -131,6 +148,25 @@ def _copied(subject: Subject) -> Subject:
     copied = copy.deepcopy(subject, memo)
     _complete(subject.optimizer, copied.optimizer, memo)
     return copied
+
+
+def _check_whole(subject: Subject, copied: Subject) -> None:
+    """Raise unless the copied optimizer trains the copied model, and nothing else."""
+    before = {id(p) for p in subject.model.parameters()}
+    after = {id(p) for p in copied.model.parameters()}
+    pairs = zip(
+        parameters_of(subject.optimizer), parameters_of(copied.optimizer), strict=True
+    )
+    if before & after or any(
+        (id(p) in before) != (id(of_copy) in after) for p, of_copy in pairs
+    ):
+        msg = f"a copy of {type(subject.model).__name__} has other parameters"
+        raise ValueError(msg)
+
+
+def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
+    """Return what an optimizer trains."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def _shared(frozen: nn.Parameter) -> nn.Parameter:
@@ -194,33 +230,77 @@ class _Keeper:
         self._keep(value)
 
         def restore() -> None:
-            with torch.no_grad():
+            # Every one of them is called, whatever another one raises.
+            with torch.no_grad(), ExitStack() as stack:
                 for restore in self._restores:
-                    restore()
+                    stack.callback(restore)
 
         return restore
 
     def _keep(self, value: object) -> None:
-        if id(value) in self._seen:
-            return
-        self._seen[id(value)] = value
-        if isinstance(value, torch.Tensor):
-            self._keep_tensor(value)
-        elif isinstance(value, nn.Module | Optimizer):
-            self._keep_class(value)
-            self._keep(vars(value))
-        elif isinstance(value, dict):
-            self._keep_items(value, dict(value), value.update, value.values())
-        elif isinstance(value, list | deque):
-            self._keep_items(value, list(value), value.extend, value)
-        elif isinstance(value, set):
-            self._keep_items(value, set(value), value.update, value)
-        elif isinstance(value, np.ndarray):
-            saved = value.copy()
-            self._restores.append(lambda: np.copyto(value, saved))
-        elif isinstance(value, tuple):
-            for item in value:
-                self._keep(item)
+        if id(value) not in self._seen:
+            self._seen[id(value)] = value
+            self._look_into(value)
+
+    @singledispatchmethod
+    def _look_into(self, value: object) -> None:
+        """Take anything else as a value."""
+
+    @_look_into.register(nn.Module)
+    @_look_into.register(Optimizer)
+    def _(self, value: nn.Module | Optimizer) -> None:
+        self._keep_class(value)
+        self._keep(vars(value))
+
+    @_look_into.register(dict)
+    def _(self, value: dict[Any, Any]) -> None:
+        self._keep_items(value, dict(value), value.update, value.values())
+
+    @_look_into.register(list)
+    @_look_into.register(deque)
+    def _(self, value: list[Any] | deque[Any]) -> None:
+        self._keep_items(value, list(value), value.extend, value)
+
+    @_look_into.register(set)
+    def _(self, value: set[Any]) -> None:
+        self._keep_items(value, set(value), value.update, value)
+
+    @_look_into.register(tuple)
+    def _(self, value: tuple[Any, ...]) -> None:
+        for item in value:
+            self._keep(item)
+
+    @_look_into.register(partial)
+    def _(self, value: partial[Any]) -> None:
+        self._keep((value.func, value.args, value.keywords))
+
+    @_look_into.register(MethodType)
+    def _(self, value: MethodType) -> None:
+        self._keep(value.__self__)
+
+    @_look_into.register(np.ndarray)
+    def _(self, value: npt.NDArray[Any]) -> None:
+        saved = value.copy()
+        self._restores.append(lambda: np.copyto(value, saved))
+
+    @_look_into.register(torch.Tensor)
+    def _(self, tensor: torch.Tensor) -> None:
+        self._keep_class(tensor)
+        data, requires_grad = tensor.data, tensor.requires_grad
+        grad = tensor.grad if tensor.is_leaf else None
+        lazy = nn.parameter.is_lazy(tensor)
+        saved = None if lazy else data.to("cpu", copy=True)
+
+        def restore() -> None:
+            tensor.data = data
+            if saved is not None and not _same_bits(tensor.data, saved):
+                tensor.data.copy_(saved)
+            if tensor.is_leaf:
+                tensor.requires_grad = requires_grad
+                tensor.grad = grad
+
+        self._restores.append(restore)
+        self._keep(grad)
 
     def _keep_class(self, value: object) -> None:
         kind = type(value)  # lazy modules and parameters change theirs
@@ -246,24 +326,15 @@ class _Keeper:
         for item in inside:
             self._keep(item)
 
-    def _keep_tensor(self, tensor: torch.Tensor) -> None:
-        self._keep_class(tensor)
-        data, requires_grad = tensor.data, tensor.requires_grad
-        grad = tensor.grad if tensor.is_leaf else None
-        lazy = nn.parameter.is_lazy(tensor)
-        saved = None if lazy else data.to("cpu", copy=True)
 
-        def restore() -> None:
-            tensor.data = data
-            if saved is not None:
-                tensor.data.copy_(saved)
-            if tensor.is_leaf:
-                tensor.requires_grad = requires_grad
-                tensor.grad = grad
-
-        self._restores.append(restore)
-        if grad is not None:
-            self._keep(grad)
+def _same_bits(tensor: torch.Tensor, saved: torch.Tensor) -> bool:
+    """Whether nothing was written: memory that is read only stays unwritten."""
+    if tensor.shape != saved.shape or tensor.layout != torch.strided:
+        return False
+    now = tensor.to("cpu").contiguous().flatten()
+    return torch.equal(
+        now.view(torch.uint8), saved.contiguous().flatten().view(torch.uint8)
+    )
 
 
 class RandomState:
@@ -295,13 +366,12 @@ class RandomState:
             generator.set_state(state)
 
 
-def _generators(dataloader: object) -> set[torch.Generator]:
-    batch_sampler = getattr(dataloader, "batch_sampler", None)
-    owners = (
-        dataloader,
-        getattr(dataloader, "sampler", None),
-        batch_sampler,
-        getattr(batch_sampler, "sampler", None),
-    )
-    found = (getattr(owner, "generator", None) for owner in owners)
-    return {item for item in found if isinstance(item, torch.Generator)}
+def _generators(part: object) -> set[torch.Generator]:
+    """Return the generators of a loader and of its samplers, one inside the other."""
+    if part is None:
+        return set()
+    generator = getattr(part, "generator", None)
+    found = {generator} if isinstance(generator, torch.Generator) else set()
+    for name in ("sampler", "batch_sampler"):
+        found |= _generators(getattr(part, name, None))
+    return found

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from lrwidget.curve.record import LRCurve, Recording, Step
 from lrwidget.curve.schedule import learning_rates
 from lrwidget.engine import arguments
 from lrwidget.engine.ambient import Ambient
 from lrwidget.engine.batches import endless, to_device
-from lrwidget.engine.isolation import ISOLATIONS, RandomState, Subject, isolate
+from lrwidget.engine.isolation import (
+    ISOLATIONS,
+    RandomState,
+    Subject,
+    isolate,
+    parameters_of,
+)
 from lrwidget.engine.rates import rate_ratios, set_rate
 from lrwidget.engine.stopping import StopRule
 from lrwidget.engine.training import loss_of, stepper, without
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
     from lrwidget.engine.training import LossFunction, TrainingStep
 
 _NO_BATCH = object()
+_trained_now: set[int] = set()  # models that a test trains themselves, by identity
+F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class Settings(TypedDict, total=False):
@@ -162,19 +171,43 @@ class RangeTest:
         """
         ambient = Ambient()
         random_state = RandomState(self._dataloader)
-        with ambient.entered():
-            subject, restore = isolate(self._subject, self._isolation, self._device)
+        self._check_free()
+        try:
+            with ambient.entered():
+                subject, restore = isolate(self._subject, self._isolation, self._device)
+        except BaseException:
+            random_state.restore()
+            raise
         self._recording = Recording(len(self._rates))
         self._stop_reason = None
-        return self._restoring(self._steps(subject, ambient), restore, random_state)
+        return self._restoring(
+            self._steps(subject, ambient),
+            restore,
+            random_state,
+            trains_original=subject.model is self._subject.model,
+        )
+
+    def _check_free(self) -> None:
+        if id(self._subject.model) in _trained_now:
+            msg = (
+                "another range test is training this model itself at the moment; wait "
+                "for its end, or stop it"
+            )
+            raise RuntimeError(msg)
 
     def _restoring(
         self,
         steps: Generator[Step, None, StopReason],
         restore: Callable[[], object],
         random_state: RandomState,
+        *,
+        trains_original: bool,
     ) -> Generator[Step, None, StopReason]:
         """Take the steps, and make all as it was when they end, however."""
+        self._check_free()
+        model = id(self._subject.model)
+        if trains_original:
+            _trained_now.add(model)
         reason: StopReason | None = "stopped"
         try:
             reason = yield from steps
@@ -187,6 +220,8 @@ class RangeTest:
                 restore()
             finally:
                 random_state.restore()
+                if trains_original:
+                    _trained_now.discard(model)
         return reason
 
     def _steps(
@@ -196,6 +231,7 @@ class RangeTest:
         model, optimizer, (loss_fn, training_step) = subject
         ratios = rate_ratios(optimizer)
         original = self._subject.model
+        originals = [*original.parameters(), *parameters_of(self._subject.optimizer)]
         device = self._device or next(model.parameters()).device
         take_step = stepper(optimizer)
         rule = StopRule()
@@ -208,12 +244,12 @@ class RangeTest:
                     if batch is _NO_BATCH:
                         return "exhausted"
                     batch = to_device(batch, device)
-                    set_rate(optimizer, lr, ratios)
+                    used = set_rate(optimizer, lr, ratios)
                     compute = partial(loss_of, model, batch, loss_fn, training_step)
                     if iteration == 0 and model is not original:
-                        compute = partial(without, original, compute)
+                        compute = partial(without, originals, compute)
                     loss = take_step(compute).item()
-                step = Step(iteration, lr, loss)
+                step = Step(iteration, used, loss)
                 self._recording.append(step)
                 yield step
                 reason = rule.update(loss) if self._stop_div else None
@@ -222,6 +258,18 @@ class RangeTest:
         return "completed"
 
 
+def with_settings(passing_on: F) -> F:
+    """Show the keywords of `RangeTest` in the signature of what passes them on."""
+    signature = inspect.signature(passing_on)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    every = inspect.signature(RangeTest).parameters.values()
+    settings = [p for p in every if p.kind is p.KEYWORD_ONLY]
+    shown = signature.replace(parameters=[*own, *settings])
+    passing_on.__signature__ = shown  # type: ignore[attr-defined]  # any function's
+    return passing_on
+
+
+@with_settings
 def range_test(
     model: nn.Module,
     optimizer: Optimizer,

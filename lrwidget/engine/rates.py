@@ -25,7 +25,7 @@ def rate_ratios(optimizer: Optimizer) -> list[float]:
     """
     groups = optimizer.param_groups
     for key in ("lr", "initial_lr"):
-        rates = [float(group.get(key) or 0) for group in groups]
+        rates = [_number(group.get(key)) for group in groups]
         if all(0 < rate < float("inf") for rate in rates):
             return [rate / rates[-1] for rate in rates]
     msg = (
@@ -33,6 +33,13 @@ def rate_ratios(optimizer: Optimizer) -> list[float]:
         "parameter groups; give each one above 0, since the test keeps their ratios"
     )
     raise ValueError(msg)
+
+
+def _number(rate: object) -> float:
+    try:
+        return float(rate)  # type: ignore[arg-type]  # raises TypeError
+    except (TypeError, ValueError):  # some optimizers find their rate themselves
+        return 0.0
 
 
 def apply_rate(optimizer: Optimizer, lr: float) -> None:
@@ -47,11 +54,16 @@ def apply_rate(optimizer: Optimizer, lr: float) -> None:
             group["initial_lr"] = float(group["lr"])
 
 
-def set_rate(optimizer: Optimizer, lr: float, ratios: list[float]) -> None:
-    """Set the last group's rate, and the others' by their ratios to it."""
+def set_rate(optimizer: Optimizer, lr: float, ratios: list[float]) -> float:
+    """
+    Set the last group's rate, and the others' by their ratios to it.
+
+    Returns the last group's, as the optimizer has it: a tensor may round it.
+    """
     for group, ratio in zip(optimizer.param_groups, ratios, strict=True):
         rate = lr * ratio
         if isinstance(group["lr"], torch.Tensor):
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
+    return float(optimizer.param_groups[-1]["lr"])

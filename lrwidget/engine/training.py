@@ -11,6 +11,8 @@ import torch
 from lrwidget.engine.batches import structure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
@@ -67,7 +69,7 @@ def loss_of(
         result, source = training_step(model, batch), "training_step"
     elif loss_fn is not None:
         *inputs, target = _parts(batch)
-        result, source = loss_fn(model(*inputs), target), "loss_fn"
+        result, source = loss_fn(_called(model, batch, *inputs), target), "loss_fn"
     else:
         result, source = _call(model, batch), "model"
     return _checked(result, source)
@@ -85,10 +87,22 @@ def _parts(batch: object) -> list[Any] | tuple[Any, ...]:
 
 def _call(model: nn.Module, batch: Any) -> object:  # noqa: ANN401 (any batch)
     if isinstance(batch, Mapping):
-        return model(**batch)
+        return _called(model, batch, **batch)
     if isinstance(batch, list | tuple):
-        return model(*batch)
-    return model(batch)
+        return _called(model, batch, *batch)
+    return _called(model, batch, batch)
+
+
+def _called(model: nn.Module, batch: object, *args: object, **kwargs: object) -> object:
+    try:
+        return model(*args, **kwargs)
+    except TypeError as error:
+        msg = (
+            f"the model cannot be called with what the dataloader gave, "
+            f"{structure(batch)}: {error}; pass loss_fn=... for batches of the form "
+            f"(inputs, target), or {_PASTE}"
+        )
+        raise TypeError(msg) from error
 
 
 def _checked(result: object, source: str) -> Tensor:
@@ -115,9 +129,9 @@ def _checked(result: object, source: str) -> Tensor:
     return loss
 
 
-def without(original: nn.Module, compute_loss: Callable[[], Tensor]) -> Tensor:
+def without(originals: Iterable[Tensor], compute_loss: Callable[[], Tensor]) -> Tensor:
     """
-    Return a loss, once it is clear that it is not one of the original model.
+    Return a loss, once it is clear that it depends on none of the originals.
 
     A function cannot be copied with the model that it refers to, so what it trains
     would not be the copy, and what it changes not the copy's.
@@ -125,10 +139,9 @@ def without(original: nn.Module, compute_loss: Callable[[], Tensor]) -> Tensor:
     Raises
     ------
     ValueError
-        If the loss depends on a parameter of the original.
+        If the loss depends on one of the originals.
     """
     loss = compute_loss()
-    parameters = {id(parameter) for parameter in original.parameters()}
     nodes, seen = [loss.grad_fn], set()
     leaves = {id(loss)}
     while nodes:
@@ -137,7 +150,7 @@ def without(original: nn.Module, compute_loss: Callable[[], Tensor]) -> Tensor:
             seen.add(node)
             leaves.add(id(getattr(node, "variable", None)))
             nodes += [following for following, _ in node.next_functions]
-    if leaves & parameters:
+    if any(id(parameter) in leaves for parameter in originals):
         msg = (
             "the loss depends on the original model, but a copy of it is trained; "
             "use the model that training_step is given, or pass isolation='restore'"

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import bqplot
 import ipywidgets as ipw
 import numpy as np
-import traitlets
 from bqscales import LinearScale, LogScale
 
 from lrwidget.curve.limits import loss_limits
 from lrwidget.ui.status import short
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from lrwidget.curve.record import LRCurve
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _BLUE, _RED, _ORANGE = "#2f7ed8", "#e0393e", "#d9730d"
 _PICKED_DIGITS = 3
 _SPANS_KEPT = 10
-_FEW_DECADES = 2
+_LEAST_TICKS = 3
 _HANDLE_HEIGHT = 0.045
 _LABEL_GAP = 14  # pixels
 _LABEL_TURNS_AT = 0.85
@@ -32,7 +33,7 @@ _LABEL_TURNS_AT = 0.85
 _EMPTY_PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
 
 
-class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
+class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
     """
     A loss curve over a logarithmic axis of rates, with a handle to pick one.
 
@@ -42,16 +43,16 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         The lowest rate, at the left edge.
     end_lr:
         The highest rate, at the right edge.
+    on_pick:
+        Called with the rate that the mouse picks, which may be outside the axis.
     """
 
-    value = traitlets.Float(
-        None,
-        allow_none=True,
-        help="The rate that the handle stands at, or None while there is no handle.",
-    )
-
-    def __init__(self, start_lr: float, end_lr: float) -> None:
+    def __init__(
+        self, start_lr: float, end_lr: float, on_pick: Callable[[float], object]
+    ) -> None:
         self._range = start_lr, end_lr
+        self._on_pick = on_pick
+        self._rate: float | None = None
         self._dragged = False
         rates = LogScale(min=start_lr, max=end_lr, allow_padding=False)
         self._losses = LinearScale(min=0.0, max=1.0, allow_padding=False)
@@ -81,7 +82,7 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         )
         self.handle = bqplot.Scatter(
             x=[],
-            y=[],
+            y=[_HANDLE_HEIGHT],
             scales=on_plot,
             colors=[_ORANGE],
             default_size=220,
@@ -96,7 +97,7 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
             y=[0.0, 1.0],
             scales=on_plot,
         )
-        ticks = rate_ticks(start_lr, end_lr)
+        ticks = _rate_ticks(start_lr, end_lr)
         self.figure = bqplot.Figure(
             marks=[
                 self.background,
@@ -132,7 +133,7 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
             layout={"width": "auto", "height": "320px"},
         )
         super().__init__([self.figure])
-        self.handle.observe(self._on_dragged, "x")
+        self.handle.observe(self._on_moved, "x")
         self.handle.on_drag_start(self._on_drag_start)
         self.handle.on_drag_end(self._on_drag_end)
         self.background.on_element_click(self._on_clicked)
@@ -172,21 +173,16 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
             loss = np.interp(np.log(suggestion), np.log(lrs), smoothed[shown])
             _place(self.suggestion, [suggestion], [loss])
 
-    @traitlets.validate("value")
-    def _clamped(self, proposal: dict[str, Any]) -> float | None:
-        rate: float | None = proposal["value"]
-        return None if rate is None else self._clamp(rate)
-
-    @traitlets.observe("value")
-    def _on_value(self, change: dict[str, Any]) -> None:
-        rate: float | None = change["new"]
-        if rate is None:
-            for mark in (self.handle, self.line, self.label):
-                _place(mark, [], [])
-            return
+    def show_rate(self, rate: float | None) -> None:
+        """Put the handle to a rate, or hide it."""
+        self._rate = rate
         # While it is dragged the handle is the mouse's: writing to it would tug.
         if not self._dragged:
-            _place(self.handle, [rate], [_HANDLE_HEIGHT])
+            self.handle.x = np.array([] if rate is None else [rate])
+        if rate is None:
+            _place(self.line, [], [])
+            _place(self.label, [], [])
+            return
         _place(self.line, [rate, rate], [0.0, 1.0])
         start, end = self._range
         turned = math.log(rate / start) > _LABEL_TURNS_AT * math.log(end / start)
@@ -196,29 +192,17 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
             self.label.x_offset = -_LABEL_GAP if turned else _LABEL_GAP
             _place(self.label, [rate], [_HANDLE_HEIGHT])
 
-    def _pick(self, place: float) -> None:
-        """Take the rate that is meant by a place on the axis: a short number."""
-        rate: float | None = self.value
-        # A press on the handle that does not move it is no pick.
-        if rate is None or not math.isclose(place, rate):
-            self.value = rate = self._clamp(float(f"{place:.{_PICKED_DIGITS - 1}e}"))
-        # It may have been the value before, and the mouse have left the chart. And a
-        # last place of the mouse can arrive after the end of the drag.
-        if not self._dragged:
-            _place(self.handle, [rate], [_HANDLE_HEIGHT])
-
-    def _clamp(self, rate: float) -> float:
-        return min(max(rate, self._range[0]), self._range[1])
-
-    def _on_dragged(self, change: dict[str, Any]) -> None:
-        # Where the value is already, it was placed and not dragged.
-        if len(change["new"]) == 1 and change["new"][0] != self.value:
-            self._pick(float(change["new"][0]))
+    def _on_moved(self, change: dict[str, Any]) -> None:
+        places = change["new"].tolist()
+        # At the rate that is shown it was put and not moved.
+        if len(places) == 1 and places[0] != self._rate:
+            self._pick(places[0])
 
     def _on_drag_start(self, _mark: object, _event: object) -> None:
         self._dragged = True
 
     def _on_drag_end(self, _mark: object, event: dict[str, Any]) -> None:
+        # The last place of the mouse may arrive as a move after this.
         self._dragged = False
         self._pick(float(event["point"]["x"]))
 
@@ -227,10 +211,17 @@ class Chart(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         self._pick(float(event["data"]["click_x"]))
 
     def _on_suggestion_clicked(self, _mark: object, _event: object) -> None:
-        self.value = float(self.suggestion.x[0])
+        self._on_pick(float(self.suggestion.x[0]))
+
+    def _pick(self, place: float) -> None:
+        """Pick the rate that is meant by a place on the axis: a short number."""
+        # A press on the handle that does not move it is no pick.
+        moved = self._rate is None or not math.isclose(place, self._rate)
+        if moved and math.isfinite(place):
+            self._on_pick(float(f"{place:.{_PICKED_DIGITS - 1}e}"))
 
 
-def rate_ticks(start_lr: float, end_lr: float) -> npt.NDArray[np.float64]:
+def _rate_ticks(start_lr: float, end_lr: float) -> npt.NDArray[np.float64]:
     """
     Return where to set ticks on a logarithmic axis of rates.
 
@@ -241,7 +232,7 @@ def rate_ticks(start_lr: float, end_lr: float) -> npt.NDArray[np.float64]:
     decades = np.array([float(f"1e{power}") for power in range(first, last + 1)])
     for ticks in (decades, np.outer(decades, [1, 2, 5]).ravel()):
         inside = ticks[(ticks >= start_lr) & (ticks <= end_lr)]
-        if len(inside) > _FEW_DECADES:
+        if len(inside) >= _LEAST_TICKS:
             return inside
     return np.geomspace(start_lr, end_lr, 5)
 

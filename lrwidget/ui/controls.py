@@ -7,7 +7,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
-import traitlets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +50,7 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
             self.button.icon = "stop" if running else "play"
             self.button.button_style = "" if running else "primary"
             self.button.tooltip = (
-                "Stop the test and keep its points"
-                if running
-                else "Run the test on a copy of the model"
+                "Stop the test and keep its points" if running else "Run the range test"
             )
 
     def show(self, done: int, pace: str, status: str, *, failed: bool = False) -> None:
@@ -79,7 +76,7 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.status.value = f'<span class="{kind}">{html.escape(status)}</span>'
 
 
-class PickBar(ipw.HBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
+class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     """
     The smoothing slider, and the field for the exact rate.
 
@@ -91,14 +88,19 @@ class PickBar(ipw.HBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
         The highest rate that can be picked.
     beta:
         Where the slider stands at first.
+    on_pick:
+        Called with a rate that is typed.
     """
 
-    value = traitlets.Float(
-        None, allow_none=True, help="The rate in the field, or None while it is hidden."
-    )
-
-    def __init__(self, start_lr: float, end_lr: float, beta: float) -> None:
-        self._range = start_lr, end_lr
+    def __init__(
+        self,
+        start_lr: float,
+        end_lr: float,
+        beta: float,
+        on_pick: Callable[[float], object],
+    ) -> None:
+        self._on_pick = on_pick
+        self._rate: float | None = None
         self.smoothing = ipw.FloatSlider(
             value=beta,
             min=0.0,
@@ -125,29 +127,22 @@ class PickBar(ipw.HBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
             layout={"flex_flow": "row wrap", "justify_content": "space-between"},
         )
         self.field.observe(self._on_typed, "value")
-        self._show_field()
+        self.show_rate(None)
 
-    @traitlets.validate("value")
-    def _clamped(self, proposal: dict[str, Any]) -> float | None:
-        rate: float | None = proposal["value"]
-        return None if rate is None else min(max(rate, self._range[0]), self._range[1])
-
-    @traitlets.observe("value")
-    def _show_field(self, _change: object = None) -> None:
-        rate = self.value
+    def show_rate(self, rate: float | None) -> None:
+        """Put a rate into the field, or hide it."""
+        self._rate = rate
         self.field.layout.display = "none" if rate is None else None
         self.hint.layout.display = None if rate is None else "none"
         if rate is not None:
-            with self.field.hold_sync():
-                self.field.step = 10.0 ** (
-                    math.floor(math.log10(rate)) - _FIELD_DIGITS + 1
-                )
-                self.field.value = _shown(rate)
+            digit = math.floor(math.log10(rate)) - _FIELD_DIGITS + 1
+            self.field.step = 10.0**digit
+            self.field.value = _shown(rate)
 
     def _on_typed(self, change: dict[str, Any]) -> None:
-        if self.value is None or change["new"] != _shown(self.value):
-            self.value = change["new"]
-            self._show_field()
+        # What is shown already was put there and not typed.
+        if self._rate is None or change["new"] != _shown(self._rate):
+            self._on_pick(change["new"])
 
 
 def _shown(rate: float) -> float:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lrwidget.curve.record import LRCurve
 
-_MINUTE = 60.0
-
 
 def short(rate: float) -> str:
     """Return a rate with three digits, as people write it: 0.0125, 1e-7."""
@@ -36,8 +34,8 @@ def ended(curve: LRCurve, suggestion: float | None) -> str:
         "completed": f"Done: all {len(curve)} steps, up to {last}.",
         "diverged": f"Done: the loss diverged at {last}, as it should in the end.",
         "non_finite": f"Done: the loss stopped being finite at {last}.",
-        "exhausted": f"Done: no more batches after {len(curve)} steps, at {last}.",
-        "stopped": f"Stopped after {len(curve)} steps, at {last}.",
+        "exhausted": f"Done: no more batches after {_steps(len(curve))}, at {last}.",
+        "stopped": f"Stopped after {_steps(len(curve))}, at {last}.",
     }[curve.stop_reason or "stopped"]
     if suggestion is None:
         return f"{what} No suggestion: too few points, or the loss never falls."
@@ -52,12 +50,12 @@ def failed(curve: LRCurve, error: BaseException) -> str:
     """
     message = " ".join(str(error).partition("\n\n")[0].split())
     name = type(error).__name__
-    return f"Failed after {len(curve)} steps. {name}: {message}".rstrip(": ")
+    return f"Failed after {_steps(len(curve))}. {name}: {message}".rstrip(": ")
 
 
-def pace(done: int, total: int, seconds: float) -> str:
+def pace(done: int, total: int, seconds: float, *, running: bool) -> str:
     """
-    Return how far a test is and how fast.
+    Return how far a test is, how fast and, if it is running, how long it has to go.
 
     Parameters
     ----------
@@ -67,22 +65,23 @@ def pace(done: int, total: int, seconds: float) -> str:
         The steps that it has in all.
     seconds:
         How long the steps after the first took.
+    running:
+        Whether it goes on.
     """
-    steps = f"{done} / {total}"
-    speed = _speed(done, seconds)
-    return steps if speed is None else f"{steps} · {speed:.3g} it/s"
+    text = f"{done} / {total}"
+    if done < 2 or seconds <= 0:  # noqa: PLR2004 (between two steps is a time)
+        return text
+    speed = (done - 1) / seconds
+    text += f" · {speed:.3g} it/s"
+    if not running:
+        return text
+    minutes, rest = divmod(round((total - done) / speed), 60)
+    return (
+        f"{text} · {minutes} min {rest} s left"
+        if minutes
+        else f"{text} · {rest} s left"
+    )
 
 
-def time_left(done: int, total: int, seconds: float) -> str:
-    """Return how long a test has to go, of which `pace` tells the rest."""
-    speed = _speed(done, seconds)
-    if speed is None:
-        return ""
-    left = (total - done) / speed
-    if left < _MINUTE:
-        return f" · {left:.0f} s left"
-    return f" · {left // _MINUTE:.0f} min {left % _MINUTE:.0f} s left"
-
-
-def _speed(done: int, seconds: float) -> float | None:
-    return (done - 1) / seconds if done > 1 and seconds > 0 else None
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count} steps"

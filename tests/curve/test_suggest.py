@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lrwidget.curve.smoothing import exponential_mean
 from lrwidget.curve.suggest import (
     RULES,
     min_grad,
@@ -151,11 +152,12 @@ def test_trimming_and_the_first_gap() -> None:
         [1.0],
         [2.0, 1.0],
         [2.0] * 100,
+        exponential_mean(np.ones(100)).tolist(),
         [math.nan] * 100,
         list(range(100)),
         [3.0, 2.0, 1.0, *[math.inf] * 97],
     ],
-    ids=["none", "one", "two", "constant", "nan", "rising", "broken early"],
+    ids=["none", "one", "two", "constant", "rounded", "nan", "rising", "broken early"],
 )
 def test_nothing_to_suggest(rule: str, losses: list[float]) -> None:
     assert suggest(rule, _LRS[: len(losses)], np.array(losses, float), 100) is None

@@ -5,6 +5,7 @@ import math
 import random
 import threading
 from collections import OrderedDict, deque
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ import torch
 from torch import nn
 from torch.optim import LBFGS, SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 from lrwidget.engine.isolation import RandomState, Subject, isolate
 from lrwidget.engine.range_test import RangeTest, range_test
-from tests.engine.training_parts import Net, loader, state, train, warm
+from tests.engine.training_parts import Net, data, loader, state, train, warm
 
 _OPTIMIZERS = {
     "sgd": lambda ps: SGD(ps, lr=0.05, momentum=0.9),
@@ -277,7 +279,7 @@ def test_what_cannot_be_copied_is_restored() -> None:
     before = state(locked, optimizer)
     range_test(locked, optimizer, loader(), _LOSS, num_it=5)
     assert state(locked, optimizer) == before
-    with pytest.raises(TypeError, match="pickle"):
+    with pytest.raises(ValueError, match=r"isolation='copy' cannot .* pass 'restore'"):
         range_test(locked, optimizer, loader(), _LOSS, num_it=5, isolation="copy")
 
 
@@ -382,3 +384,129 @@ def test_the_comparison_of_states_can_fail() -> None:
     assert touched == {
         *("modules", "parameters", "buffers", "state", "torch", "generator")
     }
+
+
+class _Expanded(nn.Linear):
+    """A model with a buffer of more numbers than memory."""
+
+    def __init__(self) -> None:
+        super().__init__(8, 3)
+        self.register_buffer("mask", torch.ones(1).expand(3))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return super().forward(inputs) * self.get_buffer("mask")
+
+
+def test_memory_that_cannot_be_written_is_restored_around() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), _Expanded())
+    optimizer = AdamW(model.parameters())
+    before = state(model, optimizer)
+    range_test(model, optimizer, loader(), _LOSS, num_it=10, isolation="restore")
+    assert state(model, optimizer) == before
+
+
+def test_what_fails_to_be_restored_does_not_keep_the_rest_from_it() -> None:
+    class Stubborn(list[int]):
+        def clear(self) -> None:
+            raise ZeroDivisionError
+
+    model: Any = nn.Linear(2, 2)
+    model.stubborn = Stubborn([1])
+    model.other = [1]
+    weight = model.weight.detach().clone()
+    _, restore = isolate(_subject(model), "restore", None)
+    model.other.append(2)
+    with torch.no_grad():
+        model.weight.add_(1)
+    with pytest.raises(ZeroDivisionError):
+        restore()
+    assert model.other == [1]
+    assert torch.equal(model.weight, weight)
+
+
+def test_a_model_that_copies_itself_in_its_own_way_is_restored() -> None:
+    class Selfish(nn.Linear):
+        def __deepcopy__(self, memo: Any) -> Selfish:
+            return self
+
+    class Forgetful(nn.Linear):
+        def __deepcopy__(self, memo: Any) -> nn.Linear:
+            return nn.Linear(8, 3)
+
+    for model in (Selfish(8, 3), Forgetful(8, 3)):
+        assert _uncopied(model)
+        optimizer = AdamW(model.parameters())
+        before = state(model, optimizer)
+        assert len(range_test(model, optimizer, loader(), _LOSS)) > 10
+        assert state(model, optimizer) == before
+        with pytest.raises(ValueError, match="has other parameters"):
+            isolate(_subject(model), "copy", None)
+
+
+def test_hooks_of_parameters_train_on_the_original() -> None:
+    model = nn.Linear(8, 3)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    free = range_test(model, optimizer, loader(), _LOSS)
+    model.weight.register_hook(lambda grad: grad.clamp(-1e-3, 1e-3))
+    clamped = range_test(model, optimizer, loader(), _LOSS)
+    restored = range_test(model, optimizer, loader(), _LOSS, isolation="restore")
+    assert clamped.to_dict() == restored.to_dict() != free.to_dict()
+
+
+def test_one_test_at_a_time_trains_a_model_itself() -> None:
+    model, optimizer = warm(_OPTIMIZERS["sgd"])
+    before = state(model, optimizer)
+
+    def test() -> RangeTest:
+        return RangeTest(model, optimizer, loader(), _LOSS, isolation="restore")
+
+    first, early = iter(test()), iter(test())
+    next(first)
+    with pytest.raises(RuntimeError, match="another range test is training this model"):
+        iter(test())
+    with pytest.raises(RuntimeError, match="another range test is training this model"):
+        next(early)
+    first.close()
+    assert state(model, optimizer) == before
+    assert len(list(test())) > 10
+
+
+def test_generators_of_samplers_in_samplers() -> None:
+    generator = torch.Generator()
+    inside = RandomSampler(data(), generator=generator)
+    sampler = BatchSampler(inside, batch_size=16, drop_last=False)
+    batches = DataLoader(data(), sampler=sampler, batch_size=None)
+    random_state = RandomState(batches)
+    before = generator.get_state()
+    torch.rand(1, generator=generator)
+    random_state.restore()
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_a_copy_that_fails_leaves_the_random_states() -> None:
+    class Drawing(nn.Linear):
+        def __deepcopy__(self, memo: Any) -> Drawing:
+            torch.rand(1)
+            raise ZeroDivisionError
+
+    model = Drawing(8, 3)
+    before = torch.get_rng_state()
+    with pytest.raises(ValueError, match="cannot copy"):
+        iter(RangeTest(model, SGD(model.parameters()), loader(), isolation="copy"))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_is_behind_functions_is_restored() -> None:
+    loss = nn.BatchNorm1d(3)
+    model = nn.Linear(8, 3)
+
+    def loss_fn(norm: Any, outputs: torch.Tensor, _y: torch.Tensor) -> Any:
+        return norm(outputs).square().mean() + outputs.square().mean()
+
+    for function in (partial(loss_fn, loss), partial(loss_fn, loss.forward)):
+        range_test(
+            *(model, SGD(model.parameters(), lr=0.1), loader(), function),
+            isolation="restore",
+        )
+        assert loss.num_batches_tracked == 0
+        assert torch.equal(loss.running_mean, torch.zeros(3))  # type: ignore[arg-type]  # it has one

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import inspect
 import math
+from multiprocessing import active_children
 from threading import Thread
+from threading import enumerate as enumerate_threads
 from typing import Any
 
 import numpy as np
@@ -209,9 +211,10 @@ def test_workers_of_the_loader_end_with_the_test() -> None:
     steps = iter(RangeTest(*_parts(), workers, _LOSS))
     next(steps)
     steps.close()
-    from multiprocessing import active_children  # noqa: PLC0415 (asked last)
-
     assert not active_children()
+    for thread in enumerate_threads():  # of its queue, which ends by itself
+        if thread.name.startswith("QueueFeederThread"):
+            thread.join()
 
 
 _GOOD: dict[str, Any] = {"start_lr": 1e-7, "end_lr": 10, "num_it": 5}
@@ -224,13 +227,21 @@ _GOOD: dict[str, Any] = {"start_lr": 1e-7, "end_lr": 10, "num_it": 5}
         ({"end_lr": 1e-9}, ValueError, "start_lr=1e-07 must be below end_lr=1e-09"),
         ({"num_it": 1}, ValueError, "num_it=1 must"),
         ({"step_mode": "x"}, ValueError, "step_mode='x' is not known; pass one of"),
-        ({"stop_div": 1}, TypeError, "stop_div=1 must be True or False"),
+        ({"stop_div": 1}, TypeError, "stop_div=1 is neither; pass True or False"),
         ({"isolation": "x"}, ValueError, "isolation='x' is not known; pass one of"),
         ({"device": "x"}, ValueError, "device='x' cannot be used here: .* pass None"),
         ({"device": "cuda:99"}, ValueError, "device='cuda:99' cannot be used here"),
         ({"training_step": 3}, TypeError, "training_step=3 must be callable"),
         ({"training_step": print}, ValueError, "loss_fn=.* and training_step=.* both"),
         ({"loss_fn": "mse"}, TypeError, "loss_fn='mse' must be callable"),
+        (
+            {"loss_fn": nn.MSELoss},
+            TypeError,
+            r"is a class; pass an object .* MSELoss\(\)",
+        ),
+        ({"start_lr": 10**400}, ValueError, "start_lr=1000.* must be finite"),
+        ({"dataloader": "abc"}, TypeError, "dataloader='abc' must be an iterable of"),
+        ({"dataloader": {}}, TypeError, "dataloader={} must be an iterable of"),
         ({"model": print}, TypeError, r"model=.* must be a torch\.nn\.Module; pass"),
         ({"model": nn.ReLU()}, ValueError, "model=.* has no trainable parameter; pass"),
         ({"optimizer": 3}, TypeError, "optimizer=3 must be a torch optimizer; pass"),
@@ -258,6 +269,32 @@ def test_an_optimizer_of_frozen_parameters_only() -> None:
     model[0].requires_grad_(requires_grad=False)
     with pytest.raises(ValueError, match="holds none of the model's trainable"):
         RangeTest(model, optimizer, loader(), _LOSS)
+
+
+def test_a_length_that_is_not_implemented() -> None:
+    class Unknown:
+        def __len__(self) -> int:
+            raise NotImplementedError
+
+        def __iter__(self) -> Any:
+            return iter(loader())
+
+    assert len(range_test(*_parts(), Unknown(), _LOSS, num_it=3)) == 3
+
+
+def test_groups_that_change_after_the_test_was_made() -> None:
+    model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 3))
+    optimizer = SGD(model[0].parameters(), lr=0.1)
+    test = RangeTest(model, optimizer, loader(), _LOSS, num_it=3)
+    optimizer.add_param_group({"params": model[1].parameters(), "lr": 1.0})
+    assert len(list(test)) == 3
+
+
+def test_a_rate_in_a_tensor_is_recorded_as_it_is_used() -> None:
+    model = nn.Linear(8, 3)
+    optimizer = Adam(model.parameters(), lr=torch.tensor(0.1), capturable=False)
+    curve = range_test(model, optimizer, loader(), _LOSS, num_it=10)
+    np.testing.assert_array_equal(curve.lrs, np.geomspace(1e-7, 10, 10, dtype="f4"))
 
 
 def test_a_loader_that_drops_all_it_has() -> None:

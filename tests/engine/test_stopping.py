@@ -43,6 +43,12 @@ def test_negative_losses_stop_when_they_explode() -> None:
     assert 20 <= stop[0] < 25
 
 
+@pytest.mark.parametrize("seed", range(50))
+def test_noise_around_zero_does_not_stop(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    assert _stop([-0.05, *rng.normal(0, 0.1, 100)]) is None
+
+
 def test_noise_around_zero_after_a_descent_does_not_stop() -> None:
     rng = np.random.default_rng(0)
     losses = np.r_[np.linspace(5, -0.01, 400), rng.normal(-0.01, 0.1, 200)]

@@ -88,6 +88,15 @@ def test_a_model_that_gives_no_loss(form: Any) -> None:
         loss_of(Sum(form), (_ONE,), None, None)
 
 
+@pytest.mark.parametrize("loss_fn", [None, _difference])
+def test_a_model_that_cannot_be_called_with_the_batch(loss_fn: Any) -> None:
+    batch = (torch.ones(2, 3), torch.ones(2, 3), torch.ones(2))
+    message = r"cannot be called with .* tuple\(Tensor\(2, 3\), .* pass loss_fn=.*, or"
+    with pytest.raises(TypeError, match=message) as caught:
+        loss_of(nn.Linear(3, 1), batch, loss_fn, None)
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
 def test_a_training_step_that_gives_no_loss() -> None:
     with pytest.raises(TypeError, match=r"training_step returned float.* return a"):
         loss_of(Sum(), _ONE, None, lambda _model, _batch: 1.0)  # type: ignore[arg-type, return-value]  # the point

@@ -12,10 +12,15 @@ if TYPE_CHECKING:
 
 def drag(chart: Chart, *rates: float) -> None:
     """Drag the handle over some places of the axis, and let go."""
-    _send(chart, "drag_start", chart.handle.x[0])
+    start_drag(chart)
     for rate in rates:
         move(chart, rate)
     _send(chart, "drag_end", rates[-1])
+
+
+def start_drag(chart: Chart) -> None:
+    """Press on the handle."""
+    _send(chart, "drag_start", chart.handle.x[0])
 
 
 def move(chart: Chart, rate: float) -> None:

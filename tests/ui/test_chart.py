@@ -7,17 +7,22 @@ import numpy as np
 import pytest
 
 from lrwidget.curve.record import LRCurve
-from lrwidget.ui.chart import Chart, rate_ticks
+from lrwidget.ui.chart import Chart, _rate_ticks
 from lrwidget.ui.closing import close_with_parts
-from tests.ui.front_end import click, drag, move
+from tests.ui.front_end import click, drag, move, start_drag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture
-def chart() -> Iterator[Chart]:
-    chart = Chart(1e-7, 10.0)
+def picked() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def chart(picked: list[float]) -> Iterator[Chart]:
+    chart = Chart(1e-7, 10.0, picked.append)
     yield chart
     close_with_parts(chart)
 
@@ -60,87 +65,95 @@ def test_the_suggestion_is_a_dot_on_the_smoothed_line(chart: Chart) -> None:
     assert len(chart.suggestion.x) == 0
 
 
-def test_no_handle_without_a_value(chart: Chart) -> None:
-    for mark in (chart.handle, chart.line, chart.label):
-        assert len(mark.x) == 0
-    chart.value = 1e-3
-    chart.value = None
-    for mark in (chart.handle, chart.line, chart.label):
-        assert len(mark.x) == 0
+def test_no_handle_without_a_rate(chart: Chart, picked: list[float]) -> None:
+    assert len(chart.handle.x) == len(chart.line.x) == len(chart.label.x) == 0
+    chart.show_rate(1e-3)
+    chart.show_rate(None)
+    assert len(chart.handle.x) == len(chart.line.x) == len(chart.label.x) == 0
+    assert picked == []
 
 
-def test_the_handle_follows_the_value(chart: Chart) -> None:
-    chart.value = 0.0123456
+def test_the_handle_stands_at_the_rate(chart: Chart, picked: list[float]) -> None:
+    chart.show_rate(0.0123456)
     assert chart.handle.x.tolist() == [0.0123456]
     assert chart.line.x.tolist() == [0.0123456] * 2
     assert list(chart.label.text) == ["0.0123"]
+    assert picked == []
 
 
-@pytest.mark.parametrize(("rate", "clamped"), [(1e-9, 1e-7), (50.0, 10.0)])
-def test_the_value_stays_in_the_range(
-    chart: Chart, rate: float, clamped: float
-) -> None:
-    chart.value = rate
-    assert chart.value == clamped
-    assert chart.handle.x.tolist() == [clamped]
+def test_dragging_picks_short_rates(chart: Chart, picked: list[float]) -> None:
+    chart.show_rate(1e-3)
+    drag(chart, 0.00213456, 0.0345678, 123.456)
+    assert picked == [0.00213, 0.0346, 123, 123]
 
 
-def test_dragging_sets_a_short_value_and_leaves_the_handle_to_the_mouse(
-    chart: Chart,
-) -> None:
-    chart.value = 1e-3
-    values: list[float] = []
+def _clamping() -> Chart:
+    made: Chart = Chart(1e-7, 10.0, lambda rate: made.show_rate(min(rate, 10.0)))
+    return made
+
+
+def test_the_handle_is_the_mouses_while_it_is_dragged() -> None:
+    chart = _clamping()
+    chart.show_rate(1e-3)
     places: list[float] = []
-    chart.observe(lambda change: values.append(change["new"]), "value")
     chart.handle.observe(lambda change: places.append(change["new"][0]), "x")
-    drag(chart, 0.00213456, 0.0345678)
-    assert values == [0.00213, 0.0346]
-    # its own last place is written when the mouse has let go, not before
-    assert places == [0.00213456, 0.0345678, 0.0346]
-    assert chart.line.x.tolist() == [0.0346] * 2
+    drag(chart, 0.00213456, 123.456)
+    assert places == [0.00213456, 123.456, 10.0]
+    assert chart.line.x.tolist() == [10.0] * 2
+    close_with_parts(chart)
 
 
-def test_dragging_out_of_the_chart_ends_at_its_edge(chart: Chart) -> None:
-    chart.value = 1e-3
-    drag(chart, 5.0, 123.0)
-    assert chart.value == 10
-    assert chart.handle.x.tolist() == [10]
-    drag(chart, 1e-12)
-    assert chart.value == 1e-7
-    assert chart.handle.x.tolist() == [1e-7]
-
-
-def test_pressing_the_handle_picks_nothing(chart: Chart) -> None:
-    chart.value = 0.0123456789
-    drag(chart, 0.0123456789 * (1 + 1e-13))
-    assert chart.value == 0.0123456789
-    assert chart.handle.x.tolist() == [0.0123456789]
-
-
-def test_a_move_that_arrives_after_the_end_of_the_drag(chart: Chart) -> None:
-    chart.value = 1e-3
+def test_a_move_that_arrives_after_the_end_of_the_drag() -> None:
+    chart = _clamping()
+    chart.show_rate(1e-3)
     drag(chart, 123.0)
     move(chart, 1e6)
-    assert chart.value == 10
     assert chart.handle.x.tolist() == [10]
+    close_with_parts(chart)
 
 
-def test_clicking_sets_a_short_value(chart: Chart) -> None:
+def test_pressing_the_handle_picks_nothing(chart: Chart, picked: list[float]) -> None:
+    chart.show_rate(0.0123456789)
+    drag(chart, 0.0123456789 * (1 + 1e-13))
+    assert picked == []
+
+
+def test_a_click_ends_a_drag_whose_end_was_lost(chart: Chart) -> None:
+    chart.show_rate(1e-3)
+    start_drag(chart)
+    chart.show_rate(2e-3)
+    assert chart.handle.x.tolist() == [1e-3]
+    click(chart, 0.5)
+    chart.show_rate(3e-3)
+    assert chart.handle.x.tolist() == [3e-3]
+
+
+def test_a_place_that_is_no_number_picks_nothing(
+    chart: Chart, picked: list[float]
+) -> None:
+    move(chart, math.nan)
+    click(chart, math.nan)
+    click(chart, math.inf)
+    assert picked == []
+
+
+def test_clicking_picks_a_short_rate(chart: Chart, picked: list[float]) -> None:
     click(chart, 0.00456789)
-    assert chart.value == 0.00457
-    assert chart.handle.x.tolist() == [0.00457]
+    assert picked == [0.00457]
 
 
-def test_clicking_the_suggestion_takes_it_exactly(chart: Chart) -> None:
+def test_clicking_the_suggestion_picks_it_exactly(
+    chart: Chart, picked: list[float]
+) -> None:
     chart.draw(_curve(3.0, 2.0, 1.0), 0.5, 1.23456789e-7)
     chart.suggestion._handle_custom_msgs(None, {"event": "element_click", "data": {}})
-    assert chart.value == 1.23456789e-7
+    assert picked == [1.23456789e-7]
 
 
 def test_the_label_turns_at_the_right_edge(chart: Chart) -> None:
-    chart.value = 1e-6
+    chart.show_rate(1e-6)
     assert (chart.label.align, chart.label.x_offset > 0) == ("start", True)
-    chart.value = 9.0
+    chart.show_rate(9.0)
     assert (chart.label.align, chart.label.x_offset > 0) == ("end", False)
 
 
@@ -155,15 +168,15 @@ def test_the_label_turns_at_the_right_edge(chart: Chart) -> None:
     ],
 )
 def test_ticks(start: float, end: float, ticks: list[float]) -> None:
-    np.testing.assert_allclose(rate_ticks(start, end), ticks)
+    np.testing.assert_allclose(_rate_ticks(start, end), ticks)
 
 
 def test_ticks_are_labelled_as_people_write_them() -> None:
-    chart = Chart(1e-2, 10.0)
+    chart = Chart(1e-2, 10.0, lambda _: None)
     axis = chart.figure.axes[0]
     assert axis.tick_format == ".0e"
     assert axis.tick_labels == {"1": "1", "10": "10"}
     close_with_parts(chart)
-    chart = Chart(1.0, 1.0625)
+    chart = Chart(1.0, 1.0625, lambda _: None)
     assert chart.figure.axes[0].tick_format == ".1e"
     close_with_parts(chart)

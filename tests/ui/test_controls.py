@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def pick_bar() -> Iterator[PickBar]:
-    bar = PickBar(1e-7, 10.0, 0.98)
-    yield bar
+def pick_bar() -> Iterator[tuple[PickBar, list[float]]]:
+    picked: list[float] = []
+    bar = PickBar(1e-7, 10.0, 0.98, picked.append)
+    yield bar, picked
     close_with_parts(bar)
 
 
@@ -50,43 +51,47 @@ def test_shows_how_it_goes(run_bar: tuple[RunBar, list[str]]) -> None:
     assert "lrwidget-failed" in bar.status.value
 
 
-def test_the_field_is_hidden_until_there_is_a_value(pick_bar: PickBar) -> None:
-    shown = [pick_bar.field.layout.display, pick_bar.hint.layout.display]
-    assert shown == ["none", None]
-    pick_bar.value = 1e-3
-    shown = [pick_bar.field.layout.display, pick_bar.hint.layout.display]
-    assert shown == [None, "none"]
-    assert pick_bar.field.value == 1e-3
-
-
-@pytest.mark.parametrize("typed", [0.0025, 1.23456789e-7, 10.0])
-def test_what_is_typed_is_the_value(pick_bar: PickBar, typed: float) -> None:
-    pick_bar.value = 1e-3
-    pick_bar.field.set_state({"value": typed})
-    assert pick_bar.value == typed
-
-
-@pytest.mark.parametrize(("typed", "clamped"), [(0.0, 1e-7), (1e-9, 1e-7)])
-def test_what_is_typed_outside_the_range(
-    pick_bar: PickBar, typed: float, clamped: float
+def test_the_field_is_hidden_until_there_is_a_rate(
+    pick_bar: tuple[PickBar, list[float]],
 ) -> None:
-    pick_bar.value = 1e-3
-    pick_bar.field.set_state({"value": typed})
-    assert pick_bar.value == clamped
-    assert pick_bar.field.value == clamped
+    bar, picked = pick_bar
+    for rate, field, hint in (
+        (None, "none", None),
+        (1e-3, None, "none"),
+        (None, "none", None),
+    ):
+        bar.show_rate(rate)
+        assert (bar.field.layout.display, bar.hint.layout.display) == (field, hint)
+    assert bar.field.value == 1e-3
+    assert picked == []
 
 
-def test_a_number_too_long_to_read_is_shown_in_short(pick_bar: PickBar) -> None:
-    pick_bar.value = 0.02595024211399
-    assert pick_bar.value == 0.02595024211399
-    assert pick_bar.field.value == 0.026
+def test_what_is_typed_is_picked(pick_bar: tuple[PickBar, list[float]]) -> None:
+    bar, picked = pick_bar
+    bar.show_rate(1e-3)
+    typed = [0.0025, 1.23456789e-7, 0.0, 10.0]
+    for rate in typed:
+        bar.field.set_state({"value": rate})
+    assert picked == typed
+
+
+def test_a_number_too_long_to_read_is_shown_in_short(
+    pick_bar: tuple[PickBar, list[float]],
+) -> None:
+    bar, picked = pick_bar
+    bar.show_rate(0.02595024211399)
+    assert bar.field.value == 0.026
+    bar.show_rate(0.0259502421)
+    assert bar.field.value == 0.0259502421
+    assert picked == []
 
 
 @pytest.mark.parametrize(
     ("value", "step"), [(0.0138, 1e-4), (1.0, 0.01), (9.9e-7, 1e-9)]
 )
 def test_the_arrows_of_the_field_move_its_third_digit(
-    pick_bar: PickBar, value: float, step: float
+    pick_bar: tuple[PickBar, list[float]], value: float, step: float
 ) -> None:
-    pick_bar.value = value
-    assert pick_bar.field.step == pytest.approx(step)
+    bar, _ = pick_bar
+    bar.show_rate(value)
+    assert bar.field.step == pytest.approx(step)

@@ -60,12 +60,25 @@ def test_failed_in_one_line() -> None:
     assert status.failed(_curve(), ZeroDivisionError()) == said
 
 
-def test_pace() -> None:
-    assert status.pace(0, 100, 0.0) == "0 / 100"
-    assert status.pace(1, 100, 0.0) == "1 / 100"
-    assert status.pace(1, 100, 5.0) == "1 / 100"  # the clock may be ahead
-    assert status.pace(41, 100, 2.0) == "41 / 100 · 20 it/s"
-    assert status.time_left(1, 100, 0.0) == ""
-    assert status.time_left(1, 100, 5.0) == ""
-    assert status.time_left(41, 101, 2.0) == " · 3 s left"
-    assert status.time_left(11, 1631, 5.0) == " · 13 min 30 s left"
+@pytest.mark.parametrize(
+    ("done", "total", "seconds", "speed", "left"),
+    [
+        (0, 100, 0.0, "", ""),
+        (1, 100, 0.0, "", ""),
+        (1, 100, 5.0, "", ""),  # the clock may be ahead
+        (41, 101, 2.0, " · 20 it/s", " · 3 s left"),
+        (11, 130, 5.0, " · 2 it/s", " · 1 min 0 s left"),
+        (11, 1631, 5.0, " · 2 it/s", " · 13 min 30 s left"),
+        (1001, 1001, 1.5, " · 667 it/s", " · 0 s left"),
+    ],
+)
+def test_pace(done: int, total: int, seconds: float, speed: str, left: str) -> None:
+    said = f"{done} / {total}{speed}"
+    assert status.pace(done, total, seconds, running=False) == said
+    assert status.pace(done, total, seconds, running=True) == said + left
+
+
+def test_one_step_is_singular() -> None:
+    one = LRCurve(np.array([0.1]), np.array([1.0]), "stopped")
+    assert status.ended(one, None).startswith("Stopped after 1 step, at 0.1.")
+    assert status.failed(one, KeyError()) == "Failed after 1 step. KeyError"

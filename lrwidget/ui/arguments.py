@@ -1,0 +1,31 @@
+"""The checks of what the widget is given beside its range test."""
+
+from __future__ import annotations
+
+import math
+import numbers
+
+from lrwidget.ui.controls import MOST_SMOOTHING
+
+
+def check_smoothing(smoothing: object) -> None:
+    """Raise unless the slider can stand there."""
+    if isinstance(smoothing, bool) or not isinstance(smoothing, numbers.Real):
+        msg = f"smoothing={smoothing!r} must be a number; pass for example 0.98"
+        raise TypeError(msg)
+    if not 0 <= float(smoothing) <= MOST_SMOOTHING:
+        msg = f"smoothing={smoothing!r} must be from 0 to {MOST_SMOOTHING}"
+        raise ValueError(msg)
+
+
+def check_value(value: object) -> None:
+    """Raise unless a value can be chosen, or is None."""
+    try:
+        # What is no number raises here.
+        rate = 1.0 if value is None else float(value)  # type: ignore[arg-type]
+        usable = 0 < rate < math.inf
+    except (TypeError, ValueError, OverflowError):
+        usable = False
+    if not usable:
+        msg = f"value={value!r} must be a rate above 0, or None; pass for example 1e-3"
+        raise ValueError(msg)
