@@ -39,6 +39,9 @@ clean:
 	rm -rf .venv build dist *.egg-info
 
 .venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+		"The versions in constraints.txt need Python 3.11 or newer: make PYTHON=..." >&2; \
+		exit 1; }
 	$(PYTHON) -m venv .venv
 	$(PIP) --upgrade pip setuptools
 	$(PIP) --no-build-isolation --group dev --editable '.[notebooks]'

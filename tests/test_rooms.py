@@ -4,30 +4,49 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+_ROOT = Path(__file__).parents[1]
 _HEAVY = {"torch", "ipywidgets", "bqplot", "pandas", "matplotlib", "IPython"}
-_NO_JUPYTER = {"ipywidgets", "bqplot", "IPython", "matplotlib", "lrwidget.ui"}
+_OURS = {
+    ".".join(path.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in (_ROOT / "lrwidget").rglob("*.py")
+}
+
+
+def _all_but(*rooms: str) -> set[str]:
+    """Return our modules that are in none of some rooms."""
+    allowed = ("lrwidget.__", *(f"lrwidget.{room}" for room in rooms))
+    return {name for name in _OURS - {"lrwidget"} if not name.startswith(allowed)}
+
+
+def _import_all(room: str) -> str:
+    names = sorted(name for name in _OURS if name.startswith(f"lrwidget.{room}"))
+    assert names
+    return "\n".join(f"import {name}" for name in names)
+
+
 _ROOMS = {
-    "package": ("import lrwidget", _HEAVY | {"numpy"}),
-    "worker": ("import lrwidget.worker", _HEAVY | {"numpy"}),
-    "curve": (
-        "from lrwidget.curve import limits, picture, record, schedule",
-        _HEAVY | {"lrwidget.engine", "lrwidget.ui"},
-    ),
-    "follower": (
-        "import lrwidget.follower",
-        _HEAVY | {"lrwidget.engine", "lrwidget.ui"},
-    ),
-    "engine": ("import lrwidget.engine.range_test", _NO_JUPYTER),
-    "without a notebook": (
-        "from lrwidget import LRCurve, RangeTest, Step, range_test",
-        _NO_JUPYTER,
+    "package": ("import lrwidget", _HEAVY | {"numpy"} | _all_but()),
+    "worker": (_import_all("worker"), _HEAVY | {"numpy"} | _all_but("worker")),
+    "curve": (_import_all("curve"), _HEAVY | _all_but("curve")),
+    "engine": (
+        _import_all("engine"),
+        (_HEAVY - {"torch"}) | _all_but("engine", "curve"),
     ),
     "ui": (
-        "from lrwidget.ui import chart, closing, controls, status, style",
-        {"torch", "matplotlib", "lrwidget.engine", "lrwidget.worker"},
+        _import_all("ui"),
+        {"torch", "matplotlib"} | _all_but("ui", "curve"),
+    ),
+    "follower": (
+        _import_all("follower"),
+        _HEAVY | _all_but("follower", "worker", "curve"),
+    ),
+    "without a notebook": (
+        "from lrwidget import LRCurve, RangeTest, Step, range_test",
+        (_HEAVY - {"torch"}) | _all_but("engine", "curve"),
     ),
 }
 
@@ -48,5 +67,5 @@ def test_a_room_keeps_to_itself(room: str) -> None:
 
 
 def test_that_test_can_fail() -> None:
-    code = "from lrwidget import LRWidget"
-    assert _loaded(code, {"torch", "bqplot", "decimal"}) >= {"torch", "bqplot"}
+    found = _loaded("from lrwidget import LRWidget", _ROOMS["follower"][1])
+    assert found >= {"torch", "bqplot", "lrwidget.engine.range_test", "lrwidget.widget"}

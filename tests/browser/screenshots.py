@@ -24,6 +24,7 @@ _IMAGES = _NOTEBOOKS / "images"
 _THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 _DISPLAY = 4  # the quickstart's first cells, up to the one that shows the widget
 _PADDING = 6
+_SLOPE = 0.005
 
 
 def take(browser: Browser, theme: str, picture: Path) -> None:
@@ -43,6 +44,10 @@ def take(browser: Browser, theme: str, picture: Path) -> None:
         finder.button.click()
         finder.await_status("Suggested")
         notebook.value("widget.wait() and None")
+        finder.drag(_SLOPE)
+        notebook.await_value(
+            "widget.value", lambda value: abs(value / _SLOPE - 1) < 0.1
+        )
         # Neither the mouse nor the focus is to mark the button.
         page.mouse.move(0, 0)
         notebook.prompt(1).click()
