@@ -78,16 +78,21 @@ class Finder:
 
     def click(self, rate: float, height: float = 0.5) -> None:
         """Click in the chart at a rate, so high above its lower edge."""
+        self._show_plot()
         self._page.mouse.click(*self._place(rate, height))
 
     def click_on(self, mark: Locator) -> float:
         """Click on the middle of what a mark draws, and return the rate there."""
+        self._show_plot()
         x, y = mark.evaluate(_MIDDLE)
         self._page.mouse.click(x, y)
         return self._rate_at(x)
 
     def drag(self, *rates: float) -> None:
         """Take the handle, move it over some rates, and let go."""
+        # With its label, which comes last, the handle is there too.
+        self.root.locator("text.label").wait_for()
+        self._show_plot()
         box = _box(self.handle)
         mouse = self._page.mouse
         mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -110,6 +115,9 @@ class Finder:
         plot, (start, end) = self._plot(), self._range
         share = (across - plot["x"]) / plot["width"]
         return float(10 ** (start + share * (end - start)))
+
+    def _show_plot(self) -> None:
+        self.root.locator(".bqplot").scroll_into_view_if_needed()
 
     def _plot(self) -> FloatRect:
         return _box(self.root.locator("rect.plotarea_events"))
