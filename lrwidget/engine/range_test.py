@@ -14,11 +14,11 @@ from lrwidget.engine.ambient import Ambient
 from lrwidget.engine.batches import endless, to_device
 from lrwidget.engine.isolation import (
     ISOLATIONS,
-    RandomState,
     Subject,
     isolate,
     parameters_of,
 )
+from lrwidget.engine.random_state import RandomState
 from lrwidget.engine.rates import rate_ratios, set_rate
 from lrwidget.engine.stopping import StopRule
 from lrwidget.engine.training import loss_of, stepper, without

@@ -4,7 +4,6 @@ import copy
 import math
 import random
 import threading
-from collections import OrderedDict, deque
 from functools import partial
 from typing import Any
 
@@ -14,11 +13,10 @@ import torch
 from torch import nn
 from torch.optim import LBFGS, SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
-from lrwidget.engine.isolation import RandomState, Subject, isolate
+from lrwidget.engine.isolation import Subject, isolate
 from lrwidget.engine.range_test import RangeTest, range_test
-from tests.engine.training_parts import Net, data, loader, state, train, warm
+from tests.engine.training_parts import Net, loader, state, train, warm
 
 _OPTIMIZERS = {
     "sgd": lambda ps: SGD(ps, lr=0.05, momentum=0.9),
@@ -322,58 +320,6 @@ def test_an_original_is_not_moved() -> None:
         isolate(_subject(nn.Linear(2, 2)), "restore", torch.device("meta"))
 
 
-def test_restoring_puts_the_same_objects_back() -> None:
-    history: list[dict[str, float]] = [{"loss": 1.0}]
-    model: Any = nn.Linear(2, 2)
-    model.history = history
-    model.scale = scale = torch.ones(2)
-    model.seen, model.last, model.counts = seen, last, counts = (
-        {1},
-        deque([1]),
-        np.ones(2),
-    )
-    _, restore = isolate(_subject(model), "restore", None)
-    with torch.no_grad():
-        weight = model.weight
-        model.weight = nn.Parameter(torch.zeros(2, 2))
-        weight.add_(1)
-        scale.mul_(3)
-    seen.add(2)
-    last.append(2)
-    counts += 1
-    history[0]["loss"] = 2.0
-    history.append({})
-    model.extra = OrderedDict()
-    restore()
-    assert model.weight is weight
-    assert model.history is history
-    assert history == [{"loss": 1.0}]
-    assert torch.equal(scale, torch.ones(2))
-    assert model.seen is seen
-    assert (seen, list(last), counts.tolist()) == ({1}, [1], [1, 1])
-    assert not hasattr(model, "extra")
-
-
-def test_random_states() -> None:
-    batches = loader(generator=torch.Generator())
-    sampler_generator = torch.Generator()
-    batches.sampler.generator = sampler_generator  # type: ignore[attr-defined]  # it has
-    random_state = RandomState(batches)
-
-    def draw() -> list[float]:
-        return [
-            random.random(),  # noqa: S311 (to be restored)
-            np.random.rand(),  # noqa: NPY002 (to be restored)
-            torch.rand(()).item(),
-            torch.rand((), generator=batches.generator).item(),
-            torch.rand((), generator=sampler_generator).item(),
-        ]
-
-    first = draw()
-    random_state.restore()
-    assert draw() == first
-
-
 def test_the_comparison_of_states_can_fail() -> None:
     model, optimizer = warm(_OPTIMIZERS["sgd"])
     batches = loader(generator=torch.Generator())
@@ -403,25 +349,6 @@ def test_memory_that_cannot_be_written_is_restored_around() -> None:
     before = state(model, optimizer)
     range_test(model, optimizer, loader(), _LOSS, num_it=10, isolation="restore")
     assert state(model, optimizer) == before
-
-
-def test_what_fails_to_be_restored_does_not_keep_the_rest_from_it() -> None:
-    class Stubborn(list[int]):
-        def clear(self) -> None:
-            raise ZeroDivisionError
-
-    model: Any = nn.Linear(2, 2)
-    model.stubborn = Stubborn([1])
-    model.other = [1]
-    weight = model.weight.detach().clone()
-    _, restore = isolate(_subject(model), "restore", None)
-    model.other.append(2)
-    with torch.no_grad():
-        model.weight.add_(1)
-    with pytest.raises(ZeroDivisionError):
-        restore()
-    assert model.other == [1]
-    assert torch.equal(model.weight, weight)
 
 
 def test_a_model_that_copies_itself_in_its_own_way_is_restored() -> None:
@@ -469,18 +396,6 @@ def test_one_test_at_a_time_trains_a_model_itself() -> None:
     first.close()
     assert state(model, optimizer) == before
     assert len(list(test())) > 10
-
-
-def test_generators_of_samplers_in_samplers() -> None:
-    generator = torch.Generator()
-    inside = RandomSampler(data(), generator=generator)
-    sampler = BatchSampler(inside, batch_size=16, drop_last=False)
-    batches = DataLoader(data(), sampler=sampler, batch_size=None)
-    random_state = RandomState(batches)
-    before = generator.get_state()
-    torch.rand(1, generator=generator)
-    random_state.restore()
-    assert torch.equal(generator.get_state(), before)
 
 
 def test_a_copy_that_fails_leaves_the_random_states() -> None:

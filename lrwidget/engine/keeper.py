@@ -1,0 +1,143 @@
+"""Remembers what objects hold, and puts it back into the very same objects."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import ExitStack
+from functools import partial, singledispatchmethod
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import numpy.typing as npt
+
+
+class Keeper:
+    """
+    Remembers what objects hold, to put it back into the very same objects.
+
+    It looks into modules, optimizers, containers, arrays and tensors, each once,
+    and takes everything else as a value.
+    """
+
+    def __init__(self) -> None:
+        self._restores: list[Callable[[], object]] = []
+        self._seen: dict[int, object] = {}
+
+    def keep(self, value: object) -> Callable[[], None]:
+        """Remember a value, and return the function that puts it back."""
+        self._keep(value)
+
+        def restore() -> None:
+            # Every one of them is called, whatever another one raises.
+            with torch.no_grad(), ExitStack() as stack:
+                for restore in self._restores:
+                    stack.callback(restore)
+
+        return restore
+
+    def _keep(self, value: object) -> None:
+        if id(value) not in self._seen:
+            self._seen[id(value)] = value
+            self._look_into(value)
+
+    @singledispatchmethod
+    def _look_into(self, value: object) -> None:
+        """Take anything else as a value."""
+
+    @_look_into.register(nn.Module)
+    @_look_into.register(Optimizer)
+    def _(self, value: nn.Module | Optimizer) -> None:
+        self._keep_class(value)
+        self._keep(vars(value))
+
+    @_look_into.register(dict)
+    def _(self, value: dict[Any, Any]) -> None:
+        self._keep_items(value, dict(value), value.update, value.values())
+
+    @_look_into.register(list)
+    @_look_into.register(deque)
+    def _(self, value: list[Any] | deque[Any]) -> None:
+        self._keep_items(value, list(value), value.extend, value)
+
+    @_look_into.register(set)
+    def _(self, value: set[Any]) -> None:
+        self._keep_items(value, set(value), value.update, value)
+
+    @_look_into.register(tuple)
+    def _(self, value: tuple[Any, ...]) -> None:
+        for item in value:
+            self._keep(item)
+
+    @_look_into.register(partial)
+    def _(self, value: partial[Any]) -> None:
+        self._keep((value.func, value.args, value.keywords))
+
+    @_look_into.register(MethodType)
+    def _(self, value: MethodType) -> None:
+        self._keep(value.__self__)
+
+    @_look_into.register(np.ndarray)
+    def _(self, value: npt.NDArray[Any]) -> None:
+        saved = value.copy()
+        self._restores.append(lambda: np.copyto(value, saved))
+
+    @_look_into.register(torch.Tensor)
+    def _(self, tensor: torch.Tensor) -> None:
+        self._keep_class(tensor)
+        data, requires_grad = tensor.data, tensor.requires_grad
+        grad = tensor.grad if tensor.is_leaf else None
+        lazy = nn.parameter.is_lazy(tensor)
+        saved = None if lazy else data.to("cpu", copy=True)
+
+        def restore() -> None:
+            tensor.data = data
+            if saved is not None and not _same_bits(tensor.data, saved):
+                tensor.data.copy_(saved)
+            if tensor.is_leaf:
+                tensor.requires_grad = requires_grad
+                tensor.grad = grad
+
+        self._restores.append(restore)
+        self._keep(grad)
+
+    def _keep_class(self, value: object) -> None:
+        kind = type(value)  # lazy modules and parameters change theirs
+
+        def restore() -> None:
+            if type(value) is not kind:
+                value.__class__ = kind
+
+        self._restores.append(restore)
+
+    def _keep_items(
+        self,
+        container: dict[Any, Any] | list[Any] | deque[Any] | set[Any],
+        items: Iterable[Any],
+        fill: Callable[[Any], object],
+        inside: Iterable[object],
+    ) -> None:
+        def restore() -> None:
+            container.clear()
+            fill(items)
+
+        self._restores.append(restore)
+        for item in inside:
+            self._keep(item)
+
+
+def _same_bits(tensor: torch.Tensor, saved: torch.Tensor) -> bool:
+    """Whether nothing was written: memory that is read only stays unwritten."""
+    if tensor.shape != saved.shape or tensor.layout != torch.strided:
+        return False
+    now = tensor.to("cpu").contiguous().flatten()
+    return torch.equal(
+        now.view(torch.uint8), saved.contiguous().flatten().view(torch.uint8)
+    )
