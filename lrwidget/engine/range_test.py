@@ -178,10 +178,10 @@ class RangeTest:
         except BaseException:
             random_state.restore()
             raise
-        self._recording = Recording(len(self._rates))
+        recording = self._recording = Recording(len(self._rates))
         self._stop_reason = None
         return self._restoring(
-            self._steps(subject, ambient),
+            self._steps(subject, ambient, recording),
             restore,
             random_state,
             trains_original=subject.model is self._subject.model,
@@ -225,7 +225,7 @@ class RangeTest:
         return reason
 
     def _steps(
-        self, subject: Subject, ambient: Ambient
+        self, subject: Subject, ambient: Ambient, recording: Recording
     ) -> Generator[Step, None, StopReason]:
         """Train on what is set apart, and record it, at one rate after the other."""
         model, optimizer, (loss_fn, training_step) = subject
@@ -250,7 +250,7 @@ class RangeTest:
                         compute = partial(without, originals, compute)
                     loss = take_step(compute).item()
                 step = Step(iteration, used, loss)
-                self._recording.append(step)
+                recording.append(step)
                 yield step
                 reason = rule.update(loss) if self._stop_div else None
                 if reason is not None:

@@ -161,6 +161,14 @@ def test_several_tests_give_the_same_curve() -> None:
     assert first == second == third
 
 
+def test_two_tests_at_a_time_keep_their_curves_apart() -> None:
+    test = RangeTest(*_parts(), loader(), _LOSS, num_it=10)
+    first, second = iter(test), iter(test)
+    pairs = list(zip(first, second, strict=True))
+    assert len(pairs) == len(test.curve) == 10
+    np.testing.assert_array_equal(test.curve.losses, [b.loss for _, b in pairs])
+
+
 def test_the_model_is_trained_in_training_mode() -> None:
     modes: list[tuple[bool, bool]] = []
 
