@@ -168,8 +168,8 @@ def _shared(frozen: nn.Parameter) -> nn.Parameter:
     """Return a frozen parameter that shares its memory until somebody writes to it."""
     data = frozen.detach()
     try:
-        # Private, but what torch.reshape and others rest on; and written to it is, by
-        # models that keep a moving average of themselves.
+        # torch's copy-on-write, which it keeps private. Some models do write to their
+        # frozen parameters: those that keep a moving average of themselves.
         data = torch._lazy_clone(data)  # noqa: SLF001
     except RuntimeError:  # memory that is not torch's own
         data = data.clone()
