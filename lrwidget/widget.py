@@ -127,16 +127,9 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
     @property
     def status(self) -> str:
         """How the test is, in words."""
-        follower = self._follower
-        if follower is None:
-            test = self._test
-            return status.ready(test.start_lr, test.end_lr, test.num_it)
-        running, curve = follower.running, follower.curve
-        if running:
-            return status.running(curve)
-        if follower.error is not None:
-            return status.failed(curve, follower.error)
-        return status.ended(curve, curve.suggest())
+        running, curve = self.running, self.curve
+        suggestion = None if running else curve.suggest()
+        return self._in_words(curve, suggestion, running=running)
 
     def run(self) -> None:
         """
@@ -284,6 +277,19 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
                 self._draw()
                 raise
 
+    def _in_words(
+        self, curve: LRCurve, suggestion: float | None, *, running: bool
+    ) -> str:
+        follower = self._follower
+        if follower is None:
+            test = self._test
+            return status.ready(test.start_lr, test.end_lr, test.num_it)
+        if running:
+            return status.running(curve)
+        if follower.error is not None:
+            return status.failed(curve, follower.error)
+        return status.ended(curve, suggestion)
+
     def _draw(self) -> None:
         with self._lock:
             follower, running = self._follower, self.running
@@ -298,6 +304,6 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
                     seconds=0.0 if follower is None else follower.seconds,
                     running=running,
                 ),
-                status=self.status,
+                status=self._in_words(curve, suggestion, running=running),
                 failed=follower is not None and follower.error is not None,
             )

@@ -68,7 +68,7 @@ def isolate(
     Raises
     ------
     ValueError
-        If ``device`` would move an original that cannot be copied.
+        If ``"copy"`` cannot be done, or ``device`` would move an original.
     """
     if how == "restore" or (how == "auto" and _copy_is_wrong(subject)):
         return _original(subject, device)

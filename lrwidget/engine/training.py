@@ -93,7 +93,9 @@ def _call(model: nn.Module, batch: Any) -> object:  # noqa: ANN401 (any batch)
     return _called(model, batch, batch)
 
 
-def _called(model: nn.Module, batch: object, *args: object, **kwargs: object) -> object:
+def _called(
+    model: nn.Module, batch: object, /, *args: object, **kwargs: object
+) -> object:
     try:
         return model(*args, **kwargs)
     except TypeError as error:

@@ -51,8 +51,14 @@ def test_with_a_loss_function(batch: Any, loss: float) -> None:
 )
 @pytest.mark.parametrize(
     ("batch", "loss"),
-    [(_ONE, 2), ((_ONE, _TWO), 6), ([_TWO], 4), ({"a": _ONE, "b": _TEN}, 22)],
-    ids=["tensor", "tuple", "list", "mapping"],
+    [
+        (_ONE, 2),
+        ((_ONE, _TWO), 6),
+        ([_TWO], 4),
+        ({"a": _ONE, "b": _TEN}, 22),
+        ({"model": _ONE, "batch": _TEN}, 22),
+    ],
+    ids=["tensor", "tuple", "list", "mapping", "mapping with our names"],
 )
 def test_the_model_gives_the_loss(batch: Any, loss: float, form: Any) -> None:
     assert loss_of(Sum(form), batch, None, None).item() == loss
