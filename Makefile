@@ -44,5 +44,5 @@ clean:
 		exit 1; }
 	$(PYTHON) -m venv .venv
 	$(PIP) --upgrade pip setuptools
-	$(PIP) --no-build-isolation --group dev --editable '.[notebooks]'
+	$(PIP) --no-build-isolation --group dev --editable '.[notebooks,frameworks]'
 	touch $@

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from lrwidget.curve.record import LRCurve
+    from lrwidget.engine.losses import LossFunction
     from lrwidget.engine.range_test import Settings
-    from lrwidget.engine.training import LossFunction
 
 
 @with_settings

@@ -24,6 +24,9 @@ def _no_leaks() -> Iterator[None]:
 
     threads, widgets = _threads(), set(widget._instances)
     yield
+    for thread in _threads() - threads:
+        if thread.name == "QueueFeederThread":  # on its way, once its queue is closed
+            thread.join(10)
     assert _threads() <= threads, "the test left a thread"
     left = [widget._instances[key] for key in set(widget._instances) - widgets]
     assert not left, "the test left an open widget"

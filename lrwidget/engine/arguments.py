@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from lrwidget.engine.batches import empty_loader
+from lrwidget.engine.loaders import empty_loader
+from lrwidget.engine.optimizers import needs_closure
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
 _MOST_SHOWN = 80
+_HALF_PRECISIONS = (torch.float16, torch.bfloat16)
 _NO_LOADERS = (str, bytes, Mapping, torch.Tensor)  # iterable, but not over batches
 
 
@@ -45,11 +51,11 @@ def check_trained(model: object, optimizer: object) -> None:
         raise ValueError(msg)
 
 
-def check_loader(dataloader: object) -> None:
+def check_loader(dataloader: object, name: str = "dataloader") -> None:
     """Raise unless a loader can give batches."""
     if not isinstance(dataloader, Iterable) or isinstance(dataloader, _NO_LOADERS):
         msg = (
-            f"dataloader={_shown(dataloader)} must be an iterable of batches; pass for "
+            f"{name}={_shown(dataloader)} must be an iterable of batches; pass for "
             "example torch.utils.data.DataLoader(dataset, batch_size=64)"
         )
         raise TypeError(msg)
@@ -58,7 +64,63 @@ def check_loader(dataloader: object) -> None:
     except (TypeError, NotImplementedError):  # no length: found out at the first step
         empty = False
     if empty:
-        raise empty_loader(dataloader)
+        raise empty_loader(dataloader, name)
+
+
+def check_validation(val_loader: object) -> None:
+    """Raise unless a validation loader, if any, can give its batches at each rate."""
+    if val_loader is None:
+        return
+    check_loader(val_loader, "val_loader")
+    if isinstance(val_loader, Iterator):
+        msg = (
+            f"val_loader={_shown(val_loader)} is an iterator, which is spent after the "
+            "first rate; pass a loader that can be iterated again"
+        )
+        raise TypeError(msg)
+
+
+def check_count(name: str, value: object) -> None:
+    """Raise unless a value is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        msg = f"{name}={_shown(value)} must be an integer; pass for example 1"
+        raise TypeError(msg)
+    if value < 1:
+        msg = f"{name}={value!r} must be at least 1; pass for example 1"
+        raise ValueError(msg)
+
+
+def check_precision(autocast: object, clip_grad_norm: object) -> None:
+    """Raise unless a precision and a limit of the gradients are such, or None."""
+    if autocast is not None and autocast not in _HALF_PRECISIONS:
+        msg = f"autocast={_shown(autocast)} must be one of {_HALF_PRECISIONS}, or None"
+        raise ValueError(msg)
+    if clip_grad_norm is None:
+        return
+    if isinstance(clip_grad_norm, bool) or not isinstance(clip_grad_norm, int | float):
+        msg = f"clip_grad_norm={_shown(clip_grad_norm)} must be a number, or None"
+        raise TypeError(msg)
+    if not clip_grad_norm > 0:
+        msg = f"clip_grad_norm={clip_grad_norm!r} must be above 0; pass None for none"
+        raise ValueError(msg)
+
+
+def check_scaler(grad_scaler: object, optimizer: Optimizer) -> None:
+    """Raise unless a gradient scaler, if any, can scale for an optimizer."""
+    if grad_scaler is None:
+        return
+    if not isinstance(grad_scaler, torch.amp.GradScaler):
+        msg = (
+            f"grad_scaler={_shown(grad_scaler)} must be a torch.amp.GradScaler; pass "
+            "for example torch.amp.GradScaler('cuda')"
+        )
+        raise TypeError(msg)
+    if needs_closure(optimizer):
+        msg = (
+            f"grad_scaler={_shown(grad_scaler)} cannot scale for "
+            f"{type(optimizer).__name__}, which evaluates the loss itself; pass None"
+        )
+        raise ValueError(msg)
 
 
 def check_functions(loss_fn: object, training_step: object) -> None:

@@ -1,48 +1,15 @@
-"""Batches without end from any loader, on the right device."""
+"""What a batch is made of: on which device, of what structure, of how many samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+import copy
+import dataclasses
+from collections.abc import Mapping, MutableMapping
+from typing import Any
 
 import torch
 
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
-
 _MOST_SHOWN = 8
-
-
-def endless(dataloader: Iterable[Any]) -> Generator[Any, None, None]:
-    """
-    Yield the batches of a loader, from the start again whenever it ends.
-
-    Ends only where the loader cannot start again: a one-shot iterator.
-
-    Raises
-    ------
-    ValueError
-        If the loader has no batch at all.
-    """
-    while True:
-        count = 0
-        for count, batch in enumerate(dataloader, 1):  # noqa: B007 (used after it)
-            yield batch
-        if isinstance(dataloader, Iterator):
-            if count:
-                return
-            msg = f"dataloader={dataloader!r} is an iterator with no batch left"
-            raise ValueError(msg + "; pass a loader that can be iterated again")
-        if not count:
-            raise empty_loader(dataloader)
-
-
-def empty_loader(dataloader: object) -> ValueError:
-    """Return the error of a loader that has no batch."""
-    hint = "pass one with a batch at least"
-    if getattr(dataloader, "drop_last", False):
-        hint += "; with drop_last=True a data set smaller than batch_size has none"
-    return ValueError(f"dataloader={dataloader!r} is empty; {hint}")
 
 
 def to_device(batch: Any, device: torch.device) -> Any:  # noqa: ANN401 (any batch)
@@ -56,7 +23,16 @@ def to_device(batch: Any, device: torch.device) -> Any:  # noqa: ANN401 (any bat
         named = hasattr(batch, "_fields")
         return type(batch)(*items) if named else type(batch)(items)
     if isinstance(batch, Mapping):
-        return {key: to_device(item, device) for key, item in batch.items()}
+        moved = {key: to_device(item, device) for key, item in batch.items()}
+        if type(batch) is dict or not isinstance(batch, MutableMapping):
+            return moved
+        same_kind = copy.copy(batch)
+        same_kind.update(moved)
+        return same_kind
+    if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
+        fields = [field.name for field in dataclasses.fields(batch) if field.init]
+        moved = {name: to_device(getattr(batch, name), device) for name in fields}
+        return dataclasses.replace(batch, **moved)
     return batch
 
 
@@ -69,8 +45,31 @@ def structure(batch: object) -> str:
         shown = [f"{key!r}: {structure(batch[key])}" for key in batch]
     elif isinstance(batch, list | tuple):
         shown = [structure(item) for item in batch]
+    elif dataclasses.is_dataclass(batch) and not isinstance(batch, type):
+        shown = [
+            f"{field.name}: {structure(getattr(batch, field.name))}"
+            for field in dataclasses.fields(batch)
+        ]
     else:
         return kind
     if len(shown) > _MOST_SHOWN:
         shown[_MOST_SHOWN:] = ["..."]
     return f"{kind}({', '.join(shown)})"
+
+
+def samples_in(batch: object) -> int:
+    """Return the length of the first tensor in a batch that has one; 1 if none has."""
+    return _first_length(batch) or 1
+
+
+def _first_length(batch: object) -> int | None:
+    if isinstance(batch, torch.Tensor):
+        return len(batch) if batch.dim() else None
+    items: Any = ()
+    if isinstance(batch, Mapping):
+        items = batch.values()
+    elif isinstance(batch, list | tuple):
+        items = batch
+    elif dataclasses.is_dataclass(batch):
+        items = vars(batch).values()
+    return next(filter(None, map(_first_length, items)), None)

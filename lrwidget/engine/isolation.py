@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 import torch
 from torch import nn
 
-from lrwidget.engine.keeper import Keeper
+from lrwidget.engine.keeper import Keeper, copied_on_write
+from lrwidget.engine.optimizers import parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch.amp import GradScaler
     from torch.optim import Optimizer
+
+    from lrwidget.engine.losses import LossFunction, TrainingStep
 
 Isolation: TypeAlias = Literal["auto", "copy", "restore"]
 ISOLATIONS: tuple[str, ...] = get_args(Isolation)
@@ -39,13 +43,15 @@ class Subject(NamedTuple):
         The model.
     optimizer:
         Its optimizer.
-    functions:
-        The loss function and the training step.
+    loss_fn, training_step, grad_scaler:
+        What it is trained with.
     """
 
     model: nn.Module
     optimizer: Optimizer
-    functions: tuple[Any, ...]
+    loss_fn: LossFunction | None = None
+    training_step: TrainingStep | None = None
+    grad_scaler: GradScaler | None = None
 
 
 def isolate(
@@ -114,7 +120,7 @@ def _copy_is_wrong(subject: Subject) -> bool:
     return bool(
         kinds & _UNCOPIED_MODULES
         or tensors & _UNCOPIED_TENSORS
-        or any(_refers_to(function, model) for function in subject.functions)
+        or _refers_to(subject.loss_fn, model)
         # A copy has none of its parameters' own hooks.
         or any(
             getattr(tensor, hooks, None)
@@ -159,26 +165,14 @@ def _check_whole(subject: Subject, copied: Subject) -> None:
         raise ValueError(msg)
 
 
-def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:
-    """Return what an optimizer trains."""
-    return [p for group in optimizer.param_groups for p in group["params"]]
-
-
 def _shared(frozen: nn.Parameter) -> nn.Parameter:
     """Return a frozen parameter that shares its memory until somebody writes to it."""
-    data = frozen.detach()
-    try:
-        # torch's copy-on-write, which it keeps private. Some models do write to their
-        # frozen parameters: those that keep a moving average of themselves.
-        data = torch._lazy_clone(data)  # noqa: SLF001
-    except RuntimeError:  # memory that is not torch's own
-        data = data.clone()
-    return nn.Parameter(data, requires_grad=False)
+    return nn.Parameter(copied_on_write(frozen.detach()), requires_grad=False)
 
 
 def _move(copied: Subject, device: torch.device) -> None:
     """Move a copy with its loss and with what its optimizer keeps to a device."""
-    modules = [copied.model, *(f for f in copied.functions if isinstance(f, nn.Module))]
+    modules = [part for part in copied if isinstance(part, nn.Module)]
     before = [p for module in modules for p in module.parameters()]
     if all(parameter.device == device for parameter in before):
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from contextlib import ExitStack
 from functools import partial, singledispatchmethod
@@ -19,17 +20,34 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+GENERATORS = (
+    torch.Generator,
+    np.random.Generator,
+    np.random.RandomState,
+    random.Random,
+)
+
+
+# What is most of what containers hold, and cannot change.
+_VALUES = {int, float, bool, str, bytes, type(None)}
+
+
 class Keeper:
     """
     Remembers what objects hold, to put it back into the very same objects.
 
-    It looks into modules, optimizers, containers, arrays and tensors, each once,
-    and takes everything else as a value.
+    It looks into modules, optimizers, gradient scalers, containers, arrays, tensors
+    and random generators, each once, and takes everything else as a value.
+
+    Parameters
+    ----------
+    besides:
+        Objects that it takes as values, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, besides: Iterable[object] = ()) -> None:
         self._restores: list[Callable[[], object]] = []
-        self._seen: dict[int, object] = {}
+        self._seen = {id(value): value for value in besides}
 
     def keep(self, value: object) -> Callable[[], None]:
         """Remember a value, and return the function that puts it back."""
@@ -44,7 +62,7 @@ class Keeper:
         return restore
 
     def _keep(self, value: object) -> None:
-        if id(value) not in self._seen:
+        if type(value) not in _VALUES and id(value) not in self._seen:
             self._seen[id(value)] = value
             self._look_into(value)
 
@@ -54,7 +72,8 @@ class Keeper:
 
     @_look_into.register(nn.Module)
     @_look_into.register(Optimizer)
-    def _(self, value: nn.Module | Optimizer) -> None:
+    @_look_into.register(torch.amp.GradScaler)
+    def _(self, value: object) -> None:
         self._keep_class(value)
         self._keep(vars(value))
 
@@ -84,6 +103,24 @@ class Keeper:
     def _(self, value: MethodType) -> None:
         self._keep(value.__self__)
 
+    @_look_into.register(torch.Generator)
+    def _(self, value: torch.Generator) -> None:
+        self._restores.append(partial(value.set_state, value.get_state()))
+
+    @_look_into.register(np.random.RandomState)
+    def _(self, value: np.random.RandomState) -> None:
+        self._restores.append(partial(value.set_state, value.get_state()))
+
+    @_look_into.register(random.Random)
+    def _(self, value: random.Random) -> None:
+        if not isinstance(value, random.SystemRandom):  # which has no state
+            self._restores.append(partial(value.setstate, value.getstate()))
+
+    @_look_into.register(np.random.Generator)
+    def _(self, value: np.random.Generator) -> None:
+        bits, state = value.bit_generator, value.bit_generator.state
+        self._restores.append(lambda: setattr(bits, "state", state))
+
     @_look_into.register(np.ndarray)
     def _(self, value: npt.NDArray[Any]) -> None:
         saved = value.copy()
@@ -95,7 +132,7 @@ class Keeper:
         data, requires_grad = tensor.data, tensor.requires_grad
         grad = tensor.grad if tensor.is_leaf else None
         lazy = nn.parameter.is_lazy(tensor)
-        saved = None if lazy else data.to("cpu", copy=True)
+        saved = None if lazy else _saved(tensor)
 
         def restore() -> None:
             tensor.data = data
@@ -131,6 +168,27 @@ class Keeper:
         self._restores.append(restore)
         for item in inside:
             self._keep(item)
+
+
+def _saved(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a copy in the computer's memory; of what is frozen, if it is written."""
+    data = tensor.detach()
+    if isinstance(tensor, nn.Parameter) and not tensor.requires_grad:
+        return copied_on_write(data)
+    return data.to("cpu", copy=True)
+
+
+def copied_on_write(data: torch.Tensor) -> torch.Tensor:
+    """
+    Return a tensor that shares memory with another until one of both is written to.
+
+    Some models do write to their frozen parameters: those that keep a moving average
+    of themselves.
+    """
+    try:
+        return torch._lazy_clone(data)  # noqa: SLF001 (torch keeps it private)
+    except RuntimeError:  # memory that is not torch's own
+        return data.clone()
 
 
 def _same_bits(tensor: torch.Tensor, saved: torch.Tensor) -> bool:

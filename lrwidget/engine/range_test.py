@@ -4,39 +4,42 @@ from __future__ import annotations
 
 import inspect
 from contextlib import closing
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
+
+import torch
 
 from lrwidget.curve.record import LRCurve, Recording, Step
 from lrwidget.curve.schedule import learning_rates
 from lrwidget.engine import arguments
 from lrwidget.engine.ambient import Ambient
-from lrwidget.engine.batches import endless, to_device
-from lrwidget.engine.isolation import (
-    ISOLATIONS,
-    Subject,
-    isolate,
-    parameters_of,
-)
+from lrwidget.engine.batches import to_device
+from lrwidget.engine.isolation import ISOLATIONS, Subject, isolate
+from lrwidget.engine.loaders import Batches
+from lrwidget.engine.losses import loss_function
+from lrwidget.engine.optimizers import set_mode, unwrapped
+from lrwidget.engine.originals import without_originals
 from lrwidget.engine.random_state import RandomState
-from lrwidget.engine.rates import rate_ratios, set_rate
+from lrwidget.engine.rates import rate_ratios
+from lrwidget.engine.stepping import Stepper
 from lrwidget.engine.stopping import StopRule
-from lrwidget.engine.training import loss_of, stepper, without
+from lrwidget.engine.sweep import Sweep
+from lrwidget.engine.validation import evaluating, mean_loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-    import torch
-    from torch import nn
+    from torch import Tensor, nn
+    from torch.amp import GradScaler
     from torch.optim import Optimizer
     from typing_extensions import Unpack
 
     from lrwidget.curve.record import StopReason
     from lrwidget.curve.schedule import StepMode
     from lrwidget.engine.isolation import Isolation
-    from lrwidget.engine.training import LossFunction, TrainingStep
+    from lrwidget.engine.losses import LossFunction, LossOf, TrainingStep
+    from lrwidget.engine.stepping import Taken
 
-_NO_BATCH = object()
 _trained_now: set[int] = set()  # models that a test trains themselves, by identity
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -50,8 +53,25 @@ class Settings(TypedDict, total=False):
     step_mode: StepMode
     stop_div: bool
     training_step: TrainingStep | None
+    val_loader: Iterable[Any] | None
+    accumulate: int
+    steps_per_lr: int
+    autocast: torch.dtype | None
+    grad_scaler: GradScaler | None
+    clip_grad_norm: float | None
     isolation: Isolation
     device: torch.device | str | None
+
+
+class _Training(NamedTuple):
+    """How a range test trains, beside what it trains and at which rates."""
+
+    stop_div: bool
+    val_loader: Iterable[Any] | None
+    accumulate: int
+    steps_per_lr: int
+    autocast: torch.dtype | None
+    clip_grad_norm: float | None
 
 
 class RangeTest:
@@ -70,13 +90,17 @@ class RangeTest:
         model that is in it already keeps each part's own mode.
     optimizer:
         Any optimizer of its parameters. Several parameter groups keep the
-        ratios of their rates; the rate that counts is the last group's.
+        ratios of their rates; the rate that counts is the last group's. Its
+        learning-rate schedulers have no part in the test.
     dataloader:
-        Any iterable of batches. It starts again when it ends.
+        Any iterable of batches. It starts again when it ends; where it cannot,
+        since it is an iterator, the test ends with it.
     loss_fn:
         Called as ``loss_fn(model(*inputs), target)`` for batches ``(*inputs,
-        target)``. If None, the model gives the loss itself: called with the
-        batch, it returns the loss or something with a ``loss``.
+        target)``, mappings with one target under a usual name (labels, label,
+        targets, target, y), and objects with a ``y``. If None, the model gives the
+        loss itself: called with the batch, it returns the loss, something with a
+        ``loss``, or a dict of losses; a Lightning module's ``training_step`` does.
     start_lr:
         The first rate, above 0.
     end_lr:
@@ -89,9 +113,27 @@ class RangeTest:
         Whether to stop when the smoothed loss passes four times its best or a
         loss is not finite. If False, all steps are done.
     training_step:
-        ``training_step(model, batch)`` returns the loss, for all that the above
-        does not fit. Pass it instead of ``loss_fn``, and use the model that it
-        is given.
+        ``training_step(model, batch)`` returns the loss, or something with a
+        ``loss``, for all that the above does not fit. Pass it instead of
+        ``loss_fn``, and use the model that it is given.
+    val_loader:
+        If given, the loss at each rate is the mean loss of its batches after the
+        step, in evaluation mode, weighted by their samples. That takes the time of
+        a validation for each rate.
+    accumulate:
+        How many batches an optimizer step takes, at least 1. Its gradient and its
+        loss are their means.
+    steps_per_lr:
+        How many optimizer steps are done at each rate, at least 1. The loss at a
+        rate is their mean.
+    autocast:
+        The precision of the forward pass, `torch.float16` or `torch.bfloat16`;
+        None for that of the context in which the test begins.
+    grad_scaler:
+        A `torch.amp.GradScaler`. It stays as it is. A step that it skips counts for
+        nothing: the next batch is for the same rate.
+    clip_grad_norm:
+        The most that the norm of all gradients may be, above 0; None for no limit.
     isolation:
         ``"copy"`` trains a deep copy, ``"restore"`` trains the original and puts
         it back, and ``"auto"`` copies wherever that can be done.
@@ -121,6 +163,12 @@ class RangeTest:
         step_mode: StepMode = "exp",
         stop_div: bool = True,
         training_step: TrainingStep | None = None,
+        val_loader: Iterable[Any] | None = None,
+        accumulate: int = 1,
+        steps_per_lr: int = 1,
+        autocast: torch.dtype | None = None,
+        grad_scaler: GradScaler | None = None,
+        clip_grad_norm: float | None = None,
         isolation: Isolation = "auto",
         device: torch.device | str | None = None,
     ) -> None:
@@ -128,14 +176,24 @@ class RangeTest:
         arguments.check_loader(dataloader)
         arguments.check_functions(loss_fn, training_step)
         arguments.check_switch("stop_div", stop_div)
+        arguments.check_validation(val_loader)
+        arguments.check_count("accumulate", accumulate)
+        arguments.check_count("steps_per_lr", steps_per_lr)
+        arguments.check_precision(autocast, clip_grad_norm)
         if isolation not in ISOLATIONS:
             msg = f"isolation={isolation!r} is not known; pass one of {ISOLATIONS}"
             raise ValueError(msg)
         self._rates = learning_rates(start_lr, end_lr, num_it, step_mode)
         rate_ratios(optimizer)  # raises where there are none
-        self._subject = Subject(model, optimizer, (loss_fn, training_step))
+        optimizer, its_scaler = unwrapped(optimizer)
+        scaler = its_scaler if grad_scaler is None else grad_scaler
+        arguments.check_scaler(scaler, optimizer)
+        self._subject = Subject(model, optimizer, loss_fn, training_step, scaler)
         self._dataloader = dataloader
-        self._stop_div = stop_div
+        self._training = _Training(
+            *(stop_div, val_loader, accumulate, steps_per_lr),
+            *(autocast, clip_grad_norm),
+        )
         self._isolation = isolation
         self._device = arguments.usable_device(device)
         self._recording = Recording(len(self._rates))
@@ -170,7 +228,7 @@ class RangeTest:
         generator returns why it stopped.
         """
         ambient = Ambient()
-        random_state = RandomState(self._dataloader)
+        random_state = RandomState(self._dataloader, self._training.val_loader or ())
         self._check_free()
         try:
             with ambient.entered():
@@ -227,35 +285,51 @@ class RangeTest:
     def _steps(
         self, subject: Subject, ambient: Ambient, recording: Recording
     ) -> Generator[Step, None, StopReason]:
-        """Train on what is set apart, and record it, at one rate after the other."""
-        model, optimizer, (loss_fn, training_step) = subject
-        ratios = rate_ratios(optimizer)
-        original = self._subject.model
-        originals = [*original.parameters(), *parameters_of(self._subject.optimizer)]
+        """Train on what is set apart, at one rate after the other."""
+        model, optimizer, loss_fn, training_step, grad_scaler = subject
+        training = self._training
         device = self._device or next(model.parameters()).device
-        take_step = stepper(optimizer)
-        rule = StopRule()
+        loss_of = loss_function(model, loss_fn, training_step)
+
+        def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
+            batch = to_device(batch, device)
+            if training.autocast is None:
+                return loss_of(batch)
+            with torch.autocast(device.type, training.autocast):
+                return loss_of(batch)
+
+        first: LossOf = compute
+        if model is not self._subject.model:
+            first = without_originals(compute, self._subject, subject)
+        losses = chain([first], repeat(compute))
+        stepper = Stepper(optimizer, grad_scaler, training.clip_grad_norm)
+
+        def step(batches: list[Any]) -> Taken:
+            return stepper.step(next(losses), batches)
+
+        def validation_loss() -> float:
+            with evaluating(model, optimizer), closing(held_out.once()) as batches:
+                return mean_loss(compute, batches)
+
         if not model.training:
             model.train()
-        with closing(endless(self._dataloader)) as batches:
-            for iteration, lr in enumerate(self._rates.tolist()):
-                with ambient.entered():
-                    batch = next(batches, _NO_BATCH)
-                    if batch is _NO_BATCH:
-                        return "exhausted"
-                    batch = to_device(batch, device)
-                    used = set_rate(optimizer, lr, ratios)
-                    compute = partial(loss_of, model, batch, loss_fn, training_step)
-                    if iteration == 0 and model is not original:
-                        compute = partial(without, originals, compute)
-                    loss = take_step(compute).item()
-                step = Step(iteration, used, loss)
-                recording.append(step)
-                yield step
-                reason = rule.update(loss) if self._stop_div else None
-                if reason is not None:
-                    return reason
-        return "completed"
+        set_mode(optimizer, "train")
+        with (
+            Batches(self._dataloader) as loader,
+            Batches(training.val_loader or ()) as held_out,
+            closing(loader.endless()) as batches,
+        ):
+            sweep = Sweep(
+                optimizer=optimizer,
+                step=step,
+                batches=batches,
+                entered=ambient.entered,
+                rule=StopRule() if training.stop_div else None,
+                accumulate=training.accumulate,
+                steps_per_lr=training.steps_per_lr,
+                validation_loss=validation_loss if training.val_loader else None,
+            )
+            return (yield from sweep.over(self._rates.tolist(), recording))
 
 
 def with_settings(passing_on: F) -> F:

@@ -1,45 +1,18 @@
 from __future__ import annotations
 
-from collections import OrderedDict, namedtuple
-from itertools import islice
+from collections import OrderedDict, UserDict, defaultdict, namedtuple
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 import torch
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
-from lrwidget.engine.batches import endless, structure, to_device
+from lrwidget.engine.batches import samples_in, structure, to_device
 
 _META = torch.device("meta")
 Pair = namedtuple("Pair", ["inputs", "target"])  # noqa: PYI024 (as users have them)
-
-
-def test_short_loaders_start_again() -> None:
-    assert list(islice(endless([1, 2, 3]), 8)) == [1, 2, 3, 1, 2, 3, 1, 2]
-
-
-def test_a_loader_starts_again_with_a_new_iterator() -> None:
-    class Loader:
-        passes = 0
-
-        def __iter__(self) -> Any:
-            self.passes += 1
-            return iter([self.passes])
-
-    assert list(islice(endless(Loader()), 3)) == [1, 2, 3]
-
-
-def test_an_iterator_ends() -> None:
-    assert list(endless(iter([1, 2]))) == [1, 2]
-    assert list(endless(n for n in range(3))) == [0, 1, 2]
-
-
-@pytest.mark.parametrize("empty", [[], iter([])])
-def test_an_empty_loader(empty: Any) -> None:
-    with pytest.raises(
-        ValueError, match=r"dataloader=.*(is empty|no batch left).* pass"
-    ):
-        next(endless(empty))
 
 
 def test_every_tensor_moves_and_everything_stays_what_it_is() -> None:
@@ -65,3 +38,48 @@ def test_structure_in_words() -> None:
         structure(batch) == "OrderedDict('x': Tensor(2, 3), 'y': list(Tensor(), str))"
     )
     assert structure(list(range(99))) == f"list({'int, ' * 8}...)"
+
+
+@dataclass(frozen=True)
+class Sample:
+    x: torch.Tensor
+    name: str = "one"
+
+
+def test_a_dataclass_moves() -> None:
+    moved = to_device([Sample(torch.ones(2))], _META)[0]
+    assert (moved.x.device, moved.name) == (_META, "one")
+    assert structure(moved) == "Sample(x: Tensor(2,), name: str)"
+
+
+@pytest.mark.parametrize("kind", [OrderedDict, UserDict])
+def test_mappings_stay_of_their_kind(kind: Any) -> None:
+    batch = kind(x=torch.ones(2), y="text")
+    moved = to_device(batch, _META)
+    assert type(moved) is kind
+    assert moved["x"].device == _META
+    assert batch["x"].device == torch.device("cpu")
+    assert list(moved) == ["x", "y"]
+
+
+def test_mappings_with_a_constructor_of_their_own() -> None:
+    batch: Any = defaultdict(list, x=torch.ones(2))
+    moved = to_device(batch, _META)
+    assert moved.default_factory is list
+    assert moved["x"].device == _META
+    proxy = to_device(MappingProxyType({"x": torch.ones(2)}), _META)
+    assert proxy["x"].device == _META
+
+
+@pytest.mark.parametrize(
+    ("batch", "samples"),
+    [
+        (torch.ones(5, 2), 5),
+        ((torch.ones(()), {"a": "text", "b": torch.ones(4)}), 4),
+        (Sample(torch.ones(3)), 3),
+        ("text", 1),
+        ([], 1),
+    ],
+)
+def test_how_many_samples(batch: Any, samples: int) -> None:
+    assert samples_in(batch) == samples

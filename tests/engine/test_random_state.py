@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -8,6 +9,9 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 from lrwidget.engine.random_state import RandomState
 from tests.engine.training_parts import data, loader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def test_random_states() -> None:
@@ -40,3 +44,52 @@ def test_generators_of_samplers_in_samplers() -> None:
     torch.rand(1, generator=generator)
     random_state.restore()
     assert torch.equal(generator.get_state(), before)
+
+
+class _Sampler:
+    """A sampler that refers to the loader that it belongs to."""
+
+    def __init__(self, batch_sampler: object) -> None:
+        self.batch_sampler = batch_sampler
+        self.order = [0, 1, 2]
+
+
+class _Counting:
+    """A loader and sampler of its own, with a state of its own."""
+
+    def __init__(self, dataset: list[torch.Tensor]) -> None:
+        self.dataset = dataset
+        self.batch_sampler = self.sampler = _Sampler(self)
+        self.epoch = 0
+        self.rng = random.Random(3)  # noqa: S311 (no secret)
+        self.numpy_rng = np.random.default_rng(3)
+        self.old_rng = np.random.RandomState(3)
+
+    def __iter__(self) -> Iterator[int]:
+        self.epoch += 1
+        self.rng = random.Random(self.rng.random())  # noqa: S311 (as fastai does)
+        self.numpy_rng.shuffle(self.sampler.order)
+        self.old_rng.shuffle(self.sampler.order)
+        return iter(self.sampler.order)
+
+
+def test_the_state_of_a_sampler() -> None:
+    dataset = [torch.ones(2)]
+    batches = _Counting(dataset)
+    rng, order = batches.rng, batches.sampler.order
+    random_state = RandomState(batches)
+    first = list(batches)
+    dataset[0] += 1
+    random_state.restore()
+    assert (batches.epoch, batches.rng, order) == (0, rng, [0, 1, 2])
+    assert batches.sampler.order is order
+    assert list(batches) == first
+    assert dataset[0][0] == 2  # the data set is not the sampler's
+
+
+def test_an_epoch_of_a_sampler() -> None:
+    batches = loader()
+    random_state = RandomState(batches)
+    batches.sampler.epoch = 3  # type: ignore[attr-defined]  # as distributed ones have
+    random_state.restore()
+    assert not hasattr(batches.sampler, "epoch")

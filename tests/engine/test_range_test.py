@@ -320,3 +320,127 @@ def test_the_settings_are_the_keywords_of_the_range_test() -> None:
 def test_the_models_own_device_by_its_other_name() -> None:
     settings: Any = {"device": "cpu", "isolation": "restore", "num_it": 3}
     assert len(range_test(*_parts(), loader(), _LOSS, **settings)) == 3
+
+
+def test_accumulation_counts_optimizer_steps() -> None:
+    seen: list[int] = []
+
+    def training_step(model: nn.Module, batch: Any) -> Any:
+        seen.append(len(batch[0]))
+        return _LOSS(model(batch[0]), batch[1])
+
+    batches = DataLoader(data(96), batch_size=16)
+    curve = range_test(
+        *(*_parts(), batches),
+        training_step=training_step,
+        accumulate=4,
+        num_it=10,
+    )
+    assert len(curve) == 10
+    assert len(seen) == 40
+
+
+def test_accumulated_batches_give_the_curve_of_a_large_one() -> None:
+    inputs, targets = data(32).tensors
+    small = list(zip(inputs.split(8), targets.split(8), strict=True))
+    model = nn.Linear(8, 3)
+    optimizer = Adam(model.parameters())
+    curve = range_test(model, optimizer, small, _LOSS, accumulate=4)
+    expected = range_test(model, optimizer, [(inputs, targets)], _LOSS)
+    np.testing.assert_allclose(curve.losses, expected.losses, rtol=1e-3)
+
+
+def test_the_validation_loss_is_that_after_each_step() -> None:
+    inputs, targets = data(40).tensors
+    linear, by_hand = nn.Linear(8, 3), nn.Linear(8, 3)
+    by_hand.load_state_dict(linear.state_dict())
+    model = nn.Sequential(linear, nn.Dropout())
+
+    def training_step(model: Any, batch: Any) -> Any:
+        # without the dropout where it would have an effect
+        outputs = (model[0] if model.training else model)(batch[0])
+        return _LOSS(outputs, batch[1])
+
+    held_out = DataLoader(data(40), batch_size=16, shuffle=True)
+    curve = range_test(
+        *(model, SGD(model.parameters(), lr=0.1), [(inputs, targets)]),
+        training_step=training_step,
+        val_loader=held_out,
+        num_it=15,
+        end_lr=1,
+    )
+    optimizer = SGD(by_hand.parameters(), lr=0.1)
+    for lr, loss in zip(curve.lrs, curve.losses, strict=True):
+        optimizer.param_groups[0]["lr"] = float(lr)
+        optimizer.zero_grad()
+        _LOSS(by_hand(inputs), targets).backward()
+        optimizer.step()
+        assert loss == pytest.approx(_LOSS(by_hand(inputs), targets).item(), rel=1e-5)
+
+
+def test_autocast_is_for_the_forward_pass() -> None:
+    seen = []
+
+    def loss_fn(outputs: torch.Tensor, targets: torch.Tensor) -> Any:
+        seen.append(outputs.dtype)
+        return _LOSS(outputs.float(), targets)
+
+    range_test(*_parts(), loader(), loss_fn, autocast=torch.bfloat16, num_it=3)
+    range_test(*_parts(), loader(), loss_fn, num_it=2)
+    assert seen == [torch.bfloat16] * 3 + [torch.float32] * 2
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_steps_that_overflow_have_no_part(isolation: Any) -> None:
+    used: list[float] = []
+
+    class Watched(SGD):
+        def step(self, closure: Any = None) -> Any:
+            used.append(float(self.param_groups[0]["lr"]))
+            return super().step(closure)
+
+    model = nn.Linear(8, 3)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, growth_interval=1)
+    before = scaler.state_dict()
+    curve = range_test(
+        *(model, Watched(model.parameters(), lr=0.1), loader(), _LOSS),
+        grad_scaler=scaler,
+        num_it=12,
+        isolation=isolation,
+    )
+    # It doubles its scale after each step, so that every other one overflows.
+    np.testing.assert_allclose(curve.lrs, np.geomspace(1e-7, 10, 12))
+    assert curve.lrs.tolist() == used
+    assert scaler.state_dict() == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"accumulate": 0}, ValueError, "accumulate=0 must be at least 1"),
+        ({"accumulate": 1.5}, TypeError, "accumulate=1.5 must be an integer"),
+        ({"steps_per_lr": True}, TypeError, "steps_per_lr=True must be an integer"),
+        ({"clip_grad_norm": 0}, ValueError, "clip_grad_norm=0 must be above 0"),
+        ({"clip_grad_norm": math.nan}, ValueError, "clip_grad_norm=nan must be above"),
+        ({"clip_grad_norm": "1"}, TypeError, "clip_grad_norm='1' must be a number"),
+        ({"autocast": "bf16"}, ValueError, "autocast='bf16' must be one of"),
+        ({"autocast": torch.float32}, ValueError, "autocast=torch.float32 must be one"),
+        ({"grad_scaler": 2}, TypeError, "grad_scaler=2 must be a torch.amp.GradScaler"),
+        ({"val_loader": 3}, TypeError, "val_loader=3 must be an iterable of batches"),
+        ({"val_loader": []}, ValueError, r"val_loader=\[\] is empty"),
+        ({"val_loader": iter([1])}, TypeError, "val_loader=.* is an iterator, which"),
+    ],
+)
+def test_bad_ways_to_train(
+    settings: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        RangeTest(*_parts(), loader(), _LOSS, **settings)
+
+
+def test_a_scaler_for_an_optimizer_that_evaluates_the_loss() -> None:
+    model = nn.Linear(8, 3)
+    optimizer = torch.optim.LBFGS(model.parameters())
+    scaler = torch.amp.GradScaler("cpu")
+    with pytest.raises(ValueError, match="cannot scale for LBFGS, which evaluates"):
+        RangeTest(model, optimizer, loader(), _LOSS, grad_scaler=scaler)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from torch.optim import Optimizer
 
 
 class Net(nn.Module):
@@ -82,41 +83,65 @@ def warm(make_optimizer: Callable[[Any], Optimizer]) -> tuple[Net, Optimizer]:
     return model, optimizer
 
 
-def state(model: nn.Module, optimizer: Optimizer, batches: Any = None) -> Any:
-    """Return copies of all that must stay bit for bit, and who holds it."""
+def state(*objects: Any) -> Any:
+    """
+    Return all that must stay bit for bit, of some objects and of this process.
+
+    It goes through modules, optimizers, loaders, samplers, scalers, schedulers,
+    containers and tensors, notes who holds what, and keeps no reference.
+    """
     return {
-        "modules": {
-            name: (type(module), module.training, _python(module))
-            for name, module in model.named_modules()
-        },
-        "parameters": {
-            name: (id(p), p.requires_grad, _bits(p), id(p.grad), _bits(p.grad))
-            for name, p in model.named_parameters()
-        },
-        "buffers": {name: (id(b), _bits(b)) for name, b in model.named_buffers()},
-        "groups": [
-            {**group, "params": [id(p) for p in group["params"]], "id": id(group)}
-            for group in optimizer.param_groups
-        ],
-        "state": {
-            id(p): {key: _bits(value) for key, value in values.items()}
-            for p, values in optimizer.state.items()
-        },
-        "own attributes": sorted(vars(optimizer)),
+        "objects": [_picture(value, {}) for value in objects],
         "python": random.getstate(),
         "numpy": str(np.random.get_state()),  # noqa: NPY002 (the one to be kept)
         "torch": _bits(torch.get_rng_state()),
-        "generator": _bits(batches.generator.get_state())
-        if getattr(batches, "generator", None)
-        else None,
     }
 
 
-def _python(module: nn.Module) -> dict[str, Any]:
-    return {k: v for k, v in vars(module).items() if isinstance(v, int | str | float)}
+_LOOKED_INTO = (
+    *(nn.Module, Optimizer, DataLoader, Sampler, torch.amp.GradScaler, LRScheduler),
+)
 
 
-def _bits(value: Any) -> Any:
-    if not isinstance(value, torch.Tensor):
-        return value
-    return value.dtype, tuple(value.shape), value.detach().cpu().numpy().tobytes()
+def _picture(  # noqa: C901, PLR0911 (a branch for each kind)
+    value: Any, seen: dict[int, Any]
+) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)  # text, since NaN is not equal to itself
+    if isinstance(value, tuple):
+        return tuple(_picture(item, seen) for item in value)
+    name = type(value).__name__, id(value)
+    if id(value) in seen:
+        return name
+    seen[id(value)] = value
+    if isinstance(value, torch.Tensor):
+        grad = _picture(value.grad, seen) if value.is_leaf else None
+        return *name, value.requires_grad, _bits(value), grad
+    if isinstance(value, torch.Generator):
+        return *name, _bits(value.get_state())
+    if isinstance(value, np.ndarray):
+        return *name, value.tobytes()
+    if isinstance(value, _LOOKED_INTO):
+        return *name, _picture(dict(vars(value)), seen)[2:]
+    if isinstance(value, dict):
+        items = [(_key(key), _picture(item, seen)) for key, item in value.items()]
+        return *name, items
+    if isinstance(value, list | deque):
+        return *name, [_picture(item, seen) for item in value]
+    if isinstance(value, set):
+        return *name, {_key(item) for item in value}
+    return name
+
+
+def _key(key: Any) -> Any:
+    return key if isinstance(key, str | int) else id(key)
+
+
+def _bits(value: torch.Tensor) -> Any:
+    if nn.parameter.is_lazy(value):
+        return None
+    kind = value.dtype, tuple(value.shape), value.layout
+    if value.layout == torch.sparse_coo:
+        return *kind, _bits(value._indices()), _bits(value._values())
+    flat = value.detach().contiguous().flatten()
+    return *kind, flat.view(torch.uint8).numpy().tobytes()

@@ -1,0 +1,117 @@
+"""Any loader, iterated over any number of times and left as it was."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from torch.utils.data import DataLoader
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+
+class Batches:
+    """
+    The batches of a loader, once or without end.
+
+    Use it as a context: at its end it ends the worker processes that it started.
+
+    Parameters
+    ----------
+    dataloader:
+        Any iterable of batches.
+    """
+
+    def __init__(self, dataloader: Iterable[Any]) -> None:
+        self._dataloader = dataloader
+        self._loader = _own(dataloader)
+        self._iterator: Iterator[Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        iterator, self._iterator = self._iterator, None
+        # torch ends the workers with the iterator, which the traceback of an error
+        # may keep alive for as long as somebody wants to read it.
+        end = getattr(iterator, "_shutdown_workers", None)
+        if end is None and iterator is not self._dataloader:
+            end = getattr(iterator, "close", None)
+        if end is not None:
+            end()
+
+    def once(self) -> Generator[Any, None, None]:
+        """
+        Yield the batches from first to last.
+
+        Raises
+        ------
+        ValueError
+            If the loader has none.
+        """
+        self._iterator = iter(self._loader)
+        count = 0
+        for count, batch in enumerate(self._iterator, 1):  # noqa: B007 (used after it)
+            yield batch
+        if not count:
+            raise empty_loader(self._dataloader)
+
+    def endless(self) -> Generator[Any, None, None]:
+        """
+        Yield the batches, from the first again whenever they end.
+
+        Ends only where the loader cannot start again: a one-shot iterator.
+
+        Raises
+        ------
+        ValueError
+            If the loader has none.
+        """
+        while True:
+            yield from self.once()
+            if isinstance(self._dataloader, Iterator):
+                return
+
+
+def empty_loader(dataloader: object, name: str = "dataloader") -> ValueError:
+    """Return the error of a loader that has no batch."""
+    if isinstance(dataloader, Iterator):
+        msg = f"{name}={dataloader!r} is an iterator with no batch left"
+        return ValueError(msg + "; pass a loader that can be iterated again")
+    hint = "pass one with a batch at least"
+    if getattr(dataloader, "drop_last", False):
+        hint += "; with drop_last=True a data set smaller than batch_size has none"
+    return ValueError(f"{name}={dataloader!r} is empty; {hint}")
+
+
+def underlying(dataloader: Iterable[Any]) -> Iterable[Any]:
+    """
+    Return the loader that Accelerate has wrapped, or a loader itself.
+
+    Accelerate's counts itself among those that are being iterated over until it has
+    come to its end, which a test seldom does.
+    """
+    loader: Iterable[Any] = getattr(dataloader, "base_dataloader", dataloader)
+    return loader
+
+
+def _own(dataloader: Iterable[Any]) -> Iterable[Any]:
+    """Return a loader whose iterators are not the user's."""
+    loader = underlying(dataloader)
+    # One with persistent workers has one iterator for good, which each new pass
+    # takes from whoever is in the midst of it.
+    if isinstance(loader, DataLoader) and loader.persistent_workers:
+        own: DataLoader[Any] = copy.copy(loader)
+        own._iterator = None  # noqa: SLF001 (torch has no other way)
+        return own
+    return loader

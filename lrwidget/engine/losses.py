@@ -1,0 +1,255 @@
+"""From a model and a batch to a loss: the conventions that batches and models keep."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+
+from lrwidget.engine.batches import structure
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+TrainingStep: TypeAlias = "Callable[[nn.Module, Any], Any]"
+LossFunction: TypeAlias = "Callable[..., Tensor]"
+LossOf: TypeAlias = "Callable[[Any], Tensor | None]"
+
+_TARGETS = ("labels", "label", "targets", "target", "y")
+_LEAST_PARTS = 2
+
+
+def loss_function(
+    model: nn.Module, loss_fn: LossFunction | None, training_step: TrainingStep | None
+) -> LossOf:
+    """
+    Return the function that computes the loss of a batch.
+
+    Parameters
+    ----------
+    model:
+        The model that is trained.
+    loss_fn:
+        Called as ``loss_fn(model(*inputs), target)`` for a batch
+        ``(*inputs, target)``; for a mapping with one key that is called like a
+        target, as ``loss_fn(model(**inputs), target)``, or with the only input as
+        it is if the model has another name for it; and for an object with a ``y``,
+        as ``loss_fn(model(batch), batch.y)``.
+        If None, the model gives the loss itself: a Lightning module by its own
+        ``training_step``; any other is called with the batch, with its items or,
+        for a mapping, with its keywords, and returns the loss, something with a
+        ``loss``, a tuple that has one number in it, or a mapping of nothing but
+        losses, whose sum it is.
+    training_step:
+        Called as ``training_step(model, batch)`` instead of all that, if given.
+
+    Returns
+    -------
+    :
+        From a batch to a tensor of one element; to None where a Lightning module
+        skips the batch. It raises TypeError if the batch cannot be turned into a loss
+        this way, and ValueError if the loss has more than one element.
+
+    Raises
+    ------
+    ValueError
+        If a Lightning module optimizes by itself.
+    """
+    if training_step is not None:
+        return partial(_by_training_step, model, training_step)
+    if loss_fn is not None:
+        return partial(_by_loss_fn, model, loss_fn)
+    if any(kind.__name__ == "LightningModule" for kind in type(model).__mro__):
+        return _by_lightning(model)
+    return partial(_by_model, model)
+
+
+def _by_training_step(
+    model: nn.Module,
+    training_step: TrainingStep,
+    batch: Any,  # noqa: ANN401 (any batch)
+) -> Tensor:
+    result = training_step(model, batch)
+    return _one(_loss_in(result), "training_step", result, "return the mean loss")
+
+
+def _by_loss_fn(
+    model: nn.Module,
+    loss_fn: LossFunction,
+    batch: Any,  # noqa: ANN401 (any batch)
+) -> Tensor:
+    inputs, named_inputs, target = _inputs_and_target(model, batch)
+    outputs = _called(model, batch, *inputs, **named_inputs)
+    try:
+        result = loss_fn(outputs, target)
+    except (TypeError, AttributeError) as error:
+        if isinstance(outputs, torch.Tensor):
+            raise
+        msg = (
+            f"loss_fn cannot be called with what the model returned, "
+            f"{structure(outputs)}: {error}; {_to_paste(batch)}"
+        )
+        raise TypeError(msg) from error
+    hint = "return the mean loss, as reduction='mean' does"
+    return _one(_loss_in(result), "loss_fn", result, hint)
+
+
+def _inputs_and_target(
+    model: nn.Module,
+    batch: Any,  # noqa: ANN401 (any batch)
+) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
+    """Return the positional inputs, the named inputs and the target in a batch."""
+    if isinstance(batch, list | tuple) and len(batch) >= _LEAST_PARTS:
+        names = getattr(batch, "_fields", ())
+        if not any(name in _TARGETS for name in names[:-1]):
+            *inputs, target = batch
+            return tuple(inputs), {}, target
+    elif isinstance(batch, Mapping):
+        targets = [name for name in _TARGETS if name in batch]
+        named = {name: item for name, item in batch.items() if name not in targets}
+        if len(targets) == 1 and named:
+            if _accepts(model, named):
+                return (), named, batch[targets[0]]
+            if len(named) == 1:
+                return tuple(named.values()), {}, batch[targets[0]]
+    elif hasattr(batch, "y"):
+        return (batch,), {}, batch.y
+    msg = (
+        "loss_fn needs batches of the form (inputs, target), or a mapping with one of "
+        f"the keys {_TARGETS}, or an object with a y; the dataloader gave "
+        f"{structure(batch)}; {_to_paste(batch)}"
+    )
+    raise TypeError(msg)
+
+
+def _accepts(model: nn.Module, named: dict[str, Any]) -> bool:
+    """Whether a model can be called with these keywords."""
+    # of a compiled model, which itself takes anything
+    forward = getattr(model, "_orig_mod", model).forward
+    try:
+        inspect.signature(forward).bind(**named)
+    except TypeError:
+        return False
+    return True
+
+
+def _by_model(model: nn.Module, batch: Any) -> Tensor:  # noqa: ANN401 (any batch)
+    result: Any
+    if isinstance(batch, Mapping):
+        result = _called(model, batch, **batch)
+    elif isinstance(batch, list | tuple):
+        result = _called(model, batch, *batch)
+    else:
+        result = _called(model, batch, batch)
+    loss = _loss_in(result)
+    if loss is None and isinstance(result, tuple):
+        numbers = [item for item in result if _is_number(item)]
+        loss = numbers[0] if len(numbers) == 1 else None
+    elif loss is None and isinstance(result, Mapping):  # as detection models do
+        losses = list(result.values())
+        if losses and all(_is_number(item) for item in losses):
+            loss = torch.stack(losses).sum()
+    if loss is None or loss.numel() != 1:
+        return _one(loss, "model", result, f"pass loss_fn, or {_to_paste(batch)}")
+    return loss
+
+
+def _called(
+    model: nn.Module, batch: object, /, *args: object, **kwargs: object
+) -> object:
+    try:
+        return model(*args, **kwargs)
+    except TypeError as error:
+        msg = (
+            f"the model cannot be called with what the dataloader gave, "
+            f"{structure(batch)}: {error}; pass loss_fn=... for batches of the form "
+            f"(inputs, target), or {_to_paste(batch)}"
+        )
+        raise TypeError(msg) from error
+
+
+def _by_lightning(model: Any) -> LossOf:  # noqa: ANN401 (Lightning is not imported)
+    if not model.automatic_optimization:
+        msg = (
+            f"model=<{type(model).__name__}> has automatic_optimization=False, so its "
+            "training_step takes optimizer steps itself; pass training_step=... that "
+            "returns the loss of a batch"
+        )
+        raise ValueError(msg)
+    # Without a trainer that runs, there is nobody to log to.
+    vars(model).update(log=_log_nothing, log_dict=_log_nothing)
+    takes_index = len(inspect.signature(model.training_step).parameters) > 1
+    count = 0
+
+    def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
+        nonlocal count
+        result = model.training_step(*((batch, count) if takes_index else (batch,)))
+        count += 1
+        if result is None:
+            return None
+        hint = "return the mean loss, a mapping with a 'loss', or None"
+        return _one(_loss_in(result), "the module's training_step", result, hint)
+
+    return compute
+
+
+def _log_nothing(*_args: object, **_kwargs: object) -> None: ...
+
+
+def _loss_in(result: object) -> Tensor | None:
+    """Return what is called the loss in what some function returned."""
+    loss = result
+    if isinstance(loss, Mapping):
+        loss = loss.get("loss")
+    elif not isinstance(loss, torch.Tensor):
+        loss = getattr(loss, "loss", None)
+    return loss if isinstance(loss, torch.Tensor) else None
+
+
+def _is_number(item: object) -> bool:
+    return (
+        isinstance(item, torch.Tensor) and not item.dim() and item.is_floating_point()
+    )
+
+
+def _one(loss: Tensor | None, source: str, result: object, hint: str) -> Tensor:
+    """Return a loss that was found in a result, or raise what is wrong with it."""
+    if loss is None:
+        msg = f"{source} returned {structure(result)}, which is no loss; {hint}"
+        raise TypeError(msg)
+    if loss.numel() != 1:
+        msg = f"{source} returned {structure(loss)}, not one loss; {hint}"
+        raise ValueError(msg)
+    return loss
+
+
+def _to_paste(batch: Any) -> str:  # noqa: ANN401 (any batch)
+    """Return the advice to pass a training step, with one for this very batch."""
+    if isinstance(batch, Mapping) and len(batch) >= _LEAST_PARTS:
+        parts = {f"batch[{name!r}]": name in _TARGETS for name in batch}
+    elif isinstance(batch, list | tuple) and len(batch) >= _LEAST_PARTS:
+        names = getattr(batch, "_fields", None) or range(len(batch))
+        parts = {
+            f"batch[{index}]": name in _TARGETS for index, name in enumerate(names)
+        }
+    elif isinstance(batch, Mapping | list | tuple) and len(batch):
+        only = next(iter(batch)) if isinstance(batch, Mapping) else 0
+        parts = {f"batch[{only!r}]": False}
+    else:
+        parts = {"batch": False}
+    named = [part for part, is_target in parts.items() if is_target]
+    target = named[0] if named else list(parts)[-1]
+    inputs = ", ".join(part for part in parts if part != target) or target
+    return f"""pass training_step=... to say how
+
+For example:
+
+    loss_fn = torch.nn.CrossEntropyLoss()
+
+    def training_step(model, batch):
+        outputs = model({inputs})
+        return loss_fn(outputs, {target})
+"""

@@ -1,0 +1,94 @@
+"""Finds out when a function uses the original model beside the copy it is given."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from lrwidget.engine.optimizers import parameters_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+    from lrwidget.engine.isolation import Subject
+    from lrwidget.engine.losses import LossOf
+
+_ADVICE = (
+    "but a copy of it is trained; use the model that training_step is given, or pass "
+    "isolation='restore', which trains the original and puts it back"
+)
+
+
+def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> LossOf:
+    """
+    Return a function of a batch that raises where its loss uses the originals.
+
+    A function cannot be copied with the model that it refers to, so what it trains
+    would not be the copy, and what it changes not the copy's. Since this takes time,
+    it is for the first step.
+
+    Parameters
+    ----------
+    loss_of:
+        Computes the loss of a batch.
+    original:
+        Whose modules must not be called, which is found out before they have changed
+        their buffers, and on whose parameters the loss must not depend.
+    copied:
+        What is trained instead.
+    """
+    modules = set(original.model.modules()) - set(copied.model.modules())
+    parameters = {
+        *original.model.parameters(),
+        *parameters_of(original.optimizer),
+    }
+
+    def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
+        with _refused(modules):
+            loss = loss_of(batch)
+        if loss is not None:
+            leaves = _leaves(loss)
+            if any(id(parameter) in leaves for parameter in parameters):
+                msg = f"the loss depends on the original model, {_ADVICE}"
+                raise ValueError(msg)
+        return loss
+
+    return compute
+
+
+@contextmanager
+def _refused(modules: set[nn.Module]) -> Iterator[None]:
+    """Raise in this thread where one of some modules is called."""
+    thread = get_ident()
+
+    def check(module: nn.Module, _inputs: object) -> None:
+        if module in modules and get_ident() == thread:
+            name = type(module).__name__
+            msg = f"the loss was computed with {name} of the original model, {_ADVICE}"
+            raise ValueError(msg)
+
+    # torch's hook on all modules: the user's own are not touched, and a cell that uses
+    # them meanwhile does so in another thread.
+    handle = register_module_forward_pre_hook(check)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _leaves(loss: Tensor) -> set[int]:
+    """Return the identities of the tensors that a loss is computed from."""
+    nodes: list[Any] = [loss.grad_fn]
+    leaves, seen = {id(loss)}, set()
+    while nodes:
+        node = nodes.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            leaves.add(id(getattr(node, "variable", None)))
+            nodes += [following for following, _ in node.next_functions]
+    return leaves

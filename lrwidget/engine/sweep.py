@@ -1,0 +1,115 @@
+"""The training of a range test: one learning rate after the other."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from lrwidget.curve.record import Step
+from lrwidget.engine.rates import rate_ratios, set_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+    from torch.optim import Optimizer
+
+    from lrwidget.curve.record import Recording, StopReason
+    from lrwidget.engine.stepping import Taken
+    from lrwidget.engine.stopping import StopRule
+
+# A gradient scaler that has halved its scale so often has nothing left to scale.
+_MOST_SKIPPED = 100
+
+
+@dataclass
+class Sweep:
+    """
+    Trains while the learning rate grows.
+
+    Attributes
+    ----------
+    optimizer:
+        What has the rates.
+    step:
+        Does one optimizer step with some batches.
+    batches:
+        The batches; they may end.
+    entered:
+        The context of each training step, as the thread that began the test has it.
+    rule:
+        When to stop; None to go on whatever the loss.
+    accumulate:
+        How many batches an optimizer step takes.
+    steps_per_lr:
+        How many optimizer steps are done at each rate.
+    validation_loss:
+        What the loss at a rate is, after its steps; if None, their mean loss.
+    """
+
+    optimizer: Optimizer
+    step: Callable[[list[Any]], Taken]
+    batches: Iterator[Any]
+    entered: Callable[[], AbstractContextManager[object]]
+    rule: StopRule | None
+    accumulate: int = 1
+    steps_per_lr: int = 1
+    validation_loss: Callable[[], float] | None = None
+
+    def __post_init__(self) -> None:
+        """Take the ratios of the rates, before any of them changes."""
+        self._ratios = rate_ratios(self.optimizer)
+
+    def over(
+        self, rates: Iterable[float], recording: Recording
+    ) -> Generator[Step, None, StopReason]:
+        """
+        Record and yield one step for each rate, and return why they end.
+
+        Raises
+        ------
+        RuntimeError
+            If a hundred batches in a row have no loss.
+        """
+        for iteration, lr in enumerate(rates):
+            with self.entered():
+                used, losses, reason = self._train(lr)
+                if losses:
+                    loss = sum(losses) / len(losses)
+                    if self.validation_loss is not None and math.isfinite(loss):
+                        loss = self.validation_loss()
+            if losses:
+                step = Step(iteration, used, loss)
+                recording.append(step)
+                yield step
+                if reason is None and self.rule is not None:
+                    reason = self.rule.update(loss)
+            if reason is not None:
+                return reason
+        return "completed"
+
+    def _train(self, lr: float) -> tuple[float, list[float], StopReason | None]:
+        """Return the rate as it was used, the loss of each step, and why to stop."""
+        used, skipped = lr, 0
+        losses: list[float] = []
+        while len(losses) < self.steps_per_lr:
+            batches = list(islice(self.batches, self.accumulate))
+            if not batches:
+                return used, losses, "exhausted"
+            used = set_rate(self.optimizer, lr, self._ratios)
+            taken = self.step(batches)
+            if not taken.skipped and taken.loss is not None:
+                losses.append(taken.loss)
+                skipped = 0
+                continue
+            skipped += 1
+            last = skipped == _MOST_SKIPPED
+            if taken.loss is None and last:
+                msg = f"the last {_MOST_SKIPPED} batches have no loss; see to it"
+                raise RuntimeError(msg)
+            broken = taken.loss is not None and not math.isfinite(taken.loss)
+            if last or (broken and self.rule is not None):
+                return used, losses, "non_finite"
+        return used, losses, None

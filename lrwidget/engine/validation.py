@@ -1,0 +1,56 @@
+"""The loss of a model that is not trained on."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lrwidget.engine.batches import samples_in
+from lrwidget.engine.optimizers import set_mode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from lrwidget.engine.losses import LossOf
+
+
+def mean_loss(loss_of: LossOf, batches: Iterable[Any]) -> float:
+    """
+    Return the mean loss of some batches, weighted by how many samples each has.
+
+    Parameters
+    ----------
+    loss_of:
+        Computes the mean loss of a batch, or None where there is none.
+    batches:
+        The batches.
+    """
+    total = torch.zeros(())
+    samples = 0
+    with torch.no_grad():
+        for batch in batches:
+            loss = loss_of(batch)
+            if loss is not None:
+                count = samples_in(batch)
+                total = total.to(loss.device, torch.float64) + loss * count
+                samples += count
+    return total.item() / max(samples, 1)
+
+
+@contextmanager
+def evaluating(model: nn.Module, optimizer: Optimizer) -> Iterator[None]:
+    """Put a model into evaluation mode, and each part of it back into its own."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    set_mode(optimizer, "eval")
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        set_mode(optimizer, "train")

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import gc
+from itertools import islice
+from multiprocessing import active_children
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from lrwidget.engine.loaders import Batches, underlying
+
+
+class _Numbers(torch.utils.data.Dataset[int]):
+    """A data set that fails at a number."""
+
+    def __init__(self, count: int, fails_at: int = -1) -> None:
+        self._count = count
+        self._fails_at = fails_at
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> int:
+        if index == self._fails_at:
+            raise ZeroDivisionError
+        return index
+
+
+def _endless(loader: Any, count: int) -> list[Any]:
+    with Batches(loader) as batches:
+        return list(islice(batches.endless(), count))
+
+
+def test_short_loaders_start_again() -> None:
+    assert _endless([1, 2, 3], 8) == [1, 2, 3, 1, 2, 3, 1, 2]
+
+
+def test_a_loader_starts_again_with_a_new_iterator() -> None:
+    class Loader:
+        passes = 0
+
+        def __iter__(self) -> Any:
+            self.passes += 1
+            return iter([self.passes])
+
+    assert _endless(Loader(), 3) == [1, 2, 3]
+
+
+def test_an_iterator_ends() -> None:
+    assert _endless(iter([1, 2]), 9) == [1, 2]
+    assert _endless((n for n in range(3)), 9) == [0, 1, 2]
+
+
+def test_a_generator_goes_on_where_the_batches_stopped() -> None:
+    generator = (n for n in range(9))
+    assert _endless(generator, 3) == [0, 1, 2]
+    assert list(generator) == [3, 4, 5, 6, 7, 8]
+
+
+def test_a_loader_that_is_a_generator_function_is_closed() -> None:
+    ended = []
+
+    class Loader:
+        def __iter__(self) -> Any:
+            try:
+                yield from range(9)
+            finally:
+                ended.append(True)
+
+    with Batches(Loader()) as batches:
+        kept = batches.once()  # as the traceback of an error keeps it
+        assert next(kept) == 0
+    assert ended == [True]
+
+
+@pytest.mark.parametrize("empty", [[], iter([])])
+def test_an_empty_loader(empty: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"dataloader=.*(is empty|no batch left).* pass"
+    ):
+        _endless(empty, 1)
+
+
+def test_once() -> None:
+    with Batches([1, 2]) as batches:
+        assert list(batches.once()) == [1, 2]
+        assert list(batches.once()) == [1, 2]
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_workers_end(persistent: bool) -> None:  # noqa: FBT001 (a parameter of a test)
+    loader = DataLoader(_Numbers(6), num_workers=1, persistent_workers=persistent)
+    assert [int(n) for n in _endless(loader, 8)] == [0, 1, 2, 3, 4, 5, 0, 1]
+    assert active_children() == []
+    assert loader._iterator is None
+
+
+def test_workers_end_after_an_error_that_is_kept() -> None:
+    loader = DataLoader(_Numbers(6, fails_at=2), num_workers=1)
+    with pytest.raises(ZeroDivisionError) as kept:
+        _endless(loader, 6)
+    assert active_children() == []
+    assert kept.value.__traceback__ is not None
+
+
+def test_persistent_workers_in_mid_epoch_stay_with_the_user() -> None:
+    loader = DataLoader(_Numbers(6), num_workers=1, persistent_workers=True)
+    users = iter(loader)
+    assert int(next(users)) == 0
+    workers = active_children()
+    assert len(_endless(loader, 9)) == 9
+    assert active_children() == workers
+    assert [int(n) for n in users] == [1, 2, 3, 4, 5]
+    assert loader._iterator is users
+    del users, loader
+    gc.collect()
+
+
+def test_a_stream_without_length() -> None:
+    class Stream(IterableDataset[int]):
+        def __iter__(self) -> Any:
+            return iter(range(5))
+
+    batches = _endless(DataLoader(Stream(), batch_size=2), 4)
+    assert [batch.tolist() for batch in batches] == [[0, 1], [2, 3], [4], [0, 1]]
+
+
+def test_what_is_wrapped() -> None:
+    class Wrapper(list[int]):
+        base_dataloader = (1, 2)
+
+    assert underlying([2]) == [2]
+    assert underlying(Wrapper()) == (1, 2)

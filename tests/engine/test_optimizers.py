@@ -1,0 +1,111 @@
+"""Every optimizer of torch, and some that are not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lion_pytorch
+import numpy as np
+import prodigyopt
+import pytest
+import schedulefree
+import torch
+from torch import nn
+from torch.optim import SGD, Optimizer
+from torch.utils.data import DataLoader, TensorDataset
+
+from lrwidget.engine.optimizers import needs_closure, parameters_of
+from lrwidget.engine.range_test import RangeTest
+from tests.engine.training_parts import loader, state, train
+
+_LOSS = nn.CrossEntropyLoss()
+_TORCHS = {
+    name: kind
+    for name, kind in vars(torch.optim).items()
+    if isinstance(kind, type) and issubclass(kind, Optimizer) and kind is not Optimizer
+}
+_OTHERS = {
+    "schedulefree SGD": schedulefree.SGDScheduleFree,
+    "schedulefree AdamW": schedulefree.AdamWScheduleFree,
+    "schedulefree RAdam": schedulefree.RAdamScheduleFree,
+    "schedulefree with a closure": schedulefree.AdamWScheduleFreeClosure,
+    "Prodigy": prodigyopt.Prodigy,
+    "Lion": lion_pytorch.Lion,
+}
+
+
+def _training(name: str) -> tuple[nn.Module, Optimizer, Any]:
+    """Return a warm model, its optimizer and a loader that suits both."""
+    make: Any = {**_TORCHS, **_OTHERS}[name]
+    batches: Any = loader(generator=torch.Generator().manual_seed(5))
+    if name == "SparseAdam":
+        model: nn.Module = nn.EmbeddingBag(20, 3, sparse=True)
+        words = TensorDataset(torch.randint(20, (96, 4)), torch.randint(3, (96,)))
+        batches = DataLoader(words, 16, generator=torch.Generator().manual_seed(5))
+    elif name == "Muon":  # of matrices only
+        model = nn.Sequential(nn.Linear(8, 6, bias=False), nn.Linear(6, 3, bias=False))
+    else:
+        model = nn.Sequential(nn.Linear(8, 6), nn.BatchNorm1d(6), nn.Linear(6, 3))
+    optimizer = make(model.parameters(), lr=1e-3)
+    if hasattr(optimizer, "train"):
+        optimizer.train()
+    train(model, optimizer, batches)
+    return model, optimizer, batches
+
+
+def test_torch_has_the_optimizers_that_we_know() -> None:
+    assert set(_TORCHS) >= {"SGD", "AdamW", "LBFGS", "SparseAdam", "Rprop", "Muon"}
+    assert len(_TORCHS) >= 15
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+@pytest.mark.parametrize("name", [*_TORCHS, *_OTHERS])
+def test_a_point_for_each_step_and_all_as_before(name: str, isolation: Any) -> None:
+    model, optimizer, batches = _training(name)
+    steps = 0
+
+    def count(*_args: Any) -> None:
+        nonlocal steps
+        steps += 1
+
+    optimizer.register_step_post_hook(count)
+    before = state(model, optimizer, batches)
+    settings: Any = {"num_it": 20, "stop_div": False, "isolation": isolation}
+    test = RangeTest(model, optimizer, batches, _LOSS, **settings)
+    first = list(test)
+    assert steps == 20
+    np.testing.assert_allclose([s.lr for s in first], np.geomspace(1e-7, 10, 20))
+    assert np.ptp([s.loss for s in first]) > 0
+    assert state(model, optimizer, batches) == before
+    assert str(list(test)) == str(first)  # text, since NaN is not equal to itself
+    assert state(model, optimizer, batches) == before
+
+
+@pytest.mark.parametrize("name", ["schedulefree AdamW", "Prodigy", "Lion", "LBFGS"])
+def test_both_ways_find_the_same_curve(name: str) -> None:
+    model, optimizer, batches = _training(name)
+    curves = []
+    for isolation in ("copy", "restore"):
+        settings: Any = {"num_it": 20, "isolation": isolation}
+        test = RangeTest(model, optimizer, batches, _LOSS, **settings)
+        curves.append(str(list(test)))
+    assert curves[0] == curves[1]
+
+
+def test_an_optimizer_in_its_evaluation_mode_is_trained_in_the_other() -> None:
+    model, optimizer, batches = _training("schedulefree AdamW")
+    expected = list(RangeTest(model, optimizer, batches, _LOSS, num_it=10))
+    optimizer.eval()  # type: ignore[attr-defined]  # it has modes
+    before = state(model, optimizer, batches)
+    for isolation in ("copy", "restore"):
+        settings: Any = {"num_it": 10, "isolation": isolation}
+        found = list(RangeTest(model, optimizer, batches, _LOSS, **settings))
+        assert [s.loss for s in found] == pytest.approx([s.loss for s in expected])
+        assert state(model, optimizer, batches) == before
+
+
+def test_which_optimizers_evaluate_the_loss() -> None:
+    model = nn.Linear(2, 2)
+    assert needs_closure(torch.optim.LBFGS(model.parameters()))
+    assert not needs_closure(SGD(model.parameters()))
+    assert parameters_of(SGD(model.parameters())) == list(model.parameters())

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD
+
+from lrwidget.engine.validation import evaluating, mean_loss
+
+
+def test_the_mean_over_all_samples() -> None:
+    samples = torch.arange(10.0)
+    by_batch = mean_loss(lambda batch: batch.square().mean(), samples.split(4))
+    assert by_batch == pytest.approx(samples.square().mean().item())
+
+
+def test_without_gradients() -> None:
+    weight = torch.ones(2, requires_grad=True)
+
+    def loss_of(batch: Any) -> torch.Tensor:
+        loss: torch.Tensor = (weight * batch).mean()
+        assert not loss.requires_grad
+        return loss
+
+    assert mean_loss(loss_of, [torch.ones(3, 2)]) == 1
+
+
+def test_batches_without_a_loss_have_no_part() -> None:
+    losses = iter([torch.tensor(2.0), None, torch.tensor(4.0)])
+    assert mean_loss(lambda _: next(losses), [None] * 3) == 3
+
+
+def test_each_part_gets_its_own_mode_back() -> None:
+    model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(3), nn.Linear(3, 1))
+    model[1].eval()
+    calls = []
+
+    class Moded(SGD):
+        def train(self) -> None:
+            calls.append("train")
+
+        def eval(self) -> None:
+            calls.append("eval")
+
+    with evaluating(model, Moded(model.parameters())):
+        assert not any(module.training for module in model.modules())
+    assert [module.training for module in model.modules()] == [True, True, False, True]
+    assert calls == ["eval", "train"]
