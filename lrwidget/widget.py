@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
@@ -14,8 +15,9 @@ from lrwidget.curve.record import Recording
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.engine.ambient import Ambient
 from lrwidget.engine.range_test import RangeTest, with_settings
-from lrwidget.engine.rates import apply_rate
+from lrwidget.engine.rates import apply_rate, rate_ratios
 from lrwidget.follower import Follower
+from lrwidget.frameworks.constructors import FromFrameworks
 from lrwidget.ui import arguments, status
 from lrwidget.ui.chart import Chart
 from lrwidget.ui.closing import close_with_parts
@@ -23,7 +25,7 @@ from lrwidget.ui.controls import PickBar, RunBar
 from lrwidget.ui.style import style_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from torch import nn
     from torch.optim import Optimizer
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @with_settings
-class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
+class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
     """
     A learning-rate range test to run, watch, and pick a rate from.
 
@@ -85,6 +87,7 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         arguments.check_value(value)
         self._test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
         self._optimizer = optimizer
+        self._write_rate: Callable[[float], object] = partial(apply_rate, optimizer)
         self._follower: Follower | None = None
         self._suggested: float | None = None
         # A press on Run may come on a thread that lacks this one's settings.
@@ -101,6 +104,20 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         self._pick_bar.smoothing.observe(self._on_smoothing, "value")
         self._draw()
         self.value = value
+
+    @property
+    def values(self) -> list[float] | None:
+        """
+        The rate of each parameter group for the chosen `value`; None without one.
+
+        `value` itself is the rate of the last group, which is the head of a model
+        that is fine-tuned with a rate for each depth, and the one that people have
+        in mind when they say the learning rate; fastai takes it so, too. The other
+        groups keep the ratios to it that they have in the optimizer.
+        """
+        if self.value is None:
+            return None
+        return [self.value * ratio for ratio in rate_ratios(self._optimizer)]
 
     @property
     def curve(self) -> LRCurve:
@@ -214,7 +231,7 @@ class LRWidget(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped base
         if self.value is None:
             msg = "value=None: choose a rate first, by run() and wait() or value=1e-3"
             raise RuntimeError(msg)
-        apply_rate(self._optimizer, self.value)
+        self._write_rate(self.value)
 
     def close(self) -> None:
         """Stop the test, and close the widget with all its parts."""

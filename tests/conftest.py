@@ -9,6 +9,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+import tests.torchvision_operators  # noqa: F401 (before whatever imports torchvision)
+
 # A machine under load is slow, and no test here is about speed.
 settings.register_profile("lrwidget", deadline=None)
 settings.load_profile("lrwidget")

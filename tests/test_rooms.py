@@ -10,6 +10,7 @@ import pytest
 
 _ROOT = Path(__file__).parents[1]
 _HEAVY = {"torch", "ipywidgets", "bqplot", "pandas", "matplotlib", "IPython"}
+_FRAMEWORKS = {"accelerate", "fastai", "lightning", "transformers"}
 _OURS = {
     ".".join(path.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in (_ROOT / "lrwidget").rglob("*.py")
@@ -36,6 +37,11 @@ _ROOMS = {
         _import_all("engine"),
         (_HEAVY - {"torch"}) | _all_but("engine", "curve"),
     ),
+    "frameworks": (
+        _import_all("frameworks"),
+        (_HEAVY - {"torch"}) | _FRAMEWORKS | _all_but("frameworks", "engine", "curve"),
+    ),
+    "widget": ("from lrwidget import LRWidget", _FRAMEWORKS | {"matplotlib"}),
     "ui": (
         _import_all("ui"),
         {"torch", "matplotlib"} | _all_but("ui", "curve"),

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    Trainer,
+    TrainingArguments,
+)
+
+from lrwidget import LRWidget, range_test
+from tests.engine.training_parts import state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CONFIG = BertConfig(  # whose labels are two, if nothing is said
+    vocab_size=40,
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    intermediate_size=16,
+)
+
+
+def _samples() -> list[dict[str, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    words = torch.randint(40, (48, 6), generator=generator)
+    return [{"input_ids": row, "labels": row[0] % 2} for row in words]
+
+
+def _trainer(folder: Path, **arguments: Any) -> Trainer:
+    torch.manual_seed(1)
+    arguments = {"per_device_train_batch_size": 8, "use_cpu": True, **arguments}
+    return Trainer(
+        BertForSequenceClassification(_CONFIG),
+        TrainingArguments(str(folder), report_to="none", **arguments),
+        train_dataset=_samples(),
+    )
+
+
+def _curve(trainer: Trainer, **options: Any) -> Any:
+    widget = LRWidget.from_trainer(trainer, num_it=15, end_lr=0.1, **options)
+    widget.run()
+    curve = widget.wait()
+    widget.close()
+    return curve
+
+
+def test_the_curve_is_that_of_the_trainers_parts(tmp_path: Path) -> None:
+    trainer = _trainer(tmp_path, max_grad_norm=0.0)
+    curve = _curve(trainer)
+    model, batches = trainer.model, _trainer(tmp_path).get_train_dataloader()
+    assert model is not None
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0)
+    expected = range_test(model, optimizer, batches, num_it=15, end_lr=0.1)
+    np.testing.assert_allclose(curve.losses, expected.losses, rtol=1e-4)
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_the_trainer_stays_as_it_is(tmp_path: Path, isolation: Any) -> None:
+    trainer = _trainer(tmp_path)
+    accelerator = trainer.accelerator
+    before = state(trainer.model), dict(vars(trainer)), dict(vars(accelerator))
+    prepared = list(accelerator._dataloaders)
+    _curve(trainer, isolation=isolation)
+    assert state(trainer.model) == before[0]
+    assert (vars(trainer), vars(accelerator)) == before[1:]
+    assert accelerator._dataloaders == prepared
+    assert not accelerator.gradient_state.in_dataloader
+    assert trainer.optimizer is None
+
+
+def test_training_goes_on_as_if_there_had_been_no_test(tmp_path: Path) -> None:
+    def weights(*, tested: bool) -> list[torch.Tensor]:
+        trainer = _trainer(
+            *(tmp_path,),
+            max_steps=4,
+            save_strategy="no",
+            disable_tqdm=True,
+            gradient_accumulation_steps=2,
+        )
+        if tested:
+            _curve(trainer)
+        trainer.train()
+        if tested:  # warm, and with the trainer's optimizer
+            _curve(trainer)
+        trainer.train()
+        assert trainer.model is not None
+        return [value.clone() for value in trainer.model.state_dict().values()]
+
+    for tested, bare in zip(weights(tested=True), weights(tested=False), strict=True):
+        assert torch.equal(tested, bare)
+
+
+def test_it_accumulates_clips_and_casts_as_the_trainer(tmp_path: Path) -> None:
+    trainer = _trainer(
+        tmp_path, gradient_accumulation_steps=2, max_grad_norm=0.5, bf16=True
+    )
+    widget = LRWidget.from_trainer(trainer)
+    training = widget._test._training
+    assert (training.accumulate, training.clip_grad_norm) == (2, 0.5)
+    assert training.autocast == torch.bfloat16
+    widget.close()
+    widget = LRWidget.from_trainer(trainer, accumulate=3)
+    assert widget._test._training.accumulate == 3
+    widget.close()
+
+
+def test_the_loss_is_that_of_compute_loss(tmp_path: Path) -> None:
+    class Doubling(Trainer):
+        def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+            return 2 * super().compute_loss(*args, **kwargs)
+
+    trainer = _trainer(tmp_path, max_grad_norm=0.0, label_smoothing_factor=0.1)
+    plain = _curve(trainer)
+    trainer.__class__ = Doubling
+    assert _curve(trainer).losses[0] == pytest.approx(2 * plain.losses[0])
+    without = _curve(_trainer(tmp_path))
+    assert without.losses[0] != plain.losses[0]
+
+
+def test_apply_writes_to_the_arguments_and_the_optimizer(tmp_path: Path) -> None:
+    trainer = _trainer(tmp_path)
+    widget = LRWidget.from_trainer(trainer, value=0.02)
+    widget.apply()
+    assert trainer.args.learning_rate == 0.02
+    assert trainer.optimizer is None
+    optimizer = trainer.create_optimizer()
+    assert {group["lr"] for group in optimizer.param_groups} == {0.02}
+    widget.value = 0.03
+    widget.apply()
+    assert {group["lr"] for group in optimizer.param_groups} == {0.03}
+    widget.close()
+
+
+def test_a_model_and_a_loader_need_no_trainer() -> None:
+    torch.manual_seed(1)
+    model = BertForSequenceClassification(_CONFIG)
+    optimizer = torch.optim.AdamW(model.parameters())
+    batches = torch.utils.data.DataLoader[Any](_samples(), 8)  # type: ignore[arg-type]  # any sequence
+    before = state(model, optimizer)
+    curve = range_test(model, optimizer, batches, num_it=15)
+    assert np.isfinite(curve.losses).all()
+    assert state(model, optimizer) == before
+
+
+def test_what_is_no_trainer() -> None:
+    with pytest.raises(TypeError, match="trainer=<Linear> must be a Trainer"):
+        LRWidget.from_trainer(nn.Linear(2, 2))
