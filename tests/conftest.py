@@ -15,6 +15,10 @@ import tests.torchvision_operators  # noqa: F401 (before whatever imports torchv
 settings.register_profile("lrwidget", deadline=None)
 settings.load_profile("lrwidget")
 
+# What the tests train is small, and threads that wait for each other on a machine with
+# few cores and other work make it a hundred times slower.
+torch.set_num_threads(1)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

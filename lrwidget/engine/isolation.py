@@ -24,13 +24,14 @@ Isolation: TypeAlias = Literal["auto", "copy", "restore"]
 ISOLATIONS: tuple[str, ...] = get_args(Isolation)
 
 # By name, since importing torch's distributed parts and compiler takes seconds.
-_UNCOPIED_MODULES = {
+_UNCOPIED = {
+    "DTensor",
     "DistributedDataParallel",
     "FSDPModule",
     "FullyShardedDataParallel",
     "OptimizedModule",
+    "UninitializedParameter",
 }
-_UNCOPIED_TENSORS = {"DTensor", "UninitializedParameter"}
 
 
 class Subject(NamedTuple):
@@ -76,9 +77,10 @@ def isolate(
     ValueError
         If ``"copy"`` cannot be done, or ``device`` would move an original.
     """
-    if how == "restore" or (how == "auto" and _copy_is_wrong(subject)):
+    if how == "restore":
         return _original(subject, device)
     try:
+        _check_copyable(subject)
         copied = _copied(subject)
         _check_whole(subject, copied)
     except Exception as error:
@@ -112,22 +114,22 @@ def _original(
     return subject, Keeper().keep(subject)
 
 
-def _copy_is_wrong(subject: Subject) -> bool:
-    """Whether a copy can be made but what is trained would not be the same."""
+def _check_copyable(subject: Subject) -> None:
+    """Raise where a copy can be made, but what is trained would not be the same."""
     model = subject.model
     kinds = {kind.__name__ for module in model.modules() for kind in type(module).mro()}
-    tensors = {type(tensor).__name__ for tensor in model.parameters()}
-    return bool(
-        kinds & _UNCOPIED_MODULES
-        or tensors & _UNCOPIED_TENSORS
-        or _refers_to(subject.loss_fn, model)
-        # A copy has none of its parameters' own hooks.
-        or any(
-            getattr(tensor, hooks, None)
-            for tensor in model.parameters()
-            for hooks in ("_backward_hooks", "_post_accumulate_grad_hooks")
-        )
-    )
+    kinds |= {type(tensor).__name__ for tensor in model.parameters()}
+    for kind in kinds & _UNCOPIED:
+        msg = f"a copy of its {kind} would not be the same"
+        raise ValueError(msg)
+    if _refers_to(subject.loss_fn, model):
+        msg = "loss_fn uses the original by its name"
+        raise ValueError(msg)
+    for tensor in model.parameters():
+        for hooks in ("_backward_hooks", "_post_accumulate_grad_hooks"):
+            if getattr(tensor, hooks, None):
+                msg = "the hooks of its parameters do not go with a copy"
+                raise ValueError(msg)
 
 
 def _refers_to(function: object, model: nn.Module) -> bool:
