@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-_FOLDER = Path(__file__).parents[1] / "notebooks"
+_ROOT = Path(__file__).parents[1]
+_FOLDER = _ROOT / "notebooks"
 _NOTEBOOKS = sorted(_FOLDER.glob("*.ipynb"))
 _QUESTION = """
 import json
@@ -18,6 +20,70 @@ print(json.dumps({
     "losses": {name: sum(x[-20:]) / 20 for name, x in histories.items()},
 }))
 """
+# The torchvision of a development machine may not load beside its torch, and the
+# frameworks import it. Users have none, or one that loads, so their notebook does
+# without these operators.
+_BEFORE_ALL_RECIPES = f"""
+import os, sys, warnings
+os.environ["HF_HUB_OFFLINE"] = "1"  # what wants to download fails
+sys.path.insert(0, {str(_ROOT)!r})
+import tests.torchvision_operators
+from lrwidget import LRWidget
+from tests.engine.training_parts import state
+
+# peft 0.21 asks transformers 5.23 for it
+warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+
+untouched = dict()
+run, wait = LRWidget.run, LRWidget.wait
+
+def trained(widget):
+    subject = widget._test._subject
+    return state(subject.model, subject.optimizer)
+
+def noting_run(widget):
+    untouched[widget] = trained(widget)
+    run(widget)
+
+def noting_wait(widget):
+    curve = wait(widget)
+    untouched[widget] = untouched[widget] == trained(widget)
+    return curve
+
+LRWidget.run, LRWidget.wait = noting_run, noting_wait
+"""
+_QUESTION_OF_EACH_RECIPE = """
+import json
+
+def rates(optimizer):
+    return [group["lr"] for group in optimizer.param_groups]
+
+applied = {
+    plain_widget: rates(optimizer),
+    dict_widget: rates(dict_optimizer),
+    loss_widget: rates(loss_optimizer),
+    step_widget: rates(step_optimizer),
+    amp_widget: rates(amp_optimizer),
+    lora_widget: rates(lora_optimizer),
+    lightning_widget: [module.lr, module.hparams.lr, *rates(module.configure_optimizers())],
+    trainer_widget: [trainer.args.learning_rate, *rates(trainer.create_optimizer())],
+    fastai_widget: [learner.lr],
+    accelerate_widget: rates(prepared_optimizer.optimizer),
+}
+assert set(applied) == set(untouched)
+print(json.dumps([
+    {
+        "stop_reason": widget.curve.stop_reason,
+        "first": widget.curve.lrs[0],
+        "value": widget.value,
+        "last": widget.curve.lrs[-1],
+        "values": widget.values,
+        "applied": applied[widget],
+        "untouched": untouched[widget],
+    }
+    for widget in applied
+]))
+"""  # noqa: E501 (a row for each)
 
 
 def test_there_are_notebooks() -> None:
@@ -34,10 +100,7 @@ def test_is_committed_without_outputs(path: Path) -> None:
 
 def test_the_quickstart_from_top_to_bottom(tmp_path: Path) -> None:
     book = nbformat.read(_FOLDER / "01-quickstart.ipynb", 4)
-    book.cells.append(nbformat.v4.new_code_cell(_QUESTION))
-    client = NotebookClient(book, resources={"metadata": {"path": str(tmp_path)}})
-    client.execute()
-    answer = json.loads(book.cells[-1].outputs[0]["text"])
+    answer = _answer(book, _QUESTION, tmp_path)
     assert answer["value"] == answer["suggestion"] == answer["applied"]
     learned = answer["losses"].pop("chosen")
     assert learned < 0.7
@@ -50,3 +113,35 @@ def test_the_quickstart_from_top_to_bottom(tmp_path: Path) -> None:
         if "image/png" in output.get("data", {})
     ]
     assert len(pictures) == 2
+
+
+def test_every_recipe_for_any_model(tmp_path: Path) -> None:
+    book = nbformat.read(_FOLDER / "02-any-model.ipynb", 4)
+    book.cells.insert(0, nbformat.v4.new_code_cell(_BEFORE_ALL_RECIPES))
+    plain, *others = _answer(book, _QUESTION_OF_EACH_RECIPE, tmp_path)
+    assert plain["applied"] == plain["values"]
+    assert plain["values"] == pytest.approx([plain["value"] / 10, plain["value"]])
+    assert len(others) == 9
+    for recipe in others:
+        assert set(recipe["applied"]) == {recipe["value"]}
+    for recipe in (plain, *others):
+        assert recipe["stop_reason"] in {"completed", "diverged"}
+        assert recipe["first"] < recipe["value"] < recipe["last"]
+        assert recipe["untouched"] is True
+    streams = [
+        (output["name"], output["text"])
+        for cell in book.cells[:-1]
+        for output in cell.get("outputs", [])
+        if output["output_type"] == "stream"
+    ]
+    assert len(streams) == 1, streams  # what the first recipe prints, and no noise
+    assert streams[0][1].startswith("Done: the loss diverged at ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _answer(book: Any, question: str, folder: Path) -> Any:
+    """Run a notebook in a folder, and return what its kernel then says."""
+    book.cells.append(nbformat.v4.new_code_cell(question))
+    client = NotebookClient(book, resources={"metadata": {"path": str(folder)}})
+    client.execute()
+    return json.loads(book.cells[-1].outputs[0]["text"])
