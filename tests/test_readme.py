@@ -32,8 +32,10 @@ def test_the_snippets_run_as_pasted(
     assert curve.num_it == 200
     assert made[0].value == made[0].curve.suggest()
     assert names["optimizer"].param_groups[0]["lr"] == made[0].value
-    made[1].run()
-    assert len(made[1].wait()) > 10
+    assert len(made) == 3
+    for widget in made[1:]:
+        widget.run()
+        assert len(widget.wait()) > 10
     for widget in made:
         close_with_parts(widget)
 
@@ -41,6 +43,17 @@ def test_the_snippets_run_as_pasted(
 def test_the_quickstart_is_under_ten_lines() -> None:
     lines = [line for line in _snippets()[0].splitlines() if line]
     assert len(lines) < 10
+
+
+def test_every_row_of_what_it_is_tested_with_names_tests_that_are_there() -> None:
+    table = _README.partition("## What it is tested with")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("|")][2:]
+    assert len(rows) > 20
+    for row in rows:
+        tests = re.findall(r"`(tests/[a-z_/]+\.py)::(test_[a-z_]+)`", row)
+        assert tests, row
+        for path, name in tests:
+            assert f"def {name}(" in (_ROOT / path).read_text(), row
 
 
 def test_what_it_links_to_is_there() -> None:

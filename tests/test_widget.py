@@ -369,6 +369,25 @@ def test_apply_writes_the_rate_and_keeps_the_ratios() -> None:
     widget.close()
 
 
+def test_the_rates_of_all_groups() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 3))
+    groups = [
+        {"params": model[0].parameters(), "lr": 0.01},
+        {"params": model[1].parameters(), "lr": 0.1},
+    ]
+    batches = [(torch.ones(4, 8), torch.zeros(4, 3))]
+    settings: Any = {"isolation": "restore"}
+    widget = LRWidget(model, SGD(groups), batches, nn.MSELoss(), **settings)
+    assert widget.values is None
+    widget.value = 0.5
+    assert widget.values == pytest.approx([0.05, 0.5])
+    widget.run()
+    assert widget.values == pytest.approx([0.05, 0.5])  # also while a test runs
+    widget.wait()
+    assert widget.values == pytest.approx([0.05, 0.5])
+    widget.close()
+
+
 def test_progress_and_pace(make: Any) -> None:
     gate = _Gate()
     widget = make(dataloader=gate, num_it=10)

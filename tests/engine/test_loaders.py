@@ -127,6 +127,13 @@ def test_a_stream_without_length() -> None:
     assert [batch.tolist() for batch in batches] == [[0, 1], [2, 3], [4], [0, 1]]
 
 
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument is set:UserWarning")
+def test_pinned_memory() -> None:
+    loader = DataLoader(_Numbers(4), batch_size=2, pin_memory=True, num_workers=1)
+    assert [batch.tolist() for batch in _endless(loader, 3)] == [[0, 1], [2, 3], [0, 1]]
+    assert active_children() == []
+
+
 def test_what_is_wrapped() -> None:
     class Wrapper(list[int]):
         base_dataloader = (1, 2)
