@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import math
+import tempfile
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import lightning
+import numpy as np
+import pytest
+from torch import nn
+from torch.optim import SGD, Adam
+
+from lrwidget import LRCurve, LRWidget, range_test
+from lrwidget.curve.suggest import RULES, min_grad, steep, suggest
+from tests.engine.training_parts import loader, state, warm
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LOSS = nn.CrossEntropyLoss()
+
+
+class Module(lightning.LightningModule):
+    """A module with some dropout to draw from the random state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.learning_rate = 0.123
+        self.net = nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.1), nn.Linear(16, 3))
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ARG002 (Lightning's)
+        return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+    def configure_optimizers(self) -> Any:
+        return SGD(self.parameters(), lr=self.learning_rate)
+
+
+@pytest.mark.parametrize("rule", [steep, min_grad])
+def test_the_steepest_of_a_sine(rule: Any) -> None:
+    """Case 12: sin(log10 lr) falls fastest where log10 lr is pi."""
+    logs = np.linspace(0, 2 * math.pi, 1000)
+    suggestion = rule(10**logs, np.sin(logs))
+    assert math.log10(suggestion) == pytest.approx(math.pi, abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("num_it", "count", "enough"),
+    [
+        (9, 0, False),  # skips the last 5
+        (9, 6, False),
+        (9, 7, True),
+        (10, 7, False),  # skips the first and the last 5
+        (10, 8, True),
+        (100, 0, False),  # skips the first 10 and the last 5
+        (100, 16, False),
+        (100, 17, True),
+    ],
+)
+@pytest.mark.parametrize("rule", ["valley", "steep", "min_grad"])
+def test_enough_points(rule: str, num_it: int, count: int, enough: bool) -> None:  # noqa: FBT001 (a parameter of a test)
+    """Case 13: two points with a fall, besides the skipped, are enough."""
+    lrs = np.geomspace(1e-8, 1, 100)[:count]
+    curve = LRCurve(lrs, np.linspace(2, 1, count), num_it=num_it)
+    suggestion = curve.suggest(rule)
+    if enough:
+        assert suggestion in lrs[num_it // 10 : -5]
+    else:
+        assert suggestion is None
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        # of 34 points that fall, from the 7th, the 16th
+        ("valley", lambda lrs: lrs[6 + 15]),
+        # before and at the point that is next to pi / 2
+        ("steep", lambda lrs: lrs[6 + 16]),
+        ("min_grad", lambda lrs: lrs[6 + 17]),
+        # at the point that is next to pi
+        ("minimum", lambda lrs: lrs[6 + 33] / 10),
+    ],
+)
+def test_gaps(rule: str, expected: Any, broken: float) -> None:
+    """Case 13: losses that are not finite, before and behind, shift no rate."""
+    lrs = np.geomspace(1e-8, 1, 60)
+    losses = np.r_[np.zeros(6), np.cos(5 / 53 * np.arange(54))]
+    losses[[0, 1, 3]] = broken
+    losses[[45, 48, 50]] = broken
+    assert suggest(rule, lrs, losses, 60) == expected(lrs)
+
+
+def test_a_last_loss_that_is_not_finite() -> None:
+    """Case 14: a last loss that is not finite changes no suggestion."""
+    model, optimizer = warm(Adam)
+    curve = range_test(model, optimizer, loader(), _LOSS)
+    assert list(curve.suggestions) == list(RULES)
+    assert None not in curve.suggestions.values()
+    for broken in (math.nan, math.inf, -math.inf):
+        losses = np.r_[curve.losses[:-1], broken]
+        broken_curve = LRCurve(curve.lrs, losses, num_it=curve.num_it)
+        assert broken_curve.suggestions == curve.suggestions
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_several_calls(isolation: Any) -> None:
+    """Case 15: three tests of a module give the same rates and the same losses."""
+    module = Module()
+    optimizer, batches = module.configure_optimizers(), loader()
+    first, *others = [
+        range_test(module, optimizer, batches, isolation=isolation) for _ in range(3)
+    ]
+    assert len(first) > 10
+    for other in others:
+        assert other.lrs.tolist() == first.lrs.tolist()
+        assert other.losses.tolist() == first.losses.tolist()
+
+
+def test_accumulation_without_a_stop() -> None:
+    """Case 16: 100 steps of 2 batches are 100 points of 200 batches."""
+    indices: list[int] = []
+
+    class Counted(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            indices.append(batch_idx)
+            return super().training_step(batch, batch_idx)
+
+    module = Counted()
+    optimizer = module.configure_optimizers()
+    curve = range_test(module, optimizer, loader(), accumulate=2, stop_div=False)
+    assert len(curve.lrs) == len(curve.losses) == 100
+    assert indices == list(range(200))
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_an_error_at_the_second_step(
+    isolation: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case 17: an error at the second step leaves no file, and all is as before."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    class Failing(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            if batch_idx == 1:
+                raise ZeroDivisionError
+            return super().training_step(batch, batch_idx)
+
+    module, batches = Failing(), loader()
+    optimizer = Adam(module.parameters())
+    before = state(module, optimizer, batches)
+    with pytest.raises(ZeroDivisionError):
+        range_test(module, optimizer, batches, isolation=isolation)
+    assert state(module, optimizer, batches) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_steps_without_a_loss() -> None:
+    """Case 18: batches without a loss take no rate, and the suggestion is finite."""
+    indices: list[int] = []
+
+    class Skipping(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            indices.append(batch_idx)
+            if batch_idx in (5, 12, 17):
+                return None
+            return super().training_step(batch, batch_idx)
+
+    module = Skipping()
+    optimizer = Adam(module.parameters())
+    curve = range_test(
+        *(module, optimizer, loader()),
+        start_lr=1e-4,
+        end_lr=0.1,
+        num_it=20,
+        stop_div=False,
+    )
+    assert indices == list(range(23))
+    np.testing.assert_allclose(curve.lrs, np.geomspace(1e-4, 0.1, 20))
+    assert np.isfinite(curve.losses).all()
+    suggestion = curve.suggest()
+    assert suggestion is not None
+    assert 1e-4 <= suggestion <= 0.1
+
+
+@pytest.mark.filterwarnings("ignore")  # of what the machine is short of
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_a_trainer(isolation: Any, tmp_path: Path) -> None:
+    """Case 19: the attributes of a module and of its trainer are as before."""
+    module, batches = Module(), loader()
+    trainer = lightning.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(module, batches)
+    optimizer = module.configure_optimizers()
+
+    def attributes() -> Any:
+        names = (
+            *("accumulate_grad_batches", "current_epoch", "global_step"),
+            *("max_steps", "max_epochs", "should_stop", "train_dataloader"),
+        )
+        values = [getattr(trainer, name) for name in names]
+        lists = [list(getattr(trainer, name)) for name in ("callbacks", "optimizers")]
+        return values, lists, dict(vars(trainer)), trainer.fit_loop.state_dict()
+
+    before, state_before = attributes(), state(module, optimizer, batches)
+    curve = range_test(module, optimizer, batches, num_it=5, isolation=isolation)
+    assert len(curve) == 5
+    assert attributes() == before
+    assert trainer.global_step == len(batches)
+    assert module.trainer is trainer
+    assert state(module, optimizer, batches) == state_before
+
+
+def test_the_rate_without_a_suggestion() -> None:
+    """Case 19: without a suggestion the rate stays, and there is none to apply."""
+    module = Module()
+    optimizer = module.configure_optimizers()
+    with closing(LRWidget(module, optimizer, loader(), num_it=2)) as widget:
+        widget.run()
+        assert len(widget.wait()) == 2
+        assert set(widget.suggestions.values()) == {None}
+        assert widget.value is None
+        with pytest.raises(RuntimeError, match="choose a rate first"):
+            widget.apply()
+    assert optimizer.param_groups[0]["lr"] == 0.123
+    assert module.learning_rate == 0.123
+
+
+@pytest.mark.parametrize("num_it", [5, 20, 100])
+def test_the_ladder_is_even(num_it: int) -> None:
+    """Case 20: all ratios, or all differences, of the rates that are used are equal."""
+    used: list[float] = []
+    module = Module()
+    optimizer = module.configure_optimizers()
+    optimizer.register_step_pre_hook(
+        lambda optimizer, *_: used.append(optimizer.param_groups[0]["lr"])
+    )
+    settings: Any = {"start_lr": 1e-8, "end_lr": 1, "num_it": num_it, "stop_div": False}
+    range_test(module, optimizer, loader(), **settings)
+    ratios = np.divide(used[1:], used[:-1])
+    np.testing.assert_allclose(ratios, 1e8 ** (1 / (num_it - 1)), rtol=1e-9)
+    used.clear()
+    range_test(module, optimizer, loader(), step_mode="linear", **settings)
+    np.testing.assert_allclose(np.diff(used), (1 - 1e-8) / (num_it - 1), rtol=1e-9)
