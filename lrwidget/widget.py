@@ -97,7 +97,9 @@ class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
 
         start, end = self._test.start_lr, self._test.end_lr
         self._run_bar = RunBar(self._test.num_it, self._on_toggle)
-        self._chart = Chart(start, end, self._on_picked)
+        validated = settings.get("val_loader") is not None
+        loss_name = "validation loss" if validated else "loss"
+        self._chart = Chart(start, end, self._on_picked, loss_name)
         self._pick_bar = PickBar(start, end, smoothing, self._on_picked)
         super().__init__([style_sheet(), self._run_bar, self._chart, self._pick_bar])
         self.add_class("lrwidget")

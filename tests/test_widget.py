@@ -388,6 +388,16 @@ def test_the_rates_of_all_groups() -> None:
     widget.close()
 
 
+def test_the_chart_names_its_losses() -> None:
+    model = nn.Linear(8, 3)
+    batches = [(torch.ones(4, 8), torch.zeros(4, 3))]
+    for settings, name in (({}, "loss"), ({"val_loader": batches}, "validation loss")):
+        parts: Any = model, SGD(model.parameters(), lr=0.1), batches, nn.MSELoss()
+        widget = LRWidget(*parts, **settings)
+        assert widget._chart.figure.axes[1].label == name
+        widget.close()
+
+
 def test_progress_and_pace(make: Any) -> None:
     gate = _Gate()
     widget = make(dataloader=gate, num_it=10)

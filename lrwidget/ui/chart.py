@@ -45,10 +45,16 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         The highest rate, at the right edge.
     on_pick:
         Called with the rate that the mouse picks, which may be outside the axis.
+    loss_name:
+        What the losses are, at their axis.
     """
 
     def __init__(
-        self, start_lr: float, end_lr: float, on_pick: Callable[[float], object]
+        self,
+        start_lr: float,
+        end_lr: float,
+        on_pick: Callable[[float], object],
+        loss_name: str = "loss",
     ) -> None:
         self._range = start_lr, end_lr
         self._on_pick = on_pick
@@ -124,7 +130,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
                 bqplot.Axis(
                     scale=self._losses,
                     side="left",
-                    label="loss",
+                    label=loss_name,
                     label_offset="44px",
                 ),
             ],
