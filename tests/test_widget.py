@@ -391,7 +391,8 @@ def test_the_rates_of_all_groups() -> None:
 def test_the_chart_names_its_losses() -> None:
     model = nn.Linear(8, 3)
     batches = [(torch.ones(4, 8), torch.zeros(4, 3))]
-    for settings, name in (({}, "loss"), ({"val_loader": batches}, "validation loss")):
+    cases: Any = (({}, "loss"), ({"val_loader": batches}, "validation loss"))
+    for settings, name in cases:
         parts: Any = model, SGD(model.parameters(), lr=0.1), batches, nn.MSELoss()
         widget = LRWidget(*parts, **settings)
         assert widget._chart.figure.axes[1].label == name
