@@ -48,9 +48,7 @@ class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
     Parameters
     ----------
     model, optimizer, dataloader, loss_fn, **settings:
-        As `RangeTest` takes them: ``start_lr=1e-7``, ``end_lr=10``, ``num_it=100``,
-        ``step_mode="exp"``, ``stop_div=True``, ``training_step=None``,
-        ``isolation="auto"`` and ``device=None``.
+        As `RangeTest` takes them.
     smoothing:
         Where the smoothing slider stands at first, from 0 to 0.99.
     value:
@@ -223,7 +221,8 @@ class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
         Write the chosen rate into the optimizer.
 
         The last parameter group gets `value`, and the others keep their ratios to
-        it. Make a learning-rate scheduler after this.
+        it. Make a learning-rate scheduler after this. A widget that was made by one of
+        the ``from_`` constructors writes where that framework takes its rate from.
 
         Raises
         ------

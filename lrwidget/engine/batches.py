@@ -58,18 +58,26 @@ def structure(batch: object) -> str:
 
 
 def samples_in(batch: object) -> int:
-    """Return the length of the first tensor in a batch that has one; 1 if none has."""
-    return _first_length(batch) or 1
+    """
+    Return how many samples a batch has: the length of its first part that has one.
 
-
-def _first_length(batch: object) -> int | None:
+    That is the first dimension of a tensor, or the length of a list as of images that
+    differ in size. It is 1 for a batch of another kind.
+    """
     if isinstance(batch, torch.Tensor):
-        return len(batch) if batch.dim() else None
-    items: Any = ()
+        return len(batch) if batch.dim() else 1
+    parts: Any = ()
     if isinstance(batch, Mapping):
-        items = batch.values()
+        parts = batch.values()
     elif isinstance(batch, list | tuple):
-        items = batch
+        parts = batch
     elif dataclasses.is_dataclass(batch):
-        items = vars(batch).values()
-    return next(filter(None, map(_first_length, items)), None)
+        parts = vars(batch).values()
+    for part in parts:
+        if isinstance(part, list | tuple) or (
+            isinstance(part, torch.Tensor) and part.dim()
+        ):
+            return len(part)
+        if isinstance(part, Mapping):
+            return samples_in(part)
+    return 1

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 import torch
 from torch import nn
 
-from lrwidget.engine.keeper import Keeper, copied_on_write
+from lrwidget.engine.keeper import Keeper
+from lrwidget.engine.memory import copied_on_write
 from lrwidget.engine.optimizers import parameters_of
 
 if TYPE_CHECKING:

@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from lrwidget.engine.memory import copied_on_write
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -136,11 +138,11 @@ class Keeper:
 
         def restore() -> None:
             tensor.data = data
-            if saved is not None and not _same_bits(tensor.data, saved):
-                tensor.data.copy_(saved)
             if tensor.is_leaf:
                 tensor.requires_grad = requires_grad
                 tensor.grad = grad
+            if saved is not None and not _same_bits(tensor.data, saved):
+                tensor.data.copy_(saved)
 
         self._restores.append(restore)
         self._keep(grad)
@@ -171,31 +173,18 @@ class Keeper:
 
 
 def _saved(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a copy in the computer's memory; of what is frozen, if it is written."""
+    """Return a copy: of what is frozen on its device, of all else in main memory."""
     data = tensor.detach()
     if isinstance(tensor, nn.Parameter) and not tensor.requires_grad:
         return copied_on_write(data)
     return data.to("cpu", copy=True)
 
 
-def copied_on_write(data: torch.Tensor) -> torch.Tensor:
-    """
-    Return a tensor that shares memory with another until one of both is written to.
-
-    Some models do write to their frozen parameters: those that keep a moving average
-    of themselves.
-    """
-    try:
-        return torch._lazy_clone(data)  # noqa: SLF001 (torch keeps it private)
-    except RuntimeError:  # memory that is not torch's own
-        return data.clone()
-
-
 def _same_bits(tensor: torch.Tensor, saved: torch.Tensor) -> bool:
     """Whether nothing was written: memory that is read only stays unwritten."""
     if tensor.shape != saved.shape or tensor.layout != torch.strided:
         return False
-    now = tensor.to("cpu").contiguous().flatten()
+    now = tensor.to(saved.device).contiguous().flatten()
     return torch.equal(
         now.view(torch.uint8), saved.contiguous().flatten().view(torch.uint8)
     )

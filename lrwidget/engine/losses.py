@@ -20,6 +20,11 @@ LossOf: TypeAlias = "Callable[[Any], Tensor | None]"
 
 _TARGETS = ("labels", "label", "targets", "target", "y")
 _LEAST_PARTS = 2
+_OR_LOSS_FN = "pass loss_fn=... for batches of the form (inputs, target), or "
+
+
+class NoLossError(Exception):
+    """A training step raises it for a batch that is to be skipped."""
 
 
 def loss_function(
@@ -41,8 +46,8 @@ def loss_function(
         If None, the model gives the loss itself: a Lightning module by its own
         ``training_step``; any other is called with the batch, with its items or,
         for a mapping, with its keywords, and returns the loss, something with a
-        ``loss``, a tuple that has one number in it, or a mapping of nothing but
-        losses, whose sum it is.
+        ``loss``, a tuple that begins with it, or a mapping of nothing but losses,
+        whose sum it is.
     training_step:
         Called as ``training_step(model, batch)`` instead of all that, if given.
 
@@ -71,8 +76,11 @@ def _by_training_step(
     model: nn.Module,
     training_step: TrainingStep,
     batch: Any,  # noqa: ANN401 (any batch)
-) -> Tensor:
-    result = training_step(model, batch)
+) -> Tensor | None:
+    try:
+        result = training_step(model, batch)
+    except NoLossError:
+        return None
     return _one(_loss_in(result), "training_step", result, "return the mean loss")
 
 
@@ -82,7 +90,7 @@ def _by_loss_fn(
     batch: Any,  # noqa: ANN401 (any batch)
 ) -> Tensor:
     inputs, named_inputs, target = _inputs_and_target(model, batch)
-    outputs = _called(model, batch, *inputs, **named_inputs)
+    outputs = _called(model, batch, "", *inputs, **named_inputs)
     try:
         result = loss_fn(outputs, target)
     except (TypeError, AttributeError) as error:
@@ -111,7 +119,7 @@ def _inputs_and_target(
         targets = [name for name in _TARGETS if name in batch]
         named = {name: item for name, item in batch.items() if name not in targets}
         if len(targets) == 1 and named:
-            if _accepts(model, named):
+            if _accepts(model, **named):
                 return (), named, batch[targets[0]]
             if len(named) == 1:
                 return tuple(named.values()), {}, batch[targets[0]]
@@ -125,12 +133,12 @@ def _inputs_and_target(
     raise TypeError(msg)
 
 
-def _accepts(model: nn.Module, named: dict[str, Any]) -> bool:
-    """Whether a model can be called with these keywords."""
+def _accepts(model: nn.Module, /, *args: object, **kwargs: object) -> bool:
+    """Whether a model can be called in this way."""
     # of a compiled model, which itself takes anything
     forward = getattr(model, "_orig_mod", model).forward
     try:
-        inspect.signature(forward).bind(**named)
+        inspect.signature(forward).bind(*args, **kwargs)
     except TypeError:
         return False
     return True
@@ -139,18 +147,17 @@ def _accepts(model: nn.Module, named: dict[str, Any]) -> bool:
 def _by_model(model: nn.Module, batch: Any) -> Tensor:  # noqa: ANN401 (any batch)
     result: Any
     if isinstance(batch, Mapping):
-        result = _called(model, batch, **batch)
+        result = _called(model, batch, _OR_LOSS_FN, **batch)
     elif isinstance(batch, list | tuple):
-        result = _called(model, batch, *batch)
+        result = _called(model, batch, _OR_LOSS_FN, *batch)
     else:
-        result = _called(model, batch, batch)
+        result = _called(model, batch, _OR_LOSS_FN, batch)
     loss = _loss_in(result)
-    if loss is None and isinstance(result, tuple):
-        numbers = [item for item in result if _is_number(item)]
-        loss = numbers[0] if len(numbers) == 1 else None
+    if loss is None and isinstance(result, tuple) and result and _is_loss(result[0]):
+        loss = result[0]
     elif loss is None and isinstance(result, Mapping):  # as detection models do
         losses = list(result.values())
-        if losses and all(_is_number(item) for item in losses):
+        if losses and all(_is_loss(item) for item in losses):
             loss = torch.stack(losses).sum()
     if loss is None or loss.numel() != 1:
         return _one(loss, "model", result, f"pass loss_fn, or {_to_paste(batch)}")
@@ -158,15 +165,16 @@ def _by_model(model: nn.Module, batch: Any) -> Tensor:  # noqa: ANN401 (any batc
 
 
 def _called(
-    model: nn.Module, batch: object, /, *args: object, **kwargs: object
+    model: nn.Module, batch: object, hint: str, /, *args: object, **kwargs: object
 ) -> object:
     try:
         return model(*args, **kwargs)
     except TypeError as error:
+        if _accepts(model, *args, **kwargs):  # an error of the model's own
+            raise
         msg = (
             f"the model cannot be called with what the dataloader gave, "
-            f"{structure(batch)}: {error}; pass loss_fn=... for batches of the form "
-            f"(inputs, target), or {_to_paste(batch)}"
+            f"{structure(batch)}: {error}; {hint}{_to_paste(batch)}"
         )
         raise TypeError(msg) from error
 
@@ -209,9 +217,12 @@ def _loss_in(result: object) -> Tensor | None:
     return loss if isinstance(loss, torch.Tensor) else None
 
 
-def _is_number(item: object) -> bool:
+def _is_loss(item: object) -> bool:
+    """Whether something is one number that can be differentiated."""
     return (
-        isinstance(item, torch.Tensor) and not item.dim() and item.is_floating_point()
+        isinstance(item, torch.Tensor)
+        and not item.dim()
+        and item.requires_grad == torch.is_grad_enabled()
     )
 
 

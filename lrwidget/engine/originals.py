@@ -29,8 +29,8 @@ def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> Lo
     Return a function of a batch that raises where its loss uses the originals.
 
     A function cannot be copied with the model that it refers to, so what it trains
-    would not be the copy, and what it changes not the copy's. Since this takes time,
-    it is for the first step.
+    would not be the copy, and what it changes not the copy's. Since to check it takes
+    time, that is done until there has been one loss.
 
     Parameters
     ----------
@@ -48,7 +48,12 @@ def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> Lo
         *parameters_of(original.optimizer),
     }
 
+    checked = False
+
     def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
+        nonlocal checked
+        if checked:
+            return loss_of(batch)
         with _refused(modules):
             loss = loss_of(batch)
         if loss is not None:
@@ -56,6 +61,7 @@ def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> Lo
             if any(id(parameter) in leaves for parameter in parameters):
                 msg = f"the loss depends on the original model, {_ADVICE}"
                 raise ValueError(msg)
+            checked = True
         return loss
 
     return compute

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from contextlib import ExitStack
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from lrwidget.engine.keeper import GENERATORS, Keeper
 from lrwidget.engine.loaders import underlying
@@ -20,8 +22,9 @@ class RandomState:
     """
     The random states of Python, NumPy and torch, and how some loaders stand.
 
-    They are taken when it is made and put back by `restore`. Of a loader, those are
-    its attributes, its generators, and all that its samplers hold.
+    They are taken when it is made and put back by `restore`. Of a loader, and
+    of those that it wraps, those are the attributes, the generators, and all that the
+    samplers hold.
     """
 
     def __init__(self, *dataloaders: Iterable[Any]) -> None:
@@ -47,26 +50,39 @@ class RandomState:
 
 def _keep(dataloader: Iterable[Any]) -> Callable[[], None]:
     """Return the function that puts a loader back to how it stands now."""
-    attributes = getattr(dataloader, "__dict__", {})
-    before = dict(attributes)
+    loaders, samplers = _parts(dataloader)
     # Samplers refer to the data set, which may be large, and is not theirs.
-    keeper = Keeper(besides=[getattr(dataloader, "dataset", None)])
-    generators = [x for x in before.values() if isinstance(x, GENERATORS)]
-    samplers = [vars(sampler) for sampler in _samplers(dataloader)]
-    restore_inside = keeper.keep((generators, samplers))
+    keeper = Keeper(besides=[getattr(loader, "dataset", None) for loader in loaders])
+    held = [value for loader in loaders for value in vars(loader).values()]
+    generators = [value for value in held if isinstance(value, GENERATORS)]
+    restore_inside = keeper.keep((generators, [vars(part) for part in samplers]))
+    # torch's own have nothing else that changes.
+    own = [vars(part) for part in loaders if not isinstance(part, DataLoader)]
+    before = [dict(attributes) for attributes in own]
 
     def restore() -> None:
-        attributes.clear()
-        attributes.update(before)
+        for attributes, values in zip(own, before, strict=True):
+            for name in attributes.keys() - values.keys():
+                del attributes[name]
+            attributes.update(values)
         restore_inside()
 
     return restore
 
 
-def _samplers(dataloader: object) -> list[object]:
-    """Return the samplers of a loader, and those inside of them."""
-    parts = [dataloader]
-    for part in parts:  # which grows meanwhile
+def _parts(dataloader: object) -> tuple[list[object], list[object]]:
+    """Return a loader with those that it wraps, and all their samplers."""
+    loaders = [dataloader] if hasattr(dataloader, "__dict__") else []
+    for loader in loaders:  # which grows meanwhile
+        values = list(vars(loader).values())
+        _add(loaders, [value for value in values if isinstance(value, DataLoader)])
+    samplers: list[object] = []
+    for part in chain(loaders, samplers):
         inner = [getattr(part, name, None) for name in ("sampler", "batch_sampler")]
-        parts += [x for x in inner if hasattr(x, "__dict__") and x not in parts]
-    return parts[1:]
+        _add(samplers, [value for value in inner if hasattr(value, "__dict__")])
+    return loaders, samplers
+
+
+def _add(parts: list[object], more: list[object]) -> None:
+    """Add what is not among some parts, which may not be comparable."""
+    parts += [value for value in more if not any(value is part for part in parts)]

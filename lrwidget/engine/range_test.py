@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from contextlib import closing
-from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 import torch
@@ -298,14 +297,13 @@ class RangeTest:
             with torch.autocast(device.type, training.autocast):
                 return loss_of(batch)
 
-        first: LossOf = compute
+        of_batch: LossOf = compute
         if model is not self._subject.model:
-            first = without_originals(compute, self._subject, subject)
-        losses = chain([first], repeat(compute))
+            of_batch = without_originals(compute, self._subject, subject)
         stepper = Stepper(optimizer, grad_scaler, training.clip_grad_norm)
 
         def step(batches: list[Any]) -> Taken:
-            return stepper.step(next(losses), batches)
+            return stepper.step(of_batch, batches)
 
         def validation_loss() -> float:
             with evaluating(model, optimizer), closing(held_out.once()) as batches:

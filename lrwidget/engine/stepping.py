@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -25,7 +26,7 @@ class Taken(NamedTuple):
     Attributes
     ----------
     loss:
-        The mean loss of its batches before it; None if none of them has one.
+        The mean loss before it of its batches that have one; None if none has.
     skipped:
         Whether it was not done: the gradient scaler skipped it, or there is no loss.
     """
@@ -46,14 +47,10 @@ class Stepper:
     optimizer:
         The optimizer.
     grad_scaler:
-        Scales the losses and skips the steps whose gradients are not finite.
+        Scales the losses and skips the steps whose gradients are not finite. It can
+        do nothing for an optimizer that evaluates the loss itself.
     clip_grad_norm:
         The most that the norm of the gradients may be.
-
-    Raises
-    ------
-    ValueError
-        If the optimizer evaluates the loss itself, which no gradient scaler can do.
     """
 
     def __init__(
@@ -63,13 +60,12 @@ class Stepper:
         clip_grad_norm: float | None = None,
     ) -> None:
         self._optimizer = optimizer
-        self._scaler = grad_scaler
         self._clip = clip_grad_norm
         self._step: Callable[[LossOf, Sequence[Any]], Taken] = self._plain
         if needs_closure(optimizer):
             self._step = self._with_closure
         elif grad_scaler is not None:
-            self._step = self._scaled
+            self._step = partial(self._scaled, grad_scaler)
 
     def step(self, loss_of: LossOf, batches: Sequence[Any]) -> Taken:
         """
@@ -97,17 +93,17 @@ class Stepper:
         self._optimizer.step()
         return Taken(loss.item())
 
-    def _scaled(self, loss_of: LossOf, batches: Sequence[Any]) -> Taken:
-        optimizer, scaler = self._optimizer, self._scaler
-        assert scaler is not None  # noqa: S101 (it is what makes this the step)
+    def _scaled(
+        self, scaler: GradScaler, loss_of: LossOf, batches: Sequence[Any]
+    ) -> Taken:
         loss = self._differentiated(loss_of, batches, scaler)
         if loss is None:
             return Taken(None, skipped=True)
         if self._clip is not None:
-            scaler.unscale_(optimizer)
+            scaler.unscale_(self._optimizer)
             self._clip_gradients()
         scale = scaler.get_scale()
-        scaler.step(optimizer)
+        scaler.step(self._optimizer)
         scaler.update()
         # It tells of a skipped step in this way only.
         return Taken(loss.item(), skipped=scaler.get_scale() < scale)
@@ -135,13 +131,18 @@ class Stepper:
         batches: Sequence[Any],
         scaler: GradScaler | None = None,
     ) -> Tensor | None:
-        """Set the gradients, and return the mean loss; None if there is none."""
+        """
+        Set the gradients, and return the mean loss; None if there is none.
+
+        A batch without a loss has a gradient of zero, as in Lightning.
+        """
         self._optimizer.zero_grad()
-        mean: Tensor | None = None
+        losses: list[Tensor] = []
         for batch in batches:
             loss = loss_of(batch)
             if loss is None:
                 continue
+            losses.append(loss.detach())
             if not loss.requires_grad:
                 msg = (
                     "the loss depends on no trainable parameter; compute it with the "
@@ -151,8 +152,9 @@ class Stepper:
             if len(batches) > 1:
                 loss = loss / len(batches)
             (loss if scaler is None else scaler.scale(loss)).backward()
-            mean = loss.detach() if mean is None else mean + loss.detach()
-        return mean
+        if len(losses) > 1:
+            return torch.stack(losses).mean()
+        return losses[0] if losses else None
 
     def _clip_gradients(self) -> None:
         if self._clip is not None:

@@ -71,7 +71,7 @@ class Sweep:
         Raises
         ------
         RuntimeError
-            If a hundred batches in a row have no loss.
+            If a hundred steps in a row are skipped for want of a loss.
         """
         for iteration, lr in enumerate(rates):
             with self.entered():
@@ -105,11 +105,15 @@ class Sweep:
                 skipped = 0
                 continue
             skipped += 1
-            last = skipped == _MOST_SKIPPED
-            if taken.loss is None and last:
-                msg = f"the last {_MOST_SKIPPED} batches have no loss; see to it"
-                raise RuntimeError(msg)
-            broken = taken.loss is not None and not math.isfinite(taken.loss)
-            if last or (broken and self.rule is not None):
+            if taken.loss is None:
+                if skipped == _MOST_SKIPPED:
+                    msg = (
+                        f"{skipped} steps in a row were skipped, the last one since "
+                        "its batches have no loss; return one for each batch"
+                    )
+                    raise RuntimeError(msg)
+                continue
+            broken = self.rule is not None and not math.isfinite(taken.loss)
+            if broken or skipped == _MOST_SKIPPED:
                 return used, losses, "non_finite"
         return used, losses, None

@@ -29,6 +29,11 @@ def mean_loss(loss_of: LossOf, batches: Iterable[Any]) -> float:
         Computes the mean loss of a batch, or None where there is none.
     batches:
         The batches.
+
+    Raises
+    ------
+    ValueError
+        If none of them has a loss.
     """
     total = torch.zeros(())
     samples = 0
@@ -39,7 +44,10 @@ def mean_loss(loss_of: LossOf, batches: Iterable[Any]) -> float:
                 count = samples_in(batch)
                 total = total.to(loss.device, torch.float64) + loss * count
                 samples += count
-    return total.item() / max(samples, 1)
+    if not samples:
+        msg = "val_loader gave no batch that has a loss; pass one with some"
+        raise ValueError(msg)
+    return total.item() / samples
 
 
 @contextmanager

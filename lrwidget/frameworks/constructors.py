@@ -38,15 +38,19 @@ class FromFrameworks:
         Return a widget for a Lightning module.
 
         The loss is that of its ``training_step``, and what it logs goes nowhere.
-        `apply` writes the rate to the module's ``lr`` or ``learning_rate``, or those
-        in its ``hparams``, as Lightning's own finder does.
+        `apply` writes the rate to the module's ``lr`` or else ``learning_rate``, and
+        to that of its ``hparams``, as Lightning's own finder does; without any of
+        them it raises RuntimeError. With ``val_loader``, the validation loss is that
+        of ``training_step``, too.
 
         Parameters
         ----------
         module:
             A ``LightningModule``.
         data:
-            A ``LightningDataModule``, a loader, or None for the module's own.
+            A ``LightningDataModule``, a loader, or None for the module's own. A data
+            module, or the module itself, is made to prepare its data and to set them
+            up, as Lightning does before it trains.
         optimizer:
             An optimizer; that of the module's ``configure_optimizers`` if None.
         **options:
@@ -88,8 +92,10 @@ class FromFrameworks:
         """
         Return a widget for what a fastai ``Learner`` trains.
 
-        Callbacks take part up to the loss. `apply` writes the rate to ``learner.lr``,
-        which its ``fit`` methods take.
+        Copies of those of its callbacks that act between a batch and its loss do so
+        here; nothing logs, saves or schedules. `apply` writes the rate to
+        ``learner.lr``, one for each parameter group if they differ, which its ``fit``
+        methods take.
 
         Parameters
         ----------

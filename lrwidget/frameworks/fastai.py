@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import copy
+from typing import Any
 
+from torch import nn
 from torch.optim import Optimizer
 
-from lrwidget.frameworks.parts import Parts, aside, check_kind
-
-if TYPE_CHECKING:
-    from torch import nn
+from lrwidget.engine.losses import NoLossError
+from lrwidget.engine.rates import rate_ratios
+from lrwidget.frameworks.parts import Parts, aside, check_kind, is_kind
 
 # What fastai itself does beside training: progress, records, schedules.
 _LEFT_OUT = {"TrainEvalCallback", "Recorder", "ProgressCallback", "ParamScheduler"}
 _BEFORE_TRAINING = ("before_fit", "before_epoch", "before_train")
-_BETWEEN_LOSS_AND_STEP = ("before_backward", "after_backward", "before_step")
+_UP_TO_THE_LOSS = ("before_batch", "after_pred", "after_loss")
+_FROM_LOSS_TO_STEP = ("before_backward", "after_backward", "before_step")
 
 
 def parts_of(learner: Any) -> Parts:  # noqa: ANN401 (fastai is not imported)
@@ -32,8 +34,8 @@ def parts_of(learner: Any) -> Parts:  # noqa: ANN401 (fastai is not imported)
         If a callback has a part in the optimizer step, where a range test has none.
     """
     check_kind("learner", learner, "Learner", "that of fastai")
+    _check_callbacks(learner.cbs)
     twin: Any = aside(learner)
-    twin.cbs = type(learner.cbs)([_attached(cb, twin) for cb in _acting(learner.cbs)])
     if not twin.opt:
         twin.create_opt()
         if twin.wd is not None:
@@ -41,56 +43,99 @@ def parts_of(learner: Any) -> Parts:  # noqa: ANN401 (fastai is not imported)
     optimizer = getattr(twin.opt, "opt", None)  # torch's, if fastai wraps it
     if not isinstance(optimizer, Optimizer):
         optimizer = LearnerOptimizer(twin.opt)
-
-    def training_step(model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 (any batch)
-        if twin.model is not model or not hasattr(twin, "pct_train"):
-            twin.model, twin.dl = model, twin.dls.train
-            twin.epoch, twin.n_epoch, twin.n_iter = 0, 1, len(twin.dl)
-            twin.train_iter, twin.pct_train, twin.iter = 0, 0.0, 0
-            for event in _BEFORE_TRAINING:
-                twin(event)
-        twin.training = model.training
-        twin._split(batch)  # noqa: SLF001 (the learner's own way)
-        twin("before_batch")
-        twin.pred = model(*twin.xb)
-        twin("after_pred")
-        twin.loss_grad = twin.loss_func(twin.pred, *twin.yb)
-        twin.loss = twin.loss_grad.clone()
-        twin("after_loss")
-        return twin.loss_grad
+    ratios = rate_ratios(optimizer)
 
     def write_rate(lr: float) -> None:
-        learner.lr = lr
+        learner.lr = lr if set(ratios) == {1.0} else [lr * ratio for ratio in ratios]
 
-    settings = {"training_step": training_step}
+    settings = {"training_step": LearnerStep(learner)}
     return Parts(learner.model, optimizer, learner.dls.train, settings, write_rate)
 
 
-def _acting(callbacks: Any) -> list[Any]:  # noqa: ANN401 (as above)
-    """Return the callbacks that have a part in the loss."""
-    acting = [
-        callback
-        for callback in callbacks
-        if not any(kind.__name__ in _LEFT_OUT for kind in type(callback).__mro__)
-    ]
-    for callback in acting:
-        events = [x for x in _BETWEEN_LOSS_AND_STEP if hasattr(type(callback), x)]
-        if events:
+def _check_callbacks(callbacks: Any) -> None:  # noqa: ANN401 (as above)
+    """Raise where a callback acts between the loss and the optimizer step."""
+    for callback in callbacks:
+        events = [event for event in _FROM_LOSS_TO_STEP if hasattr(callback, event)]
+        if events and not is_kind(callback, *_LEFT_OUT):
             msg = (
                 f"the learner's callback {type(callback).__name__} acts at {events}, "
                 "where a range test calls none; remove it, and pass what does the "
                 "same: clip_grad_norm, accumulate, or autocast with grad_scaler"
             )
             raise ValueError(msg)
-    return acting
 
 
-def _attached(callback: Any, learner: Any) -> Any:  # noqa: ANN401 (as above)
-    """Return a callback that belongs to another learner."""
-    twin = aside(callback)
-    twin.learn = learner
-    vars(learner)[callback.name] = twin
-    return twin
+class LearnerStep(nn.Module):
+    """
+    The training step of a fastai ``Learner``.
+
+    It is a module, since those are as before after a test: each test begins with new
+    copies of the learner's callbacks and of its loss.
+
+    Parameters
+    ----------
+    learner:
+        The learner, which stays as it is.
+    """
+
+    def __init__(self, learner: Any) -> None:  # noqa: ANN401 (as above)
+        super().__init__()
+        self.learner = learner
+        self.twin: Any = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LearnerStep:
+        """Return a step that begins anew, without a copy of the learner's data."""
+        return LearnerStep(self.learner)
+
+    def forward(self, model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 (any batch)
+        """Return the loss of a batch."""
+        from fastai.callback.core import (  # noqa: PLC0415 (who has a learner has it)
+            CancelBatchException,
+        )
+
+        if self.twin is None:
+            self.twin = self._begun(model)
+        twin = self.twin
+        twin.training = model.training
+        twin._split(batch)  # noqa: SLF001 (the learner's own way)
+        try:
+            twin("before_batch")
+            twin.pred = model(*twin.xb)
+            twin("after_pred")
+            twin.loss_grad = twin.loss_func(twin.pred, *twin.yb)
+            twin.loss = twin.loss_grad.clone()
+            twin("after_loss")
+        except CancelBatchException as error:
+            raise NoLossError from error
+        finally:
+            twin.iter += 1
+            twin.train_iter += 1
+        return twin.loss_grad
+
+    def _begun(self, model: nn.Module) -> Any:  # noqa: ANN401 (as above)
+        """Return a twin of the learner that has begun to train a model."""
+        learner, twin = self.learner, aside(self.learner)
+        shared = (learner.model, learner.opt, learner.dls, model)
+        memo: dict[int, Any] = {id(value): value for value in shared}
+        memo[id(learner)] = twin
+        twin.loss_func = copy.deepcopy(learner.loss_func, memo)
+        callbacks = [
+            copy.deepcopy(callback, memo)
+            for callback in learner.cbs
+            if any(hasattr(callback, event) for event in _UP_TO_THE_LOSS)
+            and not is_kind(callback, *_LEFT_OUT)
+        ]
+        twin.cbs = type(learner.cbs)(callbacks)
+        for callback in callbacks:
+            callback.learn = twin  # which a copied callback may leave out
+            vars(twin)[callback.name] = callback
+        twin.model, twin.dl = model, twin.dls.train
+        twin.epoch, twin.n_epoch, twin.n_iter = 0, 1, len(twin.dl)
+        twin.train_iter, twin.pct_train, twin.iter = 0, 0.0, 0
+        twin.lr_finder = True  # by which callbacks know that it is no real training
+        for event in _BEFORE_TRAINING:
+            twin(event)
+        return twin
 
 
 class LearnerOptimizer(Optimizer):

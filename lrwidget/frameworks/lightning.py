@@ -22,7 +22,8 @@ def parts_of(module: Any, data: Any, optimizer: Optimizer | None) -> Parts:  # n
     module:
         A ``LightningModule``, whose ``training_step`` gives the loss.
     data:
-        A ``LightningDataModule``, a loader, or None for the module's own.
+        A ``LightningDataModule``, a loader, or None for the module's own. A data
+        module, or the module itself, is made to prepare its data and to set them up.
     optimizer:
         An optimizer, or None for that of ``configure_optimizers``.
 
@@ -38,12 +39,11 @@ def parts_of(module: Any, data: Any, optimizer: Optimizer | None) -> Parts:  # n
     write_rate = partial(_write_rate, module)
     if optimizer is None:
         optimizer = _only_optimizer(module.configure_optimizers())
-    if data is None:
-        data = module.train_dataloader()
-    elif hasattr(data, "train_dataloader"):
-        data.prepare_data()
-        data.setup("fit")
-        data = data.train_dataloader()
+    if data is None or hasattr(data, "train_dataloader"):
+        source = module if data is None else data
+        source.prepare_data()
+        source.setup("fit")
+        data = source.train_dataloader()
     return Parts(module, optimizer, data, {}, write_rate)
 
 
@@ -67,17 +67,16 @@ def _only_optimizer(configured: Any) -> Optimizer:  # noqa: ANN401 (of many form
 
 def _write_rate(module: Any, lr: float) -> None:  # noqa: ANN401 (as above)
     """Write a rate to where Lightning's own finder does."""
-    written = False
     for name in _RATES:
-        if hasattr(module, name):
+        own, hyper = hasattr(module, name), name in module.hparams
+        if own:
             setattr(module, name, lr)
-            written = True
-        if name in module.hparams:
+        if hyper:
             module.hparams[name] = lr
-            written = True
-    if not written:
-        msg = (
-            "the module has no lr or learning_rate, nor in its hparams, to write to; "
-            "use widget.value in its configure_optimizers"
-        )
-        raise RuntimeError(msg)
+        if own or hyper:
+            return
+    msg = (
+        "the module has no lr or learning_rate, nor in its hparams, to write to; "
+        "use widget.value in its configure_optimizers"
+    )
+    raise RuntimeError(msg)

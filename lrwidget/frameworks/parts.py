@@ -37,9 +37,14 @@ class Parts(NamedTuple):
 
 def check_kind(name: str, value: object, kind: str, example: str) -> None:
     """Raise unless a value is of a class of some name, or of one derived from it."""
-    if not any(cls.__name__ == kind for cls in type(value).__mro__):
+    if not is_kind(value, kind):
         msg = f"{name}=<{type(value).__name__}> must be a {kind}; pass {example}"
         raise TypeError(msg)
+
+
+def is_kind(value: object, *names: str) -> bool:
+    """Whether a value is of a class of some name, or of one derived from it."""
+    return any(kind.__name__ in names for kind in type(value).__mro__)
 
 
 def aside(value: T) -> T:

@@ -77,6 +77,8 @@ def test_mappings_with_a_constructor_of_their_own() -> None:
         (torch.ones(5, 2), 5),
         ((torch.ones(()), {"a": "text", "b": torch.ones(4)}), 4),
         (Sample(torch.ones(3)), 3),
+        (([torch.ones(3, 8, 8), torch.ones(3, 4, 4)], [{}, {}]), 2),
+        ({"x": torch.ones(6, 2)}, 6),
         ("text", 1),
         ([], 1),
     ],

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lrwidget.engine.losses import loss_function
+from lrwidget.engine.losses import NoLossError, loss_function
 
 
 class Sum(nn.Module):
@@ -101,7 +101,7 @@ def test_an_object_with_a_target() -> None:
         lambda loss: loss,
         lambda loss: {"loss": loss, "logits": 0},
         lambda loss: SimpleNamespace(loss=loss),
-        lambda loss: (torch.ones(2, 3), loss),
+        lambda loss: (loss, torch.ones(2, 3)),
         lambda loss: {"of boxes": 0.25 * loss, "of classes": 0.75 * loss},
     ],
     ids=["tensor", "mapping", "object", "tuple", "losses"],
@@ -214,7 +214,8 @@ def test_the_errors_of_a_loss_function_are_its_own() -> None:
         lambda _: {},
         lambda _: "x",
         lambda _: 1.0,
-        lambda loss: (loss, loss),
+        lambda loss: (torch.ones(2, 3), loss),
+        lambda loss: {"of boxes": loss, "accuracy": torch.tensor(0.5)},
         lambda loss: {"of boxes": loss, "count": 3},
     ],
 )
@@ -223,18 +224,42 @@ def test_a_model_that_gives_no_loss(form: Any) -> None:
         _loss(Sum(form), (_ONE,))
 
 
-@pytest.mark.parametrize("loss_fn", [None, _difference])
-def test_a_model_that_cannot_be_called_with_the_batch(loss_fn: Any) -> None:
+@pytest.mark.parametrize(
+    ("loss_fn", "advice"),
+    [
+        (None, "pass loss_fn=.*, or pass training_step"),
+        (_difference, r"were given; pass training_step"),
+    ],
+)
+def test_a_model_that_cannot_be_called_with_the_batch(
+    loss_fn: Any, advice: str
+) -> None:
     batch = (torch.ones(2, 3), torch.ones(2, 3), torch.ones(2))
-    message = r"cannot be called with .* tuple\(Tensor\(2, 3\), .* pass loss_fn=.*, or"
+    message = rf"cannot be called with .* tuple\(Tensor\(2, 3\), .* {advice}"
     with pytest.raises(TypeError, match=message) as caught:
         _loss(nn.Linear(3, 1), batch, loss_fn)
     assert isinstance(caught.value.__cause__, TypeError)
 
 
+@pytest.mark.parametrize("loss_fn", [None, _difference])
+def test_the_errors_inside_a_model_are_its_own(loss_fn: Any) -> None:
+    def fail(_loss: torch.Tensor) -> torch.Tensor:
+        return _raising(_ONE, _ONE)
+
+    with pytest.raises(TypeError, match=r"^my own$"):
+        _loss(Sum(fail), (_ONE, _TWO), loss_fn)
+
+
 def test_a_training_step_that_gives_no_loss() -> None:
     with pytest.raises(TypeError, match=r"training_step returned float.* return the"):
         _loss(Sum(), _ONE, None, lambda _model, _batch: 1.0)
+
+
+def test_a_training_step_that_skips_a_batch() -> None:
+    def training_step(_model: nn.Module, _batch: Any) -> torch.Tensor:
+        raise NoLossError
+
+    assert loss_function(Sum(), None, training_step)(_ONE) is None
 
 
 def test_more_than_one_loss() -> None:

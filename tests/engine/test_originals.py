@@ -52,6 +52,18 @@ def test_the_originals_parameters() -> None:
         compute(_BATCH)
 
 
+def test_a_first_batch_without_a_loss_is_not_all_that_is_looked_at() -> None:
+    batches = iter(["skipped"])
+
+    def loss_of(original: nn.Module, _copied: nn.Module, x: torch.Tensor) -> Any:
+        return None if next(batches, None) else original(x).mean()
+
+    _, compute = _checked(loss_of)
+    assert compute(_BATCH) is None
+    with pytest.raises(ValueError, match="of the original"):
+        compute(_BATCH)
+
+
 def test_another_thread_may_call_the_original() -> None:
     outputs = []
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -85,6 +85,55 @@ def test_the_state_of_a_sampler() -> None:
     assert batches.sampler.order is order
     assert list(batches) == first
     assert dataset[0][0] == 2  # the data set is not the sampler's
+
+
+class _Wrapper:
+    """A loader that has another one inside, as those that move batches have."""
+
+    def __init__(self, inside: Any) -> None:
+        self.inside = inside
+        self.passes = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.passes += 1
+        self.latest: Any = iter(self.inside)
+        yield from self.latest
+
+
+def test_a_loader_in_a_loader() -> None:
+    batches = _Wrapper(_Wrapper(loader(generator=torch.Generator().manual_seed(5))))
+    batches.inside = batches.inside.inside
+    random_state = RandomState(batches)
+    first = [batch[1].tolist() for batch in batches]
+    random_state.restore()
+    assert batches.passes == 0
+    assert not hasattr(batches, "latest")
+    assert [batch[1].tolist() for batch in batches] == first
+
+
+def test_a_loader_is_whole_at_any_time() -> None:
+    batches = loader(generator=torch.Generator())
+    random_state = RandomState(batches)
+    batches.timeout = 3  # by its user, while a test runs
+    random_state.restore()
+    assert batches.timeout == 3
+
+
+def test_samplers_that_cannot_be_compared() -> None:
+    class Odd(RandomSampler):
+        def __eq__(self, other: object) -> Any:
+            return torch.ones(2)
+
+        __hash__ = None  # type: ignore[assignment]  # as such classes have it
+
+    generator = torch.Generator()
+    sampler = Odd(data(), generator=generator)
+    batches = DataLoader(data(), sampler=sampler, batch_size=16)
+    random_state = RandomState(batches)
+    before = generator.get_state()
+    list(batches)
+    random_state.restore()
+    assert torch.equal(generator.get_state(), before)
 
 
 def test_an_epoch_of_a_sampler() -> None:

@@ -97,6 +97,19 @@ def test_without_a_loss_there_is_no_step(make: Any) -> None:
     assert torch.equal(model.weight, before)
 
 
+def test_the_mean_is_of_the_batches_that_have_a_loss() -> None:
+    model = _model()
+    losses = {1: 4.0, 2: None, 3: 2.0}
+
+    def loss_of(batch: int) -> Any:
+        loss = losses[batch]
+        return None if loss is None else loss + 0 * model.weight.sum()
+
+    stepper = Stepper(SGD(model.parameters(), lr=0.1))
+    assert stepper.step(loss_of, [1, 2, 3]) == Taken(3.0)
+    assert stepper.step(loss_of, [1, 2]) == Taken(4.0)
+
+
 def test_a_loss_that_cannot_be_differentiated() -> None:
     stepper = Stepper(SGD(_model().parameters(), lr=0.1))
     with pytest.raises(ValueError, match=r"depends on no trainable .* without detach"):

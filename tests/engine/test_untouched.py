@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 from torch.optim import LBFGS, SGD, Adagrad, AdamW, Optimizer, SparseAdam
+from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import default_collate
 
 from lrwidget.engine.range_test import RangeTest
@@ -159,8 +160,11 @@ def test_untouched(animal: str, optimizer: str, ending: str, isolation: Any) -> 
     model, its_optimizer, parts = _training(kept, make, fault)
     settings: dict[str, Any] = {"num_it": 25, "isolation": isolation}
     settings["stop_div"] = ending in ("diverged", "not finite")
+    scheduler = StepLR(its_optimizer, 1)
+    if optimizer != "LBFGS":  # which no scaler can scale for
+        settings["grad_scaler"] = torch.amp.GradScaler("cpu", growth_interval=3)
     test = RangeTest(model, its_optimizer, **parts, **settings)
-    whole = model, its_optimizer, parts["dataloader"], parts.get("loss_fn")
+    whole = model, its_optimizer, scheduler, *parts.values(), *settings.values()
     before = state(*whole)
     if isolation == "copy" and not kept.copied:
         with pytest.raises(ValueError, match="isolation='copy' cannot copy the model"):

@@ -32,6 +32,11 @@ def test_batches_without_a_loss_have_no_part() -> None:
     assert mean_loss(lambda _: next(losses), [None] * 3) == 3
 
 
+def test_no_batch_with_a_loss() -> None:
+    with pytest.raises(ValueError, match="val_loader gave no batch that has a loss"):
+        mean_loss(lambda _: None, [1, 2])
+
+
 def test_each_part_gets_its_own_mode_back() -> None:
     model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(3), nn.Linear(3, 1))
     model[1].eval()

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import random
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fastai.callback.schedule  # noqa: F401 (it adds lr_find to the learner)
 import numpy as np
 import pytest
 import torch
+from fastai.callback.core import CancelBatchException
 from fastai.callback.mixup import MixUp
+from fastai.callback.progress import CSVLogger
 from fastai.callback.training import GradientAccumulation, GradientClip
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
@@ -19,6 +21,9 @@ from torch import nn
 
 from lrwidget import LRWidget, range_test
 from tests.engine.training_parts import data, state
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings(
     # fastai and what it imports, when it trains
@@ -120,6 +125,52 @@ def test_callbacks_take_part_up_to_the_loss() -> None:
     assert learner.doubling.learn is learner
 
 
+def test_events_that_a_callback_is_made_of() -> None:
+    seen: list[Any] = []
+
+    def before_batch(self: Any) -> None:
+        seen.append(self.learn)
+
+    learner = _learner(cbs=Callback(before_batch=before_batch))
+    _curve(learner)
+    assert len(seen) == 20
+    assert learner not in seen
+    with pytest.raises(ValueError, match=r"Callback acts at \['before_step'\]"):
+        LRWidget.from_learner(_learner(cbs=Callback(before_step=before_batch)))
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_what_callbacks_keep_stays(isolation: Any) -> None:
+    class Keeping(Callback):  # type: ignore[misc]  # untyped base
+        def __init__(self) -> None:
+            self.kept: list[int] = []
+
+        def before_batch(self) -> None:
+            self.kept.append(self.iter)
+
+    callback = Keeping()
+    learner = _learner(cbs=callback)
+    first = _curve(learner, isolation=isolation)
+    assert callback.kept == []
+    assert _curve(learner, isolation=isolation).to_dict() == first.to_dict()
+
+
+def test_what_logs_does_not(tmp_path: Path) -> None:
+    history = tmp_path / "history.csv"
+    history.write_text("of another training")
+    _curve(_learner(cbs=CSVLogger(history)))
+    assert history.read_text() == "of another training"
+
+
+def test_a_callback_that_skips_batches() -> None:
+    class Skipping(Callback):  # type: ignore[misc]  # untyped base
+        def before_batch(self) -> None:
+            if self.train_iter % 2:
+                raise CancelBatchException
+
+    assert len(_curve(_learner(cbs=Skipping()))) == 20
+
+
 def _tripled(model: nn.Module, batch: Any) -> torch.Tensor:
     loss: torch.Tensor = 3 * _LOSS(model(2 * batch[0]), batch[1])
     return loss
@@ -156,8 +207,12 @@ def test_parameter_groups_keep_their_ratios() -> None:
     learner.opt.set_hyper("lr", [0.01, 0.1])
     with closing(LRWidget.from_learner(learner, value=0.02)) as widget:
         assert widget.values == pytest.approx([0.002, 0.02])
-    _curve(learner)
-    assert [hypers["lr"] for hypers in learner.opt.hypers] == [0.01, 0.1]
+        _curve(learner)
+        assert [hypers["lr"] for hypers in learner.opt.hypers] == [0.01, 0.1]
+        widget.apply()
+    with learner.no_bar(), learner.no_logging():
+        learner.fit(1)
+    assert [hypers["lr"] for hypers in learner.opt.hypers] == [0.002, 0.02]
 
 
 def test_what_is_no_learner() -> None:

@@ -86,7 +86,11 @@ def test_a_data_module() -> None:
 
 def test_the_modules_own_loader_and_its_plain_training_step() -> None:
     class Own(Module):
+        def setup(self, stage: str) -> None:
+            self.stage = stage
+
         def train_dataloader(self) -> Any:
+            assert self.stage == "fit"
             return loader()
 
         def training_step(self, batch: Any) -> Any:  # type: ignore[override]  # Lightning takes both
@@ -139,9 +143,17 @@ def _applied(module: Any) -> Any:
 
 def test_apply_writes_where_the_module_takes_its_rate_from() -> None:
     assert _applied(Module()).configure_optimizers()[0][0].defaults["lr"] == 0.02
-    module = Module()
-    module.learning_rate = 0.1  # type: ignore[assignment]  # any attribute
-    assert _applied(module).learning_rate == module.hparams["lr"] == 0.02
+
+    class Other(Module):
+        def __init__(self, learning_rate: float = 0.1) -> None:
+            super().__init__()
+            del self.hparams["lr"]
+            self.learning_rate = learning_rate
+
+        def configure_optimizers(self) -> Any:
+            return SGD(self.parameters(), lr=self.learning_rate)
+
+    assert _applied(Other()).learning_rate == 0.02
 
 
 def test_apply_where_there_is_no_rate() -> None:
