@@ -14,8 +14,9 @@ import traitlets
 from lrwidget.curve.record import Recording
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.engine.ambient import Ambient
-from lrwidget.engine.range_test import RangeTest, with_settings
+from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.rates import apply_rate, rate_ratios
+from lrwidget.engine.settings import with_settings_of
 from lrwidget.follower import Follower
 from lrwidget.frameworks.constructors import FromFrameworks
 from lrwidget.ui import arguments, status
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.record import LRCurve
     from lrwidget.engine.losses import LossFunction
-    from lrwidget.engine.range_test import Settings
+    from lrwidget.engine.settings import Settings
 
 
-@with_settings
+@with_settings_of(RangeTest)
 class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
     """
     A learning-rate range test to run, watch, and pick a rate from.

@@ -12,16 +12,24 @@ import torch
 _MOST_SHOWN = 8
 
 
-def to_device(batch: Any, device: torch.device) -> Any:  # noqa: ANN401 (any batch)
+def to_device(  # noqa: PLR0911 (a branch for each kind)
+    batch: Any,  # noqa: ANN401 (any batch)
+    device: torch.device,
+) -> Any:  # noqa: ANN401 (as above)
     """Return a batch with its tensors, at any depth, on a device."""
     # Tensors, packed sequences, encodings and graph batches know the way.
     move = getattr(batch, "to", None)
     if callable(move):
         return move(device)
-    if isinstance(batch, list | tuple):
+    if type(batch) in (list, tuple):
+        return type(batch)([to_device(item, device) for item in batch])
+    if isinstance(batch, tuple):
         items = [to_device(item, device) for item in batch]
-        named = hasattr(batch, "_fields")
-        return type(batch)(*items) if named else type(batch)(items)
+        return type(batch)(*items) if hasattr(batch, "_fields") else type(batch)(items)
+    if isinstance(batch, list):
+        moved_list = copy.copy(batch)
+        moved_list[:] = [to_device(item, device) for item in batch]
+        return moved_list
     if isinstance(batch, Mapping):
         moved = {key: to_device(item, device) for key, item in batch.items()}
         if type(batch) is dict or not isinstance(batch, MutableMapping):
@@ -30,10 +38,20 @@ def to_device(batch: Any, device: torch.device) -> Any:  # noqa: ANN401 (any bat
         same_kind.update(moved)
         return same_kind
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
-        fields = [field.name for field in dataclasses.fields(batch) if field.init]
-        moved = {name: to_device(getattr(batch, name), device) for name in fields}
-        return dataclasses.replace(batch, **moved)
+        # without its constructor, which may do more than to take the fields
+        twin = copy.copy(batch)
+        for name, item in _fields(batch).items():
+            object.__setattr__(twin, name, to_device(item, device))
+        return twin
     return batch
+
+
+def _fields(batch: Any) -> dict[str, Any]:  # noqa: ANN401 (any object)
+    """Return the fields of a dataclass, or the attributes of another object."""
+    if dataclasses.is_dataclass(batch):
+        names = [field.name for field in dataclasses.fields(batch)]
+        return {name: getattr(batch, name) for name in names if hasattr(batch, name)}
+    return dict(getattr(batch, "__dict__", {}))
 
 
 def structure(batch: object) -> str:
@@ -45,13 +63,10 @@ def structure(batch: object) -> str:
         shown = [f"{key!r}: {structure(batch[key])}" for key in batch]
     elif isinstance(batch, list | tuple):
         shown = [structure(item) for item in batch]
-    elif dataclasses.is_dataclass(batch) and not isinstance(batch, type):
-        shown = [
-            f"{field.name}: {structure(getattr(batch, field.name))}"
-            for field in dataclasses.fields(batch)
-        ]
     else:
-        return kind
+        shown = [f"{name}: {structure(x)}" for name, x in _fields(batch).items()]
+        if not shown:
+            return kind
     if len(shown) > _MOST_SHOWN:
         shown[_MOST_SHOWN:] = ["..."]
     return f"{kind}({', '.join(shown)})"
@@ -66,13 +81,13 @@ def samples_in(batch: object) -> int:
     """
     if isinstance(batch, torch.Tensor):
         return len(batch) if batch.dim() else 1
-    parts: Any = ()
     if isinstance(batch, Mapping):
-        parts = batch.values()
+        parts: Any = batch.values()
     elif isinstance(batch, list | tuple):
         parts = batch
-    elif dataclasses.is_dataclass(batch):
-        parts = vars(batch).values()
+    else:
+        target = getattr(batch, "y", None)  # of a graph, whose other parts are longer
+        parts = [target, *_fields(batch).values()]
     for part in parts:
         if isinstance(part, list | tuple) or (
             isinstance(part, torch.Tensor) and part.dim()
@@ -81,3 +96,29 @@ def samples_in(batch: object) -> int:
         if isinstance(part, Mapping):
             return samples_in(part)
     return 1
+
+
+def parts_in(batch: Any, name: str) -> dict[str, tuple[str, Any]]:  # noqa: ANN401 (any batch)
+    """
+    Return the parts of a batch by the code that takes them from it.
+
+    Parameters
+    ----------
+    batch:
+        The batch.
+    name:
+        What the batch is called in the code.
+
+    Returns
+    -------
+    :
+        From the code to what the part is called, if anything, and to the part.
+    """
+    if isinstance(batch, Mapping):
+        return {f"{name}[{key!r}]": (str(key), batch[key]) for key in batch}
+    if isinstance(batch, list | tuple):
+        keys = getattr(batch, "_fields", None) or [""] * len(batch)
+        return {f"{name}[{i}]": (keys[i], item) for i, item in enumerate(batch)}
+    if isinstance(batch, torch.Tensor):
+        return {}
+    return {f"{name}.{key}": (key, item) for key, item in _fields(batch).items()}

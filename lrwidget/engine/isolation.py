@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-import inspect
+import weakref
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import torch
 from torch import nn
 
+from lrwidget.engine.closures import belongs_to_any, outside
 from lrwidget.engine.keeper import Keeper
 from lrwidget.engine.memory import copied_on_write
 from lrwidget.engine.optimizers import parameters_of
@@ -96,10 +97,8 @@ def isolate(
         return _original(subject, device)
     if device is not None:
         _move(copied, device)
-    return copied, _nothing_to_restore
-
-
-def _nothing_to_restore() -> None: ...
+    # A function cannot be copied with the modules that it uses.
+    return copied, Keeper().keep(_modules_outside(subject))
 
 
 def _original(
@@ -112,7 +111,10 @@ def _original(
             "it is made; move the model there yourself and pass device=None"
         )
         raise ValueError(msg)
-    return subject, Keeper().keep(subject)
+    keeper = Keeper()
+    for part in subject:  # of whatever class
+        keeper.keep_inside(part)
+    return subject, keeper.keep((*subject, *_modules_outside(subject)))
 
 
 def _check_copyable(subject: Subject) -> None:
@@ -123,23 +125,48 @@ def _check_copyable(subject: Subject) -> None:
     for kind in kinds & _UNCOPIED:
         msg = f"a copy of its {kind} would not be the same"
         raise ValueError(msg)
-    if _refers_to(subject.loss_fn, model):
+    modules: set[object] = set(model.modules())
+    if any(belongs_to_any(value, modules) for value in outside(subject.loss_fn)):
         msg = "loss_fn uses the original by its name"
         raise ValueError(msg)
-    for tensor in model.parameters():
+    if any(_points_back(module, modules) for module in model.modules()):
+        msg = "it holds a function that uses the original by its name"
+        raise ValueError(msg)
+    for tensor in _parameters(subject):
         for hooks in ("_backward_hooks", "_post_accumulate_grad_hooks"):
             if getattr(tensor, hooks, None):
                 msg = "the hooks of its parameters do not go with a copy"
                 raise ValueError(msg)
 
 
-def _refers_to(function: object, model: nn.Module) -> bool:
-    """Whether a function uses the model by a name from outside of it."""
-    if not inspect.isfunction(function):
-        return False
-    outside = inspect.getclosurevars(function)
-    used = (*outside.nonlocals.values(), *outside.globals.values())
-    return any(value is model for value in used)
+def _parameters(subject: Subject) -> list[torch.Tensor]:
+    """Return the parameters of all modules and of the optimizer."""
+    modules = [part for part in subject if isinstance(part, nn.Module)]
+    own = [p for module in modules for p in module.parameters()]
+    return [*own, *parameters_of(subject.optimizer)]
+
+
+def _points_back(module: nn.Module, modules: set[object]) -> bool:
+    """Whether a module holds a function or a weak reference that leads to some."""
+    held = [
+        value
+        for name, kept in vars(module).items()
+        if name not in ("_parameters", "_modules", "_buffers")
+        for value in (kept.values() if isinstance(kept, dict) else [kept])
+    ]
+    for value in held:
+        used = [value] if isinstance(value, weakref.ref) else outside(value)
+        if any(belongs_to_any(part, modules) for part in used):
+            return True
+    return False
+
+
+def _modules_outside(subject: Subject) -> list[nn.Module]:
+    """Return the modules that functions use by name, but for the model's."""
+    own = set(subject.model.modules())
+    functions = (subject.loss_fn, subject.training_step)
+    used = [value for function in functions for value in outside(function)]
+    return [x for x in used if isinstance(x, nn.Module) and x not in own]
 
 
 def _copied(subject: Subject) -> Subject:
@@ -150,21 +177,30 @@ def _copied(subject: Subject) -> Subject:
         if not parameter.requires_grad and type(parameter) is nn.Parameter
     }
     copied = copy.deepcopy(subject, memo)
+    pairs = zip(_parameters(subject), _parameters(copied), strict=True)
+    for parameter, twin in pairs:  # which has none of its attributes
+        vars(twin).update(copy.deepcopy(vars(parameter), memo))
+    if "_trainer" in vars(subject.model):  # which Lightning leaves out of a copy
+        vars(copied.model)["_trainer"] = vars(subject.model)["_trainer"]
     _complete(subject.optimizer, copied.optimizer, memo)
     return copied
 
 
 def _check_whole(subject: Subject, copied: Subject) -> None:
     """Raise unless the copied optimizer trains the copied model, and nothing else."""
-    before = {id(p) for p in subject.model.parameters()}
-    after = {id(p) for p in copied.model.parameters()}
+    before, after = (
+        {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
+        for model in (subject.model, copied.model)
+    )
     pairs = zip(
         parameters_of(subject.optimizer), parameters_of(copied.optimizer), strict=True
     )
     if before & after or any(
         (id(p) in before) != (id(of_copy) in after) for p, of_copy in pairs
     ):
-        msg = f"a copy of {type(subject.model).__name__} has other parameters"
+        msg = (
+            f"a copy of {type(subject.model).__name__} has other parameters or buffers"
+        )
         raise ValueError(msg)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections import deque
+import sys
+from collections import OrderedDict, UserDict, deque
 from contextlib import ExitStack
 from functools import partial, singledispatchmethod
 from types import MethodType
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from torch.utils.data import Sampler
 
 from lrwidget.engine.memory import copied_on_write
 
@@ -38,8 +40,9 @@ class Keeper:
     """
     Remembers what objects hold, to put it back into the very same objects.
 
-    It looks into modules, optimizers, gradient scalers, containers, arrays, tensors
-    and random generators, each once, and takes everything else as a value.
+    It looks into modules, optimizers, gradient scalers, samplers, containers, arrays,
+    tensors and random generators, each once. Of other objects, it keeps which values
+    their attributes have.
 
     Parameters
     ----------
@@ -63,6 +66,11 @@ class Keeper:
 
         return restore
 
+    def keep_inside(self, value: object) -> None:
+        """Remember all that the attributes of an object hold, whatever it is."""
+        if not isinstance(value, type) and hasattr(value, "__dict__"):
+            self._keep(vars(value))
+
     def _keep(self, value: object) -> None:
         if type(value) not in _VALUES and id(value) not in self._seen:
             self._seen[id(value)] = value
@@ -70,27 +78,45 @@ class Keeper:
 
     @singledispatchmethod
     def _look_into(self, value: object) -> None:
-        """Take anything else as a value."""
+        """Keep the attributes of anything else, and take what they hold as values."""
+        attributes = getattr(value, "__dict__", None)
+        library = type(value).__module__.partition(".")[0]
+        # Classes have no plain dict; what belongs to Python's own library may be of
+        # use elsewhere meanwhile: a thread, a lock, a logger.
+        if type(attributes) is dict and library not in sys.stdlib_module_names:
+            before = dict(attributes)
+
+            def restore() -> None:
+                for name in attributes.keys() - before.keys():
+                    del attributes[name]
+                attributes.update(before)
+
+            self._restores.append(restore)
 
     @_look_into.register(nn.Module)
     @_look_into.register(Optimizer)
     @_look_into.register(torch.amp.GradScaler)
+    @_look_into.register(Sampler)
+    @_look_into.register(UserDict)
     def _(self, value: object) -> None:
         self._keep_class(value)
         self._keep(vars(value))
 
     @_look_into.register(dict)
     def _(self, value: dict[Any, Any]) -> None:
-        self._keep_items(value, dict(value), value.update, value.values())
+        # not its own methods, which may refuse
+        kind = OrderedDict if isinstance(value, OrderedDict) else dict
+        clear, fill = partial(kind.clear, value), partial(kind.update, value)
+        self._keep_items(clear, dict(value), fill, value.values())
 
     @_look_into.register(list)
     @_look_into.register(deque)
     def _(self, value: list[Any] | deque[Any]) -> None:
-        self._keep_items(value, list(value), value.extend, value)
+        self._keep_items(value.clear, list(value), value.extend, value)
 
     @_look_into.register(set)
     def _(self, value: set[Any]) -> None:
-        self._keep_items(value, set(value), value.update, value)
+        self._keep_items(value.clear, set(value), value.update, value)
 
     @_look_into.register(tuple)
     def _(self, value: tuple[Any, ...]) -> None:
@@ -158,13 +184,13 @@ class Keeper:
 
     def _keep_items(
         self,
-        container: dict[Any, Any] | list[Any] | deque[Any] | set[Any],
+        clear: Callable[[], object],
         items: Iterable[Any],
         fill: Callable[[Any], object],
         inside: Iterable[object],
     ) -> None:
         def restore() -> None:
-            container.clear()
+            clear()
             fill(items)
 
         self._restores.append(restore)

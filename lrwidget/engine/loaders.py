@@ -44,11 +44,16 @@ class Batches:
         iterator, self._iterator = self._iterator, None
         # torch ends the workers with the iterator, which the traceback of an error
         # may keep alive for as long as somebody wants to read it.
-        end = getattr(iterator, "_shutdown_workers", None)
-        if end is None and iterator is not self._dataloader:
-            end = getattr(iterator, "close", None)
-        if end is not None:
-            end()
+        if iterator is self._dataloader or self._persists(iterator):
+            return
+        for name in ("_shutdown_workers", "close"):
+            if hasattr(iterator, name):
+                getattr(iterator, name)()
+
+    def _persists(self, iterator: object) -> bool:
+        """Whether an iterator is that of a loader of the user's that keeps its own."""
+        kept = getattr(iterator, "_persistent_workers", False)
+        return bool(kept) and self._loader is underlying(self._dataloader)
 
     def once(self) -> Generator[Any, None, None]:
         """
@@ -59,28 +64,33 @@ class Batches:
         ValueError
             If the loader has none.
         """
-        self._iterator = iter(self._loader)
-        count = 0
-        for count, batch in enumerate(self._iterator, 1):  # noqa: B007 (used after it)
-            yield batch
-        if not count:
+        if not (yield from self._counted()):
             raise empty_loader(self._dataloader)
 
     def endless(self) -> Generator[Any, None, None]:
         """
         Yield the batches, from the first again whenever they end.
 
-        Ends only where the loader cannot start again: a one-shot iterator.
+        Ends only where the loader cannot start again: a one-shot iterator, or what
+        has one inside.
 
         Raises
         ------
         ValueError
             If the loader has none.
         """
-        while True:
-            yield from self.once()
-            if isinstance(self._dataloader, Iterator):
-                return
+        yield from self.once()
+        if not isinstance(self._dataloader, Iterator):
+            while (yield from self._counted()):
+                pass
+
+    def _counted(self) -> Generator[Any, None, int]:
+        """Yield the batches from first to last, and return how many there were."""
+        self._iterator = iter(self._loader)
+        count = 0
+        for count, batch in enumerate(self._iterator, 1):  # noqa: B007 (used after it)
+            yield batch
+        return count
 
 
 def empty_loader(dataloader: object, name: str = "dataloader") -> ValueError:

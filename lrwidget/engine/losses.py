@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from lrwidget.engine.batches import structure
+from lrwidget.engine.batches import parts_in, structure
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -187,6 +187,14 @@ def _by_lightning(model: Any) -> LossOf:  # noqa: ANN401 (Lightning is not impor
             "returns the loss of a batch"
         )
         raise ValueError(msg)
+    for name in ("backward", "configure_gradient_clipping", "optimizer_step"):
+        method = getattr(type(model), name)
+        if "lightning" not in method.__module__.partition(".")[0]:
+            msg = (
+                f"model=<{type(model).__name__}> has its own {name}, which a range "
+                "test does not call; pass training_step=... to return a batch's loss"
+            )
+            raise ValueError(msg)
     # Without a trainer that runs, there is nobody to log to.
     vars(model).update(log=_log_nothing, log_dict=_log_nothing)
     takes_index = len(inspect.signature(model.training_step).parameters) > 1
@@ -194,6 +202,8 @@ def _by_lightning(model: Any) -> LossOf:  # noqa: ANN401 (Lightning is not impor
 
     def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
         nonlocal count
+        batch = model.on_before_batch_transfer(batch, 0)
+        batch = model.on_after_batch_transfer(batch, 0)
         result = model.training_step(*((batch, count) if takes_index else (batch,)))
         count += 1
         if result is None:
@@ -239,21 +249,14 @@ def _one(loss: Tensor | None, source: str, result: object, hint: str) -> Tensor:
 
 def _to_paste(batch: Any) -> str:  # noqa: ANN401 (any batch)
     """Return the advice to pass a training step, with one for this very batch."""
-    if isinstance(batch, Mapping) and len(batch) >= _LEAST_PARTS:
-        parts = {f"batch[{name!r}]": name in _TARGETS for name in batch}
-    elif isinstance(batch, list | tuple) and len(batch) >= _LEAST_PARTS:
-        names = getattr(batch, "_fields", None) or range(len(batch))
-        parts = {
-            f"batch[{index}]": name in _TARGETS for index, name in enumerate(names)
-        }
-    elif isinstance(batch, Mapping | list | tuple) and len(batch):
-        only = next(iter(batch)) if isinstance(batch, Mapping) else 0
-        parts = {f"batch[{only!r}]": False}
-    else:
-        parts = {"batch": False}
-    named = [part for part, is_target in parts.items() if is_target]
-    target = named[0] if named else list(parts)[-1]
-    inputs = ", ".join(part for part in parts if part != target) or target
+    parts = parts_in(batch, "batch")
+    named = [code for code, (name, _) in parts.items() if name in _TARGETS]
+    tensors = [
+        code for code, (_, part) in parts.items() if isinstance(part, torch.Tensor)
+    ]
+    usable = tensors or list(parts) or ["batch"]
+    target = named[0] if named else usable[-1]
+    inputs = ", ".join(x for x in usable if x not in (target, *named)) or target
     return f"""pass training_step=... to say how
 
 For example:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from lrwidget.engine.closures import belongs_to_any, outside
+from lrwidget.engine.keeper import Keeper
 from lrwidget.engine.optimizers import parameters_of
 
 if TYPE_CHECKING:
@@ -48,20 +50,25 @@ def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> Lo
         *parameters_of(original.optimizer),
     }
 
+    # What it calls by name it may call in ways that nothing tells of.
+    used = outside(original.training_step)
+    by_name = any(belongs_to_any(value, {*modules}) for value in used)
+    restore = Keeper(besides=parameters).keep(original.model if by_name else None)
     checked = False
 
     def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
         nonlocal checked
         if checked:
             return loss_of(batch)
-        with _refused(modules):
-            loss = loss_of(batch)
-        if loss is not None:
-            leaves = _leaves(loss)
-            if any(id(parameter) in leaves for parameter in parameters):
-                msg = f"the loss depends on the original model, {_ADVICE}"
-                raise ValueError(msg)
-            checked = True
+        try:
+            with _refused(modules):
+                loss = loss_of(batch)
+            if loss is not None:
+                _check_leaves(loss, parameters)
+        except BaseException:
+            restore()
+            raise
+        checked = loss is not None
         return loss
 
     return compute
@@ -87,8 +94,8 @@ def _refused(modules: set[nn.Module]) -> Iterator[None]:
         handle.remove()
 
 
-def _leaves(loss: Tensor) -> set[int]:
-    """Return the identities of the tensors that a loss is computed from."""
+def _check_leaves(loss: Tensor, parameters: set[Tensor]) -> None:
+    """Raise if a loss is computed from one of some parameters."""
     nodes: list[Any] = [loss.grad_fn]
     leaves, seen = {id(loss)}, set()
     while nodes:
@@ -97,4 +104,6 @@ def _leaves(loss: Tensor) -> set[int]:
             seen.add(node)
             leaves.add(id(getattr(node, "variable", None)))
             nodes += [following for following, _ in node.next_functions]
-    return leaves
+    if any(id(parameter) in leaves for parameter in parameters):
+        msg = f"the loss depends on the original model, {_ADVICE}"
+        raise ValueError(msg)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from contextlib import ExitStack
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -54,8 +55,8 @@ def _keep(dataloader: Iterable[Any]) -> Callable[[], None]:
     # Samplers refer to the data set, which may be large, and is not theirs.
     keeper = Keeper(besides=[getattr(loader, "dataset", None) for loader in loaders])
     held = [value for loader in loaders for value in vars(loader).values()]
-    generators = [value for value in held if isinstance(value, GENERATORS)]
-    restore_inside = keeper.keep((generators, [vars(part) for part in samplers]))
+    small = [value for value in held if _is_order(value)]
+    restore_inside = keeper.keep((small, [vars(part) for part in samplers]))
     # torch's own have nothing else that changes.
     own = [vars(part) for part in loaders if not isinstance(part, DataLoader)]
     before = [dict(attributes) for attributes in own]
@@ -68,6 +69,21 @@ def _keep(dataloader: Iterable[Any]) -> Callable[[], None]:
         restore_inside()
 
     return restore
+
+
+def _is_order(value: object) -> bool:
+    """Whether a loader's attribute is of how it goes on, rather than of its data."""
+    if isinstance(value, list | deque | set):
+        return all(_is_number_or_generator(item) for item in value)
+    if isinstance(value, dict):
+        return all(_is_number_or_generator(item) for item in value.values())
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1 and value.dtype.kind == "i"
+    return isinstance(value, GENERATORS)
+
+
+def _is_number_or_generator(value: object) -> bool:
+    return isinstance(value, (int, float, str, *GENERATORS))
 
 
 def _parts(dataloader: object) -> tuple[list[object], list[object]]:

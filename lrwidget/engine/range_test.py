@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
-from contextlib import closing
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve.record import LRCurve, Recording, Step
 from lrwidget.curve.schedule import learning_rates
 from lrwidget.engine import arguments
 from lrwidget.engine.ambient import Ambient
-from lrwidget.engine.batches import to_device
 from lrwidget.engine.isolation import ISOLATIONS, Subject, isolate
-from lrwidget.engine.loaders import Batches
-from lrwidget.engine.losses import loss_function
-from lrwidget.engine.optimizers import set_mode, unwrapped
-from lrwidget.engine.originals import without_originals
+from lrwidget.engine.optimizers import unwrapped
 from lrwidget.engine.random_state import RandomState
 from lrwidget.engine.rates import rate_ratios
-from lrwidget.engine.stepping import Stepper
-from lrwidget.engine.stopping import StopRule
-from lrwidget.engine.sweep import Sweep
-from lrwidget.engine.validation import evaluating, mean_loss
+from lrwidget.engine.settings import with_settings_of
+from lrwidget.engine.training import Plan, training_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-    from torch import Tensor, nn
+    import torch
+    from torch import nn
     from torch.amp import GradScaler
     from torch.optim import Optimizer
     from typing_extensions import Unpack
@@ -36,41 +27,10 @@ if TYPE_CHECKING:
     from lrwidget.curve.record import StopReason
     from lrwidget.curve.schedule import StepMode
     from lrwidget.engine.isolation import Isolation
-    from lrwidget.engine.losses import LossFunction, LossOf, TrainingStep
-    from lrwidget.engine.stepping import Taken
+    from lrwidget.engine.losses import LossFunction, TrainingStep
+    from lrwidget.engine.settings import Settings
 
 _trained_now: set[int] = set()  # models that a test trains themselves, by identity
-F = TypeVar("F", bound="Callable[..., Any]")
-
-
-class Settings(TypedDict, total=False):
-    """The keyword arguments of `RangeTest`, for those that pass them on."""
-
-    start_lr: float
-    end_lr: float
-    num_it: int
-    step_mode: StepMode
-    stop_div: bool
-    training_step: TrainingStep | None
-    val_loader: Iterable[Any] | None
-    accumulate: int
-    steps_per_lr: int
-    autocast: torch.dtype | None
-    grad_scaler: GradScaler | None
-    clip_grad_norm: float | None
-    isolation: Isolation
-    device: torch.device | str | None
-
-
-class _Training(NamedTuple):
-    """How a range test trains, beside what it trains and at which rates."""
-
-    stop_div: bool
-    val_loader: Iterable[Any] | None
-    accumulate: int
-    steps_per_lr: int
-    autocast: torch.dtype | None
-    clip_grad_norm: float | None
 
 
 class RangeTest:
@@ -182,36 +142,41 @@ class RangeTest:
         if isolation not in ISOLATIONS:
             msg = f"isolation={isolation!r} is not known; pass one of {ISOLATIONS}"
             raise ValueError(msg)
-        self._rates = learning_rates(start_lr, end_lr, num_it, step_mode)
+        rates = learning_rates(start_lr, end_lr, num_it, step_mode).tolist()
         rate_ratios(optimizer)  # raises where there are none
         optimizer, its_scaler = unwrapped(optimizer)
         scaler = its_scaler if grad_scaler is None else grad_scaler
         arguments.check_scaler(scaler, optimizer)
         self._subject = Subject(model, optimizer, loss_fn, training_step, scaler)
-        self._dataloader = dataloader
-        self._training = _Training(
-            *(stop_div, val_loader, accumulate, steps_per_lr),
-            *(autocast, clip_grad_norm),
+        self._plan = Plan(
+            rates=rates,
+            dataloader=dataloader,
+            val_loader=val_loader,
+            stop_div=stop_div,
+            accumulate=accumulate,
+            steps_per_lr=steps_per_lr,
+            autocast=autocast,
+            clip_grad_norm=clip_grad_norm,
+            device=arguments.usable_device(device),
         )
         self._isolation = isolation
-        self._device = arguments.usable_device(device)
-        self._recording = Recording(len(self._rates))
+        self._recording = Recording(self.num_it)
         self._stop_reason: StopReason | None = None
 
     @property
     def start_lr(self) -> float:
         """The first rate."""
-        return float(self._rates[0])
+        return self._plan.rates[0]
 
     @property
     def end_lr(self) -> float:
         """The last rate."""
-        return float(self._rates[-1])
+        return self._plan.rates[-1]
 
     @property
     def num_it(self) -> int:
         """How many optimizer steps a test has that is not stopped."""
-        return len(self._rates)
+        return len(self._plan.rates)
 
     @property
     def curve(self) -> LRCurve:
@@ -227,18 +192,22 @@ class RangeTest:
         generator returns why it stopped.
         """
         ambient = Ambient()
-        random_state = RandomState(self._dataloader, self._training.val_loader or ())
+        plan = self._plan
+        loaders = [plan.dataloader]
+        if plan.val_loader is not None:
+            loaders.append(plan.val_loader)
+        random_state = RandomState(*loaders)
         self._check_free()
         try:
             with ambient.entered():
-                subject, restore = isolate(self._subject, self._isolation, self._device)
+                subject, restore = isolate(self._subject, self._isolation, plan.device)
         except BaseException:
             random_state.restore()
             raise
-        recording = self._recording = Recording(len(self._rates))
+        recording = self._recording = Recording(self.num_it)
         self._stop_reason = None
         return self._restoring(
-            self._steps(subject, ambient, recording),
+            training_steps(plan, subject, self._subject, ambient, recording),
             restore,
             random_state,
             trains_original=subject.model is self._subject.model,
@@ -281,67 +250,8 @@ class RangeTest:
                     _trained_now.discard(model)
         return reason
 
-    def _steps(
-        self, subject: Subject, ambient: Ambient, recording: Recording
-    ) -> Generator[Step, None, StopReason]:
-        """Train on what is set apart, at one rate after the other."""
-        model, optimizer, loss_fn, training_step, grad_scaler = subject
-        training = self._training
-        device = self._device or next(model.parameters()).device
-        loss_of = loss_function(model, loss_fn, training_step)
 
-        def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
-            batch = to_device(batch, device)
-            if training.autocast is None:
-                return loss_of(batch)
-            with torch.autocast(device.type, training.autocast):
-                return loss_of(batch)
-
-        of_batch: LossOf = compute
-        if model is not self._subject.model:
-            of_batch = without_originals(compute, self._subject, subject)
-        stepper = Stepper(optimizer, grad_scaler, training.clip_grad_norm)
-
-        def step(batches: list[Any]) -> Taken:
-            return stepper.step(of_batch, batches)
-
-        def validation_loss() -> float:
-            with evaluating(model, optimizer), closing(held_out.once()) as batches:
-                return mean_loss(compute, batches)
-
-        if not model.training:
-            model.train()
-        set_mode(optimizer, "train")
-        with (
-            Batches(self._dataloader) as loader,
-            Batches(training.val_loader or ()) as held_out,
-            closing(loader.endless()) as batches,
-        ):
-            sweep = Sweep(
-                optimizer=optimizer,
-                step=step,
-                batches=batches,
-                entered=ambient.entered,
-                rule=StopRule() if training.stop_div else None,
-                accumulate=training.accumulate,
-                steps_per_lr=training.steps_per_lr,
-                validation_loss=validation_loss if training.val_loader else None,
-            )
-            return (yield from sweep.over(self._rates.tolist(), recording))
-
-
-def with_settings(passing_on: F) -> F:
-    """Show the keywords of `RangeTest` in the signature of what passes them on."""
-    signature = inspect.signature(passing_on)
-    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    every = inspect.signature(RangeTest).parameters.values()
-    settings = [p for p in every if p.kind is p.KEYWORD_ONLY]
-    shown = signature.replace(parameters=[*own, *settings])
-    passing_on.__signature__ = shown  # type: ignore[attr-defined]  # any function's
-    return passing_on
-
-
-@with_settings
+@with_settings_of(RangeTest)
 def range_test(
     model: nn.Module,
     optimizer: Optimizer,

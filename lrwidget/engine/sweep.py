@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # A gradient scaler that has halved its scale so often has nothing left to scale.
 _MOST_SKIPPED = 100
+# A loss that is not finite so often does not become so by another scale or batch.
+_MOST_BROKEN = 10
 
 
 @dataclass
@@ -92,7 +94,7 @@ class Sweep:
 
     def _train(self, lr: float) -> tuple[float, list[float], StopReason | None]:
         """Return the rate as it was used, the loss of each step, and why to stop."""
-        used, skipped = lr, 0
+        used, skipped, broken = lr, 0, 0
         losses: list[float] = []
         while len(losses) < self.steps_per_lr:
             batches = list(islice(self.batches, self.accumulate))
@@ -113,7 +115,7 @@ class Sweep:
                     )
                     raise RuntimeError(msg)
                 continue
-            broken = self.rule is not None and not math.isfinite(taken.loss)
-            if broken or skipped == _MOST_SKIPPED:
+            broken = 0 if math.isfinite(taken.loss) else broken + 1
+            if skipped == _MOST_SKIPPED or (self.rule and broken == _MOST_BROKEN):
                 return used, losses, "non_finite"
         return used, losses, None

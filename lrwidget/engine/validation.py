@@ -59,6 +59,9 @@ def evaluating(model: nn.Module, optimizer: Optimizer) -> Iterator[None]:
     try:
         yield
     finally:
+        # by their own train(), since some modules do more there than to note it
+        model.train()
         for module, training in modes:
-            module.training = training
+            if module.training != training:
+                module.train(training)
         set_mode(optimizer, "train")

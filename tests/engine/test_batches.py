@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict, UserDict, defaultdict, namedtuple
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,6 +71,41 @@ def test_mappings_with_a_constructor_of_their_own() -> None:
     assert proxy["x"].device == _META
 
 
+@dataclass
+class Scaled:
+    x: Any
+    passes: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.x = self.x * 10
+        self.passes += 1
+
+
+@dataclass(slots=True)
+class Slotted:
+    x: Any
+    y: Any
+
+
+class Named(list[Any]):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+def test_moving_makes_nothing_anew() -> None:
+    batch = Scaled(torch.ones(2))
+    moved = to_device(batch, torch.device("cpu"))
+    assert (moved.x.tolist(), moved.passes) == ([10, 10], 1)
+    slotted = to_device(Slotted(torch.ones(2), 3), _META)
+    assert (slotted.x.device, slotted.y) == (_META, 3)
+    named = Named("all")
+    named.append(torch.ones(2))
+    moved = to_device(named, _META)
+    assert (moved.name, moved[0].device) == ("all", _META)
+    assert named[0].device == torch.device("cpu")
+
+
 @pytest.mark.parametrize(
     ("batch", "samples"),
     [
@@ -79,6 +114,8 @@ def test_mappings_with_a_constructor_of_their_own() -> None:
         (Sample(torch.ones(3)), 3),
         (([torch.ones(3, 8, 8), torch.ones(3, 4, 4)], [{}, {}]), 2),
         ({"x": torch.ones(6, 2)}, 6),
+        (Slotted(torch.ones(9), torch.ones(4)), 4),
+        (SimpleNamespace(x=torch.ones(9), y=torch.ones(4)), 4),
         ("text", 1),
         ([], 1),
     ],

@@ -4,6 +4,7 @@ import copy
 import math
 import random
 import threading
+import weakref
 from functools import partial
 from typing import Any
 
@@ -367,7 +368,7 @@ def test_a_model_that_copies_itself_in_its_own_way_is_restored() -> None:
         before = state(model, optimizer)
         assert len(range_test(model, optimizer, loader(), _LOSS)) > 10
         assert state(model, optimizer) == before
-        with pytest.raises(ValueError, match="has other parameters"):
+        with pytest.raises(ValueError, match="has other parameters or buffers"):
             isolate(_subject(model), "copy", None)
 
 
@@ -426,3 +427,170 @@ def test_what_is_behind_functions_is_restored() -> None:
         )
         assert loss.num_batches_tracked == 0
         assert torch.equal(loss.running_mean, torch.zeros(3))  # type: ignore[arg-type]  # it has one
+
+
+class _Pointing(nn.Module):
+    """A model with a part that leads back to it, in one way or another."""
+
+    noting: Any
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 3)
+        self.register_buffer("seen", torch.zeros(()))
+        if way == "hook":
+            self.linear.register_forward_hook(lambda *_: self.note())
+        elif way == "attribute":
+            self.noting = lambda: self.note() or None
+        elif way == "method":
+            note = self.note
+            self.noting = lambda: note() or None
+        elif way == "weak reference":
+            self.itself: Any = weakref.ref(self)
+
+    def note(self) -> Any:
+        self.get_buffer("seen").add_(1)
+
+    def forward(self, inputs: torch.Tensor) -> Any:
+        if hasattr(self, "noting"):
+            self.noting()
+        if hasattr(self, "itself"):
+            self.itself().note()
+        return self.linear(inputs)
+
+
+@pytest.mark.parametrize("way", ["hook", "attribute", "method", "weak reference"])
+def test_a_model_that_points_back_to_itself_is_restored(way: str) -> None:
+    model = _Pointing(way)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    before = state(model, optimizer)
+    assert len(range_test(model, optimizer, loader(), _LOSS, num_it=10)) == 10
+    assert state(model, optimizer) == before
+    with pytest.raises(ValueError, match="cannot copy"):
+        range_test(model, optimizer, loader(), _LOSS, isolation="copy")
+
+
+class _Plain:
+    """An optimizer that is none of torch's, as far as its classes go."""
+
+    def __init__(self, parameters: Any) -> None:
+        self.param_groups: Any = [{"params": list(parameters), "lr": 0.1}]
+        self.moments = {0: torch.zeros(())}
+        self.steps = 0
+
+    def zero_grad(self) -> None:
+        for parameter in self.param_groups[0]["params"]:
+            parameter.grad = None
+
+    def step(self) -> None:
+        self.steps += 1
+        self.moments[0] += 1
+        for parameter in self.param_groups[0]["params"]:
+            parameter.data -= self.param_groups[0]["lr"] * parameter.grad
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_an_optimizer_of_another_class(isolation: Any) -> None:
+    model = nn.Linear(8, 3)
+    optimizer: Any = _Plain(model.parameters())
+    before = state(model)
+    curve = range_test(model, optimizer, loader(), _LOSS, isolation=isolation)
+    assert np.ptp(curve.losses) > 0.1
+    assert state(model) == before
+    assert (optimizer.steps, optimizer.moments[0]) == (0, 0)
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+class _Settings:
+    kind: str | None = None
+
+
+class _Configured(nn.Linear):
+    """A model that notes in its settings what it was called for."""
+
+    def __init__(self) -> None:
+        super().__init__(8, 3)
+        self.settings = _Settings()
+
+    def forward(self, inputs: torch.Tensor) -> Any:
+        self.settings.kind = "classification"
+        return super().forward(inputs)
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_the_attributes_of_objects_in_a_model(isolation: Any) -> None:
+    model = _Configured()
+    optimizer = SGD(model.parameters(), lr=0.1)
+    range_test(model, optimizer, loader(), _LOSS, num_it=5, isolation=isolation)
+    assert vars(model.settings) == {}
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_a_module_that_only_a_function_knows(isolation: Any) -> None:
+    norm = nn.BatchNorm1d(3)
+    model = nn.Linear(8, 3)
+    before = state(norm)
+    range_test(
+        *(model, SGD(model.parameters(), lr=0.1), loader()),
+        lambda outputs, targets: _LOSS(norm(outputs), targets),
+        num_it=5,
+        isolation=isolation,
+    )
+    assert state(norm) == before
+
+
+def test_the_attributes_of_parameters_follow_the_copy() -> None:
+    class Choosy(SGD):
+        def step(self, closure: Any = None) -> Any:
+            for parameter in self.param_groups[0]["params"]:
+                if getattr(parameter, "freeze", False):
+                    parameter.grad = None
+            return super().step(closure)
+
+    model = nn.Linear(8, 3)
+    model.weight.freeze = True  # type: ignore[attr-defined]  # any attribute
+    optimizer = Choosy(model.parameters(), lr=0.1)
+    copied, restored = (
+        range_test(model, optimizer, loader(), _LOSS, isolation=isolation)
+        for isolation in ("copy", "restore")
+    )
+    assert copied.to_dict() == restored.to_dict()
+
+
+def test_hooks_of_the_parameters_of_a_loss_train_on_the_original() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+            self.scale.register_hook(lambda grad: 0 * grad)
+
+        def forward(self, outputs: torch.Tensor, targets: torch.Tensor) -> Any:
+            return _LOSS(outputs, targets) * self.scale.square()
+
+    model, loss_fn = nn.Linear(8, 3), Scaled()
+    optimizer = SGD([*model.parameters(), *loss_fn.parameters()], lr=0.1)
+    found, restored = (
+        range_test(model, optimizer, loader(), loss_fn, isolation=isolation)
+        for isolation in ("auto", "restore")
+    )
+    assert found.to_dict() == restored.to_dict()
+
+
+def test_a_part_that_is_no_other_when_copied() -> None:
+    class Same(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("seen", torch.zeros(()))
+
+        def __deepcopy__(self, memo: Any) -> Same:
+            return self
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            self.get_buffer("seen").add_(1)
+            return inputs
+
+    model = nn.Sequential(Same(), nn.Linear(8, 3))
+    optimizer = SGD(model.parameters(), lr=0.1)
+    before = state(model)
+    range_test(model, optimizer, loader(), _LOSS, num_it=5)
+    assert state(model) == before

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -60,3 +61,30 @@ def test_what_fails_to_be_restored_does_not_keep_the_rest_from_it() -> None:
         restore()
     assert model.other == [1]
     assert torch.equal(model.weight, weight)
+
+
+class _Strict(OrderedDict[str, Any]):
+    """A mapping that refuses what it cannot undo, as those of outputs do."""
+
+    def update(self, *_args: Any, **_kwargs: Any) -> None:
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        raise NotImplementedError
+
+
+def test_mappings_that_refuse() -> None:
+    strict = _Strict(a=1, b=2)
+    restore = Keeper().keep(strict)
+    strict["a"] = 3
+    strict["c"] = 4
+    restore()
+    assert list(strict.items()) == [("a", 1), ("b", 2)]
+
+
+def test_what_is_of_pythons_own_library_goes_on() -> None:
+    queue: Queue[int] = Queue()
+    restore = Keeper().keep([queue])
+    queue.put(1)
+    restore()
+    assert queue.unfinished_tasks == 1

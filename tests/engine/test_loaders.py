@@ -83,6 +83,44 @@ def test_an_empty_loader(empty: Any) -> None:
         _endless(empty, 1)
 
 
+def test_a_one_shot_stream_inside_of_a_loader_ends() -> None:
+    class Loader:
+        def __init__(self) -> None:
+            self.stream = iter(range(3))
+
+        def __iter__(self) -> Any:
+            yield from self.stream
+
+    assert _endless(Loader(), 9) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_an_iterator_of_the_users_keeps_its_workers(persistent: bool) -> None:  # noqa: FBT001 (a parameter of a test)
+    loader = DataLoader(_Numbers(6), num_workers=1, persistent_workers=persistent)
+    users = iter(loader)
+    assert [int(n) for n in _endless(users, 2)] == [0, 1]
+    assert [int(n) for n in users] == [2, 3, 4, 5]
+    del users, loader
+    gc.collect()
+
+
+def test_a_loader_around_one_with_persistent_workers() -> None:
+    class Wrapper:
+        def __init__(self) -> None:
+            self.inside = DataLoader(
+                _Numbers(6), num_workers=1, persistent_workers=True
+            )
+
+        def __iter__(self) -> Any:
+            return iter(self.inside)
+
+    wrapper = Wrapper()
+    assert len(_endless(wrapper, 3)) == 3
+    assert [int(n) for n in wrapper] == [0, 1, 2, 3, 4, 5]
+    del wrapper
+    gc.collect()
+
+
 def test_once() -> None:
     with Batches([1, 2]) as batches:
         assert list(batches.once()) == [1, 2]

@@ -180,9 +180,22 @@ def test_inputs_that_the_model_has_other_names_for() -> None:
         ),
         (nn.Linear(3, 2), Swapped(_IDS, torch.ones(4, 3)), "model(batch[1])"),
         (nn.Linear(4, 4), [torch.eye(4)], "model(batch[0])"),
+        (
+            nn.Linear(4, 4),
+            SimpleNamespace(image=torch.eye(4), names=["a"], label=_IDS),
+            "model(batch.image)",
+        ),
+        (
+            nn.Linear(4, 4),
+            {"id": ["a", "b"], "x": torch.eye(4), "label": _IDS, "y": _IDS},
+            "model(batch['x'])",
+        ),
         (nn.Linear(4, 4), torch.eye(4), "model(batch)"),
     ],
-    ids=["mapping", "two targets", "named tuple", "list", "tensor"],
+    ids=[
+        *("mapping", "two targets", "named tuple", "list"),
+        *("object", "more than tensors", "tensor"),
+    ],
 )
 def test_the_advice_can_be_pasted(model: Any, batch: Any, expected: str | None) -> None:
     with pytest.raises(TypeError) as caught:
@@ -280,6 +293,17 @@ class LightningModule(nn.Linear):
 
     def log(self, *_args: object) -> None:
         raise AssertionError
+
+    def on_before_batch_transfer(self, batch: Any, _index: int) -> Any:
+        return batch
+
+    def on_after_batch_transfer(self, batch: Any, _index: int) -> Any:
+        return batch
+
+    def _lightnings_own(self) -> None: ...
+
+    _lightnings_own.__module__ = "lightning.pytorch"
+    backward = configure_gradient_clipping = optimizer_step = _lightnings_own
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         self.indices.append(batch_idx)

@@ -10,6 +10,7 @@ from torch.optim import SGD
 
 from lrwidget.engine.isolation import Subject, isolate
 from lrwidget.engine.originals import without_originals
+from lrwidget.engine.range_test import range_test
 
 _BATCH = torch.ones(4, 3)
 
@@ -44,6 +45,21 @@ def test_nor_is_a_part_of_it() -> None:
     _, compute = _checked(lambda original, copied, x: copied(original[0](x)).mean())
     with pytest.raises(ValueError, match="Linear of the original"):
         compute(_BATCH)
+
+
+def test_what_is_done_by_another_method_is_undone() -> None:
+    class Counting(nn.Linear):
+        calls = 0
+
+        def loss(self, inputs: torch.Tensor) -> Any:
+            self.calls += 1
+            return self.forward(inputs).mean()
+
+    model = Counting(3, 1)
+    settings: Any = {"training_step": lambda _model, batch: model.loss(batch)}
+    with pytest.raises(ValueError, match="depends on the original model"):
+        range_test(model, SGD(model.parameters(), lr=0.1), [_BATCH], **settings)
+    assert vars(model).get("calls") is None
 
 
 def test_the_originals_parameters() -> None:

@@ -64,12 +64,15 @@ class _Counting:
         self.rng = random.Random(3)  # noqa: S311 (no secret)
         self.numpy_rng = np.random.default_rng(3)
         self.old_rng = np.random.RandomState(3)
+        self.turns = [1, 2, 3]
+        self.generators = {"of the order": random.Random(3)}  # noqa: S311 (as above)
 
     def __iter__(self) -> Iterator[int]:
         self.epoch += 1
         self.rng = random.Random(self.rng.random())  # noqa: S311 (as fastai does)
         self.numpy_rng.shuffle(self.sampler.order)
         self.old_rng.shuffle(self.sampler.order)
+        self.generators["of the order"].shuffle(self.turns)
         return iter(self.sampler.order)
 
 
@@ -83,6 +86,7 @@ def test_the_state_of_a_sampler() -> None:
     random_state.restore()
     assert (batches.epoch, batches.rng, order) == (0, rng, [0, 1, 2])
     assert batches.sampler.order is order
+    assert batches.turns == [1, 2, 3]
     assert list(batches) == first
     assert dataset[0][0] == 2  # the data set is not the sampler's
 

@@ -12,11 +12,12 @@ import pytest
 import torch
 from torch import nn
 from torch.optim import SGD, Adam
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from lrwidget.curve.record import LRCurve, Step
-from lrwidget.engine.range_test import RangeTest, Settings, range_test
-from tests.engine.training_parts import Net, data, loader
+from lrwidget.engine.range_test import RangeTest, range_test
+from lrwidget.engine.settings import Settings
+from tests.engine.training_parts import Net, data, loader, state
 
 _LOSS = nn.CrossEntropyLoss()
 
@@ -444,3 +445,53 @@ def test_a_scaler_for_an_optimizer_that_evaluates_the_loss() -> None:
     scaler = torch.amp.GradScaler("cpu")
     with pytest.raises(ValueError, match="cannot scale for LBFGS, which evaluates"):
         RangeTest(model, optimizer, loader(), _LOSS, grad_scaler=scaler)
+
+
+class _Stream(IterableDataset[Any]):
+    """A data set without a length."""
+
+    def __iter__(self) -> Any:
+        return iter(data(48))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: DataLoader(_Stream(), batch_size=16),
+        lambda: loader(num_workers=1, persistent_workers=True),
+        lambda: list(loader()),
+    ],
+    ids=["stream", "persistent workers", "list"],
+)
+def test_every_loader_validates_too(make: Any) -> None:
+    curve = range_test(*_parts(), make(), _LOSS, val_loader=make(), num_it=5)
+    assert len(curve) == 5
+    assert active_children() == []
+
+
+def test_a_generator_ends_the_test_and_keeps_its_points() -> None:
+    batches = list(loader())
+    curve = range_test(*_parts(), iter(batches[:5]), _LOSS, accumulate=2)
+    assert (len(curve), curve.stop_reason) == (3, "exhausted")
+
+
+def test_half_precision_with_a_scaler() -> None:
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+    parts = model, SGD(model.parameters(), lr=0.1), [data(32).tensors], _LOSS
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024)
+    settings: Any = {"num_it": 20, "end_lr": 0.1}
+    half = range_test(*parts, autocast=torch.float16, grad_scaler=scaler, **settings)
+    full = range_test(*parts, **settings)
+    np.testing.assert_allclose(half.losses, full.losses, rtol=5e-3)
+    assert np.ptp(half.losses) > 0.01
+
+
+def test_a_compiled_model_is_as_it_was() -> None:
+    model = nn.Linear(8, 3)
+    compiled: Any = torch.compile(model, backend="aot_eager")
+    optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
+    before = state(model, optimizer)
+    expected = range_test(model, optimizer, loader(), _LOSS, num_it=20)
+    curve = range_test(compiled, optimizer, loader(), _LOSS, num_it=20)
+    np.testing.assert_allclose(curve.losses, expected.losses, rtol=1e-4)
+    assert state(model, optimizer) == before

@@ -94,7 +94,14 @@ def test_skipped_steps_are_not_recorded_and_do_not_advance_the_rate() -> None:
 def test_skipped_steps_of_a_broken_loss_end_it(loss: float) -> None:
     script = _Script(1, Taken(loss, skipped=True))
     steps, reason = script.run(rule=StopRule())
-    assert (len(steps), reason, len(script.used)) == (1, "non_finite", 2)
+    assert (len(steps), reason, len(script.used)) == (1, "non_finite", 11)
+
+
+def test_a_skipped_step_of_a_broken_loss_counts_for_nothing() -> None:
+    script = _Script(1, Taken(math.inf, skipped=True), 2, 3)
+    steps, reason = script.run(rule=StopRule())
+    assert [step.loss for step in steps] == [1, 2, 3]
+    assert reason == "completed"
 
 
 def test_skipped_steps_for_ever_end_it() -> None:

@@ -37,9 +37,22 @@ def test_no_batch_with_a_loss() -> None:
         mean_loss(lambda _: None, [1, 2])
 
 
+class Merging(nn.Linear):
+    """A layer that merges its weights for evaluation, as adapters do."""
+
+    merged = False
+    merges = 0
+
+    def train(self, mode: bool = True) -> Any:  # noqa: FBT001, FBT002 (torch's own)
+        self.merges += self.merged != (not mode) and not mode
+        self.merged = not mode
+        return super().train(mode)
+
+
 def test_each_part_gets_its_own_mode_back() -> None:
     model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(3), nn.Linear(3, 1))
     model[1].eval()
+    model[2] = Merging(3, 1)
     calls = []
 
     class Moded(SGD):
@@ -52,4 +65,6 @@ def test_each_part_gets_its_own_mode_back() -> None:
     with evaluating(model, Moded(model.parameters())):
         assert not any(module.training for module in model.modules())
     assert [module.training for module in model.modules()] == [True, True, False, True]
+    assert model[2].merges == 1
+    assert not model[2].merged
     assert calls == ["eval", "train"]

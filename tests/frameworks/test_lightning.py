@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning
 import pytest
@@ -12,6 +12,9 @@ from torch.optim.lr_scheduler import StepLR
 
 from lrwidget import LRWidget, range_test
 from tests.engine.training_parts import data, loader, state
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SETTINGS: Any = {"num_it": 20, "stop_div": False}
 
@@ -197,6 +200,43 @@ def test_no_optimizer_or_two(count: int) -> None:
     widget = LRWidget.from_lightning(module, loader(), optimizer=optimizers[0])
     assert widget._optimizer is optimizers[0]
     widget.close()
+
+
+def test_hooks_around_the_transfer_of_batches() -> None:
+    class Halving(Module):
+        def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+            assert dataloader_idx == 0
+            return batch[0] / 2, batch[1]
+
+    halving, batches = Halving(), list(loader())
+    halved = [(inputs / 2, targets) for inputs, targets in batches]
+    losses = _losses(LRWidget.from_lightning(halving, batches, **_SETTINGS))
+    assert losses == _by_hand(halving, halved)
+
+
+@pytest.mark.parametrize(
+    "name", ["backward", "optimizer_step", "configure_gradient_clipping"]
+)
+def test_hooks_of_the_optimizer_step_are_refused(name: str) -> None:
+    kind = type("Own", (Module,), {name: lambda *_args, **_kwargs: None})
+    widget = LRWidget.from_lightning(kind(), loader())
+    widget.run()
+    with pytest.raises(ValueError, match=f"model=<Own> has its own {name}, which"):
+        widget.wait()
+    widget.close()
+
+
+def test_a_training_step_that_asks_the_trainer(tmp_path: Path) -> None:
+    class Asking(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            assert self.trainer.max_epochs == 7
+            return super().training_step(batch, batch_idx)
+
+    module = Asking()
+    module.trainer = lightning.Trainer(
+        max_epochs=7, accelerator="cpu", logger=False, default_root_dir=tmp_path
+    )
+    assert len(_losses(LRWidget.from_lightning(module, loader(), **_SETTINGS))) == 20
 
 
 def test_what_is_no_module() -> None:

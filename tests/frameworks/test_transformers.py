@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -99,17 +99,30 @@ def test_training_goes_on_as_if_there_had_been_no_test(tmp_path: Path) -> None:
 
 
 def test_it_accumulates_clips_and_casts_as_the_trainer(tmp_path: Path) -> None:
+    class Watched(Trainer):
+        dtypes: ClassVar[list[torch.dtype]] = []
+
+        def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+            self.dtypes.append(torch.get_autocast_dtype("cpu"))
+            assert torch.is_autocast_enabled("cpu")
+            return super().compute_loss(*args, **kwargs)
+
+    moved: list[float] = []
+
+    def note(optimizer: Any, *_args: Any) -> None:
+        grads = [p.grad for group in optimizer.param_groups for p in group["params"]]
+        moved.append(torch.nn.utils.get_total_norm(grads).item())
+
     trainer = _trainer(
-        tmp_path, gradient_accumulation_steps=2, max_grad_norm=0.5, bf16=True
+        tmp_path, gradient_accumulation_steps=2, max_grad_norm=0.01, bf16=True
     )
-    widget = LRWidget.from_trainer(trainer)
-    training = widget._test._training
-    assert (training.accumulate, training.clip_grad_norm) == (2, 0.5)
-    assert training.autocast == torch.bfloat16
-    widget.close()
-    widget = LRWidget.from_trainer(trainer, accumulate=3)
-    assert widget._test._training.accumulate == 3
-    widget.close()
+    trainer.__class__ = Watched
+    trainer.create_optimizer().register_step_pre_hook(note)
+    assert len(_curve(trainer)) == 15
+    assert Watched.dtypes == [torch.bfloat16] * 30
+    assert moved == pytest.approx([0.01] * 15, rel=1e-3)
+    _curve(trainer, accumulate=3)
+    assert len(Watched.dtypes) == 30 + 45
 
 
 def test_the_loss_is_that_of_compute_loss(tmp_path: Path) -> None:

@@ -1,0 +1,118 @@
+"""The training of a range test, put together of its parts."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from lrwidget.engine.batches import to_device
+from lrwidget.engine.loaders import Batches
+from lrwidget.engine.losses import loss_function
+from lrwidget.engine.optimizers import set_mode
+from lrwidget.engine.originals import without_originals
+from lrwidget.engine.stepping import Stepper
+from lrwidget.engine.stopping import StopRule
+from lrwidget.engine.sweep import Sweep
+from lrwidget.engine.validation import evaluating, mean_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from torch import Tensor
+
+    from lrwidget.curve.record import Recording, Step, StopReason
+    from lrwidget.engine.ambient import Ambient
+    from lrwidget.engine.isolation import Subject
+    from lrwidget.engine.losses import LossOf
+
+
+class Plan(NamedTuple):
+    """
+    How a range test trains, beside what it trains.
+
+    Attributes
+    ----------
+    rates:
+        The learning rate of each point.
+    dataloader, val_loader, stop_div, accumulate, steps_per_lr, autocast, \
+    clip_grad_norm, device:
+        As `RangeTest` takes them.
+    """
+
+    rates: list[float]
+    dataloader: Iterable[Any]
+    val_loader: Iterable[Any] | None
+    stop_div: bool
+    accumulate: int
+    steps_per_lr: int
+    autocast: torch.dtype | None
+    clip_grad_norm: float | None
+    device: torch.device | None
+
+
+def training_steps(
+    plan: Plan,
+    subject: Subject,
+    original: Subject,
+    ambient: Ambient,
+    recording: Recording,
+) -> Generator[Step, None, StopReason]:
+    """
+    Train, and yield a step for each rate; return why they end.
+
+    Parameters
+    ----------
+    plan:
+        How.
+    subject:
+        What.
+    original:
+        What the user passed, which is the subject itself unless that is a copy.
+    ambient:
+        The settings of the thread that began the test.
+    recording:
+        What each step is added to.
+    """
+    model, optimizer, loss_fn, training_step, grad_scaler = subject
+    device = plan.device or next(model.parameters()).device
+    loss_of = loss_function(model, loss_fn, training_step)
+
+    def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
+        batch = to_device(batch, device)
+        if plan.autocast is None:
+            return loss_of(batch)
+        with torch.autocast(device.type, plan.autocast):
+            return loss_of(batch)
+
+    checked: LossOf = compute
+    if subject is not original:
+        checked = without_originals(compute, original, subject)
+    stepper = Stepper(optimizer, grad_scaler, plan.clip_grad_norm)
+
+    def validation_loss() -> float:
+        with evaluating(model, optimizer), closing(held_out.once()) as batches:
+            return mean_loss(compute, batches)
+
+    validated = plan.val_loader is not None
+    if not model.training:
+        model.train()
+    set_mode(optimizer, "train")
+    with (
+        Batches(plan.dataloader) as loader,
+        Batches(() if plan.val_loader is None else plan.val_loader) as held_out,
+        closing(loader.endless()) as batches,
+    ):
+        sweep = Sweep(
+            optimizer=optimizer,
+            step=partial(stepper.step, checked),
+            batches=batches,
+            entered=ambient.entered,
+            rule=StopRule() if plan.stop_div else None,
+            accumulate=plan.accumulate,
+            steps_per_lr=plan.steps_per_lr,
+            validation_loss=validation_loss if validated else None,
+        )
+        return (yield from sweep.over(plan.rates, recording))
