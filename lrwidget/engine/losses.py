@@ -57,17 +57,12 @@ def loss_function(
         From a batch to a tensor of one element; to None where a Lightning module
         skips the batch. It raises TypeError if the batch cannot be turned into a loss
         this way, and ValueError if the loss has more than one element.
-
-    Raises
-    ------
-    ValueError
-        If a Lightning module optimizes by itself.
     """
     if training_step is not None:
         return partial(_by_training_step, model, training_step)
     if loss_fn is not None:
         return partial(_by_loss_fn, model, loss_fn)
-    if any(kind.__name__ == "LightningModule" for kind in type(model).__mro__):
+    if _is_lightning(model):
         return _by_lightning(model)
     return partial(_by_model, model)
 
@@ -179,7 +174,17 @@ def _called(
         raise TypeError(msg) from error
 
 
-def _by_lightning(model: Any) -> LossOf:  # noqa: ANN401 (Lightning is not imported)
+def check_own_loss(model: Any) -> None:  # noqa: ANN401 (Lightning is not imported)
+    """
+    Raise unless a range test can train with the loss that a model gives itself.
+
+    Raises
+    ------
+    ValueError
+        If it is a Lightning module that has a part in the optimizer step.
+    """
+    if not _is_lightning(model):
+        return
     if not model.automatic_optimization:
         msg = (
             f"model=<{type(model).__name__}> has automatic_optimization=False, so its "
@@ -195,6 +200,13 @@ def _by_lightning(model: Any) -> LossOf:  # noqa: ANN401 (Lightning is not impor
                 "test does not call; pass training_step=... to return a batch's loss"
             )
             raise ValueError(msg)
+
+
+def _is_lightning(model: object) -> bool:
+    return any(kind.__name__ == "LightningModule" for kind in type(model).__mro__)
+
+
+def _by_lightning(model: Any) -> LossOf:  # noqa: ANN401 (Lightning is not imported)
     # Without a trainer that runs, there is nobody to log to.
     vars(model).update(log=_log_nothing, log_dict=_log_nothing)
     takes_index = len(inspect.signature(model.training_step).parameters) > 1

@@ -9,6 +9,7 @@ from lrwidget.curve.schedule import learning_rates
 from lrwidget.engine import arguments
 from lrwidget.engine.ambient import Ambient
 from lrwidget.engine.isolation import ISOLATIONS, Subject, isolate
+from lrwidget.engine.losses import check_own_loss
 from lrwidget.engine.optimizers import unwrapped
 from lrwidget.engine.random_state import RandomState
 from lrwidget.engine.rates import rate_ratios
@@ -134,6 +135,8 @@ class RangeTest:
         arguments.check_trained(model, optimizer)
         arguments.check_loader(dataloader)
         arguments.check_functions(loss_fn, training_step)
+        if loss_fn is None and training_step is None:
+            check_own_loss(model)
         arguments.check_switch("stop_div", stop_div)
         arguments.check_validation(val_loader)
         arguments.check_count("accumulate", accumulate)

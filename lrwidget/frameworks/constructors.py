@@ -37,7 +37,10 @@ class FromFrameworks:
         """
         Return a widget for a Lightning module.
 
-        The loss is that of its ``training_step``, and what it logs goes nowhere.
+        The loss is that of its ``training_step``, and what it logs goes nowhere. Of
+        its hooks, those around the transfer of a batch are called; one that has its
+        own ``backward``, ``optimizer_step`` or ``configure_gradient_clipping`` is
+        refused.
         `apply` writes the rate to the module's ``lr`` or else ``learning_rate``, and
         to that of its ``hparams``, as Lightning's own finder does; without any of
         them it raises RuntimeError. With ``val_loader``, the validation loss is that

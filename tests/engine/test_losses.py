@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lrwidget.engine.losses import NoLossError, loss_function
+from lrwidget.engine.losses import NoLossError, check_own_loss, loss_function
 
 
 class Sum(nn.Module):
@@ -324,4 +324,46 @@ def test_a_lightning_module_that_optimizes_itself() -> None:
     model = LightningModule()
     model.automatic_optimization = False
     with pytest.raises(ValueError, match=r"automatic_optimization=False.*pass tr"):
-        loss_function(model, None, None)
+        check_own_loss(model)
+
+
+class Autoencoder(nn.Linear):
+    """It knows how to compare its output with its input."""
+
+    def forward(self, inputs: torch.Tensor) -> Any:
+        return nn.functional.mse_loss(super().forward(inputs), inputs)
+
+
+def test_an_autoencoder() -> None:
+    model, x = Autoencoder(3, 3), torch.ones(4, 3)
+    plain = nn.Linear(3, 3)
+    plain.load_state_dict(model.state_dict())
+    expected = nn.functional.mse_loss(plain(x), x)
+    for batch in (x, [x], {"inputs": x}):
+        assert _loss(model, batch) == expected
+    assert _loss(plain, (x, x), nn.MSELoss()) == expected
+
+
+class Detector(nn.Module):
+    """It takes images of different sizes and returns a loss of each kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, images: list[torch.Tensor], targets: list[Any]) -> Any:
+        if not self.training:
+            return [{"boxes": target["boxes"]} for target in targets]
+        sizes = [image.shape[-1] * self.weight for image in images]
+        boxes = [target["boxes"].sum() * self.weight for target in targets]
+        return {"loss_objectness": sum(sizes), "loss_box_reg": sum(boxes)}
+
+
+def test_a_detection_model() -> None:
+    images = [torch.ones(3, 8, 8), torch.ones(3, 4, 4)]
+    targets = [{"boxes": torch.ones(1, 4)}, {"boxes": torch.ones(2, 4)}]
+    assert _loss(Detector(), (images, targets)).item() == 2 * (12 + 12)
+    with pytest.raises(
+        TypeError, match=r"model returned list\(.* no loss; pass loss_fn"
+    ):
+        _loss(Detector().eval(), (images, targets))
