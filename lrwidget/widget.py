@@ -228,8 +228,9 @@ class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
         Raises
         ------
         RuntimeError
-            If no rate is chosen.
+            If no rate is chosen, or a test is training the original at the moment.
         """
+        self._test.check_free()
         if self.value is None:
             msg = "value=None: choose a rate first, by run() and wait() or value=1e-3"
             raise RuntimeError(msg)

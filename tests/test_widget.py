@@ -369,6 +369,25 @@ def test_apply_writes_the_rate_and_keeps_the_ratios() -> None:
     widget.close()
 
 
+def test_a_rate_is_not_applied_to_what_is_put_back(make: Any) -> None:
+    started, going = threading.Event(), threading.Event()
+
+    def loss_fn(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        started.set()
+        assert going.wait(_SECONDS)
+        return nn.functional.mse_loss(outputs, targets)
+
+    widget = make(loss_fn, isolation="restore", value=0.5)
+    widget.run()
+    assert started.wait(_SECONDS)
+    with pytest.raises(RuntimeError, match="training this model itself"):
+        widget.apply()
+    going.set()
+    widget.wait()
+    widget.apply()
+    assert widget._optimizer.param_groups[0]["lr"] == 0.5
+
+
 def test_the_rates_of_all_groups() -> None:
     model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 3))
     groups = [

@@ -200,7 +200,7 @@ class RangeTest:
         if plan.val_loader is not None:
             loaders.append(plan.val_loader)
         random_state = RandomState(*loaders)
-        self._check_free()
+        self.check_free()
         try:
             with ambient.entered():
                 subject, restore = isolate(self._subject, self._isolation, plan.device)
@@ -216,11 +216,19 @@ class RangeTest:
             trains_original=subject.model is self._subject.model,
         )
 
-    def _check_free(self) -> None:
+    def check_free(self) -> None:
+        """
+        Raise where a test trains the model itself at the moment, and not a copy.
+
+        Raises
+        ------
+        RuntimeError
+            If one does. What is written to model or optimizer meanwhile is lost.
+        """
         if id(self._subject.model) in _trained_now:
             msg = (
-                "another range test is training this model itself at the moment; wait "
-                "for its end, or stop it"
+                "a range test is training this model itself at the moment, and not a "
+                "copy; wait for its end, or stop it"
             )
             raise RuntimeError(msg)
 
@@ -233,7 +241,7 @@ class RangeTest:
         trains_original: bool,
     ) -> Generator[Step, None, StopReason]:
         """Take the steps, and make all as it was when they end, however."""
-        self._check_free()
+        self.check_free()
         model = id(self._subject.model)
         if trains_original:
             _trained_now.add(model)
