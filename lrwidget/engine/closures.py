@@ -2,35 +2,81 @@
 
 from __future__ import annotations
 
-import inspect
+import dis
 import weakref
+from contextlib import suppress
 from functools import partial
-from types import FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_MOST_ITEMS = 1000  # more are data
 
 
-def outside(function: object) -> list[object]:
-    """Return what a function uses from outside of it, by name."""
-    if isinstance(function, partial):
-        inside = (function.func, *function.args, *function.keywords.values())
-        return [value for part in inside for value in (part, *outside(part))]
-    if isinstance(function, MethodType):
-        return outside(function.__func__)
-    if not isinstance(function, FunctionType):
-        return []
-    try:
-        names = inspect.getclosurevars(function)
-    except ValueError:  # a name that has no value yet
-        return []
-    return [*names.nonlocals.values(), *names.globals.values()]
+def outside(value: object) -> list[object]:
+    """
+    Return what a function uses from outside of it, and what those things lead to.
+
+    It follows closures, defaults, globals, functions of the same package, partials,
+    methods, weak references and small containers; not modules or other objects. What
+    a partial or a method itself holds is no part of it: that follows a deep copy.
+    """
+    while isinstance(value, partial | MethodType):
+        value = value.func if isinstance(value, partial) else value.__func__
+    package = _package(value)
+    found = [value]
+    seen = {id(value)}
+    for part in found:  # which grows meanwhile
+        if isinstance(part, FunctionType) and _package(part) != package:
+            continue
+        for inner in _inside(part):
+            if id(inner) not in seen:
+                seen.add(id(inner))
+                found.append(inner)
+    return found[1:]
 
 
-def belongs_to_any(value: object, owners: set[object]) -> bool:
-    """Whether something is one of some objects, or leads to one of them by itself."""
+def _package(function: object) -> str:
+    return str(getattr(function, "__module__", "")).partition(".")[0]
+
+
+def _inside(value: object) -> Iterable[object]:  # noqa: PLR0911 (a branch for each kind)
+    if isinstance(value, FunctionType):
+        return _used_by(value)
+    if isinstance(value, partial):
+        return (value.func, *value.args, *value.keywords.values())
+    if isinstance(value, MethodType):
+        return (value.__func__, value.__self__)
     if isinstance(value, weakref.ref):
-        value = value()
-    elif isinstance(value, MethodType):
-        value = value.__self__
-    try:
-        return value in owners
-    except TypeError:  # that cannot be looked up
-        return False
+        return (value(),)
+    if isinstance(value, list | tuple | set) and len(value) <= _MOST_ITEMS:
+        return list(value)
+    if type(value) is dict and len(value) <= _MOST_ITEMS:
+        return list(value.values())
+    return ()
+
+
+def _used_by(function: FunctionType) -> list[object]:
+    used: list[object] = [
+        *(function.__defaults__ or ()),
+        *(function.__kwdefaults__ or {}).values(),
+    ]
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # where it has no value yet
+            used.append(cell.cell_contents)
+    names = _global_names(function.__code__)
+    return used + [function.__globals__[x] for x in names if x in function.__globals__]
+
+
+def _global_names(code: CodeType) -> set[str]:
+    names = {
+        str(instruction.argval)
+        for instruction in dis.get_instructions(code)
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):  # of a function or comprehension inside
+            names |= _global_names(constant)
+    return names

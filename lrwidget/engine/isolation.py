@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import weakref
+from functools import partial
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import torch
 from torch import nn
 
-from lrwidget.engine.closures import belongs_to_any, outside
+from lrwidget.engine.closures import outside
 from lrwidget.engine.keeper import Keeper
 from lrwidget.engine.memory import copied_on_write
 from lrwidget.engine.optimizers import parameters_of
@@ -98,7 +100,7 @@ def isolate(
     if device is not None:
         _move(copied, device)
     # A function cannot be copied with the modules that it uses.
-    return copied, Keeper().keep(_modules_outside(subject))
+    return copied, _keep_outside(subject)
 
 
 def _original(
@@ -111,10 +113,19 @@ def _original(
             "it is made; move the model there yourself and pass device=None"
         )
         raise ValueError(msg)
+    restore_outside = _keep_outside(subject)
     keeper = Keeper()
     for part in subject:  # of whatever class
         keeper.keep_inside(part)
-    return subject, keeper.keep((*subject, *_modules_outside(subject)))
+    restore_subject = keeper.keep(subject)
+
+    def restore() -> None:
+        try:
+            restore_outside()
+        finally:
+            restore_subject()
+
+    return subject, restore
 
 
 def _check_copyable(subject: Subject) -> None:
@@ -125,11 +136,11 @@ def _check_copyable(subject: Subject) -> None:
     for kind in kinds & _UNCOPIED:
         msg = f"a copy of its {kind} would not be the same"
         raise ValueError(msg)
-    modules: set[object] = set(model.modules())
-    if any(belongs_to_any(value, modules) for value in outside(subject.loss_fn)):
+    own = {id(part) for part in parts_of(model)}
+    if any(id(value) in own for value in outside(subject.loss_fn)):
         msg = "loss_fn uses the original by its name"
         raise ValueError(msg)
-    if any(_points_back(module, modules) for module in model.modules()):
+    if any(_points_back(module, own) for module in model.modules()):
         msg = "it holds a function that uses the original by its name"
         raise ValueError(msg)
     for tensor in _parameters(subject):
@@ -146,7 +157,12 @@ def _parameters(subject: Subject) -> list[torch.Tensor]:
     return [*own, *parameters_of(subject.optimizer)]
 
 
-def _points_back(module: nn.Module, modules: set[object]) -> bool:
+def parts_of(model: nn.Module) -> list[object]:
+    """Return the modules of a model, their parameters and their buffers."""
+    return [*model.modules(), *model.parameters(), *model.buffers()]
+
+
+def _points_back(module: nn.Module, own: set[int]) -> bool:
     """Whether a module holds a function or a weak reference that leads to some."""
     held = [
         value
@@ -154,19 +170,31 @@ def _points_back(module: nn.Module, modules: set[object]) -> bool:
         if name not in ("_parameters", "_modules", "_buffers")
         for value in (kept.values() if isinstance(kept, dict) else [kept])
     ]
-    for value in held:
-        used = [value] if isinstance(value, weakref.ref) else outside(value)
-        if any(belongs_to_any(part, modules) for part in used):
-            return True
-    return False
+    # A deep copy follows methods and containers by itself, but not what is in them.
+    leading = [x for x in held if isinstance(x, FunctionType | partial | weakref.ref)]
+    return any(id(part) in own for value in leading for part in outside(value))
 
 
-def _modules_outside(subject: Subject) -> list[nn.Module]:
-    """Return the modules that functions use by name, but for the model's."""
+def _keep_outside(subject: Subject) -> Callable[[], None]:
+    """
+    Remember what a loss may change in modules that only functions know.
+
+    That are buffers, attributes, and gradients where there are none. Their parameters
+    are left to whoever may train them meanwhile.
+    """
     own = set(subject.model.modules())
-    functions = (subject.loss_fn, subject.training_step)
-    used = [value for function in functions for value in outside(function)]
-    return [x for x in used if isinstance(x, nn.Module) and x not in own]
+    used = (*outside(subject.loss_fn), *outside(subject.training_step))
+    modules = [x for x in used if isinstance(x, nn.Module) and x not in own]
+    parameters = [p for module in modules for p in module.parameters()]
+    without_grad = [p for p in parameters if p.grad is None]
+    restore = Keeper(besides=parameters).keep(modules)
+
+    def restore_and_clear() -> None:
+        restore()
+        for parameter in without_grad:
+            parameter.grad = None
+
+    return restore_and_clear
 
 
 def _copied(subject: Subject) -> Subject:

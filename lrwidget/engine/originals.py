@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from lrwidget.engine.closures import belongs_to_any, outside
+from lrwidget.engine.closures import outside
+from lrwidget.engine.isolation import parts_of
 from lrwidget.engine.keeper import Keeper
 from lrwidget.engine.optimizers import parameters_of
 
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
     from lrwidget.engine.isolation import Subject
     from lrwidget.engine.losses import LossOf
 
-_ADVICE = (
-    "but a copy of it is trained; use the model that training_step is given, or pass "
-    "isolation='restore', which trains the original and puts it back"
-)
+_RESTORE = "pass isolation='restore', which trains the original and puts it back"
 
 
 def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> LossOf:
@@ -52,8 +50,12 @@ def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> Lo
 
     # What it calls by name it may call in ways that nothing tells of.
     used = outside(original.training_step)
-    by_name = any(belongs_to_any(value, {*modules}) for value in used)
+    own = {id(part) for part in parts_of(original.model)}
+    by_name = any(id(value) in own for value in used)
     restore = Keeper(besides=parameters).keep(original.model if by_name else None)
+    advice = f"but a copy of it is trained; {_RESTORE}"
+    if original.training_step is not None:
+        advice += ", or use the model that training_step is given"
     checked = False
 
     def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
@@ -61,10 +63,10 @@ def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> Lo
         if checked:
             return loss_of(batch)
         try:
-            with _refused(modules):
+            with _refused(modules, advice):
                 loss = loss_of(batch)
             if loss is not None:
-                _check_leaves(loss, parameters)
+                _check_leaves(loss, parameters, advice)
         except BaseException:
             restore()
             raise
@@ -75,14 +77,14 @@ def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> Lo
 
 
 @contextmanager
-def _refused(modules: set[nn.Module]) -> Iterator[None]:
+def _refused(modules: set[nn.Module], advice: str) -> Iterator[None]:
     """Raise in this thread where one of some modules is called."""
     thread = get_ident()
 
     def check(module: nn.Module, _inputs: object) -> None:
         if module in modules and get_ident() == thread:
             name = type(module).__name__
-            msg = f"the loss was computed with {name} of the original model, {_ADVICE}"
+            msg = f"the loss was computed with {name} of the original model, {advice}"
             raise ValueError(msg)
 
     # torch's hook on all modules: the user's own are not touched, and a cell that uses
@@ -94,7 +96,7 @@ def _refused(modules: set[nn.Module]) -> Iterator[None]:
         handle.remove()
 
 
-def _check_leaves(loss: Tensor, parameters: set[Tensor]) -> None:
+def _check_leaves(loss: Tensor, parameters: set[Tensor], advice: str) -> None:
     """Raise if a loss is computed from one of some parameters."""
     nodes: list[Any] = [loss.grad_fn]
     leaves, seen = {id(loss)}, set()
@@ -105,5 +107,5 @@ def _check_leaves(loss: Tensor, parameters: set[Tensor]) -> None:
             leaves.add(id(getattr(node, "variable", None)))
             nodes += [following for following, _ in node.next_functions]
     if any(id(parameter) in leaves for parameter in parameters):
-        msg = f"the loss depends on the original model, {_ADVICE}"
+        msg = f"the loss depends on the original model, {advice}"
         raise ValueError(msg)

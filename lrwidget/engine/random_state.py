@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -56,9 +57,13 @@ def _keep(dataloader: Iterable[Any]) -> Callable[[], None]:
     keeper = Keeper(besides=[getattr(loader, "dataset", None) for loader in loaders])
     held = [value for loader in loaders for value in vars(loader).values()]
     small = [value for value in held if _is_order(value)]
+    if isinstance(dataloader, Iterator):
+        small = [value for value in small if isinstance(value, GENERATORS)]
     restore_inside = keeper.keep((small, [vars(part) for part in samplers]))
-    # torch's own have nothing else that changes.
-    own = [vars(part) for part in loaders if not isinstance(part, DataLoader)]
+    # torch's own have nothing else that changes, and what an iterator has given does
+    # not come back.
+    goes_on = (DataLoader, Iterator)
+    own = [vars(part) for part in loaders if not isinstance(part, goes_on)]
     before = [dict(attributes) for attributes in own]
 
     def restore() -> None:

@@ -445,6 +445,18 @@ class _Pointing(nn.Module):
         elif way == "method":
             note = self.note
             self.noting = lambda: note() or None
+        elif way == "decorated":
+            self.linear.register_forward_hook(torch.no_grad()(lambda *_: self.note()))
+        elif way == "default":
+            self.noting = lambda itself=self: itself.note() or None
+        elif way == "boxed":
+            box = {"model": [self]}
+            self.noting = lambda: box["model"][0].note() or None
+        elif way == "buffer":
+            seen = self.get_buffer("seen")
+            self.linear.register_forward_hook(lambda *_: seen.add_(1) and None)
+        elif way == "nested":
+            self.noting = lambda: [self.note() for _ in range(2)] or None
         elif way == "weak reference":
             self.itself: Any = weakref.ref(self)
 
@@ -459,7 +471,10 @@ class _Pointing(nn.Module):
         return self.linear(inputs)
 
 
-@pytest.mark.parametrize("way", ["hook", "attribute", "method", "weak reference"])
+_WAYS = ("hook", "attribute", "method", "weak reference", "decorated", "default")
+
+
+@pytest.mark.parametrize("way", [*_WAYS, "boxed", "buffer", "nested"])
 def test_a_model_that_points_back_to_itself_is_restored(way: str) -> None:
     model = _Pointing(way)
     optimizer = SGD(model.parameters(), lr=0.1)
@@ -594,3 +609,63 @@ def test_a_part_that_is_no_other_when_copied() -> None:
     before = state(model)
     range_test(model, optimizer, loader(), _LOSS, num_it=5)
     assert state(model) == before
+
+
+def _with_default(model: nn.Module) -> Any:
+    return lambda itself=model: _penalty(itself)
+
+
+def _penalty(model: nn.Module, _unused: int = 0) -> torch.Tensor:
+    return torch.stack([p.square().sum() for p in model.parameters()]).sum()
+
+
+@pytest.mark.parametrize("way", ["parameters", "helper", "default", "comprehension"])
+def test_a_loss_that_leads_to_the_original(way: str) -> None:
+    model = nn.Linear(8, 3)
+    parameters, helper = list(model.parameters()), partial(_penalty, model)
+    functions: dict[str, Any] = {
+        "parameters": lambda: sum(p.square().sum() for p in parameters),
+        "helper": lambda: helper(),  # noqa: PLW0108 (a function of a function)
+        "default": _with_default(model),
+        "comprehension": lambda: sum(_penalty(m) for m in [model]),
+    }
+    penalty = functions[way]
+    optimizer = SGD(model.parameters(), lr=0.1)
+    before = state(model, optimizer)
+    curve = range_test(
+        *(model, optimizer, loader()),
+        lambda outputs, targets: _LOSS(outputs, targets) + penalty(),
+        num_it=5,
+    )
+    assert len(curve) == 5
+    assert state(model, optimizer) == before
+
+
+def test_a_name_of_an_attribute_is_no_name_of_the_model() -> None:
+    names = {"model": nn.Linear(8, 3), "cross_entropy": nn.functional.cross_entropy}
+    exec("loss = lambda out, y: cross_entropy(getattr(out.T, 'T'), y, None)", names)  # noqa: S102 (for globals of its own)
+    exec("other = lambda out, y: cross_entropy(out.model, y)", names)  # noqa: S102 (as above)
+    model: Any = names["model"]
+    for name in ("loss", "other"):
+        subject, _ = isolate(_subject(model, names[name]), "auto", None)
+        assert subject.model is not model
+
+
+def test_another_module_may_be_trained_meanwhile() -> None:
+    linear, norm = nn.Linear(8, 3), nn.BatchNorm1d(3)
+    teacher = nn.Sequential(linear, norm)
+    model = nn.Linear(8, 3)
+
+    def training_step(model: nn.Module, batch: Any) -> torch.Tensor:
+        return nn.functional.mse_loss(model(batch[0]), teacher(batch[0]))
+
+    parts: Any = model, SGD(model.parameters(), lr=0.1), loader()
+    steps = iter(RangeTest(*parts, training_step=training_step, num_it=5))
+    next(steps)
+    with torch.no_grad():
+        linear.weight.add_(1)
+        trained = linear.weight.clone()
+    list(steps)
+    assert torch.equal(linear.weight, trained)
+    assert norm.num_batches_tracked == 0
+    assert all(parameter.grad is None for parameter in teacher.parameters())

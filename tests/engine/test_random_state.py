@@ -4,6 +4,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 import torch
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
@@ -146,3 +147,13 @@ def test_an_epoch_of_a_sampler() -> None:
     batches.sampler.epoch = 3  # type: ignore[attr-defined]  # as distributed ones have
     random_state.restore()
     assert not hasattr(batches.sampler, "epoch")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_iterator_goes_on(workers: int) -> None:
+    users = iter(loader(num_workers=workers))
+    next(users)
+    random_state = RandomState(users)
+    next(users)
+    random_state.restore()
+    assert len(list(users)) == 4
