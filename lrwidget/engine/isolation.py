@@ -198,7 +198,7 @@ def _keep_outside(subject: Subject) -> Callable[[], None]:
 
 
 def _copied(subject: Subject) -> Subject:
-    """Return a deep copy of all three in one, so that their references follow."""
+    """Return a deep copy of all parts in one, so that their references follow."""
     memo: dict[int, Any] = {
         id(parameter): _shared(parameter)
         for parameter in subject.model.parameters()

@@ -71,6 +71,18 @@ class Keeper:
         if not isinstance(value, type) and hasattr(value, "__dict__"):
             self._keep(vars(value))
 
+    def keep_attributes(self, value: object) -> None:
+        """Remember which values the attributes of an object have."""
+        attributes = vars(value)
+        before = dict(attributes)
+
+        def restore() -> None:
+            for name in attributes.keys() - before.keys():
+                del attributes[name]
+            attributes.update(before)
+
+        self._restores.append(restore)
+
     def _keep(self, value: object) -> None:
         if type(value) not in _VALUES and id(value) not in self._seen:
             self._seen[id(value)] = value
@@ -84,14 +96,7 @@ class Keeper:
         # Classes have no plain dict; what belongs to Python's own library may be of
         # use elsewhere meanwhile: a thread, a lock, a logger.
         if type(attributes) is dict and library not in sys.stdlib_module_names:
-            before = dict(attributes)
-
-            def restore() -> None:
-                for name in attributes.keys() - before.keys():
-                    del attributes[name]
-                attributes.update(before)
-
-            self._restores.append(restore)
+            self.keep_attributes(value)
 
     @_look_into.register(nn.Module)
     @_look_into.register(Optimizer)

@@ -10,16 +10,13 @@ from torch.utils.data import DataLoader
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
-    from types import TracebackType
-
-    from typing_extensions import Self
 
 
 class Batches:
     """
     The batches of a loader, once or without end.
 
-    Use it as a context: at its end it ends the worker processes that it started.
+    Close it at the end, which ends the worker processes that it started.
 
     Parameters
     ----------
@@ -32,15 +29,8 @@ class Batches:
         self._loader = _own(dataloader)
         self._iterator: Iterator[Any] | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the worker processes."""
         iterator, self._iterator = self._iterator, None
         # torch ends the workers with the iterator, which the traceback of an error
         # may keep alive for as long as somebody wants to read it.

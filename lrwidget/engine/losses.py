@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from lrwidget.engine.batches import parts_in, structure
+from lrwidget.engine.kinds import is_kind
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -62,7 +63,7 @@ def loss_function(
         return partial(_by_training_step, model, training_step)
     if loss_fn is not None:
         return partial(_by_loss_fn, model, loss_fn)
-    if _is_lightning(model):
+    if is_kind(model, "LightningModule"):
         return _by_lightning(model)
     return partial(_by_model, model)
 
@@ -183,7 +184,7 @@ def check_own_loss(model: Any) -> None:  # noqa: ANN401 (Lightning is not import
     ValueError
         If it is a Lightning module that has a part in the optimizer step.
     """
-    if not _is_lightning(model):
+    if not is_kind(model, "LightningModule"):
         return
     if not model.automatic_optimization:
         msg = (
@@ -200,10 +201,6 @@ def check_own_loss(model: Any) -> None:  # noqa: ANN401 (Lightning is not import
                 "test does not call; pass training_step=... to return a batch's loss"
             )
             raise ValueError(msg)
-
-
-def _is_lightning(model: object) -> bool:
-    return any(kind.__name__ == "LightningModule" for kind in type(model).__mro__)
 
 
 def _by_lightning(model: Any) -> LossOf:  # noqa: ANN401 (Lightning is not imported)

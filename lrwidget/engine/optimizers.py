@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Literal
 
+from lrwidget.engine.kinds import is_kind
+
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.amp import GradScaler
@@ -39,6 +41,6 @@ def unwrapped(optimizer: Optimizer) -> tuple[Optimizer, GradScaler | None]:
 
     Accelerate's takes a step only where its own count of batches says so.
     """
-    if any(kind.__name__ == "AcceleratedOptimizer" for kind in type(optimizer).mro()):
+    if is_kind(optimizer, "AcceleratedOptimizer"):
         return optimizer.optimizer, optimizer.scaler  # type: ignore[attr-defined]  # has
     return optimizer, None

@@ -59,21 +59,12 @@ def _keep(dataloader: Iterable[Any]) -> Callable[[], None]:
     small = [value for value in held if _is_order(value)]
     if isinstance(dataloader, Iterator):
         small = [value for value in small if isinstance(value, GENERATORS)]
-    restore_inside = keeper.keep((small, [vars(part) for part in samplers]))
     # torch's own have nothing else that changes, and what an iterator has given does
     # not come back.
-    goes_on = (DataLoader, Iterator)
-    own = [vars(part) for part in loaders if not isinstance(part, goes_on)]
-    before = [dict(attributes) for attributes in own]
-
-    def restore() -> None:
-        for attributes, values in zip(own, before, strict=True):
-            for name in attributes.keys() - values.keys():
-                del attributes[name]
-            attributes.update(values)
-        restore_inside()
-
-    return restore
+    for loader in loaders:
+        if not isinstance(loader, DataLoader | Iterator):
+            keeper.keep_attributes(loader)
+    return keeper.keep((small, [vars(part) for part in samplers]))
 
 
 def _is_order(value: object) -> bool:

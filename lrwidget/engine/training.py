@@ -97,12 +97,13 @@ def training_steps(
             return mean_loss(compute, batches)
 
     validated = plan.val_loader is not None
+    held_out_data = () if plan.val_loader is None else plan.val_loader
     if not model.training:
         model.train()
     set_mode(optimizer, "train")
     with (
-        Batches(plan.dataloader) as loader,
-        Batches(() if plan.val_loader is None else plan.val_loader) as held_out,
+        closing(Batches(plan.dataloader)) as loader,
+        closing(Batches(held_out_data)) as held_out,
         closing(loader.endless()) as batches,
     ):
         sweep = Sweep(

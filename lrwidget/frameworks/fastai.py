@@ -8,9 +8,10 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from lrwidget.engine.kinds import is_kind
 from lrwidget.engine.losses import NoLossError
 from lrwidget.engine.rates import rate_ratios
-from lrwidget.frameworks.parts import Parts, aside, check_kind, is_kind
+from lrwidget.frameworks.parts import Parts, aside, check_kind
 
 # What fastai itself does beside training: progress, records, schedules.
 _LEFT_OUT = {"TrainEvalCallback", "Recorder", "ProgressCallback", "ParamScheduler"}
@@ -79,7 +80,12 @@ class LearnerStep(nn.Module):
     """
 
     def __init__(self, learner: Any) -> None:  # noqa: ANN401 (as above)
+        from fastai.callback.core import (  # noqa: PLC0415 (who has a learner has it)
+            CancelBatchException,
+        )
+
         super().__init__()
+        self.cancelled = CancelBatchException
         self.learner = learner
         self.twin: Any = None
 
@@ -89,10 +95,6 @@ class LearnerStep(nn.Module):
 
     def forward(self, model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 (any batch)
         """Return the loss of a batch."""
-        from fastai.callback.core import (  # noqa: PLC0415 (who has a learner has it)
-            CancelBatchException,
-        )
-
         if self.twin is None:
             self.twin = self._begun(model)
         twin = self.twin
@@ -105,7 +107,7 @@ class LearnerStep(nn.Module):
             twin.loss_grad = twin.loss_func(twin.pred, *twin.yb)
             twin.loss = twin.loss_grad.clone()
             twin("after_loss")
-        except CancelBatchException as error:
+        except self.cancelled as error:
             raise NoLossError from error
         finally:
             twin.iter += 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from lrwidget.engine.kinds import is_kind
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -40,11 +42,6 @@ def check_kind(name: str, value: object, kind: str, example: str) -> None:
     if not is_kind(value, kind):
         msg = f"{name}=<{type(value).__name__}> must be a {kind}; pass {example}"
         raise TypeError(msg)
-
-
-def is_kind(value: object, *names: str) -> bool:
-    """Whether a value is of a class of some name, or of one derived from it."""
-    return any(kind.__name__ in names for kind in type(value).__mro__)
 
 
 def aside(value: T) -> T:

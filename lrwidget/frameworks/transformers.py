@@ -41,7 +41,7 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
         if trainer.optimizer is not None:
             apply_rate(trainer.optimizer, lr)
 
-    optimizer = twin.optimizer or twin.create_optimizer() or twin.optimizer
+    optimizer = twin.create_optimizer()  # or the one that it has
     dataloader = twin.get_train_dataloader()
     settings = {"training_step": training_step, **_settings(trainer.args)}
     return Parts(trainer.model, optimizer, dataloader, settings, write_rate)

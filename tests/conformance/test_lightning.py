@@ -14,6 +14,7 @@ from torch.optim import SGD, Adam
 from lrwidget import LRCurve, LRWidget, range_test
 from lrwidget.curve.suggest import RULES, min_grad, steep, suggest
 from tests.engine.training_parts import loader, state, warm
+from tests.frameworks.quiet import lightning_trainer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -189,15 +190,7 @@ def test_steps_without_a_loss() -> None:
 def test_a_trainer(isolation: Any, tmp_path: Path) -> None:
     """Case 19: the attributes of a module and of its trainer are as before."""
     module, batches = Module(), loader()
-    trainer = lightning.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-    )
+    trainer = lightning_trainer(tmp_path)
     trainer.fit(module, batches)
     optimizer = module.configure_optimizers()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+from contextlib import closing
 from itertools import islice
 from multiprocessing import active_children
 from typing import Any
@@ -29,7 +30,7 @@ class _Numbers(torch.utils.data.Dataset[int]):
 
 
 def _endless(loader: Any, count: int) -> list[Any]:
-    with Batches(loader) as batches:
+    with closing(Batches(loader)) as batches:
         return list(islice(batches.endless(), count))
 
 
@@ -69,7 +70,7 @@ def test_a_loader_that_is_a_generator_function_is_closed() -> None:
             finally:
                 ended.append(True)
 
-    with Batches(Loader()) as batches:
+    with closing(Batches(Loader())) as batches:
         kept = batches.once()  # as the traceback of an error keeps it
         assert next(kept) == 0
     assert ended == [True]
@@ -122,7 +123,7 @@ def test_a_loader_around_one_with_persistent_workers() -> None:
 
 
 def test_once() -> None:
-    with Batches([1, 2]) as batches:
+    with closing(Batches([1, 2])) as batches:
         assert list(batches.once()) == [1, 2]
         assert list(batches.once()) == [1, 2]
 

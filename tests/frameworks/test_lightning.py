@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import StepLR
 
 from lrwidget import LRWidget, range_test
 from tests.engine.training_parts import data, loader, state
+from tests.frameworks.quiet import lightning_trainer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,15 +121,7 @@ def test_before_and_after_a_training_by_lightning(tmp_path: Any) -> None:
         for _ in range(2):
             if tested:
                 _losses(LRWidget.from_lightning(module, loader(), **_SETTINGS))
-            trainer = lightning.Trainer(
-                max_epochs=1,
-                accelerator="cpu",
-                logger=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                default_root_dir=tmp_path,
-            )
+            trainer = lightning_trainer(tmp_path)
             trainer.fit(module, loader())
         if tested:
             assert module.trainer is trainer
@@ -230,9 +223,7 @@ def test_a_training_step_that_asks_the_trainer(tmp_path: Path) -> None:
             return super().training_step(batch, batch_idx)
 
     module = Asking()
-    module.trainer = lightning.Trainer(
-        max_epochs=7, accelerator="cpu", logger=False, default_root_dir=tmp_path
-    )
+    module.trainer = lightning_trainer(tmp_path, max_epochs=7)
     assert len(_losses(LRWidget.from_lightning(module, loader(), **_SETTINGS))) == 20
 
 
