@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from lrwidget.curve.suggestion import Suggestion
+
 StopReason: TypeAlias = Literal[
     "completed", "diverged", "non_finite", "exhausted", "stopped"
 ]
@@ -142,35 +144,42 @@ class LRCurve:
         """
         return exponential_mean(self.losses, beta)
 
-    def suggest(self, rule: str = DEFAULT_RULE) -> float | None:
+    def suggestion(self, rule: str = DEFAULT_RULE) -> Suggestion:
         """
-        Return the learning rate that a rule suggests.
+        Return what a rule suggests, how sure it is, and why.
+
+        No rule depends on how the losses are displayed.
 
         Parameters
         ----------
         rule:
-            fastai's ``"valley"`` (its default), ``"slide"``, ``"minimum"`` (a
-            tenth of the rate at the lowest loss) or ``"steep"``, or fastai v1's
-            ``"min_grad"``. Each sees the losses smoothed with ``beta=0.98``,
-            without the first ``num_it // 10`` and the last 5.
+            lrwidget's ``"descent"``: as far down the descent of the raw losses as
+            their noise allows. Or fastai's ``"valley"`` (its default), ``"slide"``,
+            ``"minimum"`` (a tenth of the rate at the lowest loss) or ``"steep"``, or
+            fastai v1's ``"min_grad"``: each of these sees the losses smoothed with
+            ``beta=0.98``, without the first ``num_it // 10`` and the last 5.
 
         Returns
         -------
         :
-            A rate inside the swept range, or None where the rule finds none.
+            ``lr``, a rate inside the swept range or None; ``low`` and ``high``, the
+            range of rates that look as good; and the ``reason`` in words.
 
         Raises
         ------
         ValueError
             If ``rule`` is not known.
         """
-        return suggest(rule, self.lrs, self.smoothed(), self.num_it)
+        return suggest(rule, self.lrs, self.losses, self.num_it)
+
+    def suggest(self, rule: str = DEFAULT_RULE) -> float | None:
+        """Return the rate alone that `suggestion` returns; None where it has none."""
+        return self.suggestion(rule).lr
 
     @property
     def suggestions(self) -> dict[str, float | None]:
-        """What each rule suggests, by its name."""
-        smoothed = self.smoothed()
-        return {rule: suggest(rule, self.lrs, smoothed, self.num_it) for rule in RULES}
+        """The rate that each rule suggests, by its name."""
+        return {rule: self.suggest(rule) for rule in RULES}
 
     @property
     def min_grad_lr(self) -> float | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    FloatArray: TypeAlias = npt.NDArray[np.float64]
+
 DEFAULT_BETA = 0.98
+_BLOCK = 64
 
 
 class ExponentialMean:
@@ -33,9 +36,7 @@ class ExponentialMean:
     """
 
     def __init__(self, beta: float = DEFAULT_BETA) -> None:
-        if not 0 <= beta < 1:
-            msg = f"beta={beta!r} must be at least 0 and below 1; pass for example 0.98"
-            raise ValueError(msg)
+        _check(beta)
         self._beta = beta
         self._mean = 0.0
         self._weight = 1.0
@@ -54,9 +55,7 @@ class ExponentialMean:
         return self._mean / (1 - self._weight)
 
 
-def exponential_mean(
-    losses: npt.NDArray[np.float64], beta: float = DEFAULT_BETA
-) -> npt.NDArray[np.float64]:
+def exponential_mean(losses: FloatArray, beta: float = DEFAULT_BETA) -> FloatArray:
     """
     Smooth losses by fastai's debiased exponential mean.
 
@@ -77,5 +76,28 @@ def exponential_mean(
     ValueError
         If ``beta`` is not in ``[0, 1)``.
     """
-    update = ExponentialMean(beta).update
-    return np.fromiter(map(update, losses.tolist()), np.float64, len(losses))
+    _check(beta)
+    finite = np.isfinite(losses)
+    means = _means(losses[finite], beta)
+    smoothed = np.full(len(losses), np.nan)
+    smoothed[finite] = means / (1 - beta ** np.arange(1.0, len(means) + 1))
+    return smoothed
+
+
+def _means(losses: FloatArray, beta: float) -> FloatArray:
+    """Return the means before debiasing, block by block: a loop is too slow."""
+    blocks = np.zeros((-(-len(losses) // _BLOCK), _BLOCK))
+    blocks.flat[: len(losses)] = losses
+    ages = np.arange(_BLOCK)[:, None] - np.arange(_BLOCK)
+    weights = np.where(ages >= 0, (1 - beta) * beta ** np.maximum(ages, 0.0), 0.0)
+    means: FloatArray = blocks @ weights.T
+    fading = beta ** np.arange(1.0, _BLOCK + 1)
+    for i in range(1, len(means)):
+        means[i] += means[i - 1, -1] * fading
+    return means.ravel()[: len(losses)]
+
+
+def _check(beta: float) -> None:
+    if not 0 <= beta < 1:
+        msg = f"beta={beta!r} must be at least 0 and below 1; pass for example 0.98"
+        raise ValueError(msg)

@@ -1,37 +1,41 @@
-"""The suggestion rules: from a smoothed curve to one learning rate."""
+"""The suggestion rules, by name."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
+from lrwidget.curve.classic import classic, min_grad, minimum, slide, steep, valley
+from lrwidget.curve.descent import descent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     import numpy.typing as npt
+
+    from lrwidget.curve.suggestion import Suggestion
 
     FloatArray: TypeAlias = npt.NDArray[np.float64]
 
-Rule: TypeAlias = "Callable[[FloatArray, FloatArray], float | None]"
+# Of rates, raw losses, and how many steps the test was to have.
+Rule: TypeAlias = "Callable[[FloatArray, FloatArray, int], Suggestion]"
 
-DEFAULT_RULE = "valley"
+DEFAULT_RULE = "descent"
 
-_SKIP_END = 5
-_SLIDE_WIDTH = 15
-_SLIDE_THRESHOLD = 0.005
-_ROUNDING = 1e-12
+RULES: dict[str, Rule] = {
+    DEFAULT_RULE: lambda lrs, losses, _num_it: descent(lrs, losses),
+    "valley": partial(classic, valley, "halfway down the longest valley"),
+    "slide": partial(classic, slide, "where the valley levels off, from the right"),
+    "minimum": partial(classic, minimum, "a tenth of the rate at the lowest loss"),
+    "steep": partial(classic, steep, "where the loss falls fastest over the axis"),
+    "min_grad": partial(classic, min_grad, "where the loss falls most in one step"),
+}
 
 
-def suggest(
-    rule: str, lrs: FloatArray, smoothed: FloatArray, num_it: int
-) -> float | None:
+def suggest(rule: str, lrs: FloatArray, losses: FloatArray, num_it: int) -> Suggestion:
     """
-    Apply one rule to a curve, trimmed as fastai trims it.
-
-    The first ``num_it // 10`` and the last 5 points are left out, and all from
-    the first value that is not finite.
+    Apply one rule to a curve.
 
     Parameters
     ----------
@@ -39,16 +43,15 @@ def suggest(
         A name in `RULES`.
     lrs:
         The rates, strictly increasing.
-    smoothed:
-        The smoothed losses, as many as ``lrs``.
+    losses:
+        The raw losses, as many as ``lrs``; they may hold NaN and infinity.
     num_it:
         How many steps the test was to have.
 
     Returns
     -------
     :
-        A rate within ``lrs``, or None where the rule finds none: too few
-        points, or a loss that never falls.
+        A rate within ``lrs`` or none, with the reason in words.
 
     Raises
     ------
@@ -58,85 +61,4 @@ def suggest(
     if rule not in RULES:
         msg = f"rule={rule!r} is not known; pass one of {tuple(RULES)}"
         raise ValueError(msg)
-    trimmed = slice(num_it // 10, max(len(lrs) - _SKIP_END, 0))
-    kept_lrs, kept = lrs[trimmed], smoothed[trimmed]
-    broken = np.flatnonzero(~np.isfinite(kept))
-    if broken.size:
-        kept_lrs, kept = kept_lrs[: broken[0]], kept[: broken[0]]
-    # What rounding alone makes of a constant loss is no fall.
-    if not np.any(np.diff(kept) < -_ROUNDING * np.abs(kept[:-1])):
-        return None
-    suggestion = RULES[rule](kept_lrs, kept)
-    if suggestion is None or not lrs[0] <= suggestion <= lrs[-1]:
-        return None
-    return suggestion
-
-
-def valley(lrs: FloatArray, losses: FloatArray) -> float:
-    """
-    Return the rate about halfway down the longest valley: fastai's default.
-
-    The valley ends at the first point where the longest strictly decreasing
-    subsequence ends, and starts as many points before it as that has. The rate
-    is half of its width from its start. Source: fastai's ``valley``, first in
-    ESRI's arcgis; here in O(n log n), and never before the first point.
-    """
-    tails: list[float] = []
-    end = length = 0
-    for index, loss in enumerate(losses.tolist()):
-        place = bisect_left(tails, -loss)
-        tails[place : place + 1] = [-loss]
-        if place + 1 > length:
-            end, length = index, place + 1
-    third = length / 3
-    return float(lrs[max(end - length + int(third) + int(third / 2), 0)])
-
-
-def slide(lrs: FloatArray, losses: FloatArray) -> float | None:
-    """
-    Return where a window slid down from the end meets the flat of the valley.
-
-    The window is 15 steps wide and stops where the slopes at its two sides
-    differ by 0.005 or less; its left side is the rate. None for a curve of
-    fewer than 16 points. Source: fastai's ``slide``, from Novetta.
-    """
-    if len(losses) <= _SLIDE_WIDTH:
-        return None
-    slope = np.gradient(losses)
-    apart = np.abs(slope[_SLIDE_WIDTH:] - slope[:-_SLIDE_WIDTH]) > _SLIDE_THRESHOLD
-    stops = np.flatnonzero(~apart)
-    left = int(stops[-1]) + 1 if stops.size else 0
-    return float(lrs[min(left, len(apart) - 1)])
-
-
-def minimum(lrs: FloatArray, losses: FloatArray) -> float:
-    """Return a tenth of the rate at the lowest loss. Source: fastai's ``minimum``."""
-    return float(lrs[np.argmin(losses)]) / 10
-
-
-def steep(lrs: FloatArray, losses: FloatArray) -> float:
-    """
-    Return the rate where the loss falls fastest over the logarithm of the rate.
-
-    The slope is that from a point to the next. Source: fastai's ``steep``.
-    """
-    return float(lrs[np.argmin(np.diff(losses) / np.diff(np.log(lrs)))])
-
-
-def min_grad(lrs: FloatArray, losses: FloatArray) -> float:
-    """
-    Return the rate where the loss falls fastest from step to step.
-
-    The slope is the central difference. Source: fastai v1's ``min_grad_lr``,
-    with which it agrees for 100 steps.
-    """
-    return float(lrs[np.argmin(np.gradient(losses))])
-
-
-RULES: dict[str, Rule] = {
-    "valley": valley,
-    "slide": slide,
-    "minimum": minimum,
-    "steep": steep,
-    "min_grad": min_grad,
-}
+    return RULES[rule](lrs, losses, num_it)

@@ -19,9 +19,10 @@ class StopRule:
     fastai's rule: stop where the smoothed loss passes four times its best.
 
     The smoothed loss may rise by three times its best, which is to four times it.
-    A loss that can be negative has no zero to measure that from: once one was, the
-    rise may be three times the descent from the highest of the first ten losses, if
-    that is more, and nothing is judged before these. A loss that is NaN or infinite
+    Nothing is judged before the tenth loss, unlike in fastai, where the mean of the
+    first few noisy losses may be four times the first. A loss that can be negative
+    has no zero to measure from: once one was, the rise may be three times the descent
+    from the highest of the first ten, if that is more. A loss that is NaN or infinite
     stops at once.
     """
 
@@ -38,12 +39,12 @@ class StopRule:
             return "non_finite"
         smoothed = self._mean.update(loss)
         self._count += 1
-        self._best = min(self._best, smoothed)
         self._signed = self._signed or loss < 0
         if self._count <= _FIRST:
             self._high = max(self._high, loss)
-            if self._signed:
-                return None
+        if self._count < _FIRST:
+            return None
+        self._best = min(self._best, smoothed)
         unit = abs(self._best)
         if self._signed:
             unit = max(unit, self._high - self._best)

@@ -82,15 +82,15 @@ def test_smoothing_is_a_view_of_raw_losses() -> None:
 def test_suggestions() -> None:
     curve = _valley()
     assert curve.suggestions == {rule: curve.suggest(rule) for rule in RULES}
-    assert curve.suggest() == curve.suggest("valley")
+    assert curve.suggest() == curve.suggest("descent") == curve.suggestion().lr
     assert curve.min_grad_lr == curve.suggest("min_grad")
     assert None not in curve.suggestions.values()
 
 
 def test_trimming_goes_by_the_planned_steps() -> None:
     losses = np.geomspace(8, 1, 30).tolist()
-    assert _curve(losses, num_it=30).suggest() is not None
-    assert _curve(losses, num_it=250).suggest() is None
+    assert _curve(losses, num_it=30).suggest("valley") is not None
+    assert _curve(losses, num_it=250).suggest("valley") is None
 
 
 @given(

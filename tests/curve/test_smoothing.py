@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.smoothing import exponential_mean
+from lrwidget.curve.smoothing import ExponentialMean, exponential_mean
 
 _losses = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50).map(np.array)
 _betas = st.floats(0, 0.99)
@@ -46,6 +46,16 @@ def test_a_constant_stays(constant: float, beta: float) -> None:
 def test_what_is_not_finite_is_left_out(broken: float) -> None:
     smoothed = exponential_mean(np.array([1.0, broken, 2.0]), 0.5)
     np.testing.assert_allclose(smoothed, [1, math.nan, 5 / 3])
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 1000])
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.98, 0.99])
+def test_one_at_a_time_is_the_same(count: int, beta: float) -> None:
+    losses = np.random.default_rng(0).normal(size=count)
+    losses[count // 2] = math.inf
+    update = ExponentialMean(beta).update
+    one_by_one = [update(loss) for loss in losses.tolist()]
+    np.testing.assert_allclose(exponential_mean(losses, beta), one_by_one, rtol=1e-10)
 
 
 def test_nothing() -> None:

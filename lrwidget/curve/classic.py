@@ -1,0 +1,134 @@
+"""The rules of fastai: from a smoothed curve to one learning rate."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from lrwidget.curve.smoothing import exponential_mean
+from lrwidget.curve.suggestion import Suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+Rule: TypeAlias = "Callable[[FloatArray, FloatArray], float | None]"
+
+_SKIP_END = 5
+_SLIDE_WIDTH = 15
+_SLIDE_THRESHOLD = 0.005
+_ROUNDING = 1e-12
+
+
+def classic(
+    rule: Rule, words: str, lrs: FloatArray, losses: FloatArray, num_it: int
+) -> Suggestion:
+    """
+    Apply one of these rules to a curve, smoothed and trimmed as fastai does it.
+
+    The losses are smoothed with ``beta=0.98``, whatever the display does. The first
+    ``num_it // 10`` and the last 5 points are left out, and all from the first value
+    that is not finite.
+
+    Parameters
+    ----------
+    rule:
+        One of those below.
+    words:
+        What it looks for.
+    lrs:
+        The rates, strictly increasing.
+    losses:
+        The raw losses, as many as ``lrs``.
+    num_it:
+        How many steps the test was to have.
+
+    Returns
+    -------
+    :
+        A rate within ``lrs``, or None where the rule finds none: too few
+        points, or a loss that never falls.
+    """
+    trimmed = slice(num_it // 10, max(len(lrs) - _SKIP_END, 0))
+    kept_lrs, kept = lrs[trimmed], exponential_mean(losses)[trimmed]
+    broken = np.flatnonzero(~np.isfinite(kept))
+    if broken.size:
+        kept_lrs, kept = kept_lrs[: broken[0]], kept[: broken[0]]
+    # What rounding alone makes of a constant loss is no fall.
+    if len(kept) > 1 and not np.any(np.diff(kept) < -_ROUNDING * np.abs(kept[:-1])):
+        return Suggestion(None, reason="the loss never falls")
+    rate = rule(kept_lrs, kept) if len(kept) > 1 else None
+    if rate is None:
+        return Suggestion(None, reason=f"too few points: {len(kept)} after trimming")
+    if not lrs[0] <= rate <= lrs[-1]:
+        return Suggestion(None, reason=f"{words} is not in the swept range")
+    return Suggestion(rate, reason=words)
+
+
+def valley(lrs: FloatArray, losses: FloatArray) -> float:
+    """
+    Return the rate about halfway down the longest valley: fastai's default.
+
+    The valley ends at the first point where the longest strictly decreasing
+    subsequence ends, and starts as many points before it as that has. The rate
+    is half of its width from its start. Source: fastai's ``valley``, first in
+    ESRI's arcgis; here in O(n log n), and never before the first point.
+    """
+    tails: list[float] = []
+    end = 0
+    for index, loss in enumerate(losses.tolist()):
+        place = bisect_left(tails, -loss)
+        if place < len(tails):
+            tails[place] = -loss
+        else:
+            tails.append(-loss)
+            end = index
+    length = len(tails)
+    third = length / 3
+    return float(lrs[max(end - length + int(third) + int(third / 2), 0)])
+
+
+def slide(lrs: FloatArray, losses: FloatArray) -> float | None:
+    """
+    Return where a window slid down from the end meets the flat of the valley.
+
+    The window is 15 steps wide and stops where the slopes at its two sides
+    differ by 0.005 or less; its left side is the rate. None for a curve of
+    fewer than 16 points. Source: fastai's ``slide``, from Novetta.
+    """
+    if len(losses) <= _SLIDE_WIDTH:
+        return None
+    slope = np.gradient(losses)
+    apart = np.abs(slope[_SLIDE_WIDTH:] - slope[:-_SLIDE_WIDTH]) > _SLIDE_THRESHOLD
+    stops = np.flatnonzero(~apart)
+    left = int(stops[-1]) + 1 if stops.size else 0
+    return float(lrs[min(left, len(apart) - 1)])
+
+
+def minimum(lrs: FloatArray, losses: FloatArray) -> float:
+    """Return a tenth of the rate at the lowest loss. Source: fastai's ``minimum``."""
+    return float(lrs[np.argmin(losses)]) / 10
+
+
+def steep(lrs: FloatArray, losses: FloatArray) -> float:
+    """
+    Return the rate where the loss falls fastest over the logarithm of the rate.
+
+    The slope is that from a point to the next. Source: fastai's ``steep``.
+    """
+    return float(lrs[np.argmin(np.diff(losses) / np.diff(np.log(lrs)))])
+
+
+def min_grad(lrs: FloatArray, losses: FloatArray) -> float:
+    """
+    Return the rate where the loss falls fastest from step to step.
+
+    The slope is the central difference. Source: fastai v1's ``min_grad_lr``,
+    with which it agrees for 100 steps.
+    """
+    return float(lrs[np.argmin(np.gradient(losses))])

@@ -1,0 +1,26 @@
+"""What a rule suggests, and how sure it is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Suggestion(NamedTuple):
+    """
+    A suggested learning rate with its doubt, or why there is none.
+
+    Attributes
+    ----------
+    lr:
+        The rate, within the swept range; None if there is none to suggest.
+    low, high:
+        The range of rates that look as good, with `lr` in it; None where the rule
+        knows of no doubt, or suggests nothing.
+    reason:
+        How the rate was found, or why none was, in words.
+    """
+
+    lr: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str = ""

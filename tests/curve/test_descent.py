@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from lrwidget.curve.descent import descent
+
+_LRS = np.geomspace(1e-7, 10, 100)
+_X = np.log10(_LRS)
+_EXPLOSION = np.where(_X > 0, 1e3 * _X, 0.0)
+
+
+def _sigmoid(
+    middle: float, lrs: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return a loss that falls from 1 to 0 around a place."""
+    result: np.ndarray[tuple[int], np.dtype[np.float64]] = 1 / (
+        1 + np.exp(6 * (np.log10(lrs) - middle))
+    )
+    return result
+
+
+@pytest.mark.parametrize("middle", [-4.0, -3.0, -1.5])
+def test_without_noise_nearly_all_of_the_descent_is_done(middle: float) -> None:
+    found = descent(_LRS, _sigmoid(middle, _LRS) + _EXPLOSION)
+    assert found.lr is not None
+    assert found.low is not None
+    assert found.high is not None
+    # The logistic function passes a part of its way there, and the smoothing, which
+    # is a third of a decade wide, makes it that much flatter.
+    done = [middle + math.log(part / (1 - part)) / 6 for part in (0.85, 0.1, 0.95)]
+    places = np.log10([found.lr, found.low, found.high])
+    np.testing.assert_allclose(places, done, atol=0.3)
+    assert found.reason == "where 85% of the descent is done"
+
+
+def test_the_noisier_the_descent_the_less_of_it() -> None:
+    noise = np.random.default_rng(0).normal(size=100)
+    losses = _sigmoid(-3, _LRS) + _EXPLOSION
+    reasons = [
+        descent(_LRS, losses + size * noise).reason for size in (0.0, 0.03, 0.1, 0.2)
+    ]
+    parts = [int(re.findall(r"(\d+)%", reason)[0]) for reason in reasons]
+    assert parts == sorted(set(parts), reverse=True)
+
+
+def test_a_descent_that_begins_at_once() -> None:
+    found = descent(_LRS, _sigmoid(-5.5, _LRS) + _EXPLOSION)
+    assert found.lr is not None
+    assert math.log10(found.lr) == pytest.approx(-5.2, abs=0.3)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_descent_that_noise_hides_leaves_the_edge(seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(size=100)
+    found = descent(_LRS, noise + np.where(_X > -1, 100.0, 0.0))
+    assert found.lr is not None
+    # A fortieth of 0.1; nothing of the descent is known.
+    assert math.log10(found.lr) == pytest.approx(-1 - math.log10(40), abs=0.7)
+    assert "nois" in found.reason
+    assert found.low is not None
+    assert found.high is not None
+    assert found.high / found.low > 10
+
+
+def test_the_share_of_mere_noise_that_gets_a_rate_is_small() -> None:
+    rng = np.random.default_rng(0)
+    found = [descent(_LRS, rng.normal(size=100)) for _ in range(500)]
+    assert sum(x.lr is None for x in found) > 0.9 * len(found)
+    assert {x.reason for x in found if x.lr is None} == {
+        "only noise: the loss neither falls nor rises beyond it"
+    }
+
+
+def test_flat_and_then_an_explosion_never_falls() -> None:
+    found = descent(_LRS, 2 + _EXPLOSION)
+    assert found[:3] == (None, None, None)
+    assert found.reason == "the loss never falls"
+
+
+def test_a_noisy_rise_from_the_start() -> None:
+    noise = np.random.default_rng(0).normal(size=100)
+    found = descent(_LRS, 10 * np.arange(100.0) + noise)
+    assert found.lr is None
+    assert "begin at a lower rate" in found.reason or "never falls" in found.reason
+
+
+def test_what_comes_after_the_edge_changes_nothing() -> None:
+    losses = _sigmoid(-3, _LRS) + _EXPLOSION
+    expected = descent(_LRS, losses)
+    for tail in (1e9, 1e300, math.inf, math.nan):
+        changed = losses.copy()
+        changed[-8:] = tail
+        assert descent(_LRS, changed)[:3] == pytest.approx(expected[:3], rel=1e-3)
+    # The test stops a few steps after the edge.
+    assert descent(_LRS[:92], losses[:92])[:3] == pytest.approx(expected[:3], rel=0.01)
+
+
+def test_more_points_and_other_spacing_find_the_same() -> None:
+    expected = descent(_LRS, _sigmoid(-2, _LRS) + _EXPLOSION).lr
+    assert expected is not None
+    for lrs in (np.geomspace(1e-7, 10, 5000), np.linspace(1e-4, 10, 100_000)):
+        explosion = np.where(lrs > 1, 1e3 * np.log10(lrs), 0.0)
+        found = descent(lrs, _sigmoid(-2, lrs) + explosion).lr
+        assert found is not None
+        assert math.log10(found) == pytest.approx(math.log10(expected), abs=0.3)
+
+
+def test_spikes_move_it_little() -> None:
+    losses = _sigmoid(-3, _LRS) + _EXPLOSION
+    losses += 0.02 * np.random.default_rng(0).normal(size=100)
+    expected = descent(_LRS, losses).lr
+    losses[[12, 30, 45]] = [50.0, 1e6, 1e12]
+    found = descent(_LRS, losses).lr
+    assert expected is not None
+    assert found is not None
+    assert math.log10(found) == pytest.approx(math.log10(expected), abs=0.3)
