@@ -9,20 +9,13 @@ sweep, and `truth` tells what training at that rate comes to:
 
 from __future__ import annotations
 
-import argparse
-import platform
-import sys
-import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from itertools import product
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks import truth
 from benchmarks.peers import PEERS
 from benchmarks.tasks import TASKS
 from lrwidget import LRCurve, range_test

@@ -1,7 +1,8 @@
 """
 What each task of `tasks` comes to at each learning rate of a grid, by real training.
 
-It takes about half an hour on two cores, and writes ``benchmarks/truth.json``:
+It takes about an hour on two cores, and adds to ``benchmarks/truth.json`` the tasks that
+are not in it yet:
 
     python -m benchmarks.truth
 """
@@ -89,8 +90,11 @@ def _trained(index: int, seed: int) -> tuple[float, list[float | None]]:
 
 
 def _make() -> None:
-    jobs = list(product(range(len(TASKS)), _SEEDS))
     tasks: dict[str, dict[str, list[object]]] = {}
+    if _PATH.exists():
+        tasks = json.loads(_PATH.read_text(encoding="utf-8"))["tasks"]
+    missing = [i for i, task in enumerate(TASKS) if task.name not in tasks]
+    jobs = list(product(missing, _SEEDS))
     began = time.monotonic()
     with ProcessPoolExecutor() as pool:
         results = pool.map(_trained, *zip(*jobs, strict=True))
@@ -105,7 +109,8 @@ def _make() -> None:
         f"Python {platform.python_version()}, torch {torch.__version__}, "
         f"{platform.machine()} CPU"
     )
-    content = {"made": made, "seeds": _SEEDS, "rates": _RATES, "tasks": tasks}
+    ordered = {task.name: tasks[task.name] for task in TASKS}
+    content = {"made": made, "seeds": _SEEDS, "rates": _RATES, "tasks": ordered}
     _PATH.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 

@@ -1,0 +1,231 @@
+"""Data to train on that needs no download: it comes with scikit-learn and Python."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from pydoc_data import topics
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn import datasets
+from torch import Tensor
+
+LETTERS = 128
+CONTEXT = 32
+_UNKNOWN = 127
+
+
+class Data(NamedTuple):
+    """Inputs and targets to train on, and others to validate with."""
+
+    inputs: Tensor
+    targets: Tensor
+    val_inputs: Tensor
+    val_targets: Tensor
+
+
+def _split(inputs: Any, targets: Any, seed: int = 0) -> Data:  # noqa: ANN401 (arrays)
+    """Set a quarter apart for validation."""
+    order = np.random.default_rng(seed).permutation(len(inputs))
+    x, y = torch.as_tensor(inputs)[order], torch.as_tensor(targets)[order]
+    if x.is_floating_point():
+        x = x.float()
+    if y.is_floating_point():
+        y = y.float()
+    quarter = len(x) // 4
+    return Data(x[quarter:], y[quarter:], x[:quarter], y[:quarter])
+
+
+def _standard(values: Any) -> Any:  # noqa: ANN401 (arrays)
+    return (values - values.mean(0)) / values.std(0)
+
+
+@functools.cache
+def digits() -> Data:
+    inputs, targets = datasets.load_digits(return_X_y=True)
+    return _split(inputs.reshape(-1, 1, 8, 8) / 8 - 1, targets)
+
+
+@functools.cache
+def flat_digits() -> Data:
+    data = digits()
+    return data._replace(
+        inputs=data.inputs.flatten(1), val_inputs=data.val_inputs.flatten(1)
+    )
+
+
+@functools.cache
+def rows_of_digits() -> Data:
+    """Return digits as sequences of eight rows."""
+    data = digits()
+    return data._replace(
+        inputs=data.inputs.squeeze(1), val_inputs=data.val_inputs.squeeze(1)
+    )
+
+
+@functools.cache
+def turned_digits() -> Data:
+    """Return few digits, on their side and negative, for fine-tuning."""
+    data = digits()
+    return Data(
+        -data.inputs.rot90(1, (2, 3))[:400],
+        data.targets[:400],
+        -data.val_inputs.rot90(1, (2, 3)),
+        data.val_targets,
+    )
+
+
+@functools.cache
+def images_of_digits() -> Data:
+    """Return digits to be encoded and decoded."""
+    data = flat_digits()
+    return data._replace(targets=data.inputs, val_targets=data.val_inputs)
+
+
+@functools.cache
+def mislabelled_digits() -> Data:
+    """Return digits of which three in ten have any label, to train on."""
+    data = flat_digits()
+    rng = np.random.default_rng(1)
+    wrong = torch.as_tensor(rng.random(len(data.targets)) < 0.3)
+    others = torch.as_tensor(rng.integers(0, 10, len(data.targets)))
+    return data._replace(targets=torch.where(wrong, others, data.targets))
+
+
+@functools.cache
+def mislabelled_images() -> Data:
+    """Return the same as images."""
+    data = mislabelled_digits()
+    return digits()._replace(targets=data.targets)
+
+
+@functools.cache
+def squares_of_digits() -> Data:
+    """Return digits to be encoded and decoded as images."""
+    data = digits()
+    return data._replace(targets=data.inputs, val_targets=data.val_inputs)
+
+
+@functools.cache
+def noisy_digits() -> Data:
+    """Return digits with noise on them, and without."""
+    data = images_of_digits()
+    rng = torch.Generator().manual_seed(5)
+    noise, val_noise = (
+        0.5 * torch.randn(x.shape, generator=rng)
+        for x in (data.inputs, data.val_inputs)
+    )
+    return data._replace(
+        inputs=data.inputs + noise, val_inputs=data.val_inputs + val_noise
+    )
+
+
+@functools.cache
+def tumours() -> Data:
+    inputs, targets = datasets.load_breast_cancer(return_X_y=True)
+    return _split(_standard(inputs), targets)
+
+
+@functools.cache
+def wines() -> Data:
+    inputs, targets = datasets.load_wine(return_X_y=True)
+    return _split(_standard(inputs), targets)
+
+
+@functools.cache
+def diabetes() -> Data:
+    inputs, targets = datasets.load_diabetes(return_X_y=True)
+    return _split(_standard(inputs), _standard(targets)[:, None])
+
+
+@functools.cache
+def friedman() -> Data:
+    """Return Friedman's first regression, a third of whose variance is noise."""
+    inputs, targets = datasets.make_friedman1(2000, noise=3.5, random_state=0)
+    return _split(_standard(inputs), _standard(targets)[:, None])
+
+
+@functools.cache
+def noisy_line() -> Data:
+    """Return a linear regression with more noise than signal, badly scaled."""
+    rng = np.random.default_rng(2)
+    inputs = rng.normal(size=(2000, 20)) * np.geomspace(0.3, 3, 20)
+    signal = inputs @ rng.normal(size=20)
+    noise = rng.normal(size=2000) * 1.5 * signal.std()
+    return _split(inputs, (signal + noise)[:, None] / signal.std())
+
+
+@functools.cache
+def moons() -> Data:
+    inputs, targets = datasets.make_moons(2000, noise=0.25, random_state=0)
+    return _split(inputs, targets)
+
+
+def _windows(text: str, count: int) -> Data:
+    codes = np.frombuffer(text.encode("ascii", "replace"), np.uint8)
+    letters = torch.as_tensor(np.minimum(codes, _UNKNOWN).astype(np.int64))
+    starts = np.random.default_rng(3).integers(0, len(letters) - CONTEXT - 1, count)
+    windows = torch.stack([letters[s : s + CONTEXT + 1] for s in starts])
+    return _split(windows[:, :-1], windows[:, 1:])
+
+
+@functools.cache
+def english() -> Data:
+    """Return windows of Python's own documentation."""
+    return _windows("\n".join(topics.topics.values()), 4000)
+
+
+@functools.cache
+def code() -> Data:
+    """Return windows of Python's own source."""
+    names = ("argparse", "dataclasses", "inspect", "typing")
+    sources = [inspect.getsource(importlib.import_module(name)) for name in names]
+    return _windows("\n".join(sources), 1000)
+
+
+@functools.cache
+def words() -> Data:
+    """Return lines of five modules as hashed words, to tell which module it was."""
+    names = ("argparse", "decimal", "inspect", "socket", "tarfile")
+    rows, targets = [], []
+    for target, name in enumerate(names):
+        module = importlib.import_module("_pydecimal" if name == "decimal" else name)
+        words = inspect.getsource(module).split()
+        for start in range(0, len(words) - 12, 12):
+            chosen = words[start : start + 12]
+            rows.append([sum(w.encode()) * len(w) % 2000 for w in chosen])
+            targets.append(target)
+    return _split(np.array(rows), np.array(targets))
+
+
+@functools.cache
+def sums() -> Data:
+    """Return the adding problem: the sum of the two marked numbers of a sequence."""
+    rng = np.random.default_rng(4)
+    values = rng.random((3000, 16))
+    marks = np.zeros((3000, 16))
+    rows = np.arange(3000)
+    marks[rows, rng.integers(0, 8, 3000)] = 1
+    marks[rows, rng.integers(8, 16, 3000)] = 1
+    return _split(np.stack([values, marks], 2), (values * marks).sum(1)[:, None])
+
+
+@functools.cache
+def sine() -> Data:
+    """Return a sine of several periods with a little noise."""
+    rng = np.random.default_rng(6)
+    inputs = rng.uniform(-3, 3, (2000, 1))
+    return _split(inputs, np.sin(3 * inputs) + 0.1 * rng.normal(size=(2000, 1)))
+
+
+@functools.cache
+def ratings() -> Data:
+    """Return what 200 users think of 100 things, as users and things of rank 3 do."""
+    rng = np.random.default_rng(7)
+    users, things = rng.normal(size=(200, 3)), rng.normal(size=(100, 3))
+    pairs = np.stack([rng.integers(0, 200, 6000), rng.integers(0, 100, 6000)], 1)
+    opinions = (users[pairs[:, 0]] * things[pairs[:, 1]]).sum(1)
+    return _split(pairs, opinions + 0.5 * rng.normal(size=6000))
