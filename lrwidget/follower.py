@@ -45,14 +45,13 @@ class Follower:
         self._on_news = on_news
         self._on_end = on_end
         self._recording = Recording(num_it)
-        self._stop_reason: StopReason | None = None
         self._worker: Worker[Step, StopReason] = Worker(steps, self._step, self._end)
         self._first_time = self._last_time = self._news_time = 0.0
 
     @property
     def curve(self) -> LRCurve:
         """The steps so far."""
-        return self._recording.curve(self._stop_reason)
+        return self._recording.curve()
 
     @property
     def seconds(self) -> float:
@@ -96,6 +95,6 @@ class Follower:
     def _end(self, reason: StopReason | None, error: BaseException | None) -> None:
         self.error = error
         if error is None:
-            self._stop_reason = reason or "stopped"
+            self._recording.stop_reason = reason or "stopped"
         self.running = False
         self._on_end(self)

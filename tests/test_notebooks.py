@@ -38,7 +38,7 @@ untouched = dict()
 run, wait = LRWidget.run, LRWidget.wait
 
 def trained(widget):
-    subject = widget._test._subject
+    subject = widget._test._trial.subject
     return state(subject.model, subject.optimizer)
 
 def noting_run(widget):

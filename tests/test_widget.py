@@ -309,7 +309,7 @@ def test_a_batch_that_is_no_pair_is_shown_and_raised(make: Any) -> None:
 
 def test_what_keeps_a_test_from_starting_is_shown_and_raised(make: Any) -> None:
     widget = make(isolation="copy")
-    model = widget._test._subject.model
+    model = widget._test._trial.subject.model
     model.lock = threading.Lock()
     with pytest.raises(ValueError, match="isolation='copy' cannot copy the model"):
         widget.run()

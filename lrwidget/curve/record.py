@@ -285,9 +285,22 @@ class LRCurve:
 
 
 class Recording:
-    """The steps of a test that is running, to become an `LRCurve` at any time."""
+    """
+    The steps of a test that is running, to become an `LRCurve` at any time.
+
+    Parameters
+    ----------
+    num_it:
+        How many steps it is to have.
+
+    Attributes
+    ----------
+    stop_reason:
+        Why the test ended, to be set when it has.
+    """
 
     def __init__(self, num_it: int) -> None:
+        self.stop_reason: StopReason | None = None
         self._num_it = num_it
         self._lrs = array("d")
         self._losses = array("d")
@@ -300,13 +313,13 @@ class Recording:
         self._lrs.append(step.lr)
         self._losses.append(step.loss)
 
-    def curve(self, stop_reason: StopReason | None = None) -> LRCurve:
+    def curve(self) -> LRCurve:
         """Return the steps so far as a curve."""
         # Slices, since an array that numpy looks into cannot grow meanwhile; of one
         # length, since another thread may be between its two appends.
         count = len(self)
         lrs, losses = np.array(self._lrs[:count]), np.array(self._losses[:count])
-        return LRCurve(lrs, losses, stop_reason, self._num_it)
+        return LRCurve(lrs, losses, self.stop_reason, self._num_it)
 
 
 def _numbers(name: str, values: object) -> npt.NDArray[np.float64]:

@@ -8,16 +8,16 @@ from lrwidget.curve.record import LRCurve, Recording, Step
 from lrwidget.curve.schedule import learning_rates
 from lrwidget.engine import arguments
 from lrwidget.engine.ambient import Ambient
-from lrwidget.engine.isolation import ISOLATIONS, Subject, isolate
+from lrwidget.engine.isolation import ISOLATIONS, Subject
 from lrwidget.engine.losses import check_own_loss
 from lrwidget.engine.optimizers import unwrapped
-from lrwidget.engine.random_state import RandomState
 from lrwidget.engine.rates import rate_ratios
 from lrwidget.engine.settings import with_settings_of
-from lrwidget.engine.training import Plan, training_steps
+from lrwidget.engine.training import Plan
+from lrwidget.engine.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Generator, Iterable
 
     import torch
     from torch import nn
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from lrwidget.engine.isolation import Isolation
     from lrwidget.engine.losses import LossFunction, TrainingStep
     from lrwidget.engine.settings import Settings
-
-_trained_now: set[int] = set()  # models that a test trains themselves, by identity
 
 
 class RangeTest:
@@ -150,8 +148,8 @@ class RangeTest:
         optimizer, its_scaler = unwrapped(optimizer)
         scaler = its_scaler if grad_scaler is None else grad_scaler
         arguments.check_scaler(scaler, optimizer)
-        self._subject = Subject(model, optimizer, loss_fn, training_step, scaler)
-        self._plan = Plan(
+        subject = Subject(model, optimizer, loss_fn, training_step, scaler)
+        plan = Plan(
             rates=rates,
             dataloader=dataloader,
             val_loader=val_loader,
@@ -162,29 +160,28 @@ class RangeTest:
             clip_grad_norm=clip_grad_norm,
             device=arguments.usable_device(device),
         )
-        self._isolation = isolation
+        self._trial = Trial(subject, plan, isolation)
         self._recording = Recording(self.num_it)
-        self._stop_reason: StopReason | None = None
 
     @property
     def start_lr(self) -> float:
         """The first rate."""
-        return self._plan.rates[0]
+        return self._trial.plan.rates[0]
 
     @property
     def end_lr(self) -> float:
         """The last rate."""
-        return self._plan.rates[-1]
+        return self._trial.plan.rates[-1]
 
     @property
     def num_it(self) -> int:
         """How many optimizer steps a test has that is not stopped."""
-        return len(self._plan.rates)
+        return len(self._trial.plan.rates)
 
     @property
     def curve(self) -> LRCurve:
         """The steps of the latest iteration so far."""
-        return self._recording.curve(self._stop_reason)
+        return self._recording.curve()
 
     def __iter__(self) -> Generator[Step, None, StopReason]:
         """
@@ -194,27 +191,9 @@ class RangeTest:
         of autocast and device it takes; the steps may be taken in another. The
         generator returns why it stopped.
         """
-        ambient = Ambient()
-        plan = self._plan
-        loaders = [plan.dataloader]
-        if plan.val_loader is not None:
-            loaders.append(plan.val_loader)
-        random_state = RandomState(*loaders)
-        self.check_free()
-        try:
-            with ambient.entered():
-                subject, restore = isolate(self._subject, self._isolation, plan.device)
-        except BaseException:
-            random_state.restore()
-            raise
-        recording = self._recording = Recording(self.num_it)
-        self._stop_reason = None
-        return self._restoring(
-            training_steps(plan, subject, self._subject, ambient, recording),
-            restore,
-            random_state,
-            trains_original=subject.model is self._subject.model,
-        )
+        steps = self._trial.start(Ambient())
+        self._recording = Recording(self.num_it)
+        return _recorded(steps, self._recording)
 
     def check_free(self) -> None:
         """
@@ -225,41 +204,28 @@ class RangeTest:
         RuntimeError
             If one does. What is written to model or optimizer meanwhile is lost.
         """
-        if id(self._subject.model) in _trained_now:
-            msg = (
-                "a range test is training this model itself at the moment, and not a "
-                "copy; wait for its end, or stop it"
-            )
-            raise RuntimeError(msg)
+        self._trial.check_free()
 
-    def _restoring(
-        self,
-        steps: Generator[Step, None, StopReason],
-        restore: Callable[[], object],
-        random_state: RandomState,
-        *,
-        trains_original: bool,
-    ) -> Generator[Step, None, StopReason]:
-        """Take the steps, and make all as it was when they end, however."""
-        self.check_free()
-        model = id(self._subject.model)
-        if trains_original:
-            _trained_now.add(model)
-        reason: StopReason | None = "stopped"
-        try:
-            reason = yield from steps
-        except Exception:
-            reason = None
-            raise
-        finally:
-            self._stop_reason = reason
-            try:
-                restore()
-            finally:
-                random_state.restore()
-                if trains_original:
-                    _trained_now.discard(model)
-        return reason
+
+def _recorded(
+    steps: Generator[Step, None, StopReason], recording: Recording
+) -> Generator[Step, None, StopReason]:
+    """Record the steps before they are given, and in the end why they end."""
+    reason: StopReason | None = "stopped"
+    try:
+        while True:
+            step = next(steps)
+            recording.append(step)
+            yield step
+    except StopIteration as end:
+        reason = end.value
+        return end.value  # type: ignore[no-any-return]  # StopIteration has no types
+    except Exception:
+        reason = None
+        raise
+    finally:
+        recording.stop_reason = reason
+        steps.close()
 
 
 @with_settings_of(RangeTest)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch.optim import Optimizer
 
-    from lrwidget.curve.record import Recording, StopReason
+    from lrwidget.curve.record import StopReason
     from lrwidget.engine.stepping import Taken
     from lrwidget.engine.stopping import StopRule
 
@@ -64,11 +64,9 @@ class Sweep:
         """Take the ratios of the rates, before any of them changes."""
         self._ratios = rate_ratios(self.optimizer)
 
-    def over(
-        self, rates: Iterable[float], recording: Recording
-    ) -> Generator[Step, None, StopReason]:
+    def over(self, rates: Iterable[float]) -> Generator[Step, None, StopReason]:
         """
-        Record and yield one step for each rate, and return why they end.
+        Yield one step for each rate, and return why they end.
 
         Raises
         ------
@@ -83,9 +81,7 @@ class Sweep:
                     if self.validation_loss is not None and math.isfinite(loss):
                         loss = self.validation_loss()
             if losses:
-                step = Step(iteration, used, loss)
-                recording.append(step)
-                yield step
+                yield Step(iteration, used, loss)
                 if reason is None and self.rule is not None:
                     reason = self.rule.update(loss)
             if reason is not None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lrwidget.curve.record import Recording, Step, StopReason
+    from lrwidget.curve.record import Step, StopReason
     from lrwidget.engine.ambient import Ambient
     from lrwidget.engine.isolation import Subject
     from lrwidget.engine.losses import LossOf
@@ -58,7 +58,6 @@ def training_steps(
     subject: Subject,
     original: Subject,
     ambient: Ambient,
-    recording: Recording,
 ) -> Generator[Step, None, StopReason]:
     """
     Train, and yield a step for each rate; return why they end.
@@ -73,8 +72,6 @@ def training_steps(
         What the user passed, which is the subject itself unless that is a copy.
     ambient:
         The settings of the thread that began the test.
-    recording:
-        What each step is added to.
     """
     model, optimizer, loss_fn, training_step, grad_scaler = subject
     device = plan.device or next(model.parameters()).device
@@ -116,4 +113,4 @@ def training_steps(
             steps_per_lr=plan.steps_per_lr,
             validation_loss=validation_loss if validated else None,
         )
-        return (yield from sweep.over(plan.rates, recording))
+        return (yield from sweep.over(plan.rates))

@@ -199,7 +199,8 @@ def test_recording() -> None:
         recording.append(step)
     earlier = recording.curve()
     recording.append(Step(2, 0.4, 1.0))
-    curve = recording.curve("stopped")
+    recording.stop_reason = "stopped"
+    curve = recording.curve()
     assert earlier.lrs.tolist() == [0.1, 0.2]
     assert curve.lrs.tolist() == [0.1, 0.2, 0.4]
     np.testing.assert_array_equal(curve.losses, [2, math.nan, 1])

@@ -1,0 +1,103 @@
+"""A training that leaves everything as it was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from lrwidget.engine.isolation import isolate
+from lrwidget.engine.random_state import RandomState
+from lrwidget.engine.training import training_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from lrwidget.curve.record import Step, StopReason
+    from lrwidget.engine.ambient import Ambient
+    from lrwidget.engine.isolation import Isolation, Subject
+    from lrwidget.engine.training import Plan
+
+_trained_now: set[int] = set()  # models that are trained themselves, by identity
+
+
+class Trial(NamedTuple):
+    """
+    A training after which all is as if it had never been, however it ends.
+
+    Attributes
+    ----------
+    subject:
+        What the user passed.
+    plan:
+        How to train.
+    isolation:
+        As `RangeTest` takes it.
+    """
+
+    subject: Subject
+    plan: Plan
+    isolation: Isolation
+
+    def start(self, ambient: Ambient) -> Generator[Step, None, StopReason]:
+        """
+        Set apart what is trained, at once; the steps may be taken in another thread.
+
+        Parameters
+        ----------
+        ambient:
+            The settings of the thread that began.
+
+        Returns
+        -------
+        :
+            A generator of the steps, which returns why they end.
+        """
+        plan = self.plan
+        loaders = [plan.dataloader]
+        if plan.val_loader is not None:
+            loaders.append(plan.val_loader)
+        random_state = RandomState(*loaders)
+        self.check_free()
+        try:
+            with ambient.entered():
+                subject, restore = isolate(self.subject, self.isolation, plan.device)
+        except BaseException:
+            random_state.restore()
+            raise
+        return self._restoring(
+            training_steps(plan, subject, self.subject, ambient),
+            restore,
+            random_state,
+            trains_original=subject.model is self.subject.model,
+        )
+
+    def check_free(self) -> None:
+        """Raise RuntimeError where the model itself, and not a copy, is trained now."""
+        if id(self.subject.model) in _trained_now:
+            msg = (
+                "a range test is training this model itself at the moment, and not a "
+                "copy; wait for its end, or stop it"
+            )
+            raise RuntimeError(msg)
+
+    def _restoring(
+        self,
+        steps: Generator[Step, None, StopReason],
+        restore: Callable[[], object],
+        random_state: RandomState,
+        *,
+        trains_original: bool,
+    ) -> Generator[Step, None, StopReason]:
+        """Take the steps, and make all as it was when they end, however."""
+        self.check_free()
+        model = id(self.subject.model)
+        if trains_original:
+            _trained_now.add(model)
+        try:
+            return (yield from steps)
+        finally:
+            try:
+                restore()
+            finally:
+                random_state.restore()
+                if trains_original:
+                    _trained_now.discard(model)
