@@ -97,12 +97,7 @@ class LRCurve:
         ):
             msg = f"lrs={lrs} must be finite, above 0 and strictly increasing"
             raise ValueError(msg)
-        if self.stop_reason is not None and self.stop_reason not in _STOP_REASONS:
-            msg = (
-                f"stop_reason={self.stop_reason!r} is not known; "
-                f"pass None or one of {_STOP_REASONS}"
-            )
-            raise ValueError(msg)
+        check_stop_reason(self.stop_reason)
         if isinstance(self.num_it, bool) or not isinstance(self.num_it, int):
             msg = f"num_it={self.num_it!r} must be an integer"
             raise ValueError(msg)  # noqa: TRY004 (one error for all that is wrong)
@@ -320,6 +315,16 @@ class Recording:
         count = len(self)
         lrs, losses = np.array(self._lrs[:count]), np.array(self._losses[:count])
         return LRCurve(lrs, losses, self.stop_reason, self._num_it)
+
+
+def check_stop_reason(stop_reason: object) -> None:
+    """Raise ValueError unless it is a known reason, or None."""
+    if stop_reason is not None and stop_reason not in _STOP_REASONS:
+        msg = (
+            f"stop_reason={stop_reason!r} is not known; "
+            f"pass None or one of {_STOP_REASONS}"
+        )
+        raise ValueError(msg)
 
 
 def _numbers(name: str, values: object) -> npt.NDArray[np.float64]:

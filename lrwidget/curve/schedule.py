@@ -46,7 +46,7 @@ def learning_rates(
     ValueError
         If an argument is outside its range.
     """
-    start, end = _rate("start_lr", start_lr), _rate("end_lr", end_lr)
+    start, end = positive_rate("start_lr", start_lr), positive_rate("end_lr", end_lr)
     if start >= end:
         msg = (
             f"start_lr={start_lr!r} must be below end_lr={end_lr!r}; "
@@ -69,7 +69,17 @@ def learning_rates(
     return rates
 
 
-def _rate(name: str, value: object) -> float:
+def positive_rate(name: str, value: object) -> float:
+    """
+    Return a learning rate as a float.
+
+    Raises
+    ------
+    TypeError
+        If it is not a number.
+    ValueError
+        If it is not finite and above 0.
+    """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         msg = f"{name}={value!r} must be a number; pass for example {name}=1e-3"
         raise TypeError(msg)
