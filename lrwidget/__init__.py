@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lrwidget.curve.record import LRCurve, Step
+    from lrwidget.curve.training import TrainingCurve
+    from lrwidget.engine.race import race
     from lrwidget.engine.range_test import RangeTest, range_test
     from lrwidget.widget import LRWidget
 
     __version__: str
 
-__all__ = ["LRCurve", "LRWidget", "RangeTest", "Step", "range_test"]
+__all__ = [
+    "LRCurve",
+    "LRWidget",
+    "RangeTest",
+    "Step",
+    "TrainingCurve",
+    "race",
+    "range_test",
+]
 
 # Imported at first use, so that `import lrwidget` loads neither torch nor bqplot.
 _HOMES = {
@@ -20,6 +30,8 @@ _HOMES = {
     "LRWidget": "lrwidget.widget",
     "RangeTest": "lrwidget.engine.range_test",
     "Step": "lrwidget.curve.record",
+    "TrainingCurve": "lrwidget.curve.training",
+    "race": "lrwidget.engine.race",
     "range_test": "lrwidget.engine.range_test",
 }
 

@@ -21,6 +21,8 @@ def test_the_public_names_are_sorted_and_there() -> None:
         "LRWidget",
         "RangeTest",
         "Step",
+        "TrainingCurve",
+        "race",
         "range_test",
     ]
     for name in lrwidget.__all__:

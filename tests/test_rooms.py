@@ -51,7 +51,7 @@ _ROOMS = {
         _HEAVY | _all_but("follower", "worker", "curve"),
     ),
     "without a notebook": (
-        "from lrwidget import LRCurve, RangeTest, Step, range_test",
+        "from lrwidget import LRCurve, RangeTest, Step, race, range_test",
         (_HEAVY - {"torch"}) | _all_but("engine", "curve"),
     ),
 }

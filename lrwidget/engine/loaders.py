@@ -83,15 +83,19 @@ class Batches:
         return count
 
 
-def empty_loader(dataloader: object, name: str = "dataloader") -> ValueError:
+class EmptyLoaderError(ValueError):
+    """A loader has no batch."""
+
+
+def empty_loader(dataloader: object, name: str = "dataloader") -> EmptyLoaderError:
     """Return the error of a loader that has no batch."""
     if isinstance(dataloader, Iterator):
         msg = f"{name}={dataloader!r} is an iterator with no batch left"
-        return ValueError(msg + "; pass a loader that can be iterated again")
+        return EmptyLoaderError(msg + "; pass a loader that can be iterated again")
     hint = "pass one with a batch at least"
     if getattr(dataloader, "drop_last", False):
         hint += "; with drop_last=True a data set smaller than batch_size has none"
-    return ValueError(f"{name}={dataloader!r} is empty; {hint}")
+    return EmptyLoaderError(f"{name}={dataloader!r} is empty; {hint}")
 
 
 def underlying(dataloader: Iterable[Any]) -> Iterable[Any]:

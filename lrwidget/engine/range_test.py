@@ -195,6 +195,10 @@ class RangeTest:
         self._recording = Recording(self.num_it)
         return _recorded(steps, self._recording)
 
+    def trial(self, rates: list[float]) -> Trial:
+        """Return a training as the test's, with one step at each of these rates."""
+        return self._trial.at(rates)
+
     def check_free(self) -> None:
         """
         Raise where a test trains the model itself at the moment, and not a copy.

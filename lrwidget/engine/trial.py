@@ -37,6 +37,10 @@ class Trial(NamedTuple):
     plan: Plan
     isolation: Isolation
 
+    def at(self, rates: list[float]) -> Trial:
+        """Return such a training with one step at each of these rates."""
+        return self._replace(plan=self.plan._replace(rates=rates, steps_per_lr=1))
+
     def start(self, ambient: Ambient) -> Generator[Step, None, StopReason]:
         """
         Set apart what is trained, at once; the steps may be taken in another thread.
@@ -74,8 +78,8 @@ class Trial(NamedTuple):
         """Raise RuntimeError where the model itself, and not a copy, is trained now."""
         if id(self.subject.model) in _trained_now:
             msg = (
-                "a range test is training this model itself at the moment, and not a "
-                "copy; wait for its end, or stop it"
+                "a range test or race is training this model itself at the moment, "
+                "and not a copy; wait for its end, or stop it"
             )
             raise RuntimeError(msg)
 

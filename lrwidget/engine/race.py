@@ -1,0 +1,150 @@
+"""The race of learning rates: short trainings from the same start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from lrwidget.curve.race import Finish, RaceRecording, checked_rates, neighbours
+from lrwidget.engine import arguments
+from lrwidget.engine.ambient import Ambient
+from lrwidget.engine.loaders import EmptyLoaderError
+from lrwidget.engine.range_test import RangeTest
+from lrwidget.engine.settings import with_settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+
+    from torch import nn
+    from torch.optim import Optimizer
+    from typing_extensions import Unpack
+
+    from lrwidget.curve.record import Step, StopReason
+    from lrwidget.curve.training import TrainingCurve
+    from lrwidget.engine.losses import LossFunction
+    from lrwidget.engine.settings import Settings
+
+
+class Race:
+    """
+    Short trainings at some learning rates, run by iterating over it.
+
+    One comes after the other, each from the same start, with the same batches in the
+    same order and the same random numbers. It gives one `Step` for each optimizer step,
+    and a `Finish` at the end of each training. A training that diverges or has no
+    batches any more ends alone: the next rate follows. All is afterwards as if there
+    had been no race, however it ends.
+
+    Each training begins with the model as it is then, so that there is never more than
+    one copy: leave the model as it is until the end.
+
+    Parameters
+    ----------
+    test:
+        How to train, beside the rates; with one optimizer step for each loss.
+    rates:
+        The learning rates, of which none is there twice.
+    steps:
+        How many optimizer steps each training has, at least 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If rates or steps are not as described.
+    """
+
+    def __init__(self, test: RangeTest, rates: Iterable[float], steps: int) -> None:
+        self.rates = checked_rates(rates)
+        arguments.check_count("steps", steps)
+        self.steps = steps
+        self._trials = [test.trial([lr] * steps) for lr in self.rates]
+
+    def __iter__(self) -> Generator[Step | Finish, None, StopReason]:
+        """
+        Start a race, as the iteration of a `RangeTest` starts that.
+
+        The generator returns why it stopped.
+        """
+        ambient = Ambient()
+        # At once, so that what keeps it from starting is raised here.
+        return self._items(self._trials[0].start(ambient), ambient)
+
+    def _items(
+        self, first: Generator[Step, None, StopReason], ambient: Ambient
+    ) -> Generator[Step | Finish, None, StopReason]:
+        yield Finish(self.rates[0], (yield from first))
+        for lr, trial in zip(self.rates[1:], self._trials[1:], strict=True):
+            reason: StopReason = "exhausted"
+            # An iterator gives other batches to each, if any; what has one inside is
+            # found to be empty.
+            if not isinstance(trial.plan.dataloader, Iterator):
+                with suppress(EmptyLoaderError):
+                    reason = yield from trial.start(ambient)
+            yield Finish(lr, reason)
+        return "completed"
+
+
+@with_settings_of(RangeTest)
+def race(  # noqa: PLR0913 (the four parts of a training, and its two numbers)
+    model: nn.Module,
+    optimizer: Optimizer,
+    dataloader: Iterable[Any],
+    loss_fn: LossFunction | None = None,
+    *,
+    rates: Sequence[float] | None = None,
+    steps: int = 100,
+    **settings: Unpack[Settings],
+) -> list[TrainingCurve]:
+    """
+    Train shortly at some learning rates, each from the same start, on a copy.
+
+    All rates see the same batches in the same order. With an iterator, which cannot
+    start again, only the first one sees any.
+
+    Parameters
+    ----------
+    model, optimizer, dataloader, loss_fn, **settings:
+        As `RangeTest` takes them; ``steps_per_lr`` has no effect.
+    rates:
+        The learning rates, of which none is there twice. If None, a range test is run
+        first, and its suggestion races against its neighbours.
+    steps:
+        How many optimizer steps each training has, at least 1.
+
+    Returns
+    -------
+    :
+        A curve for each rate, in increasing order of the rates.
+
+    Raises
+    ------
+    RuntimeError
+        If ``rates`` is None, and the range test suggests nothing.
+    TypeError, ValueError
+        As `RangeTest` raises them, for bad rates or steps, and whatever the training
+        raises.
+    """
+    test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
+    arguments.check_count("steps", steps)  # before a test that may take long
+    if rates is None:
+        rates = _found_by(test)
+    racing = Race(test, rates, steps)
+    recording = RaceRecording(racing.rates, steps)
+    for item in racing:
+        recording.append(item)
+    return recording.curves()
+
+
+def _found_by(test: RangeTest) -> list[float]:
+    """Run a test, and return what it suggests with its neighbours."""
+    for _ in test:
+        pass
+    suggestion = test.curve.suggestion()
+    if suggestion.lr is None:
+        msg = (
+            "rates=None, and the range test suggests none, since "
+            f"{suggestion.reason}; pass for example rates=[1e-3, 3e-3, 1e-2]"
+        )
+        raise RuntimeError(msg)
+    return neighbours(suggestion, None, test.start_lr, test.end_lr)

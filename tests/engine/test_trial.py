@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD
+
+from lrwidget.engine.ambient import Ambient
+from lrwidget.engine.range_test import RangeTest
+from tests.engine.training_parts import loader, state
+
+
+def _test(**settings: Any) -> tuple[RangeTest, list[Any]]:
+    model = nn.Linear(8, 3)
+    optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
+    batches = loader(generator=torch.Generator())
+    test = RangeTest(model, optimizer, batches, nn.CrossEntropyLoss(), **settings)
+    return test, [model, optimizer, batches]
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_any_rates_in_any_order(isolation: Any) -> None:
+    test, parts = _test(isolation=isolation, steps_per_lr=3)
+    before = state(*parts)
+    rates = [0.1, 0.1, 0.01, 0.5]
+    assert [step.lr for step in test.trial(rates).start(Ambient())] == rates
+    assert state(*parts) == before
+
+
+def test_trials_of_one_original_come_one_after_the_other() -> None:
+    test, _ = _test(isolation="restore")
+    trial = test.trial([0.1, 0.1])
+    first, second = trial.start(Ambient()), trial.start(Ambient())
+    next(first)
+    with pytest.raises(RuntimeError, match="training this model itself at the moment"):
+        next(second)
+    with pytest.raises(RuntimeError, match="training this model itself at the moment"):
+        trial.start(Ambient())
+    first.close()
+    trial.check_free()
+    assert len(list(trial.start(Ambient()))) == 2
+
+
+def test_trials_of_copies_come_at_one_time() -> None:
+    test, _ = _test(isolation="copy")
+    trial = test.trial([0.1, 0.1])
+    first, second = trial.start(Ambient()), trial.start(Ambient())
+    assert len(list(zip(first, second, strict=True))) == 2
