@@ -1,65 +1,81 @@
-"""Follows a range test in the background and keeps what it finds."""
+"""Follows what runs in the background, and records what it gives."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from lrwidget.curve.record import LRCurve, Recording, Step, StopReason
 from lrwidget.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from lrwidget.curve.record import StopReason
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
 _SECONDS_BETWEEN_NEWS = 0.1
+
+
+class Recorder(Protocol[T_contra]):
+    """
+    What keeps the items of a source.
+
+    Attributes
+    ----------
+    stop_reason:
+        Set at the end to why the source stopped; it stays None where that failed.
+    """
+
+    stop_reason: StopReason | None
+
+    def append(self, item: T_contra, /) -> object:
+        """Add the next item."""
 
 
 class Follower:
     """
-    One range test that runs in a background thread.
+    One range test, or whatever gives such items, that runs in a background thread.
 
-    It knows its source as steps only, wherever they come from.
+    It knows its source as items only, wherever they come from.
 
     Parameters
     ----------
-    steps:
+    items:
         The source, which may return why it stopped.
-    num_it:
-        How many steps it is to have.
+    recorder:
+        What keeps its items.
     on_news:
-        Called in the background thread when there are new steps, at most ten
+        Called in the background thread when there are new items, at most ten
         times a second.
     on_end:
-        Called there last with this follower, when `curve` and `error` are final.
+        Called there last with this follower, when the record and `error` are final.
     """
 
     def __init__(
         self,
-        steps: Iterable[Step],
-        num_it: int,
+        items: Iterable[T],
+        recorder: Recorder[T],
         on_news: Callable[[], object],
         on_end: Callable[[Follower], object],
     ) -> None:
         self.running = False
         self.error: BaseException | None = None
+        self._recorder: Recorder[Any] = recorder
         self._on_news = on_news
         self._on_end = on_end
-        self._recording = Recording(num_it)
-        self._worker: Worker[Step, StopReason] = Worker(steps, self._step, self._end)
-        self._first_time = self._last_time = self._news_time = 0.0
-
-    @property
-    def curve(self) -> LRCurve:
-        """The steps so far."""
-        return self._recording.curve()
+        self._worker: Worker[T, StopReason] = Worker(items, self._item, self._end)
+        self._first_time: float | None = None
+        self._last_time = self._news_time = 0.0
 
     @property
     def seconds(self) -> float:
-        """How long the steps after the first took."""
-        return self._last_time - self._first_time
+        """How long the items after the first took."""
+        return self._last_time - (self._first_time or self._last_time)
 
     def start(self) -> None:
-        """Start the test and return at once; raise what keeps it from starting."""
+        """Start it, and return at once; raise what keeps it from starting."""
         self.running = True
         try:
             self._worker.start()
@@ -69,7 +85,7 @@ class Follower:
             raise
 
     def stop(self) -> None:
-        """Ask the test to stop after its present step, and return at once."""
+        """Ask it to stop after its present item, and return at once."""
         self._worker.stop()
 
     def wait(self, timeout: float | None = None) -> None:
@@ -79,13 +95,13 @@ class Follower:
             raise self.error
 
     def abandon(self) -> None:
-        """Stop the test, and wait for it a few seconds, whatever comes of it."""
+        """Stop it, and wait for it a few seconds, whatever comes of it."""
         self._worker.abandon()
 
-    def _step(self, step: Step) -> None:
-        self._recording.append(step)
+    def _item(self, item: object) -> None:
+        self._recorder.append(item)
         now = time.monotonic()
-        if not step.iteration:
+        if self._first_time is None:
             self._first_time = now
         self._last_time = now
         if now - self._news_time >= _SECONDS_BETWEEN_NEWS:
@@ -95,6 +111,6 @@ class Follower:
     def _end(self, reason: StopReason | None, error: BaseException | None) -> None:
         self.error = error
         if error is None:
-            self._recording.stop_reason = reason or "stopped"
+            self._recorder.stop_reason = reason or "stopped"
         self.running = False
         self._on_end(self)

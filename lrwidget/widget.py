@@ -87,6 +87,7 @@ class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
         self._test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
         self._optimizer = optimizer
         self._write_rate: Callable[[float], object] = partial(apply_rate, optimizer)
+        self._recording = Recording(self._test.num_it)
         self._follower: Follower | None = None
         self._suggested: float | None = None
         # A press on Run may come on a thread that lacks this one's settings.
@@ -123,9 +124,7 @@ class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
     @property
     def curve(self) -> LRCurve:
         """The curve so far."""
-        if self._follower is None:
-            return Recording(self._test.num_it).curve()
-        return self._follower.curve
+        return self._recording.curve()
 
     @property
     def suggestions(self) -> dict[str, float | None]:
@@ -169,8 +168,9 @@ class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
             if self.running:
                 msg = "a test is running already; call stop() and wait() first"
                 raise RuntimeError(msg)
+            self._recording = Recording(self._test.num_it)
             self._follower = Follower(
-                self._test, self._test.num_it, self._draw, self._on_end
+                self._test, self._recording, self._draw, self._on_end
             )
             try:
                 self._follower.start()
@@ -215,7 +215,7 @@ class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
         except KeyboardInterrupt:
             follower.stop()
             raise
-        return follower.curve
+        return self.curve
 
     def apply(self) -> None:
         """
@@ -287,7 +287,7 @@ class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
                 return
             self._draw()
             self._run_bar.show_running(running=False)
-        suggestion = follower.curve.suggest()
+        suggestion = self.curve.suggest()
         if suggestion is not None and self.value in (None, self._suggested):
             self._suggested = suggestion
             try:

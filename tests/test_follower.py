@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lrwidget.curve.record import Step
+from lrwidget.curve.race import Finish, RaceRecording
+from lrwidget.curve.record import Recording, Step
 from lrwidget.follower import Follower
 
 if TYPE_CHECKING:
@@ -25,15 +26,16 @@ def _steps(count: int, reason: StopReason | None) -> Generator[Step, None, StopR
 def test_keeps_the_steps_and_the_reason() -> None:
     news: list[int] = []
     ends: list[tuple[Follower, bool]] = []
-    follower: Follower = Follower(
+    recording = Recording(5)
+    follower = Follower(
         _steps(3, "diverged"),
-        5,
-        lambda: news.append(len(follower.curve)),
+        recording,
+        lambda: news.append(len(recording)),
         lambda ended: ends.append((ended, ended.running)),
     )
     follower.start()
     follower.wait()
-    curve = follower.curve
+    curve = recording.curve()
     assert curve.losses.tolist() == [5, 4, 3]
     assert (curve.stop_reason, curve.num_it) == ("diverged", 5)
     assert news[0] == 1
@@ -43,27 +45,41 @@ def test_keeps_the_steps_and_the_reason() -> None:
 
 def test_any_iterable_of_steps_is_a_source() -> None:
     steps = list(_steps(3, "completed"))
-    follower = Follower(steps, 3, lambda: None, lambda _: None)
+    recording = Recording(3)
+    follower = Follower(steps, recording, lambda: None, lambda _: None)
     follower.start()
     follower.wait()
-    assert len(follower.curve) == 3
+    assert len(recording) == 3
+
+
+def test_a_race_is_followed_in_the_same_way() -> None:
+    items: list[Step | Finish] = [
+        *(Step(0, 0.1, 3.0), Finish(0.1, "completed"), Step(0, 0.2, 3.0)),
+    ]
+    recording = RaceRecording([0.1, 0.2], 1)
+    follower = Follower(iter(items), recording, lambda: None, lambda _: None)
+    follower.start()
+    follower.wait()
+    reasons = [curve.stop_reason for curve in recording.curves()]
+    assert reasons == ["completed", "stopped"]
 
 
 def test_a_failure_keeps_the_points() -> None:
     seen: list[BaseException | None] = []
+    recording = Recording(5)
     follower = Follower(
-        _steps(2, None), 5, lambda: None, lambda ended: seen.append(ended.error)
+        _steps(2, None), recording, lambda: None, lambda ended: seen.append(ended.error)
     )
     follower.start()
     with pytest.raises(ZeroDivisionError):
         follower.wait()
-    assert len(follower.curve) == 2
-    assert follower.curve.stop_reason is None
+    assert len(recording) == 2
+    assert recording.stop_reason is None
     assert isinstance(seen[0], ZeroDivisionError)
 
 
 def test_a_source_that_cannot_start() -> None:
-    follower = Follower(3, 5, lambda: None, lambda _: None)  # type: ignore[arg-type]  # the point
+    follower = Follower(3, Recording(5), lambda: None, lambda _: None)  # type: ignore[arg-type]  # the point
     with pytest.raises(TypeError):
         follower.start()
     assert not follower.running
@@ -83,12 +99,13 @@ def test_stopping() -> None:
             yield Step(iteration, float(iteration), 1.0)
         return "completed"
 
-    follower = Follower(steps(), 5, lambda: None, lambda _: None)
+    recording = Recording(5)
+    follower = Follower(steps(), recording, lambda: None, lambda _: None)
     follower.start()
     assert first.wait(60)
     assert follower.running
     follower.stop()
     go_on.set()
     follower.wait()
-    assert follower.curve.stop_reason == "stopped"
-    assert len(follower.curve) <= 2
+    assert recording.stop_reason == "stopped"
+    assert len(recording) <= 2
