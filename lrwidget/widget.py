@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as ipw
 import traitlets
 
+from lrwidget.choice import RateChoice
 from lrwidget.curve.record import Recording
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.engine.ambient import Ambient
 from lrwidget.engine.range_test import RangeTest
-from lrwidget.engine.rates import apply_rate, rate_ratios
 from lrwidget.engine.settings import with_settings_of
 from lrwidget.follower import Follower
 from lrwidget.frameworks.constructors import FromFrameworks
@@ -26,7 +23,7 @@ from lrwidget.ui.controls import PickBar, RunBar
 from lrwidget.ui.style import style_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from torch import nn
     from torch.optim import Optimizer
@@ -38,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @with_settings_of(RangeTest)
-class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
+class LRWidget(FromFrameworks, RateChoice):
     """
     A learning-rate range test to run, watch, and pick a rate from.
 
@@ -61,16 +58,6 @@ class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
         As `RangeTest` raises them, and for a bad smoothing or value.
     """
 
-    value = traitlets.CFloat(
-        None,
-        allow_none=True,
-        help="The chosen learning rate, within the swept range; None before there is "
-        "one. After a test it is the suggestion, unless it was chosen before.",
-    ).tag(sync=True)
-    description = traitlets.Unicode(
-        help="The name that `interact` and its like give to a widget."
-    ).tag(sync=True)
-
     def __init__(  # noqa: PLR0913 (the four parts of a training, and the display)
         self,
         model: nn.Module,
@@ -84,10 +71,8 @@ class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
     ) -> None:
         arguments.check_smoothing(smoothing)
         arguments.check_value(value)
-        self._test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
-        self._optimizer = optimizer
-        self._write_rate: Callable[[float], object] = partial(apply_rate, optimizer)
-        self._recording = Recording(self._test.num_it)
+        test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
+        self._recording = Recording(test.num_it)
         self._follower: Follower | None = None
         self._suggested: float | None = None
         # A press on Run may come on a thread that lacks this one's settings.
@@ -95,31 +80,18 @@ class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
         # Callbacks of the front end may come on any thread, beside the worker's.
         self._lock = threading.RLock()
 
-        start, end = self._test.start_lr, self._test.end_lr
-        self._run_bar = RunBar(self._test.num_it, self._on_toggle)
+        self._run_bar = RunBar(test.num_it, self._on_toggle)
         validated = settings.get("val_loader") is not None
         loss_name = "validation loss" if validated else "loss"
+        start, end = test.start_lr, test.end_lr
         self._chart = Chart(start, end, self._on_picked, loss_name)
         self._pick_bar = PickBar(start, end, smoothing, self._on_picked)
-        super().__init__([style_sheet(), self._run_bar, self._chart, self._pick_bar])
+        parts = [style_sheet(), self._run_bar, self._chart, self._pick_bar]
+        super().__init__(parts, test, optimizer)
         self.add_class("lrwidget")
         self._pick_bar.smoothing.observe(self._on_smoothing, "value")
         self._draw()
         self.value = value
-
-    @property
-    def values(self) -> list[float] | None:
-        """
-        The rate of each parameter group for the chosen `value`; None without one.
-
-        `value` itself is the rate of the last group, which is the head of a model
-        that is fine-tuned with a rate for each depth, and the one that people have
-        in mind when they say the learning rate; fastai takes it so, too. The other
-        groups keep the ratios to it that they have in the optimizer.
-        """
-        if self.value is None:
-            return None
-        return [self.value * ratio for ratio in rate_ratios(self._optimizer)]
 
     @property
     def curve(self) -> LRCurve:
@@ -217,25 +189,6 @@ class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
             raise
         return self.curve
 
-    def apply(self) -> None:
-        """
-        Write the chosen rate into the optimizer.
-
-        The last parameter group gets `value`, and the others keep their ratios to
-        it. Make a learning-rate scheduler after this. A widget that was made by one of
-        the ``from_`` constructors writes where that framework takes its rate from.
-
-        Raises
-        ------
-        RuntimeError
-            If no rate is chosen, or a test is training the original at the moment.
-        """
-        self._test.check_free()
-        if self.value is None:
-            msg = "value=None: choose a rate first, by run() and wait() or value=1e-3"
-            raise RuntimeError(msg)
-        self._write_rate(self.value)
-
     def close(self) -> None:
         """Stop the test, and close the widget with all its parts."""
         if self.comm is None:  # closed already, or never finished
@@ -247,16 +200,6 @@ class LRWidget(FromFrameworks, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
     def __repr__(self) -> str:
         """Return one short line; the default one writes out the whole chart."""
         return f"<LRWidget: value={self.value!r}, status={self.status!r}>"
-
-    @traitlets.validate("value")
-    def _clamped(self, proposal: dict[str, Any]) -> float | None:
-        rate: float | None = proposal["value"]
-        if rate is None:
-            return None
-        if math.isnan(rate):
-            msg = "value=nan must be a number; set for example value=1e-3"
-            raise traitlets.TraitError(msg)
-        return min(max(rate, self._test.start_lr), self._test.end_lr)
 
     @traitlets.observe("value")
     def _show_value(self, _change: object = None) -> None:

@@ -46,6 +46,10 @@ _ROOMS = {
         _import_all("ui"),
         {"torch", "matplotlib"} | _all_but("ui", "curve"),
     ),
+    "choice": (
+        _import_all("choice"),
+        {"bqplot", "matplotlib"} | _all_but("choice", "engine", "curve"),
+    ),
     "follower": (
         _import_all("follower"),
         _HEAVY | _all_but("follower", "worker", "curve"),
