@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from lrwidget.choice import RateChoice
-from lrwidget.curve.record import Recording
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.engine.ambient import Ambient
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.settings import with_settings_of
-from lrwidget.follower import Follower
 from lrwidget.frameworks.constructors import FromFrameworks
+from lrwidget.session import Session
 from lrwidget.ui import arguments, status
 from lrwidget.ui.chart import Chart
 from lrwidget.ui.closing import close_with_parts
@@ -23,7 +22,7 @@ from lrwidget.ui.controls import PickBar, RunBar
 from lrwidget.ui.style import style_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from torch import nn
     from torch.optim import Optimizer
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.record import LRCurve
     from lrwidget.engine.losses import LossFunction
     from lrwidget.engine.settings import Settings
+    from lrwidget.follower import Follower
 
 
 @with_settings_of(RangeTest)
@@ -72,8 +72,7 @@ class LRWidget(FromFrameworks, RateChoice):
         arguments.check_smoothing(smoothing)
         arguments.check_value(value)
         test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
-        self._recording = Recording(test.num_it)
-        self._follower: Follower | None = None
+        self._session = Session(test, self._draw, self._on_end)
         self._suggested: float | None = None
         # A press on Run may come on a thread that lacks this one's settings.
         self._ambient = Ambient()
@@ -96,7 +95,7 @@ class LRWidget(FromFrameworks, RateChoice):
     @property
     def curve(self) -> LRCurve:
         """The curve so far."""
-        return self._recording.curve()
+        return self._session.curve
 
     @property
     def suggestions(self) -> dict[str, float | None]:
@@ -106,17 +105,18 @@ class LRWidget(FromFrameworks, RateChoice):
     @property
     def running(self) -> bool:
         """Whether a test is running."""
-        return self._follower is not None and self._follower.running
+        return self._session.running
 
     @property
     def progress(self) -> float:
         """The share of the steps that are done, from 0 to 1."""
-        return len(self.curve) / self._test.num_it
+        latest = self._session.latest
+        return len(latest) / latest.total
 
     @property
     def status(self) -> str:
         """How the test is, in words."""
-        running, curve = self.running, self.curve
+        running, curve = self.running, self.curve  # in this order
         suggestion = None if running else curve.suggest()
         return self._in_words(curve, suggestion, running=running)
 
@@ -132,28 +132,11 @@ class LRWidget(FromFrameworks, RateChoice):
         RuntimeError
             If a test is running already, or the widget is closed.
         """
-        # Copying the model is inside the lock, so that two calls start one test.
-        with self._lock:
-            if self.comm is None:
-                msg = "the widget is closed; make a new one"
-                raise RuntimeError(msg)
-            if self.running:
-                msg = "a test is running already; call stop() and wait() first"
-                raise RuntimeError(msg)
-            self._recording = Recording(self._test.num_it)
-            self._follower = Follower(
-                self._test, self._recording, self._draw, self._on_end
-            )
-            try:
-                self._follower.start()
-            finally:
-                self._run_bar.show_running(running=self._follower.running)
-                self._draw()
+        self._start(self._session.run)
 
     def stop(self) -> None:
         """Ask the test to stop after its present step, and return at once."""
-        if self._follower is not None:
-            self._follower.stop()
+        self._session.stop()
 
     def wait(self, timeout: float | None = None) -> LRCurve:
         """
@@ -178,23 +161,14 @@ class LRWidget(FromFrameworks, RateChoice):
         Exception
             What the test raised, or an observer of `value` at its end.
         """
-        follower = self._follower
-        if follower is None:
-            msg = "there is no test to wait for; call run() first"
-            raise RuntimeError(msg)
-        try:
-            follower.wait(timeout)
-        except KeyboardInterrupt:
-            follower.stop()
-            raise
+        self._session.wait(timeout)
         return self.curve
 
     def close(self) -> None:
         """Stop the test, and close the widget with all its parts."""
         if self.comm is None:  # closed already, or never finished
             return
-        if self._follower is not None:
-            self._follower.abandon()
+        self._session.abandon()
         close_with_parts(self)
 
     def __repr__(self) -> str:
@@ -207,6 +181,18 @@ class LRWidget(FromFrameworks, RateChoice):
         with self._lock:
             self._chart.show_rate(self.value)
             self._pick_bar.show_rate(self.value)
+
+    def _start(self, start: Callable[[], object]) -> None:
+        # Copying the model is inside the lock, so that two calls start one run.
+        with self._lock:
+            if self.comm is None:
+                msg = "the widget is closed; make a new one"
+                raise RuntimeError(msg)
+            try:
+                start()
+            finally:
+                self._run_bar.show_running(running=self.running)
+                self._draw()
 
     def _on_picked(self, rate: float) -> None:
         self.value = rate
@@ -226,7 +212,7 @@ class LRWidget(FromFrameworks, RateChoice):
     def _on_end(self, follower: Follower) -> None:
         """Show the end, and choose the suggestion unless the user has chosen."""
         with self._lock:
-            if follower is not self._follower:  # the next test has begun already
+            if follower is not self._session.follower:  # the next has begun
                 return
             self._draw()
             self._run_bar.show_running(running=False)
@@ -243,30 +229,25 @@ class LRWidget(FromFrameworks, RateChoice):
     def _in_words(
         self, curve: LRCurve, suggestion: float | None, *, running: bool
     ) -> str:
-        follower = self._follower
-        if follower is None:
-            test = self._test
+        session, test = self._session, self._test
+        if session.follower is None:
             return status.ready(test.start_lr, test.end_lr, test.num_it)
         if running:
             return status.running(curve)
-        if follower.error is not None:
-            return status.failed(curve, follower.error)
+        if session.error is not None:
+            return status.failed(curve, session.error)
         return status.ended(curve, suggestion)
 
     def _draw(self) -> None:
         with self._lock:
-            follower, running = self._follower, self.running
+            session, running = self._session, self.running
             curve = self.curve
             suggestion = None if running else curve.suggest()
             self._chart.draw(curve, self._pick_bar.smoothing.value, suggestion)
+            done, total = len(session.latest), session.latest.total
             self._run_bar.show(
-                done=len(curve),
-                pace=status.pace(
-                    done=len(curve),
-                    total=self._test.num_it,
-                    seconds=0.0 if follower is None else follower.seconds,
-                    running=running,
-                ),
+                done=done,
+                pace=status.pace(done, total, session.seconds, running=running),
                 status=self._in_words(curve, suggestion, running=running),
-                failed=follower is not None and follower.error is not None,
+                failed=session.error is not None,
             )

@@ -346,7 +346,7 @@ def test_an_interrupt_while_waiting_stops_the_test(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(widget._follower, "wait", interrupt)
+        patch.setattr(widget._session.follower, "wait", interrupt)
         with pytest.raises(KeyboardInterrupt):
             widget.wait()
     gate.let(1)
@@ -461,7 +461,7 @@ def test_an_end_that_comes_after_the_next_start_changes_nothing(make: Any) -> No
     gate = _Gate()
     widget = make(dataloader=gate)
     widget.run()
-    first = widget._follower
+    first = widget._session.follower
     widget.stop()
     gate.let(1)
     widget.wait()

@@ -285,7 +285,7 @@ class Recording:
 
     Parameters
     ----------
-    num_it:
+    total:
         How many steps it is to have.
 
     Attributes
@@ -294,9 +294,9 @@ class Recording:
         Why the test ended, to be set when it has.
     """
 
-    def __init__(self, num_it: int) -> None:
+    def __init__(self, total: int) -> None:
         self.stop_reason: StopReason | None = None
-        self._num_it = num_it
+        self.total = total
         self._lrs = array("d")
         self._losses = array("d")
 
@@ -314,7 +314,7 @@ class Recording:
         # length, since another thread may be between its two appends.
         count = len(self)
         lrs, losses = np.array(self._lrs[:count]), np.array(self._losses[:count])
-        return LRCurve(lrs, losses, self.stop_reason, self._num_it)
+        return LRCurve(lrs, losses, self.stop_reason, self.total)
 
 
 def check_stop_reason(stop_reason: object) -> None:
