@@ -11,6 +11,7 @@ import numpy as np
 from bqscales import LinearScale, LogScale
 
 from lrwidget.curve.limits import loss_limits
+from lrwidget.ui.marks import EMPTY_PICTURE, set_points
 from lrwidget.ui.status import short
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ _LEAST_TICKS = 3
 _HANDLE_HEIGHT = 0.045
 _LABEL_GAP = 14  # pixels
 _LABEL_TURNS_AT = 0.85
-
-# Nothing to see, stretched over the plot to catch clicks: bqplot tells the place of
-# a click on an image, and of no other.
-_EMPTY_PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
 
 
 class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
@@ -98,7 +95,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
             drag_size=1,
         )
         self.background = bqplot.Image(
-            image=ipw.Image(value=_EMPTY_PICTURE, format="svg+xml"),
+            image=ipw.Image(value=EMPTY_PICTURE, format="svg+xml"),
             x=[start_lr, end_lr],
             y=[0.0, 1.0],
             scales=on_plot,
@@ -162,7 +159,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         limits = loss_limits(curve.losses, smoothed)
         if limits is None:
             for mark in (self.raw, self.smoothed, self.suggestion):
-                _place(mark, [], [])
+                set_points(mark, [], [])
             return
         # Far outside the plot, coordinates overflow in the browser.
         reach = _SPANS_KEPT * (limits[1] - limits[0])
@@ -171,13 +168,13 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         low, high = limits[0] - reach, limits[1] + reach
         with self._losses.hold_sync():
             self._losses.min, self._losses.max = limits
-        _place(self.raw, lrs, curve.losses[shown].clip(low, high))
-        _place(self.smoothed, lrs, smoothed[shown].clip(low, high))
+        set_points(self.raw, lrs, curve.losses[shown].clip(low, high))
+        set_points(self.smoothed, lrs, smoothed[shown].clip(low, high))
         if suggestion is None:
-            _place(self.suggestion, [], [])
+            set_points(self.suggestion, [], [])
         else:
             loss = np.interp(np.log(suggestion), np.log(lrs), smoothed[shown])
-            _place(self.suggestion, [suggestion], [loss])
+            set_points(self.suggestion, [suggestion], [loss])
 
     def show_rate(self, rate: float | None) -> None:
         """Put the handle to a rate, or hide it."""
@@ -186,17 +183,17 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         if not self._dragged:
             self.handle.x = np.array([] if rate is None else [rate])
         if rate is None:
-            _place(self.line, [], [])
-            _place(self.label, [], [])
+            set_points(self.line, [], [])
+            set_points(self.label, [], [])
             return
-        _place(self.line, [rate, rate], [0.0, 1.0])
+        set_points(self.line, [rate, rate], [0.0, 1.0])
         start, end = self._range
         turned = math.log(rate / start) > _LABEL_TURNS_AT * math.log(end / start)
         with self.label.hold_sync():
             self.label.text = [short(rate)]
             self.label.align = "end" if turned else "start"
             self.label.x_offset = -_LABEL_GAP if turned else _LABEL_GAP
-            _place(self.label, [rate], [_HANDLE_HEIGHT])
+            set_points(self.label, [rate], [_HANDLE_HEIGHT])
 
     def _on_moved(self, change: dict[str, Any]) -> None:
         places = change["new"].tolist()
@@ -246,13 +243,3 @@ def _rate_ticks(start_lr: float, end_lr: float) -> npt.NDArray[np.float64]:
 def _are_round(ticks: npt.NDArray[np.float64]) -> bool:
     """Whether one digit is enough to label each tick."""
     return all(math.isclose(float(f"{tick:.0e}"), tick) for tick in ticks.tolist())
-
-
-def _place(
-    mark: bqplot.Mark,
-    x: npt.NDArray[np.float64] | list[float],
-    y: npt.NDArray[np.float64] | list[float],
-) -> None:
-    """Set a mark's points in one message, since each one is a redraw."""
-    with mark.hold_sync():
-        mark.x, mark.y = np.array(x, np.float64), np.array(y, np.float64)
