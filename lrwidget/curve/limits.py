@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy.typing as npt
 
 _MARGIN = 0.08
@@ -51,3 +53,37 @@ def loss_limits(
     lacking = max(_LEAST_SPAN * max(abs(low), abs(high)), 1e-12) - (high - low)
     margin = _MARGIN * (high - low) + max(lacking, 0) / 2
     return float(low - margin), float(high + margin)
+
+
+def common_limits(
+    smoothed: Iterable[npt.NDArray[np.float64]],
+) -> tuple[float, float] | None:
+    """
+    Return the range of losses to show several smoothed curves in.
+
+    All that have come down from where they began are seen in full, as `loss_limits`
+    has it. What only rises may leave the range.
+
+    Parameters
+    ----------
+    smoothed:
+        The curves, which may hold NaN and infinity.
+
+    Returns
+    -------
+    :
+        The lowest and the highest loss to show, or None without a finite loss.
+    """
+    falling: list[tuple[float, float]] = []
+    rising: list[tuple[float, float]] = []
+    for curve in smoothed:
+        limits = loss_limits(curve, curve)
+        if limits is not None:
+            finite = curve[np.isfinite(curve)]
+            (falling if finite[-1] < finite[0] else rising).append(limits)
+    if not falling and not rising:
+        return None
+    low = min(low for low, _ in (*falling, *rising))
+    if falling:
+        return low, max(high for _, high in falling)
+    return low, min(high for _, high in rising)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.limits import loss_limits
+from lrwidget.curve.limits import common_limits, loss_limits
 from lrwidget.curve.smoothing import exponential_mean
 
 
@@ -63,3 +63,25 @@ def test_only_finite_losses_count() -> None:
 def test_nothing_to_show(losses: list[float]) -> None:
     values = np.array(losses)
     assert loss_limits(values, exponential_mean(values)) is None
+
+
+def test_common_limits_hold_all_that_falls() -> None:
+    falling = np.linspace(3, 1, 50)
+    over_a_hump = np.concatenate([np.linspace(3, 5, 5), np.linspace(5, 0.5, 45)])
+    exploding = np.geomspace(3, 3e15, 50)
+    limits = common_limits([falling, over_a_hump, exploding])
+    assert limits is not None
+    assert limits[0] < 0.5
+    assert 5 < limits[1] < 6
+
+
+def test_common_limits_where_nothing_falls() -> None:
+    flat, exploding = np.full(50, 3.0), np.geomspace(3, 3e15, 50)
+    limits = common_limits([exploding, flat])
+    assert limits is not None
+    assert limits[0] < 3 < limits[1] < 4
+
+
+def test_common_limits_without_a_finite_loss() -> None:
+    assert common_limits([]) is None
+    assert common_limits([np.array([]), np.array([np.nan, np.inf])]) is None
