@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from lrwidget.choice import RateChoice
+from lrwidget.curve.race import neighbours
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.engine.ambient import Ambient
+from lrwidget.engine.race import Race
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.settings import with_settings_of
 from lrwidget.frameworks.constructors import FromFrameworks
@@ -19,16 +21,18 @@ from lrwidget.ui import arguments, status
 from lrwidget.ui.chart import Chart
 from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.controls import PickBar, RunBar
+from lrwidget.ui.race_chart import RaceChart
 from lrwidget.ui.style import style_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import nn
     from torch.optim import Optimizer
     from typing_extensions import Unpack
 
     from lrwidget.curve.record import LRCurve
+    from lrwidget.curve.training import TrainingCurve
     from lrwidget.engine.losses import LossFunction
     from lrwidget.engine.settings import Settings
     from lrwidget.follower import Follower
@@ -40,8 +44,8 @@ class LRWidget(FromFrameworks, RateChoice):
     A learning-rate range test to run, watch, and pick a rate from.
 
     Display it, press Run, and drag the handle, click in the chart or type into the
-    field: `value` is the rate. Model and optimizer stay as they are; only `apply`
-    writes to the optimizer.
+    field: `value` is the rate. Race trains shortly at it and at its neighbours. Model
+    and optimizer stay as they are; only `apply` writes to the optimizer.
 
     Parameters
     ----------
@@ -79,16 +83,17 @@ class LRWidget(FromFrameworks, RateChoice):
         # Callbacks of the front end may come on any thread, beside the worker's.
         self._lock = threading.RLock()
 
-        self._run_bar = RunBar(test.num_it, self._on_toggle)
+        self._run_bar = RunBar(self._on_toggle, self._on_race)
         validated = settings.get("val_loader") is not None
         loss_name = "validation loss" if validated else "loss"
         start, end = test.start_lr, test.end_lr
         self._chart = Chart(start, end, self._on_picked, loss_name)
         self._pick_bar = PickBar(start, end, smoothing, self._on_picked)
-        parts = [style_sheet(), self._run_bar, self._chart, self._pick_bar]
-        super().__init__(parts, test, optimizer)
+        self._race_chart = RaceChart(self._on_picked, loss_name)
+        parts = style_sheet(), self._run_bar, self._chart, self._pick_bar
+        super().__init__([*parts, self._race_chart], test, optimizer)
         self.add_class("lrwidget")
-        self._pick_bar.smoothing.observe(self._on_smoothing, "value")
+        self._pick_bar.smoothing.observe(lambda _change: self._draw(), "value")
         self._draw()
         self.value = value
 
@@ -103,22 +108,26 @@ class LRWidget(FromFrameworks, RateChoice):
         return self.curve.suggestions
 
     @property
+    def race_curves(self) -> list[TrainingCurve]:
+        """The trainings of the latest race so far, in increasing order of the rates."""
+        return self._session.raced.curves()
+
+    @property
     def running(self) -> bool:
-        """Whether a test is running."""
+        """Whether a test or a race is running."""
         return self._session.running
 
     @property
     def progress(self) -> float:
-        """The share of the steps that are done, from 0 to 1."""
+        """The share of the steps of the latest run that are done, from 0 to 1."""
         latest = self._session.latest
-        return len(latest) / latest.total
+        return len(latest) / (latest.total or 1)
 
     @property
     def status(self) -> str:
-        """How the test is, in words."""
-        running, curve = self.running, self.curve  # in this order
-        suggestion = None if running else curve.suggest()
-        return self._in_words(curve, suggestion, running=running)
+        """How the latest run is, in words."""
+        running = self.running
+        return self._session.in_words(self.curve.suggest(), running=running)
 
     def run(self) -> None:
         """
@@ -130,17 +139,45 @@ class LRWidget(FromFrameworks, RateChoice):
         Raises
         ------
         RuntimeError
-            If a test is running already, or the widget is closed.
+            If something is running already, or the widget is closed.
         """
         self._start(self._session.run)
 
+    def race(
+        self, rates: Sequence[float] | None = None, steps: int | None = None
+    ) -> None:
+        """
+        Start short trainings at some rates in the background, and return at once.
+
+        Each starts from the same model, on a copy, and sees the same batches. The
+        second chart shows them, and a click there picks a rate; `race_curves` are
+        they. The race itself leaves `value` as it is.
+
+        Parameters
+        ----------
+        rates:
+            The learning rates, within the swept range. If None, the chosen rate, the
+            suggestion, and what lies around these.
+        steps:
+            How many optimizer steps each training has; as many as the test if None.
+
+        Raises
+        ------
+        RuntimeError
+            If something is running already, the widget is closed, or ``rates`` is None
+            where nothing is chosen or suggested.
+        TypeError, ValueError
+            If rates or steps are not as described.
+        """
+        self._start(lambda: self._begin_race(rates, steps))
+
     def stop(self) -> None:
-        """Ask the test to stop after its present step, and return at once."""
+        """Ask what runs to stop after its present step, and return at once."""
         self._session.stop()
 
     def wait(self, timeout: float | None = None) -> LRCurve:
         """
-        Wait for the test to end. An interrupt of the kernel stops the test.
+        Wait for what runs to end. An interrupt of the kernel stops it.
 
         Parameters
         ----------
@@ -155,17 +192,17 @@ class LRWidget(FromFrameworks, RateChoice):
         Raises
         ------
         RuntimeError
-            If no test was run.
+            If nothing was run.
         TimeoutError
             If it has not ended by then. It goes on.
         Exception
-            What the test raised, or an observer of `value` at its end.
+            What the run raised, or an observer of `value` at its end.
         """
         self._session.wait(timeout)
         return self.curve
 
     def close(self) -> None:
-        """Stop the test, and close the widget with all its parts."""
+        """Stop what runs, and close the widget with all its parts."""
         if self.comm is None:  # closed already, or never finished
             return
         self._session.abandon()
@@ -181,6 +218,8 @@ class LRWidget(FromFrameworks, RateChoice):
         with self._lock:
             self._chart.show_rate(self.value)
             self._pick_bar.show_rate(self.value)
+            self._race_chart.show_rate(self.value)
+            self._show_running()
 
     def _start(self, start: Callable[[], object]) -> None:
         # Copying the model is inside the lock, so that two calls start one run.
@@ -188,18 +227,33 @@ class LRWidget(FromFrameworks, RateChoice):
             if self.comm is None:
                 msg = "the widget is closed; make a new one"
                 raise RuntimeError(msg)
+            self._session.check_idle()
             try:
                 start()
             finally:
-                self._run_bar.show_running(running=self.running)
+                self._show_running()
                 self._draw()
+
+    def _begin_race(self, rates: Sequence[float] | None, steps: int | None) -> None:
+        test = self._test
+        if rates is None:
+            suggestion = self.curve.suggestion()
+            rates = neighbours(suggestion, self.value, test.start_lr, test.end_lr)
+            if not rates:
+                msg = "nothing to race: run() and wait() first, or pass rates"
+                raise RuntimeError(msg)
+        race = Race(test, rates, test.num_it if steps is None else steps)
+        arguments.check_inside(race.rates, test.start_lr, test.end_lr)
+        self._race_chart.begin(race.rates, race.steps)
+        self._session.race(race)
+
+    def _show_running(self) -> None:
+        raceable = self.value is not None or self.curve.suggest() is not None
+        self._run_bar.show_running(running=self.running, raceable=raceable)
 
     def _on_picked(self, rate: float) -> None:
         self.value = rate
         self._show_value()  # also where it is clamped to what it was
-
-    def _on_smoothing(self, _change: object) -> None:
-        self._draw()
 
     def _on_toggle(self) -> None:
         if self.running:
@@ -209,13 +263,20 @@ class LRWidget(FromFrameworks, RateChoice):
             with suppress(Exception), self._ambient.entered():
                 self.run()
 
+    def _on_race(self) -> None:
+        with suppress(Exception), self._ambient.entered():  # as above
+            self.race()
+
     def _on_end(self, follower: Follower) -> None:
         """Show the end, and choose the suggestion unless the user has chosen."""
         with self._lock:
             if follower is not self._session.follower:  # the next has begun
                 return
             self._draw()
-            self._run_bar.show_running(running=False)
+            self._show_running()
+            if self._session.racing:
+                self._race_chart.show_outcomes()
+                return
         suggestion = self.curve.suggest()
         if suggestion is not None and self.value in (None, self._suggested):
             self._suggested = suggestion
@@ -226,28 +287,20 @@ class LRWidget(FromFrameworks, RateChoice):
                 self._draw()
                 raise
 
-    def _in_words(
-        self, curve: LRCurve, suggestion: float | None, *, running: bool
-    ) -> str:
-        session, test = self._session, self._test
-        if session.follower is None:
-            return status.ready(test.start_lr, test.end_lr, test.num_it)
-        if running:
-            return status.running(curve)
-        if session.error is not None:
-            return status.failed(curve, session.error)
-        return status.ended(curve, suggestion)
-
     def _draw(self) -> None:
         with self._lock:
             session, running = self._session, self.running
             curve = self.curve
-            suggestion = None if running else curve.suggest()
+            testing = running and not session.racing
+            suggestion = None if testing else curve.suggest()
             self._chart.draw(curve, self._pick_bar.smoothing.value, suggestion)
+            if session.racing:
+                self._race_chart.draw(self.race_curves)
             done, total = len(session.latest), session.latest.total
             self._run_bar.show(
                 done=done,
+                total=total,
                 pace=status.pace(done, total, session.seconds, running=running),
-                status=self._in_words(curve, suggestion, running=running),
-                failed=session.error is not None,
+                status=session.in_words(suggestion, running=running),
+                failed=session.failed,
             )

@@ -54,6 +54,11 @@ _ROOMS = {
         _import_all("follower"),
         _HEAVY | _all_but("follower", "worker", "curve"),
     ),
+    "session": (
+        _import_all("session"),
+        (_HEAVY | _all_but("session", "follower", "worker", "curve", "ui.status"))
+        - {"lrwidget.ui"},
+    ),
     "without a notebook": (
         "from lrwidget import LRCurve, RangeTest, Step, race, range_test",
         (_HEAVY - {"torch"}) | _all_but("engine", "curve"),

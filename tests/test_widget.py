@@ -15,31 +15,10 @@ from traitlets import TraitError, dlink
 from lrwidget import LRWidget, range_test
 from lrwidget.ui.closing import close_with_parts
 from tests.ui.front_end import click, drag
+from tests.widget_parts import SECONDS, Gate, parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-_SECONDS = 60
-
-
-class _Gate:
-    """A loader that gives as many batches as it is told to."""
-
-    def __init__(self) -> None:
-        self._passes = threading.Semaphore(0)
-
-    def let(self, count: int) -> None:
-        self._passes.release(count)
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        while True:
-            assert self._passes.acquire(timeout=_SECONDS)
-            yield torch.ones(4, 8), torch.zeros(4, 1)
-
-
-def _parts() -> tuple[nn.Module, torch.optim.Optimizer]:
-    model = nn.Linear(8, 1)
-    return model, SGD(model.parameters(), lr=0.1)
 
 
 @pytest.fixture
@@ -49,7 +28,7 @@ def make() -> Iterator[Callable[..., LRWidget]]:
     def make(loss_fn: Any = None, dataloader: Any = None, **kwargs: Any) -> LRWidget:
         batches = [(torch.ones(4, 8), torch.zeros(4, 1))]
         loss_fn = loss_fn or nn.MSELoss()
-        made.append(LRWidget(*_parts(), dataloader or batches, loss_fn, **kwargs))
+        made.append(LRWidget(*parts(), dataloader or batches, loss_fn, **kwargs))
         return made[-1]
 
     yield make
@@ -77,7 +56,7 @@ def test_before_there_is_anything(make: Any) -> None:
 
 
 def test_run_and_wait_give_the_curve_of_the_range_test() -> None:
-    model, optimizer = _parts()
+    model, optimizer = parts()
     batches = [(torch.randn(4, 8), torch.randn(4, 1)) for _ in range(5)]
     expected = range_test(model, optimizer, batches, nn.MSELoss(), num_it=50)
     widget = LRWidget(model, optimizer, batches, nn.MSELoss(), num_it=50)
@@ -102,7 +81,7 @@ def test_the_value_is_the_suggestion_after_the_test(make: Any) -> None:
 
 
 def test_a_pick_outlives_the_test(make: Any) -> None:
-    gate = _Gate()
+    gate = Gate()
     widget = make(dataloader=gate)
     widget.run()
     click(widget._chart, 0.02)
@@ -205,7 +184,7 @@ def test_a_picked_rate_works_with_links_and_interact(make: Any) -> None:
 
 
 def test_the_button_runs_and_stops(make: Any) -> None:
-    gate = _Gate()
+    gate = Gate()
     widget = make(dataloader=gate)
     button = widget._run_bar.button
     button.click()
@@ -222,7 +201,7 @@ def test_the_button_runs_and_stops(make: Any) -> None:
 
 
 def test_only_one_test_at_a_time(make: Any) -> None:
-    gate = _Gate()
+    gate = Gate()
     widget = make(dataloader=gate)
     widget.run()
     with pytest.raises(RuntimeError, match=r"running already; call stop\(\) and wait"):
@@ -233,7 +212,7 @@ def test_only_one_test_at_a_time(make: Any) -> None:
 
 
 def test_waiting_has_a_limit(make: Any) -> None:
-    gate = _Gate()
+    gate = Gate()
     widget = make(dataloader=gate)
     widget.run()
     with pytest.raises(TimeoutError, match=r"timeout=0\.01"):
@@ -245,13 +224,13 @@ def test_waiting_has_a_limit(make: Any) -> None:
 
 
 def test_the_slider_redraws_from_raw_losses_while_the_test_runs(make: Any) -> None:
-    gate = _Gate()
+    gate = Gate()
     widget = make(dataloader=gate)
     drawn = threading.Event()
     widget._chart.smoothed.observe(lambda _: drawn.set(), "y")
     widget.run()
     gate.let(30)
-    assert drawn.wait(_SECONDS)
+    assert drawn.wait(SECONDS)
     for beta in (0.0, 0.5, 0.9):
         widget._pick_bar.smoothing.set_state({"value": beta})
         shown = widget._chart.smoothed.y
@@ -338,7 +317,7 @@ def test_what_an_observer_raises_is_raised(make: Any) -> None:
 def test_an_interrupt_while_waiting_stops_the_test(
     make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = _Gate()
+    gate = Gate()
     widget = make(dataloader=gate)
     widget.run()
 
@@ -374,12 +353,12 @@ def test_a_rate_is_not_applied_to_what_is_put_back(make: Any) -> None:
 
     def loss_fn(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         started.set()
-        assert going.wait(_SECONDS)
+        assert going.wait(SECONDS)
         return nn.functional.mse_loss(outputs, targets)
 
     widget = make(loss_fn, isolation="restore", value=0.5)
     widget.run()
-    assert started.wait(_SECONDS)
+    assert started.wait(SECONDS)
     with pytest.raises(RuntimeError, match="training this model itself"):
         widget.apply()
     going.set()
@@ -419,13 +398,13 @@ def test_the_chart_names_its_losses() -> None:
 
 
 def test_progress_and_pace(make: Any) -> None:
-    gate = _Gate()
+    gate = Gate()
     widget = make(dataloader=gate, num_it=10)
     seen = threading.Event()
     widget._run_bar.progress.observe(lambda _: seen.set(), "value")
     widget.run()
     gate.let(1)
-    assert seen.wait(_SECONDS)
+    assert seen.wait(SECONDS)
     assert widget.progress == 0.1
     assert widget.status == f"Running: loss {widget.curve.losses[0]:.4g} at rate 1e-7."
     gate.let(2)
@@ -458,7 +437,7 @@ def test_a_press_on_run_takes_the_settings_of_the_maker(make: Any) -> None:
 
 
 def test_an_end_that_comes_after_the_next_start_changes_nothing(make: Any) -> None:
-    gate = _Gate()
+    gate = Gate()
     widget = make(dataloader=gate)
     widget.run()
     first = widget._session.follower
@@ -498,9 +477,9 @@ def test_observers_run_outside_the_lock(make: Any) -> None:
 
 def test_closing_in_mid_run_leaves_nothing() -> None:
     before = set(ipywidgets_widget._instances)
-    gate = _Gate()
+    gate = Gate()
     gate.let(10**6)
-    widget = LRWidget(*_parts(), gate, nn.MSELoss(), num_it=10**5, stop_div=False)
+    widget = LRWidget(*parts(), gate, nn.MSELoss(), num_it=10**5, stop_div=False)
     widget.run()
     widget.close()
     widget.close()
@@ -531,7 +510,7 @@ def test_bad_arguments_leave_nothing(
 ) -> None:
     before = set(ipywidgets_widget._instances)
     with pytest.raises(error, match=message):
-        LRWidget(*_parts(), [1], nn.MSELoss(), **bad)
+        LRWidget(*parts(), [1], nn.MSELoss(), **bad)
     assert set(ipywidgets_widget._instances) == before
 
 
@@ -544,7 +523,7 @@ def test_repr_is_one_short_line(make: Any) -> None:
 
 def test_parts_and_the_worker_meet_without_a_race(make: Any) -> None:
     """Pick, slide and read from several threads while the worker draws."""
-    gate = _Gate()
+    gate = Gate()
     widget = make(dataloader=gate, num_it=3000, stop_div=False)
     widget.run()
     gate.let(3000)

@@ -29,3 +29,14 @@ def check_value(value: object) -> None:
     if not usable:
         msg = f"value={value!r} must be a rate above 0, or None; pass for example 1e-3"
         raise ValueError(msg)
+
+
+def check_inside(rates: list[float], start_lr: float, end_lr: float) -> None:
+    """Raise unless all rates are within the swept range, so that each can be chosen."""
+    for rate in rates:
+        if not start_lr <= rate <= end_lr:
+            msg = (
+                f"rates={rates!r} must lie from start_lr={start_lr!r} to "
+                f"end_lr={end_lr!r}, to be chosen; make the widget with a wider range"
+            )
+            raise ValueError(msg)

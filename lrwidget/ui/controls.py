@@ -18,49 +18,65 @@ _FIELD_ROOM = 12
 
 class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
     """
-    The Run/Stop button, the progress bar, and the status in words.
+    The Run/Stop button, the Race button, the progress, and the status in words.
 
     Parameters
     ----------
-    total:
-        How many steps the progress bar is long.
     on_toggle:
-        Called when the button is pressed.
+        Called when the Run/Stop button is pressed.
+    on_race:
+        Called when the Race button is pressed.
     """
 
-    def __init__(self, total: int, on_toggle: Callable[[], object]) -> None:
+    def __init__(
+        self, on_toggle: Callable[[], object], on_race: Callable[[], object]
+    ) -> None:
         self.button = ipw.Button(layout={"width": "96px"})
         self.button.on_click(lambda _button: on_toggle())
+        self.race = ipw.Button(
+            description="Race",
+            icon="flag-checkered",
+            tooltip="Train shortly at the chosen rate and its neighbours, each from "
+            "the same start",
+            layout={"width": "96px"},
+        )
+        self.race.on_click(lambda _button: on_race())
         self.progress = ipw.IntProgress(
-            max=total, layout={"flex": "1 1 80px", "width": "auto", "margin": "2px 8px"}
+            layout={"flex": "1 1 80px", "width": "auto", "margin": "2px 8px"}
         )
         self.pace = ipw.Label(layout={"min_width": "190px"})
         self.status = ipw.HTML()
         self.status.add_class("lrwidget-status")
         row = ipw.HBox(
-            [self.button, self.progress, self.pace], layout={"align_items": "center"}
+            [self.button, self.race, self.progress, self.pace],
+            layout={"align_items": "center"},
         )
         super().__init__([row, self.status])
-        self.show_running(running=False)
+        self.show_running(running=False, raceable=False)
 
-    def show_running(self, *, running: bool) -> None:
-        """Make the button say what it does next."""
+    def show_running(self, *, running: bool, raceable: bool) -> None:
+        """Make the buttons say what they do next, if anything."""
+        self.race.disabled = running or not raceable
         with self.button.hold_sync():
             self.button.description = "Stop" if running else "Run"
             self.button.icon = "stop" if running else "play"
             self.button.button_style = "" if running else "primary"
             self.button.tooltip = (
-                "Stop the test and keep its points" if running else "Run the range test"
+                "Stop, and keep what was found" if running else "Run the range test"
             )
 
-    def show(self, done: int, pace: str, status: str, *, failed: bool = False) -> None:
+    def show(
+        self, done: int, total: int, pace: str, status: str, *, failed: bool = False
+    ) -> None:
         """
-        Show how a test is going.
+        Show how a run is going.
 
         Parameters
         ----------
         done:
             How many steps are done.
+        total:
+            How many there are.
         pace:
             How fast it is, in words.
         status:
@@ -69,6 +85,7 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
             Whether an error has ended it.
         """
         with self.progress.hold_sync():
+            self.progress.max = total
             self.progress.value = done
             self.progress.bar_style = "danger" if failed else ""
         self.pace.value = pace

@@ -1,11 +1,14 @@
-"""The state of a range test in words."""
+"""The state of a range test, or of a race, in words."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lrwidget.curve.race import RaceRecording
     from lrwidget.curve.record import LRCurve
+    from lrwidget.curve.training import TrainingCurve
 
 
 def short(rate: float) -> str:
@@ -42,20 +45,58 @@ def ended(curve: LRCurve, suggestion: float | None) -> str:
     return f"{what} Suggested: {short(suggestion)}."
 
 
-def failed(curve: LRCurve, error: BaseException) -> str:
+def racing(race: RaceRecording) -> str:
+    """Return the status of a race that is running."""
+    curves = race.curves()
+    if not curves:
+        return f"Race of {_rates(len(race.rates))}: waiting for the first step."
+    latest = curves[-1]
+    loss = f", loss {latest.losses[-1]:.4g}" if len(latest) else ""
+    return f"Race: rate {_place(race, curves)}{loss}."
+
+
+def raced(race: RaceRecording) -> str:
+    """Return the status of a race that has ended by itself or was stopped."""
+    curves = race.curves()
+    if not curves:
+        return "Race stopped before the first step."
+    what = "Race done: "
+    if race.stop_reason != "completed":
+        what = f"Race stopped at rate {_place(race, curves)}: "
+    finished = [curve for curve in curves if math.isfinite(curve.final_loss)]
+    if not finished:
+        return f"{what}no rate came to its end."
+    best = min(finished, key=lambda curve: curve.final_loss)
+    return f"{what}lowest loss {best.final_loss:.3g} at {short(best.lr)}."
+
+
+def outcome(curve: TrainingCurve) -> str:
+    """Return how one training of a race has ended; nothing while it runs."""
+    if curve.stop_reason == "completed":
+        return f"loss {curve.final_loss:.3g}"
+    return {
+        "diverged": "diverged",
+        "non_finite": "not finite",
+        "exhausted": "no batches left",
+        "stopped": "stopped",
+        None: "",
+    }[curve.stop_reason]
+
+
+def failed(what: str, steps: int, error: BaseException) -> str:
     """
-    Return the status of a test that an error ended.
+    Return the status of a run that an error ended.
 
     Of its message, that is the first paragraph; `wait` raises the whole of it.
     """
     message = " ".join(str(error).partition("\n\n")[0].split())
     name = type(error).__name__
-    return f"Failed after {_steps(len(curve))}. {name}: {message}".rstrip(": ")
+    return f"{what} after {_steps(steps)}. {name}: {message}".rstrip(": ")
 
 
 def pace(done: int, total: int, seconds: float, *, running: bool) -> str:
     """
-    Return how far a test is, how fast and, if it is running, how long it has to go.
+    Return how far a run is, how fast and, if it is running, how long it has to go.
 
     Parameters
     ----------
@@ -85,3 +126,11 @@ def pace(done: int, total: int, seconds: float, *, running: bool) -> str:
 
 def _steps(count: int) -> str:
     return "1 step" if count == 1 else f"{count} steps"
+
+
+def _rates(count: int) -> str:
+    return "1 rate" if count == 1 else f"{count} rates"
+
+
+def _place(race: RaceRecording, curves: list[TrainingCurve]) -> str:
+    return f"{short(curves[-1].lr)}, {len(curves)} of {len(race.rates)}"

@@ -14,6 +14,7 @@ _CSS = """
 .lrwidget .svg-figure image { cursor: crosshair; }
 .lrwidget .svg-figure .dot { cursor: pointer; }
 .lrwidget .svg-figure .label { dominant-baseline: central; }
+.lrwidget .lrwidget-race .label { fill: var(--lrwidget-text) !important; }
 /* so that a click on a line or a text is one on the place behind it */
 .lrwidget .svg-figure .curve, .lrwidget .svg-figure text { pointer-events: none; }
 .lrwidget .lrwidget-status.widget-html > .widget-html-content { line-height: 1.4; }

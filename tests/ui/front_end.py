@@ -8,6 +8,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from lrwidget.ui.chart import Chart
+    from lrwidget.ui.race_chart import RaceChart
 
 
 def drag(chart: Chart, *rates: float) -> None:
@@ -38,4 +39,10 @@ def _send(chart: Chart, event: str, rate: float) -> None:
 def click(chart: Chart, rate: float) -> None:
     """Click at a place of the chart's background."""
     event = {"event": "element_click", "data": {"click_x": rate, "click_y": 0.5}}
+    chart.background._handle_custom_msgs(None, event)
+
+
+def click_race(chart: RaceChart, x: float, y: float) -> None:
+    """Click at a place of the second chart, in shares of its width and height."""
+    event = {"event": "element_click", "data": {"click_x": x, "click_y": y}}
     chart.background._handle_custom_msgs(None, event)

@@ -22,7 +22,7 @@ def pick_bar() -> Iterator[tuple[PickBar, list[float]]]:
 @pytest.fixture
 def run_bar() -> Iterator[tuple[RunBar, list[str]]]:
     pressed: list[str] = []
-    bar = RunBar(100, lambda: pressed.append("pressed"))
+    bar = RunBar(lambda: pressed.append("run"), lambda: pressed.append("race"))
     yield bar, pressed
     close_with_parts(bar)
 
@@ -33,22 +33,38 @@ def test_the_button_says_what_it_does_next(
     bar, pressed = run_bar
     assert bar.button.description == "Run"
     bar.button.click()
-    assert pressed == ["pressed"]
-    bar.show_running(running=True)
+    bar.race.click()
+    assert pressed == ["run", "race"]
+    bar.show_running(running=True, raceable=True)
     assert bar.button.description == "Stop"
-    bar.show_running(running=False)
+    bar.show_running(running=False, raceable=True)
     assert bar.button.description == "Run"
+
+
+def test_a_race_needs_something_to_race_and_peace(
+    run_bar: tuple[RunBar, list[str]],
+) -> None:
+    bar, _ = run_bar
+    assert bar.race.disabled
+    for running in (False, True):
+        for raceable in (False, True):
+            bar.show_running(running=running, raceable=raceable)
+            assert bar.race.disabled == (running or not raceable)
 
 
 def test_shows_how_it_goes(run_bar: tuple[RunBar, list[str]]) -> None:
     bar, _ = run_bar
-    bar.show(42, "42 / 100", "Running: <b>&")
-    assert (bar.progress.value, bar.pace.value) == (42, "42 / 100")
+    bar.show(42, 100, "42 / 100", "Running: <b>&")
+    assert (bar.progress.value, bar.progress.max) == (42, 100)
+    assert bar.pace.value == "42 / 100"
     assert "Running: &lt;b&gt;&amp;<" in bar.status.value
     assert bar.progress.bar_style == ""
-    bar.show(42, "42 / 100", "Failed", failed=True)
+    bar.show(42, 100, "42 / 100", "Failed", failed=True)
     assert bar.progress.bar_style == "danger"
     assert "lrwidget-failed" in bar.status.value
+    for done, total in ((300, 500), (5, 60)):
+        bar.show(done, total, "", "")
+        assert (bar.progress.value, bar.progress.max) == (done, total)
 
 
 def test_the_field_is_hidden_until_there_is_a_rate(

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lrwidget.curve.record import LRCurve
+from lrwidget.curve.race import Finish, RaceRecording
+from lrwidget.curve.record import LRCurve, Step
+from lrwidget.curve.training import TrainingCurve
 from lrwidget.ui import status
 
 
@@ -55,9 +57,9 @@ def test_rates_in_short(rate: float, text: str) -> None:
 def test_failed_in_one_line() -> None:
     error = RuntimeError("sizes\n do not  match\n\nfor example\n")
     said = "Failed after 2 steps. RuntimeError: sizes do not match"
-    assert status.failed(_curve(), error) == said
+    assert status.failed("Failed", 2, error) == said
     said = "Failed after 2 steps. ZeroDivisionError"
-    assert status.failed(_curve(), ZeroDivisionError()) == said
+    assert status.failed("Failed", 2, ZeroDivisionError()) == said
 
 
 @pytest.mark.parametrize(
@@ -81,4 +83,78 @@ def test_pace(done: int, total: int, seconds: float, speed: str, left: str) -> N
 def test_one_step_is_singular() -> None:
     one = LRCurve(np.array([0.1]), np.array([1.0]), "stopped")
     assert status.ended(one, None).startswith("Stopped after 1 step, at 0.1.")
-    assert status.failed(one, KeyError()) == "Failed after 1 step. KeyError"
+    assert status.failed("Failed", 1, KeyError()) == "Failed after 1 step. KeyError"
+
+
+def _race(*reasons: Any, stopped: Any = None) -> RaceRecording:
+    race = RaceRecording([1e-3, 0.01, 0.1], 2)
+    for number, reason in enumerate(reasons):
+        lr = race.rates[number]
+        race.append(Step(0, lr, 0.5))
+        if reason is not None:
+            race.append(Step(1, lr, 0.4 - 0.1 * number))
+            race.append(Finish(lr, reason))
+    race.stop_reason = stopped
+    return race
+
+
+@pytest.mark.parametrize(
+    ("race", "said"),
+    [
+        (_race(), "Race of 3 rates: waiting for the first step."),
+        (_race(None), "Race: rate 0.001, 1 of 3, loss 0.5."),
+        (_race("completed", None), "Race: rate 0.01, 2 of 3, loss 0.5."),
+        (_race("diverged"), "Race: rate 0.001, 1 of 3, loss 0.4."),
+        (RaceRecording([0.1], 2), "Race of 1 rate: waiting for the first step."),
+    ],
+)
+def test_racing(race: RaceRecording, said: str) -> None:
+    assert status.racing(race) == said
+
+
+def test_racing_without_batches() -> None:
+    race = _race("completed")
+    race.append(Finish(0.01, "exhausted"))
+    assert status.racing(race) == "Race: rate 0.01, 2 of 3."
+
+
+@pytest.mark.parametrize(
+    ("race", "said"),
+    [
+        (
+            _race("completed", "completed", "diverged", stopped="completed"),
+            "Race done: lowest loss 0.3 at 0.01.",
+        ),
+        (
+            _race("diverged", "diverged", "non_finite", stopped="completed"),
+            "Race done: no rate came to its end.",
+        ),
+        (
+            _race("completed", None, stopped="stopped"),
+            "Race stopped at rate 0.01, 2 of 3: lowest loss 0.4 at 0.001.",
+        ),
+        (
+            _race(None, stopped="stopped"),
+            "Race stopped at rate 0.001, 1 of 3: no rate came to its end.",
+        ),
+        (_race(stopped="stopped"), "Race stopped before the first step."),
+    ],
+)
+def test_raced(race: RaceRecording, said: str) -> None:
+    assert status.raced(race) == said
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("completed", "loss 1.23"),
+        ("diverged", "diverged"),
+        ("non_finite", "not finite"),
+        ("exhausted", "no batches left"),
+        ("stopped", "stopped"),
+        (None, ""),
+    ],
+)
+def test_outcomes(reason: Any, said: str) -> None:
+    curve = TrainingCurve(0.1, np.array([2.0, 1.2345]), reason)
+    assert status.outcome(curve) == said

@@ -1,0 +1,249 @@
+"""The second chart: the losses of a race, a line for each rate, to pick one from."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import bqplot
+import ipywidgets as ipw
+import numpy as np
+from bqscales import LinearScale
+
+from lrwidget.curve.limits import common_limits
+from lrwidget.ui.closing import close_with_parts
+from lrwidget.ui.labels import apart, in_a_row
+from lrwidget.ui.marks import EMPTY_PICTURE, set_points
+from lrwidget.ui.status import outcome, short
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from lrwidget.curve.training import TrainingCurve
+
+# Okabe and Ito's colours, which the colour-blind can tell apart, but for black and
+# yellow, which not every theme shows; with the styles, twelve lines differ.
+_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
+_STYLES = ("solid", "dashed")
+_THIN, _THICK = 2, 5
+_SPANS_KEPT = 10
+_MOST_TICKS = 10
+_ASPECT = 3.0  # of the plot, about
+_SAME = 1e-6  # a rate in a tensor is rounded
+
+
+class _Entry(NamedTuple):
+    """What shows one rate."""
+
+    lr: float
+    line: bqplot.Lines
+    button: ipw.Button
+
+
+class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
+    """
+    The smoothed losses of a race over its steps; empty until there is one.
+
+    A click picks the rate of the nearest line, and so does the button that each rate
+    has under the chart.
+
+    Parameters
+    ----------
+    on_pick:
+        Called with the rate that is picked.
+    loss_name:
+        What the losses are, at their axis.
+    """
+
+    children: tuple[ipw.Widget, ...]  # a trait of the untyped base
+
+    def __init__(self, on_pick: Callable[[float], object], loss_name: str) -> None:
+        self._on_pick = on_pick
+        self._loss_name = loss_name
+        self._rate: float | None = None
+        self._entries: list[_Entry] = []
+        self._curves: list[TrainingCurve] = []
+        super().__init__()
+
+    def begin(self, rates: list[float], steps: int) -> None:
+        """
+        Show an empty chart for a race.
+
+        Parameters
+        ----------
+        rates:
+            The learning rates that it has.
+        steps:
+            How many steps each of them has.
+        """
+        self._curves = []
+        self._steps = LinearScale(min=1.0, max=max(steps, 2.0), allow_padding=False)
+        self._losses = LinearScale(min=0.0, max=1.0, allow_padding=False)
+        share = LinearScale(min=0.0, max=1.0, allow_padding=False)
+        height = LinearScale(min=0.0, max=1.0, allow_padding=False)
+        self.background = bqplot.Image(
+            image=ipw.Image(value=EMPTY_PICTURE, format="svg+xml"),
+            x=[0.0, 1.0],
+            y=[0.0, 1.0],
+            scales={"x": share, "y": height},
+        )
+        self.background.on_element_click(self._on_clicked)
+        self.labels = bqplot.Label(
+            x=[],
+            y=[],
+            text=[],
+            scales={"x": share, "y": height},
+            default_size=13,
+            x_offset=6,
+            apply_clip=False,
+        )
+        self._entries = [self._entry(number, lr) for number, lr in enumerate(rates)]
+        figure = bqplot.Figure(
+            marks=[self.background, *(x.line for x in self._entries), self.labels],
+            axes=[
+                bqplot.Axis(
+                    scale=self._steps,
+                    label="optimizer step",
+                    tick_format="d",
+                    tick_values=_step_ticks(steps),
+                    label_offset="34px",
+                ),
+                bqplot.Axis(
+                    scale=self._losses,
+                    side="left",
+                    label=f"{self._loss_name}, smoothed",
+                    label_offset="44px",
+                ),
+            ],
+            fig_margin={"top": 26, "bottom": 44, "left": 62, "right": 70},
+            display_toolbar=False,
+            layout={"width": "auto", "height": "280px"},
+        )
+        figure.add_class("lrwidget-race")
+        buttons = ipw.HBox(
+            [
+                ipw.Label("Click a line to choose its rate, or"),
+                *(entry.button for entry in self._entries),
+            ],
+            layout={"flex_flow": "row wrap"},
+        )
+        earlier, self.children = self.children, (figure, buttons)
+        for part in earlier:
+            close_with_parts(part)
+        self.show_rate(self._rate)
+
+    def draw(self, curves: list[TrainingCurve]) -> None:
+        """Show the trainings so far, in the order of the rates."""
+        self._curves = curves
+        smoothed = [curve.smoothed() for curve in curves]
+        limits = common_limits(smoothed)
+        if limits is None:
+            return
+        with self._losses.hold_sync():
+            self._losses.min, self._losses.max = limits
+        # Far outside the plot, coordinates overflow in the browser.
+        reach = _SPANS_KEPT * (limits[1] - limits[0])
+        low, high = limits[0] - reach, limits[1] + reach
+        for entry, losses in zip(self._entries, smoothed, strict=False):
+            shown = np.isfinite(losses)
+            steps = np.arange(1.0, len(losses) + 1)[shown]
+            set_points(entry.line, steps, losses[shown].clip(low, high))
+        self._draw_labels()
+
+    def show_outcomes(self) -> None:
+        """Write on each button how its training has ended."""
+        for entry, curve in zip(self._entries, self._curves, strict=False):
+            parts = [short(entry.lr), outcome(curve)]
+            entry.button.description = " · ".join(part for part in parts if part)
+
+    def show_rate(self, rate: float | None) -> None:
+        """Mark the line and the button of a rate, if it has some."""
+        self._rate = rate
+        for entry in self._entries:
+            chosen = rate is not None and math.isclose(rate, entry.lr, rel_tol=_SAME)
+            entry.line.stroke_width = _THICK if chosen else _THIN
+            entry.button.icon = "check" if chosen else ""
+            entry.button.style.font_weight = "bold" if chosen else None
+
+    def _entry(self, number: int, lr: float) -> _Entry:
+        colour = _COLOURS[number % len(_COLOURS)]
+        style = _STYLES[(number + number // len(_COLOURS)) % len(_STYLES)]
+        line = bqplot.Lines(
+            x=[],
+            y=[],
+            scales={"x": self._steps, "y": self._losses},
+            colors=[colour],
+            line_style=style,
+            stroke_width=_THIN,
+        )
+        button = ipw.Button(
+            description=short(lr),
+            tooltip=f"Choose the learning rate {short(lr)}",
+            layout={"width": "auto", "border_bottom": f"4px {style} {colour}"},
+        )
+        button.on_click(lambda _button: self._on_pick(lr))
+        return _Entry(lr, line, button)
+
+    def _on_plot(
+        self, line: bqplot.Lines
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the points of a line as shares of the plot's width and height."""
+        x, y = self._steps, self._losses
+        return (line.x - x.min) / (x.max - x.min), (line.y - y.min) / (y.max - y.min)
+
+    def _draw_labels(self) -> None:
+        """Write each rate to the end of its line, or where that leaves the plot."""
+        ends: dict[str, tuple[float, float]] = {}
+        exits: dict[str, float] = {}
+        for entry in self._entries:
+            x, y = self._on_plot(entry.line)
+            if not len(x):
+                continue
+            if y[-1] <= 1:
+                ends[short(entry.lr)] = float(x[-1]), max(float(y[-1]), 0.0)
+            else:
+                inside = np.flatnonzero(y <= 1)
+                exits[short(entry.lr)] = float(x[inside[-1] + 1 if len(inside) else 0])
+        places = {**apart(ends), **in_a_row(exits)}
+        with self.labels.hold_sync():
+            self.labels.text = list(places)
+            set_points(
+                self.labels,
+                [x for x, _ in places.values()],
+                [y for _, y in places.values()],
+            )
+
+    def _on_clicked(self, _mark: object, event: dict[str, Any]) -> None:
+        x, y = float(event["data"]["click_x"]), float(event["data"]["click_y"])
+        distances = {
+            _distance(x, y, *self._on_plot(entry.line)): entry.lr
+            for entry in self._entries
+            if len(entry.line.x)
+        }
+        if distances and math.isfinite(x + y):
+            self._on_pick(distances[min(distances)])
+
+
+def _distance(
+    x: float, y: float, xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64]
+) -> float:
+    """Return how far a place of the plot is from a line through some others."""
+    begins = np.stack([(xs - x) * _ASPECT, ys - y])
+    ways = np.diff(begins, append=begins[:, -1:])
+    lengths = np.maximum((ways**2).sum(0), np.finfo(float).tiny)
+    along = (-(begins * ways).sum(0) / lengths).clip(0, 1)
+    return float(np.hypot(*(begins + along * ways)).min())
+
+
+def _step_ticks(steps: int) -> npt.NDArray[np.float64]:
+    """Return the first step and round numbers of them, about ten at most."""
+    width = next(
+        number * 10**power
+        for power in range(len(str(steps)))
+        for number in (1, 2, 5, 10)
+        if steps <= _MOST_TICKS * number * 10**power
+    )
+    round_steps = range(width, steps + 1, width)
+    return np.array(sorted({1, *round_steps}), np.float64)

@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from ipywidgets.widgets import widget as ipywidgets_widget
+from torch import nn
+
+from lrwidget import LRWidget, race
+from tests.engine.training_parts import state
+from tests.ui.front_end import click_race
+from tests.widget_parts import Gate, parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_BATCHES = [(torch.ones(4, 8), torch.zeros(4, 1))]
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., LRWidget]]:
+    made: list[LRWidget] = []
+
+    def make(loss_fn: Any = None, dataloader: Any = None, **kwargs: Any) -> LRWidget:
+        loss_fn = loss_fn or nn.MSELoss()
+        made.append(LRWidget(*parts(), dataloader or _BATCHES, loss_fn, **kwargs))
+        return made[-1]
+
+    yield make
+    for widget in made:
+        widget.close()
+
+
+def test_the_curves_are_those_of_the_race_without_a_widget() -> None:
+    model, optimizer = parts()
+    batches = [(torch.randn(4, 8), torch.randn(4, 1)) for _ in range(5)]
+    rates = [0.001, 0.01, 0.1]
+    before = state(model, optimizer)
+    expected = race(model, optimizer, batches, nn.MSELoss(), rates=rates, steps=20)
+    widget = LRWidget(model, optimizer, batches, nn.MSELoss())
+    assert widget.race_curves == []
+    widget.race(rates, 20)
+    assert len(widget.wait()) == 0  # of the test, which was not run
+    for curve, other in zip(widget.race_curves, expected, strict=True):
+        assert (curve.lr, curve.stop_reason) == (other.lr, other.stop_reason)
+        assert curve.losses.tolist() == other.losses.tolist()
+    assert state(model, optimizer) == before
+    widget.close()
+
+
+def test_without_rates_the_choice_races_its_neighbours(make: Any) -> None:
+    widget = make(num_it=30)
+    widget.run()
+    tested = widget.wait()
+    suggestion = widget.value
+    widget.race()
+    assert widget.wait().to_dict() == tested.to_dict()
+    curves = widget.race_curves
+    assert suggestion in [curve.lr for curve in curves]
+    assert len(curves) > 2
+    assert {curve.num_it for curve in curves} == {30}
+    assert widget.value == suggestion
+    widget.value = 0.777
+    widget.race(steps=3)
+    widget.wait()
+    raced = [curve.lr for curve in widget.race_curves]
+    assert {0.777, suggestion} <= set(raced)
+    assert widget.race_curves[0].num_it == 3
+
+
+def test_a_choice_is_enough(make: Any) -> None:
+    widget = make()
+    assert widget._run_bar.race.disabled
+    widget.value = 0.01
+    assert not widget._run_bar.race.disabled
+    widget._run_bar.race.click()
+    widget.wait()
+    assert 0.01 in [curve.lr for curve in widget.race_curves]
+    widget.value = None
+    assert widget._run_bar.race.disabled
+
+
+def test_the_race_has_the_rates_of_the_sweep_at_most(make: Any) -> None:
+    widget = make(start_lr=0.01, end_lr=1.0, value=0.5)
+    widget.race(steps=2)
+    widget.wait()
+    rates = [curve.lr for curve in widget.race_curves]
+    assert (min(rates) >= 0.01, max(rates)) == (True, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((), RuntimeError, r"nothing to race: run\(\) and wait\(\) first, or pass rat"),
+        (([],), ValueError, r"rates=\[\] is empty"),
+        (([0.1, 20],), ValueError, r"rates=\[0\.1, 20\.0\] must lie from start_lr="),
+        (([0.1], 0), ValueError, "steps=0 must be at least 1"),
+    ],
+)
+def test_what_cannot_be_raced(
+    make: Any, arguments: Any, error: Any, message: str
+) -> None:
+    widget = make()
+    with pytest.raises(error, match=message):
+        widget.race(*arguments)
+    assert not widget.running
+    assert widget.status.startswith("Ready")
+    assert widget._race_chart.children == ()
+
+
+def test_one_thing_at_a_time(make: Any) -> None:
+    gate = Gate()
+    widget = make(dataloader=gate, value=0.1)
+    widget.run()
+    assert widget._run_bar.race.disabled
+    with pytest.raises(RuntimeError, match="a test is running already; call stop"):
+        widget.race([0.1])
+    widget.stop()
+    gate.let(1)
+    widget.wait()
+    assert not widget._run_bar.race.disabled
+    widget.race([0.1])
+    assert widget._run_bar.race.disabled
+    for start in (widget.run, widget.race):
+        with pytest.raises(RuntimeError, match="a race is running already; call stop"):
+            start()
+    widget.stop()
+    gate.let(1)
+    widget.wait()
+
+
+def test_it_is_watched_and_stopped_and_keeps_what_was_found(make: Any) -> None:
+    gate = Gate()
+    widget = make(dataloader=gate, value=0.1)
+    button = widget._run_bar.button
+    widget.race([0.001, 0.1, 0.2], 10)
+    assert button.description == "Stop"
+    assert widget.status == "Race of 3 rates: waiting for the first step."
+    gate.let(13)
+    gate.await_asked(14)
+    assert widget.running
+    assert widget.progress == 13 / 30
+    assert widget.status.startswith("Race: rate 0.1, 2 of 3, loss ")
+    button.click()
+    gate.let(1)
+    widget.wait()
+    first, second = widget.race_curves
+    assert (len(first), first.stop_reason) == (10, "completed")
+    assert second.stop_reason == "stopped"
+    assert len(second) == 4
+    assert button.description == "Run"
+    said = f"Race stopped at rate 0.1, 2 of 3: lowest loss {first.final_loss:.3g} at"
+    assert widget.status.startswith(said)
+    shown = [entry.button.description for entry in widget._race_chart._entries]
+    assert shown == [f"0.001 · loss {first.final_loss:.3g}", "0.1 · stopped", "0.2"]
+    assert widget.value == 0.1
+
+
+def test_picking_a_curve_sets_the_value(make: Any) -> None:
+    widget = make()
+    widget.race([0.001, 0.02], 20)
+    widget.wait()
+    assert widget.value is None
+    slow, fast = widget._race_chart._entries
+    # in the end the slow one is on top
+    for height, entry in ((1.0, slow), (0.0, fast)):
+        click_race(widget._race_chart, 1.0, height)
+        assert widget.value == entry.lr
+        assert widget._chart.handle.x.tolist() == [entry.lr]
+        assert entry.button.icon == "check"
+        assert entry.line.stroke_width > 2
+    slow.button.click()
+    assert widget.value == slow.lr
+    assert fast.button.icon == ""
+
+
+def test_a_rate_that_diverges_ends_alone(make: Any) -> None:
+    widget = make()
+    widget.race([0.01, 0.02, 10.0], 20)
+    widget.wait()
+    reasons = [curve.stop_reason for curve in widget.race_curves]
+    assert reasons == ["completed", "completed", "diverged"]
+    assert widget.progress == 1
+    best = min(widget.race_curves[:2], key=lambda curve: curve.final_loss)
+    assert widget.status == f"Race done: lowest loss {best.final_loss:.3g} at 0.02."
+    assert widget._race_chart._entries[2].button.description == "10 · diverged"
+
+
+def test_a_failure_is_shown_and_raised_and_keeps_its_curves(make: Any) -> None:
+    calls = 0
+
+    def loss_fn(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls > 14:
+            msg = "<b>no</b>"
+            raise ArithmeticError(msg)
+        return nn.functional.mse_loss(output, target)
+
+    widget = make(loss_fn)
+    widget.race([0.01, 0.02], 10)
+    for _ in range(2):
+        with pytest.raises(ArithmeticError, match="no"):
+            widget.wait()
+    assert widget.status == "Race failed after 14 steps. ArithmeticError: <b>no</b>"
+    assert "&lt;b&gt;" in widget._run_bar.status.value
+    first, second = widget.race_curves
+    assert (len(first), len(second), second.stop_reason) == (10, 4, None)
+    assert widget._run_bar.button.description == "Run"
+    calls = -1000
+    widget.run()
+    widget.wait()
+    assert widget.status.startswith("Done")
+
+
+def test_what_keeps_a_race_from_starting_is_shown_and_raised(make: Any) -> None:
+    widget = make(isolation="copy", value=0.1)
+    widget._test._trial.subject.model.lock = threading.Lock()
+    with pytest.raises(ValueError, match="isolation='copy' cannot copy the model"):
+        widget.race()
+    assert not widget.running
+    widget._run_bar.race.click()
+    with pytest.raises(ValueError, match="cannot copy"):
+        widget.wait()
+    assert widget.status.startswith("Race failed after 0 steps. ValueError: isolation=")
+
+
+def test_closing_in_mid_race_leaves_nothing() -> None:
+    before = set(ipywidgets_widget._instances)
+    gate = Gate()
+    gate.let(10**6)
+    widget = LRWidget(*parts(), gate, nn.MSELoss(), stop_div=False)
+    widget.race([0.01, 0.1], 10**5)
+    gate.await_asked(1)
+    widget.close()
+    assert not widget.running
+    assert set(ipywidgets_widget._instances) == before
+    with pytest.raises(RuntimeError, match="the widget is closed; make a new one"):
+        widget.race([0.1])
+
+
+def test_a_press_on_race_takes_the_settings_of_the_maker(make: Any) -> None:
+    dtypes: set[torch.dtype] = set()
+
+    def loss_fn(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        dtypes.add(output.dtype)
+        return (output.float() - target).square().mean()
+
+    with torch.autocast("cpu", torch.bfloat16):
+        widget = make(loss_fn, num_it=2, value=0.1)
+    press = threading.Thread(target=widget._run_bar.race.click)
+    press.start()
+    press.join()
+    widget.wait()
+    assert dtypes == {torch.bfloat16}
+
+
+def test_the_chart_shows_what_the_curves_are(make: Any) -> None:
+    widget = make(val_loader=_BATCHES)
+    widget.race([0.01, 0.1], 10)
+    widget.wait()
+    for entry, curve in zip(
+        widget._race_chart._entries, widget.race_curves, strict=True
+    ):
+        np.testing.assert_array_equal(entry.line.y, curve.smoothed())
+    figure = widget._race_chart.children[0]
+    assert figure.axes[1].label == "validation loss, smoothed"
+
+
+def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
+    gate = Gate()
+    widget = make(dataloader=gate, value=0.1)
+    widget.race([0.01, 0.1], 5)
+    written: list[Any] = []
+    entries = widget._race_chart._entries
+    handled = [widget._chart.handle, widget._pick_bar.field, widget._run_bar.button]
+    for part in (*handled, widget._run_bar.race, *(entry.button for entry in entries)):
+        part.observe(written.append)
+    gate.let(8)
+    gate.await_asked(9)
+    assert len(entries[0].line.x) > 0
+    assert written == []
+    gate.let(2)
+    widget.wait()
+
+
+def test_parts_and_the_worker_meet_without_a_collision(make: Any) -> None:
+    """Pick, slide and read from several threads while a race is drawn."""
+    widget = make(stop_div=False, value=0.1)
+    widget.race([0.01, 0.02, 0.04], 1000)
+    errors: list[BaseException] = []
+
+    def use(number: int) -> None:
+        try:
+            while widget.running:
+                widget._pick_bar.smoothing.value = 0.1 * number
+                click_race(widget._race_chart, 0.1 * number, 0.5)
+                assert widget.value in (0.1, 0.01, 0.02, 0.04)
+                assert len(widget.race_curves) <= 3
+                assert 0 <= widget.progress <= 1
+                widget.status  # noqa: B018 (read while it grows)
+        except BaseException as error:  # noqa: BLE001 (raised below)
+            errors.append(error)
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    widget.wait()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert [len(curve) for curve in widget.race_curves] == [1000] * 3
+    chosen = [x.lr for x in widget._race_chart._entries if x.button.icon == "check"]
+    assert chosen in ([], [widget.value])

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from ipywidgets.widgets import widget
+
+from lrwidget.curve.training import TrainingCurve
+from lrwidget.ui.closing import close_with_parts
+from lrwidget.ui.race_chart import RaceChart, _distance, _step_ticks
+from tests.ui.front_end import click_race
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_RATES = [0.01, 0.1, 1.0]
+
+
+@pytest.fixture
+def picked() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def chart(picked: list[float]) -> Iterator[RaceChart]:
+    chart = RaceChart(picked.append, "loss")
+    chart.begin(_RATES, 4)
+    yield chart
+    close_with_parts(chart)
+
+
+def _curve(lr: float, *losses: float, reason: Any = "completed") -> TrainingCurve:
+    return TrainingCurve(lr, np.array(losses, float), reason, 4)
+
+
+_CURVES = [
+    _curve(0.01, 4, 4, 4, 4),
+    _curve(0.1, 4, 3, 2, 1),
+    _curve(1.0, 4, 1e30, reason="diverged"),
+]
+
+
+def test_there_is_nothing_before_the_first_race(picked: list[float]) -> None:
+    chart = RaceChart(picked.append, "loss")
+    chart.show_rate(0.1)
+    assert chart.children == ()
+    close_with_parts(chart)
+
+
+def test_a_line_for_each_rate(chart: RaceChart) -> None:
+    chart.draw(_CURVES)
+    for entry, curve in zip(chart._entries, _CURVES, strict=True):
+        assert entry.line.x.tolist() == list(range(1, len(curve) + 1))
+    for entry, curve in zip(chart._entries[:2], _CURVES[:2], strict=True):
+        np.testing.assert_array_equal(entry.line.y, curve.smoothed())
+    looks = {(x.line.colors[0], x.line.line_style) for x in chart._entries}
+    assert len(looks) == 3
+
+
+def test_twelve_lines_differ(chart: RaceChart) -> None:
+    chart.begin([0.1 * number for number in range(1, 13)], 4)
+    looks = {(x.line.colors[0], x.line.line_style) for x in chart._entries}
+    assert len(looks) == 12
+
+
+def test_an_explosion_flattens_nothing(chart: RaceChart) -> None:
+    chart.draw(_CURVES)
+    assert 4 < chart._losses.max < 5
+    assert all(np.isfinite(entry.line.y).all() for entry in chart._entries)
+    assert chart._entries[2].line.y.max() < 100
+
+
+def test_what_is_not_finite_is_not_sent(chart: RaceChart) -> None:
+    chart.draw([_curve(0.01, math.nan)])
+    assert len(chart._entries[0].line.x) == 0
+    chart.draw([_curve(0.01, 2, math.nan, 1, math.inf)])
+    assert chart._entries[0].line.x.tolist() == [1, 3]
+
+
+def test_each_line_is_named_where_it_ends(chart: RaceChart) -> None:
+    chart.draw(_CURVES)
+    places = dict(
+        zip(
+            chart.labels.text,
+            zip(chart.labels.x.tolist(), chart.labels.y.tolist(), strict=True),
+            strict=True,
+        )
+    )
+    assert set(places) == {"0.01", "0.1", "1"}
+    assert places["0.01"][0] == places["0.1"][0] == 1
+    assert places["0.01"][1] > places["0.1"][1]
+    # the one that leaves the plot is named above it
+    assert places["1"] == (pytest.approx(1 / 3), pytest.approx(1.05))
+
+
+@pytest.mark.parametrize(
+    ("step", "height", "rate"),
+    # 0.1 ends low and 0.01 as high as all began, where 1 has gone straight up
+    [(4, 0.0, 0.1), (4, 0.5, 0.1), (4, 1.0, 0.01), (2.9, 0.95, 0.01), (1, 1.0, 1.0)],
+)
+def test_a_click_picks_the_nearest_line(
+    chart: RaceChart, picked: list[float], step: float, height: float, rate: float
+) -> None:
+    chart.draw(_CURVES)
+    click_race(chart, (step - 1) / 3, height)
+    assert picked == [rate]
+
+
+def test_a_click_that_means_nothing(chart: RaceChart, picked: list[float]) -> None:
+    click_race(chart, 0.5, 0.5)
+    chart.draw(_CURVES)
+    click_race(chart, math.nan, 0.5)
+    assert picked == []
+
+
+def test_the_buttons_pick_and_tell(chart: RaceChart, picked: list[float]) -> None:
+    buttons = [entry.button for entry in chart._entries]
+    assert [button.description for button in buttons] == ["0.01", "0.1", "1"]
+    chart.draw(_CURVES)
+    assert [button.description for button in buttons] == ["0.01", "0.1", "1"]
+    chart.show_outcomes()
+    assert [button.description for button in buttons] == [
+        *("0.01 · loss 4", "0.1 · loss 1", "1 · diverged"),
+    ]
+    for button in buttons:
+        button.click()
+    assert picked == _RATES
+
+
+def test_the_chosen_rate_is_marked(chart: RaceChart) -> None:
+    for rate, marked in ((0.1, 1), (float(np.float32(0.01)), 0), (0.2, 9), (None, 9)):
+        chart.show_rate(rate)
+        for number, entry in enumerate(chart._entries):
+            assert (entry.line.stroke_width > 2) == (number == marked)
+            assert (entry.button.icon == "check") == (number == marked)
+    chart.show_rate(1.0)
+    chart.begin([0.5, 1.0], 2)
+    assert [entry.button.icon for entry in chart._entries] == ["", "check"]
+
+
+def test_the_next_race_leaves_nothing_of_the_last(chart: RaceChart) -> None:
+    before = set(widget._instances)
+    chart.draw(_CURVES)
+    chart.begin(_RATES, 4)
+    assert len(widget._instances) == len(before)
+    assert all(len(entry.line.x) == 0 for entry in chart._entries)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "expected"),
+    [(0.5, 0.0, 0.25), (0.0, 0.25, 0.0), (-1.0, 0.25, 3.0), (1.0, 1.25, 1.0)],
+)
+def test_the_distance_from_a_line(x: float, y: float, expected: float) -> None:
+    # a horizontal line over the whole width, which counts three times as much
+    line = np.array([0.0, 1.0]), np.array([0.25, 0.25])
+    assert _distance(x, y, *line) == pytest.approx(expected)
+    point = np.array([0.5]), np.array([0.5])
+    assert _distance(0.5, y, *point) == pytest.approx(abs(y - 0.5))
+
+
+@pytest.mark.parametrize(
+    ("steps", "ticks"),
+    [
+        (1, [1]),
+        (3, [1, 2, 3]),
+        (10, list(range(1, 11))),
+        (30, [1, 5, 10, 15, 20, 25, 30]),
+        (100, [1, *range(10, 101, 10)]),
+        (1234, [1, 200, 400, 600, 800, 1000, 1200]),
+    ],
+)
+def test_ticks_are_round_steps(steps: int, ticks: list[int]) -> None:
+    assert _step_ticks(steps).tolist() == ticks

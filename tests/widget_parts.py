@@ -1,0 +1,43 @@
+"""What the tests of the widget train, at the pace that they want."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.optim import SGD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECONDS = 60
+
+
+class Gate:
+    """A loader that gives as many batches as it is told to."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Semaphore(0)
+        self._passes = threading.Semaphore(0)
+
+    def let(self, count: int) -> None:
+        self._passes.release(count)
+
+    def await_asked(self, count: int) -> None:
+        """Wait until so many more batches were asked for, and all before are done."""
+        for _ in range(count):
+            assert self._asked.acquire(timeout=SECONDS)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        while True:
+            self._asked.release()
+            assert self._passes.acquire(timeout=SECONDS)
+            yield torch.ones(4, 8), torch.zeros(4, 1)
+
+
+def parts() -> tuple[nn.Module, torch.optim.Optimizer]:
+    """Return a model and its optimizer."""
+    model = nn.Linear(8, 1)
+    return model, SGD(model.parameters(), lr=0.1)
