@@ -149,9 +149,9 @@ class LRWidget(FromFrameworks, RateChoice):
         """
         Start short trainings at some rates in the background, and return at once.
 
-        Each starts from the same model, on a copy, and sees the same batches. The
-        second chart shows them, and a click there picks a rate; `race_curves` are
-        they. The race itself leaves `value` as it is.
+        Each starts from the same model, on a copy that is made when its turn comes,
+        and sees the same batches. The second chart shows them, and a click there
+        picks a rate; `race_curves` are they. The race itself leaves `value` as it is.
 
         Parameters
         ----------

@@ -23,7 +23,7 @@ def test_before_there_is_anything() -> None:
     session.check_idle()
     session.stop()
     session.abandon()
-    assert not (session.running or session.racing or session.failed)
+    assert {session.running, session.racing, session.failed} == {False}
     assert (session.seconds, len(session.curve)) == (0, 0)
     assert session.in_words(None, running=False).startswith("Ready: Run tries 4 rates")
     with pytest.raises(RuntimeError, match="no test to wait for; call run"):

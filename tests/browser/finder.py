@@ -43,7 +43,9 @@ class Finder:
         self._page = page
         self._range = math.log10(start_lr), math.log10(end_lr)
         self.root = page.locator(".lrwidget").first
-        self.button = self.root.locator("button.widget-button")
+        self.button = self.root.locator("button.widget-button").first
+        self.race_button = self.root.get_by_role("button", name="Race")
+        self.race = self.root.locator(".lrwidget-race")
         self.status = self.root.locator(".lrwidget-status")
         self.pace = self.root.locator("div.widget-label").first
         self.field = self.root.locator("input[type=number]")
@@ -88,10 +90,17 @@ class Finder:
         self._page.mouse.click(x, y)
         return self._rate_at(x)
 
+    def click_race(self, across: float, height: float) -> None:
+        """Click in the second chart, at shares of its width and height."""
+        self.race.scroll_into_view_if_needed()
+        plot = _box(self.race.locator("rect.plotarea_events"))
+        x = plot["x"] + across * plot["width"]
+        self._page.mouse.click(x, plot["y"] + (1 - height) * plot["height"])
+
     def drag(self, *rates: float) -> None:
         """Take the handle, move it over some rates, and let go."""
         # With its label, which comes last, the handle is there too.
-        self.root.locator("text.label").wait_for()
+        self.root.locator("text.label").first.wait_for()
         self._show_plot()
         box = _box(self.handle)
         mouse = self._page.mouse
@@ -117,10 +126,10 @@ class Finder:
         return float(10 ** (start + share * (end - start)))
 
     def _show_plot(self) -> None:
-        self.root.locator(".bqplot").scroll_into_view_if_needed()
+        self.root.locator(".bqplot").first.scroll_into_view_if_needed()
 
     def _plot(self) -> FloatRect:
-        return _box(self.root.locator("rect.plotarea_events"))
+        return _box(self.root.locator("rect.plotarea_events").first)
 
     def _place(self, rate: float, height: float) -> tuple[float, float]:
         plot, (start, end) = self._plot(), self._range

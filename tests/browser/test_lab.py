@@ -193,6 +193,42 @@ text
     expect(page.get_by_text(f"rate {value:.3g}")).to_be_visible()
 
 
+def test_race_and_pick_a_curve(page: Page, notebook: Callable[..., Notebook]) -> None:
+    book = notebook(_SETUP, _QUICK)
+    finder = _shown(page, book)
+    expect(finder.race_button).to_be_disabled()
+    expect(finder.race).to_have_count(0)
+    finder.button.click()
+    finder.await_status("Suggested")
+    suggestion = book.value("w.wait().suggest()")
+    finder.race_button.click()
+    finder.await_status("Race: rate")
+    expect(finder.button).to_have_text("Stop")
+    finder.await_status("Race done: lowest loss")
+    rates = book.value("w.wait() and [curve.lr for curve in w.race_curves]")
+    assert suggestion in rates
+    assert book.value("w.value") == suggestion
+    expect(finder.race.locator("path.line")).to_have_count(len(rates))
+    expect(finder.race.locator("text.label")).to_have_count(len(rates))
+
+    # on a flat valley, the lowest rate is on top in the end
+    finder.click_race(0.99, 0.99)
+    book.await_value("w.value", lambda value: value == rates[0])
+    finder.await_at(finder.handle, rates[0])
+    losses = book.value("[curve.final_loss for curve in w.race_curves]")
+    best = losses.index(min(losses))
+    finder.click_race(0.99, 0.01)
+    book.await_value("w.value", lambda value: value == rates[best])
+    chosen = finder.root.get_by_role("button", name=re.compile("· loss")).nth(best)
+    expect(chosen.locator(".fa-check")).to_have_count(1)
+
+    # by the keyboard
+    first = finder.root.get_by_role("button", name=re.compile("· ")).first
+    first.focus()
+    page.keyboard.press("Enter")
+    book.await_value("w.value", lambda value: value == rates[0])
+
+
 def test_a_failure_is_seen(page: Page, notebook: Callable[..., Notebook]) -> None:
     wrong = "w = LRWidget(model, optimizer, [{'x': inputs}], nn.MSELoss())\nw"
     book = notebook(_SETUP, wrong, "w.wait()")
