@@ -391,9 +391,9 @@ def test_one_test_at_a_time_trains_a_model_itself() -> None:
 
     first, early = iter(test()), iter(test())
     next(first)
-    with pytest.raises(RuntimeError, match="range test is training this model itself"):
+    with pytest.raises(RuntimeError, match="race is training this model itself"):
         iter(test())
-    with pytest.raises(RuntimeError, match="range test is training this model itself"):
+    with pytest.raises(RuntimeError, match="race is training this model itself"):
         next(early)
     first.close()
     assert state(model, optimizer) == before
