@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
     from torch.utils.data import DataLoader
 
-    from lrwidget.curve.suggest import FloatArray
+    from lrwidget.curve.classic import FloatArray
 
 
 def _echo(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

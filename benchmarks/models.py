@@ -64,7 +64,7 @@ class Recurrent(nn.Module):
     """A recurrent network that answers by its last state, or by each."""
 
     def __init__(
-        self, cell: type[nn.RNNBase], inputs: int, outputs: int, *, each: bool = False
+        self, cell: type[nn.LSTM | nn.GRU], inputs: int, outputs: int, *, each: bool = False
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(LETTERS, inputs) if each else nn.Identity()

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from benchmarks import called
-from lrwidget.curve.suggest import min_grad, minimum, slide, steep
+from lrwidget.curve.classic import min_grad, minimum, slide, steep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
 
-    from lrwidget.curve.suggest import FloatArray, Rule
+    from lrwidget.curve.classic import FloatArray, Rule
 
     Floats: TypeAlias = npt.NDArray[Any]  # in double or, as in some peers, single
 

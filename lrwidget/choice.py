@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as ipw
 import traitlets
 
+from lrwidget.curve.suggest import DEFAULT_RULE, RULES
 from lrwidget.engine.rates import apply_rate, rate_ratios
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ class RateChoice(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped ba
         help="The chosen learning rate, within the swept range; None before there is "
         "one. After a test it is the suggestion, unless it was chosen before.",
     ).tag(sync=True)
+    rule = traitlets.Enum(
+        tuple(RULES),
+        DEFAULT_RULE,
+        help="The rule of the suggestion that is shown and where the handle starts; "
+        "one of the keys of `suggestions`. None depends on the smoothing slider.",
+    ).tag(sync=True)
     description = traitlets.Unicode(
         help="The name that `interact` and its like give to a widget."
     ).tag(sync=True)
@@ -48,6 +55,7 @@ class RateChoice(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped ba
     ) -> None:
         self._test = test
         self._optimizer = optimizer
+        self._suggested: float | None = None
         self._write_rate: Callable[[float], object] = partial(apply_rate, optimizer)
         super().__init__(children)
 
@@ -83,6 +91,12 @@ class RateChoice(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped ba
             msg = "value=None: choose a rate first, by run() and wait() or value=1e-3"
             raise RuntimeError(msg)
         self._write_rate(self.value)
+
+    def _follow(self, suggestion: float | None) -> None:
+        """Choose the suggestion, unless something else is chosen."""
+        if suggestion is not None and self.value in (None, self._suggested):
+            self._suggested = suggestion
+            self.value = suggestion
 
     @traitlets.validate("value")
     def _clamped(self, proposal: dict[str, Any]) -> float | None:

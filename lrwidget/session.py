@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from lrwidget.curve.record import LRCurve
+    from lrwidget.curve.suggestion import Suggestion
     from lrwidget.engine.race import Race
     from lrwidget.engine.range_test import RangeTest
 
@@ -79,7 +80,7 @@ class Session:
         """How long the latest run took after its first step."""
         return 0.0 if self.follower is None else self.follower.seconds
 
-    def in_words(self, suggestion: float | None, *, running: bool) -> str:
+    def in_words(self, suggestion: Suggestion, *, running: bool) -> str:
         """
         Return how the latest run is.
 

@@ -11,6 +11,8 @@ import traitlets
 from lrwidget.choice import RateChoice
 from lrwidget.curve.race import neighbours
 from lrwidget.curve.smoothing import DEFAULT_BETA
+from lrwidget.curve.suggest import DEFAULT_RULE
+from lrwidget.curve.suggestion import NO_SUGGESTION
 from lrwidget.engine.ambient import Ambient
 from lrwidget.engine.race import Race
 from lrwidget.engine.range_test import RangeTest
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from lrwidget.curve.record import LRCurve
+    from lrwidget.curve.suggestion import Suggestion
     from lrwidget.curve.training import TrainingCurve
     from lrwidget.engine.losses import LossFunction
     from lrwidget.engine.settings import Settings
@@ -55,11 +58,13 @@ class LRWidget(FromFrameworks, RateChoice):
         Where the smoothing slider stands at first, from 0 to 0.99.
     value:
         A rate that is chosen from the start.
+    rule:
+        The rule whose suggestion is shown; see `suggestions`.
 
     Raises
     ------
     TypeError, ValueError
-        As `RangeTest` raises them, and for a bad smoothing or value.
+        As `RangeTest` raises them, and for a bad smoothing, value or rule.
     """
 
     def __init__(  # noqa: PLR0913 (the four parts of a training, and the display)
@@ -71,13 +76,14 @@ class LRWidget(FromFrameworks, RateChoice):
         *,
         smoothing: float = DEFAULT_BETA,
         value: float | None = None,
+        rule: str = DEFAULT_RULE,
         **settings: Unpack[Settings],
     ) -> None:
         arguments.check_smoothing(smoothing)
         arguments.check_value(value)
+        arguments.check_rule(rule)
         test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
         self._session = Session(test, self._draw, self._on_end)
-        self._suggested: float | None = None
         # A press on Run may come on a thread that lacks this one's settings.
         self._ambient = Ambient()
         # Callbacks of the front end may come on any thread, beside the worker's.
@@ -88,13 +94,15 @@ class LRWidget(FromFrameworks, RateChoice):
         loss_name = "validation loss" if validated else "loss"
         start, end = test.start_lr, test.end_lr
         self._chart = Chart(start, end, self._on_picked, loss_name)
-        self._pick_bar = PickBar(start, end, smoothing, self._on_picked)
+        self._pick_bar = PickBar(start, end, smoothing, rule, self._on_picked)
         self._race_chart = RaceChart(self._on_picked, loss_name)
         parts = style_sheet(), self._run_bar, self._chart, self._pick_bar
         super().__init__([*parts, self._race_chart], test, optimizer)
         self.add_class("lrwidget")
         self._pick_bar.smoothing.observe(lambda _change: self._draw(), "value")
         self._draw()
+        self.rule = rule
+        traitlets.link((self, "rule"), (self._pick_bar.rule, "value"))
         self.value = value
 
     @property
@@ -127,7 +135,7 @@ class LRWidget(FromFrameworks, RateChoice):
     def status(self) -> str:
         """How the latest run is, in words."""
         running = self.running
-        return self._session.in_words(self.curve.suggest(), running=running)
+        return self._session.in_words(self._suggestion(), running=running)
 
     def run(self) -> None:
         """
@@ -221,6 +229,15 @@ class LRWidget(FromFrameworks, RateChoice):
             self._race_chart.show_rate(self.value)
             self._show_running()
 
+    @traitlets.observe("rule")
+    def _show_rule(self, _change: object = None) -> None:
+        self._draw()
+        if not self.running:
+            self._follow(self._suggestion().lr)
+
+    def _suggestion(self) -> Suggestion:
+        return self.curve.suggestion(self.rule)
+
     def _start(self, start: Callable[[], object]) -> None:
         # Copying the model is inside the lock, so that two calls start one run.
         with self._lock:
@@ -237,8 +254,9 @@ class LRWidget(FromFrameworks, RateChoice):
     def _begin_race(self, rates: Sequence[float] | None, steps: int | None) -> None:
         test = self._test
         if rates is None:
-            suggestion = self.curve.suggestion()
-            rates = neighbours(suggestion, self.value, test.start_lr, test.end_lr)
+            rates = neighbours(
+                self._suggestion(), self.value, test.start_lr, test.end_lr
+            )
             if not rates:
                 msg = "nothing to race: run() and wait() first, or pass rates"
                 raise RuntimeError(msg)
@@ -248,7 +266,7 @@ class LRWidget(FromFrameworks, RateChoice):
         self._session.race(race)
 
     def _show_running(self) -> None:
-        raceable = self.value is not None or self.curve.suggest() is not None
+        raceable = self.value is not None or self._suggestion().lr is not None
         self._run_bar.show_running(running=self.running, raceable=raceable)
 
     def _on_picked(self, rate: float) -> None:
@@ -277,22 +295,19 @@ class LRWidget(FromFrameworks, RateChoice):
             if self._session.racing:
                 self._race_chart.show_outcomes()
                 return
-        suggestion = self.curve.suggest()
-        if suggestion is not None and self.value in (None, self._suggested):
-            self._suggested = suggestion
-            try:
-                self.value = suggestion
-            except Exception as error:  # of an observer
-                follower.error = error
-                self._draw()
-                raise
+        try:
+            self._follow(self._suggestion().lr)
+        except Exception as error:  # of an observer
+            follower.error = error
+            self._draw()
+            raise
 
     def _draw(self) -> None:
         with self._lock:
             session, running = self._session, self.running
             curve = self.curve
             testing = running and not session.racing
-            suggestion = None if testing else curve.suggest()
+            suggestion = NO_SUGGESTION if testing else self._suggestion()
             self._chart.draw(curve, self._pick_bar.smoothing.value, suggestion)
             if session.racing:
                 self._race_chart.draw(self.race_curves)

@@ -46,7 +46,7 @@ def test_every_trait_has_help() -> None:
 
     traits = lrwidget.LRWidget.class_traits()
     own = set(traits) - set(ipywidgets.VBox.class_traits())
-    assert own == {"value", "description"}
+    assert own == {"value", "rule", "description"}
     assert all(traits[name].help for name in own)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from torch import nn
 
+from lrwidget.curve.suggestion import NO_SUGGESTION
 from lrwidget.engine.race import Race
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.session import Session
@@ -25,7 +26,9 @@ def test_before_there_is_anything() -> None:
     session.abandon()
     assert {session.running, session.racing, session.failed} == {False}
     assert (session.seconds, len(session.curve)) == (0, 0)
-    assert session.in_words(None, running=False).startswith("Ready: Run tries 4 rates")
+    assert session.in_words(NO_SUGGESTION, running=False).startswith(
+        "Ready: Run tries 4 rates"
+    )
     with pytest.raises(RuntimeError, match="no test to wait for; call run"):
         session.wait(1)
 
@@ -46,7 +49,9 @@ def test_a_race_and_a_test_keep_what_they_found_apart() -> None:
     session.wait(60)
     assert session.curve.to_dict() == curve.to_dict()
     assert [len(raced) for raced in session.raced.curves()] == [3, 3]
-    assert session.in_words(None, running=False).startswith("Race done: lowest loss")
+    assert session.in_words(NO_SUGGESTION, running=False).startswith(
+        "Race done: lowest loss"
+    )
     gate.let(4)
     session.run()
     session.wait(60)

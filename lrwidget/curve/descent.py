@@ -17,13 +17,9 @@ if TYPE_CHECKING:
 _WIDTH = 0.35  # of the smoothing kernel, its standard deviation
 _BINS = 25  # in a decade
 _REACH = 2.5  # how far before the edge the descent is looked for
-_SETBACK = 1.6  # of a rate before the edge, where nothing else is known
-_SPREAD = 0.75  # of the doubt about that rate, to either side
+_SPREAD = 0.75  # of the doubt about a rate that only the edge tells, to either side
 
-_FIRST_PART, _LAST_PART = 0.1, 0.85  # of the descent
-_NEARLY_ALL = 0.95  # of it, at the end of the range
-_CLEAR = 60.0  # times the noise, at which the rate is halfway between these
-_VISIBLE = 10.0  # times the noise, at which descent and edge count the same
+_BEGUN, _NEARLY_DONE = 0.1, 0.95  # parts of the descent, at the ends of the range
 _SURE = 0.9  # the weight of one of them, beyond which the other is not mentioned
 _CLEAREST = 1e6  # times the noise, which is to say without any
 _LEAST = 4.0  # times the noise, less than which is none
@@ -39,6 +35,30 @@ _FEWEST = 10
 _ROUNDING = 1e-12
 _EQUAL = 1e-6  # of the descent
 _MEDIAN = 0.6745  # of the absolute values of a standard normal distribution
+
+
+class Tuning(NamedTuple):
+    """
+    What was fitted to the tasks of ``benchmarks/suggestions.py``.
+
+    Attributes
+    ----------
+    first, last:
+        The part of the descent to go down where it hardly stands out of the noise,
+        and where there is no noise.
+    clear:
+        How many times its noise the descent is where the part is halfway between.
+    visible:
+        How many times its noise the descent is where it counts as much as the edge.
+    setback:
+        How many decades before the edge to go where it is all that counts.
+    """
+
+    first: float = 0.05
+    last: float = 0.85
+    clear: float = 120.0
+    visible: float = 20.0
+    setback: float = 1.6
 
 
 class _Curve(NamedTuple):
@@ -111,12 +131,6 @@ class _Fall(NamedTuple):
     level: float
     clearness: float
 
-    @property
-    def part(self) -> float:
-        """How much of the descent to go down."""
-        clear = 1 - 1 / (1 + self.clearness / _CLEAR)
-        return _FIRST_PART + clear * (_LAST_PART - _FIRST_PART)
-
     def place(self, part: float) -> float:
         """Return where a part of the descent is done, for the last time."""
         goal = self.level - part * (self.level - self.losses[-1])
@@ -130,7 +144,12 @@ class _Fall(NamedTuple):
         return float(self.places[i] + way * (self.places[i + 1] - self.places[i]))
 
 
-def descent(lrs: FloatArray, losses: FloatArray) -> Suggestion:
+_TUNING = Tuning()
+
+
+def descent(
+    lrs: FloatArray, losses: FloatArray, tuning: Tuning = _TUNING
+) -> Suggestion:
     """
     Suggest a rate on the descent: the clearer it is, the further down.
 
@@ -138,15 +157,13 @@ def descent(lrs: FloatArray, losses: FloatArray) -> Suggestion:
     the median of the first third, and the noise around it; the *edge*, the rate from
     which on the losses stay above the start; and the *descent* before the edge, on a
     smoothed curve that has no lag (a normal kernel of 0.35 decades). The suggestion
-    is where a part of the descent is done: from a tenth, for one that hardly stands
-    out of the noise, to 85 % for one without noise, since noise is what a long
-    training cannot afford at a high rate. As far as the noise hides the descent, it
-    moves to a fortieth of the edge. The range goes from where the descent begins to
-    where it is nearly done, and is wider where the edge is all there is.
-
-    Its constants were chosen on half of the tasks in ``benchmarks/suggestions.py``.
-    They depend on ratios only: scaling or shifting the losses changes nothing, nor
-    does the smoothing of the display.
+    is where a part of the descent is done: little of one that hardly stands out of
+    the noise, and 85 % of one without noise, since noise is what a long training
+    cannot afford at a high rate. As far as the noise hides the descent, it moves to a
+    fortieth of the edge. The range goes from where a tenth of the descent is done to
+    where 95 % are, and is a decade and a half around the rate that only the edge
+    tells. Scaling or shifting the losses changes nothing, nor does the smoothing of
+    the display.
 
     Parameters
     ----------
@@ -154,6 +171,8 @@ def descent(lrs: FloatArray, losses: FloatArray) -> Suggestion:
         The rates, strictly increasing.
     losses:
         The raw losses, as many. What follows the first that is not finite is left out.
+    tuning:
+        For the benchmark, which fits it.
 
     Returns
     -------
@@ -175,7 +194,8 @@ def descent(lrs: FloatArray, losses: FloatArray) -> Suggestion:
     highest = int(np.argmax(smoothed[: lowest + 1]))
     # The highest one of many is so by its noise, unless the descent begins at once.
     beyond = _LEAST * noise / curve.points(highest) ** 0.5
-    level = max(start, float(smoothed[highest]) - beyond)
+    top = float(smoothed[highest])
+    level = min(max(start, top - beyond), top)
     depth = level - float(smoothed[lowest])
     risen = scaled > level + max(_HIGH * noise, _RISE * depth)
     edge = _edge(risen, int(np.searchsorted(places, curve.places[lowest])))
@@ -183,16 +203,20 @@ def descent(lrs: FloatArray, losses: FloatArray) -> Suggestion:
     fall = _fall(curve.until(end) if edge < count else curve, level, noise, end)
     if fall is None:
         return Suggestion(None, reason="the loss never falls")
-    weight = 1.0
+    weight, setback = 1.0, end - tuning.setback
     if edge < len(losses):
-        weight = 1 - 1 / (1 + (fall.clearness / _VISIBLE) ** 2)
+        weight = 1 - 1 / (1 + (fall.clearness / tuning.visible) ** 2)
+        if setback < places[0] and weight < 1 - weight:
+            return Suggestion(
+                None, reason="the loss rises from the start: begin at a lower rate"
+            )
     elif fall.clearness < _LEAST:
         return Suggestion(
             None, reason="only noise: the loss neither falls nor rises beyond it"
         )
-    part = fall.part
-    on_descent = (fall.place(part), fall.place(_FIRST_PART), fall.place(_NEARLY_ALL))
-    setback = end - _SETBACK
+    clear = 1 - 1 / (1 + fall.clearness / tuning.clear)
+    part = tuning.first + clear * (tuning.last - tuning.first)
+    on_descent = [fall.place(x) for x in (part, min(part, _BEGUN), _NEARLY_DONE)]
     from_edge = (setback, setback - _SPREAD, setback + _SPREAD)
     first, last = float(lrs[0]), float(lrs[-1])
     lr, low, high = (

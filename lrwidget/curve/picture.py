@@ -28,11 +28,11 @@ def plot(curve: LRCurve, ax: Axes | None = None) -> Axes:
     smoothed = curve.smoothed()
     ax.plot(curve.lrs, curve.losses, color=_BLUE, alpha=0.35, lw=1, label="loss")
     ax.plot(curve.lrs, smoothed, color=_BLUE, lw=2.5, label="smoothed")
-    suggestion = curve.suggest()
-    if suggestion is not None:
-        height = np.interp(np.log(suggestion), np.log(curve.lrs), smoothed)
-        label = f"suggestion {suggestion:.2e}"
-        ax.plot(suggestion, height, "o", color=_RED, ms=9, label=label)
+    lr, low, high, _ = curve.suggestion()
+    if lr is not None and low is not None and high is not None:
+        ax.axvspan(low, high, color=_RED, alpha=0.13, lw=0, label="look as good")
+        height = np.interp(np.log(lr), np.log(curve.lrs), smoothed)
+        ax.plot(lr, height, "o", color=_RED, ms=9, label=f"suggestion {lr:.2e}")
     limits = loss_limits(curve.losses, smoothed)
     if limits is not None:
         ax.set_ylim(*limits)

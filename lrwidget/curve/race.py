@@ -14,7 +14,7 @@ from lrwidget.curve.training import TrainingCurve
 
 if TYPE_CHECKING:
     from lrwidget.curve.record import Step, StopReason
-    from lrwidget.curve.suggest import Suggestion
+    from lrwidget.curve.suggestion import Suggestion
 
 _BEYOND = 3.0
 _NEAR = 1.1

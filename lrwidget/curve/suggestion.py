@@ -24,3 +24,6 @@ class Suggestion(NamedTuple):
     low: float | None = None
     high: float | None = None
     reason: str = ""
+
+
+NO_SUGGESTION = Suggestion(None)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _TIMES_BEST = 4
 _FIRST = 10
+_DOUBT = 4
 
 
 class StopRule:
@@ -19,18 +20,18 @@ class StopRule:
     fastai's rule: stop where the smoothed loss passes four times its best.
 
     The smoothed loss may rise by three times its best, which is to four times it.
-    Nothing is judged before the tenth loss, unlike in fastai, where the mean of the
-    first few noisy losses may be four times the first. A loss that can be negative
-    has no zero to measure from: once one was, the rise may be three times the descent
-    from the highest of the first ten, if that is more. A loss that is NaN or infinite
+    The first ten are means of few losses, and may be small by chance, which in fastai
+    stops a noisy training: the best of the first ``t`` counts as ``1 + 4 / sqrt(t)``
+    times as high. A loss that can be negative has no zero to measure from: once one
+    was, the rise may be three times the descent from the highest of the first ten, if
+    that is more, and nothing is judged before these. A loss that is NaN or infinite
     stops at once.
     """
 
     def __init__(self) -> None:
         self._mean = ExponentialMean()
         self._best = math.inf
-        self._high = -math.inf
-        self._count = 0
+        self._first: list[float] = []
         self._signed = False
 
     def update(self, loss: float) -> StopReason | None:
@@ -38,15 +39,17 @@ class StopRule:
         if not math.isfinite(loss):
             return "non_finite"
         smoothed = self._mean.update(loss)
-        self._count += 1
         self._signed = self._signed or loss < 0
-        if self._count <= _FIRST:
-            self._high = max(self._high, loss)
-        if self._count < _FIRST:
-            return None
-        self._best = min(self._best, smoothed)
+        if len(self._first) < _FIRST:
+            self._first.append(loss)
+            if self._signed and len(self._first) < _FIRST:
+                return None
+            doubt = _DOUBT / len(self._first) ** 0.5 * abs(smoothed)
+            self._best = min(self._best, smoothed + doubt)
+        else:
+            self._best = min(self._best, smoothed)
         unit = abs(self._best)
         if self._signed:
-            unit = max(unit, self._high - self._best)
+            unit = max(unit, max(self._first) - self._best)
         limit = self._best + (_TIMES_BEST - 1) * unit
         return "diverged" if smoothed > limit else None

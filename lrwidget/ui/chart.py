@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lrwidget.curve.record import LRCurve
+    from lrwidget.curve.suggestion import Suggestion
 
 _BLUE, _RED, _ORANGE = "#2f7ed8", "#e0393e", "#d9730d"
+_BAND_OPACITY = 0.13
 _PICKED_DIGITS = 3
 _SPANS_KEPT = 10
 _LEAST_TICKS = 3
@@ -74,6 +76,16 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.smoothed = bqplot.Lines(
             x=[], y=[], scales=on_curve, colors=[_BLUE], stroke_width=3
         )
+        self.band = bqplot.Lines(
+            x=[],
+            y=[],
+            scales=on_plot,
+            colors=[_RED],
+            opacities=[0.0],
+            fill="bottom",
+            fill_colors=[_RED],
+            fill_opacities=[_BAND_OPACITY],
+        )
         self.suggestion = bqplot.Scatter(
             x=[], y=[], scales=on_curve, colors=[_RED], default_size=110
         )
@@ -104,6 +116,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.figure = bqplot.Figure(
             marks=[
                 self.background,
+                self.band,
                 self.raw,
                 self.smoothed,
                 self.suggestion,
@@ -142,7 +155,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.background.on_element_click(self._on_clicked)
         self.suggestion.on_element_click(self._on_suggestion_clicked)
 
-    def draw(self, curve: LRCurve, beta: float, suggestion: float | None) -> None:
+    def draw(self, curve: LRCurve, beta: float, suggestion: Suggestion) -> None:
         """
         Show a curve.
 
@@ -153,12 +166,13 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         beta:
             How much to smooth, as `LRCurve.smoothed` takes it.
         suggestion:
-            The rate for the red dot; None for no dot.
+            The rate for the red dot, and the range for the band; none for a rate that
+            is None.
         """
         smoothed = curve.smoothed(beta)
         limits = loss_limits(curve.losses, smoothed)
         if limits is None:
-            for mark in (self.raw, self.smoothed, self.suggestion):
+            for mark in (self.raw, self.smoothed, self.suggestion, self.band):
                 set_points(mark, [], [])
             return
         # Far outside the plot, coordinates overflow in the browser.
@@ -170,11 +184,15 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
             self._losses.min, self._losses.max = limits
         set_points(self.raw, lrs, curve.losses[shown].clip(low, high))
         set_points(self.smoothed, lrs, smoothed[shown].clip(low, high))
-        if suggestion is None:
+        if suggestion.lr is None:
             set_points(self.suggestion, [], [])
         else:
-            loss = np.interp(np.log(suggestion), np.log(lrs), smoothed[shown])
-            set_points(self.suggestion, [suggestion], [loss])
+            loss = np.interp(np.log(suggestion.lr), np.log(lrs), smoothed[shown])
+            set_points(self.suggestion, [suggestion.lr], [loss])
+        if suggestion.low is None or suggestion.high is None:
+            set_points(self.band, [], [])
+        else:
+            set_points(self.band, [suggestion.low, suggestion.high], [1.0, 1.0])
 
     def show_rate(self, rate: float | None) -> None:
         """Put the handle to a rate, or hide it."""

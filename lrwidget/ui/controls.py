@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 
+from lrwidget.curve.suggest import DEFAULT_RULE, RULES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST_SMOOTHING = 0.99
+_RULES = [
+    (f"{rule} (default)" if rule == DEFAULT_RULE else f"{rule} (fastai)", rule)
+    for rule in RULES
+]
 _FIELD_DIGITS = 3
 _FIELD_ROOM = 12
 
@@ -95,7 +101,7 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
 
 class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     """
-    The smoothing slider, and the field for the exact rate.
+    The smoothing slider, the menu of rules, and the field for the exact rate.
 
     Parameters
     ----------
@@ -105,6 +111,8 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         The highest rate that can be picked.
     beta:
         Where the slider stands at first.
+    rule:
+        Which rule is chosen at first.
     on_pick:
         Called with a rate that is typed.
     """
@@ -114,6 +122,7 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         start_lr: float,
         end_lr: float,
         beta: float,
+        rule: str,
         on_pick: Callable[[float], object],
     ) -> None:
         self._on_pick = on_pick
@@ -128,6 +137,14 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             readout_format=".2f",
             layout={"flex": "1 1 220px", "width": "auto", "max_width": "420px"},
         )
+        self.rule = ipw.Dropdown(
+            options=_RULES,
+            value=rule,
+            description="Suggestion",
+            tooltip="The rule that the red dot goes by; no rule depends on the slider",
+            style={"description_width": "initial"},
+            layout={"width": "230px"},
+        )
         # From 0, since a number field steps from its lowest value.
         self.field = ipw.BoundedFloatText(
             min=0.0,
@@ -140,7 +157,7 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         )
         self.hint = ipw.Label("Click in the chart to pick a learning rate.")
         super().__init__(
-            [self.smoothing, self.field, self.hint],
+            [self.smoothing, self.rule, self.field, self.hint],
             layout={"flex_flow": "row wrap", "justify_content": "space-between"},
         )
         self.field.observe(self._on_typed, "value")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lrwidget.curve.race import RaceRecording
     from lrwidget.curve.record import LRCurve
+    from lrwidget.curve.suggestion import Suggestion
     from lrwidget.curve.training import TrainingCurve
 
 
@@ -28,7 +29,7 @@ def running(curve: LRCurve) -> str:
     return f"Running: loss {curve.losses[-1]:.4g} at rate {short(curve.lrs[-1])}."
 
 
-def ended(curve: LRCurve, suggestion: float | None) -> str:
+def ended(curve: LRCurve, suggestion: Suggestion) -> str:
     """Return the status of a test that has ended by itself or was stopped."""
     if not len(curve):
         return "Stopped before the first step."
@@ -40,9 +41,13 @@ def ended(curve: LRCurve, suggestion: float | None) -> str:
         "exhausted": f"Done: no more batches after {_steps(len(curve))}, at {last}.",
         "stopped": f"Stopped after {_steps(len(curve))}, at {last}.",
     }[curve.stop_reason or "stopped"]
-    if suggestion is None:
-        return f"{what} No suggestion: too few points, or the loss never falls."
-    return f"{what} Suggested: {short(suggestion)}."
+    lr, low, high, reason = suggestion
+    if lr is None:
+        return f"{what} No suggestion: {reason}."
+    doubt = ""
+    if low is not None and high is not None:
+        doubt = f" ({short(low)} to {short(high)} look as good)"
+    return f"{what} Suggested: {short(lr)}{doubt}, {reason}."
 
 
 def racing(race: RaceRecording) -> str:

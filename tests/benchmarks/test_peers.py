@@ -11,14 +11,15 @@ from torch.optim import SGD, Adam
 
 from benchmarks.peers import PEERS, Peer
 from lrwidget import range_test
+from lrwidget.curve.classic import min_grad
 from lrwidget.curve.smoothing import exponential_mean
-from lrwidget.curve.suggest import min_grad, suggest
+from lrwidget.curve.suggest import suggest
 from tests.engine.training_parts import Net, loader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lrwidget.curve.suggest import FloatArray
+    from lrwidget.curve.classic import FloatArray
 
 _COUNT = 100
 _STEPS = np.arange(float(_COUNT))
@@ -148,7 +149,7 @@ def test_fastai_v1_is_our_rule_where_nothing_stops(seed: int) -> None:
     lrs, losses = _rates(_COUNT), 2 - _STEPS / 60 + rng.normal(0, 0.2, _COUNT)
     suggestion = _BY_NAME["fastai v1"].restated(lrs, losses)
     assert suggestion is not None
-    assert suggestion == suggest("min_grad", lrs, exponential_mean(losses), _COUNT)
+    assert suggestion == suggest("min_grad", lrs, losses, _COUNT).lr
 
 
 def test_fastai_v1_stops_at_nan_and_when_it_diverges() -> None:

@@ -11,7 +11,8 @@ from torch import nn
 from torch.optim import SGD, AdamW
 
 from lrwidget import LRCurve, range_test
-from lrwidget.curve.suggest import RULES, minimum, slide, valley
+from lrwidget.curve.classic import minimum, slide, valley
+from lrwidget.curve.suggest import RULES
 from tests.engine.training_parts import loader, state, train, warm
 
 _LRS = np.geomspace(1e-7, 10, 85)
@@ -58,7 +59,8 @@ def test_an_early_dip() -> None:
     """Case 30: a dip at the first step and a rise are not answered with the end."""
     losses = np.r_[2.0, 1.0, np.linspace(1.01, 4, 83)]
     assert valley(_LRS, losses) == _LRS[0]
-    assert LRCurve(_LRS, losses).suggest() is None
+    assert LRCurve(_LRS, losses).suggest("valley") is None
+    assert (LRCurve(_LRS, losses).suggest() or 0.0) < _LRS[5]
 
 
 def _slow_valley(losses: Any) -> int:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lrwidget.curve.classic import min_grad, minimum, slide, steep, valley
 from lrwidget.curve.suggest import suggest
+from tests.curves import unsmoothed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -53,15 +54,8 @@ _FASTAI = {
 }
 
 
-def _unsmoothed(smoothed: FloatArray) -> FloatArray:
-    """Return losses that are these after smoothing."""
-    means = smoothed * (1 - 0.98 ** np.arange(1, len(smoothed) + 1))
-    raw: FloatArray = np.diff(means, prepend=0.0) / 0.02 + np.r_[0.0, means[:-1]]
-    return raw
-
-
 def _suggested(rule: str, smoothed: FloatArray, lrs: FloatArray = _LRS) -> float | None:
-    return suggest(rule, lrs, _unsmoothed(smoothed), 100).lr
+    return suggest(rule, lrs, unsmoothed(smoothed), 100).lr
 
 
 @pytest.mark.parametrize("curve", _CURVES)
@@ -133,7 +127,7 @@ def test_a_tenth_of_the_minimum() -> None:
 def test_a_tenth_below_the_range_is_no_suggestion() -> None:
     lrs = np.geomspace(0.1, 1, 100)
     losses = np.r_[np.linspace(1, 0, 40), np.linspace(0, 1, 60)]
-    below = suggest("minimum", lrs, _unsmoothed(losses), 100)
+    below = suggest("minimum", lrs, unsmoothed(losses), 100)
     assert below.lr is None
     assert below.reason.endswith("not in the swept range")
     assert _suggested("steep", losses, lrs) is not None
@@ -146,7 +140,7 @@ def test_slide_needs_sixteen_points() -> None:
 
 
 def test_trimming_and_the_first_gap() -> None:
-    losses = _unsmoothed(_CURVES["logistic"])
+    losses = unsmoothed(_CURVES["logistic"])
     expected = suggest("steep", _LRS, losses, 100)
     assert expected.lr == _suggested("steep", _CURVES["logistic"])
     losses[-5:] = -100  # steeper, but trimmed

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lrwidget.curve.race import Finish, RaceRecording, checked_rates, neighbours
 from lrwidget.curve.record import Step
-from lrwidget.curve.suggest import Suggestion
+from lrwidget.curve.suggestion import Suggestion
 
 
 def _suggestion(

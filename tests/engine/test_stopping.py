@@ -21,18 +21,31 @@ def _stop(losses: list[float]) -> tuple[int, str] | None:
 
 
 @given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=100))
-def test_positive_losses_stop_where_fastai_stops_from_the_tenth_on(
-    losses: list[float],
-) -> None:
-    smoothed = exponential_mean(np.array(losses))[9:]
+def test_positive_losses_stop_where_fastai_stops(losses: list[float]) -> None:
+    # after ten steady losses, of which none is small by chance
+    losses = [losses[0]] * 10 + losses
+    smoothed = exponential_mean(np.array(losses))
     best = np.minimum.accumulate(smoothed)
-    beyond = 9 + np.flatnonzero(smoothed > 4 * best * (1 + 1e-9))
+    beyond = np.flatnonzero(smoothed > 4 * best * (1 + 1e-9))
     stop = _stop(losses)
     assert (stop and stop[0]) == (beyond[0] if beyond.size else None)
 
 
+@pytest.mark.parametrize("steady", [1, 2, 5, 9, 10, 50])
+def test_an_explosion_stops_at_once(steady: int) -> None:
+    assert _stop([1.0] * steady + [1e4] * 10) == (steady, "diverged")
+
+
+def test_growth_from_the_first_step_on_stops() -> None:
+    assert _stop([1.3**k for k in range(40)]) is not None
+
+
+def test_a_fast_descent_does_not_stop() -> None:
+    assert _stop([0.5**k for k in range(40)]) is None
+
+
 def test_a_small_first_loss_of_a_noisy_training_does_not_stop_it() -> None:
-    assert _stop([0.01, *[3.0, 1.0] * 50]) is None
+    assert _stop([0.2, *[3.0, 1.0] * 50]) is None
 
 
 @pytest.mark.parametrize("offset", [-5.0, -100.0])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lrwidget.curve.record import LRCurve
+from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.ui.chart import Chart, _rate_ticks
 from lrwidget.ui.closing import close_with_parts
 from tests.ui.front_end import click, drag, move, start_drag
@@ -34,14 +35,16 @@ def _curve(*losses: float) -> LRCurve:
 def test_shows_raw_and_smoothed_losses(chart: Chart) -> None:
     curve = _curve(3.0, 1.0, 2.0)
     for beta in (0.5, 0.0, 0.98):
-        chart.draw(curve, beta, None)
+        chart.draw(curve, beta, NO_SUGGESTION)
         np.testing.assert_array_equal(chart.raw.y, curve.losses)
         np.testing.assert_array_equal(chart.smoothed.y, curve.smoothed(beta))
         np.testing.assert_array_equal(chart.smoothed.x, curve.lrs)
 
 
 def test_what_is_not_finite_is_not_sent(chart: Chart) -> None:
-    chart.draw(_curve(2.0, math.nan, 1.0, 1e300, math.inf, math.nan), 0.5, None)
+    chart.draw(
+        _curve(2.0, math.nan, 1.0, 1e300, math.inf, math.nan), 0.5, NO_SUGGESTION
+    )
     assert len(chart.raw.x) == len(chart.raw.y) == len(chart.smoothed.y) == 3
     assert np.isfinite(chart.raw.y).all()
     assert chart.raw.y.max() < 100
@@ -49,20 +52,29 @@ def test_what_is_not_finite_is_not_sent(chart: Chart) -> None:
 
 
 def test_nothing_finite_is_nothing_drawn(chart: Chart) -> None:
-    chart.draw(_curve(2.0, 1.0), 0.5, 1.1e-7)
-    chart.draw(_curve(math.nan), 0.5, None)
-    for mark in (chart.raw, chart.smoothed, chart.suggestion):
+    chart.draw(_curve(2.0, 1.0), 0.5, Suggestion(1.1e-7, 1e-7, 1.2e-7))
+    chart.draw(_curve(math.nan), 0.5, NO_SUGGESTION)
+    for mark in (chart.raw, chart.smoothed, chart.suggestion, chart.band):
         assert len(mark.x) == len(mark.y) == 0
 
 
 def test_the_suggestion_is_a_dot_on_the_smoothed_line(chart: Chart) -> None:
     curve = _curve(*np.linspace(3, 1, 50))
     for beta in (0.0, 0.9):
-        chart.draw(curve, beta, float(curve.lrs[20]))
+        chart.draw(curve, beta, Suggestion(float(curve.lrs[20])))
         assert chart.suggestion.x.tolist() == [curve.lrs[20]]
         assert chart.suggestion.y[0] == pytest.approx(curve.smoothed(beta)[20])
-    chart.draw(curve, 0.9, None)
+    chart.draw(curve, 0.9, NO_SUGGESTION)
     assert len(chart.suggestion.x) == 0
+
+
+def test_the_range_of_a_suggestion_is_a_band(chart: Chart) -> None:
+    curve = _curve(*np.linspace(3, 1, 50))
+    chart.draw(curve, 0.5, Suggestion(1e-5, 2e-6, 3e-5))
+    assert chart.band.x.tolist() == [2e-6, 3e-5]
+    assert chart.band.y.tolist() == [1, 1]
+    chart.draw(curve, 0.5, Suggestion(1e-5))
+    assert len(chart.band.x) == 0
 
 
 def test_no_handle_without_a_rate(chart: Chart, picked: list[float]) -> None:
@@ -145,7 +157,7 @@ def test_clicking_picks_a_short_rate(chart: Chart, picked: list[float]) -> None:
 def test_clicking_the_suggestion_picks_it_exactly(
     chart: Chart, picked: list[float]
 ) -> None:
-    chart.draw(_curve(3.0, 2.0, 1.0), 0.5, 1.23456789e-7)
+    chart.draw(_curve(3.0, 2.0, 1.0), 0.5, Suggestion(1.23456789e-7))
     chart.suggestion._handle_custom_msgs(None, {"event": "element_click", "data": {}})
     assert picked == [1.23456789e-7]
 

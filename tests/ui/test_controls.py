@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def pick_bar() -> Iterator[tuple[PickBar, list[float]]]:
     picked: list[float] = []
-    bar = PickBar(1e-7, 10.0, 0.98, picked.append)
+    bar = PickBar(1e-7, 10.0, 0.98, "descent", picked.append)
     yield bar, picked
     close_with_parts(bar)
 

@@ -7,6 +7,7 @@ import pytest
 
 from lrwidget.curve.race import Finish, RaceRecording
 from lrwidget.curve.record import LRCurve, Step
+from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.curve.training import TrainingCurve
 from lrwidget.ui import status
 
@@ -36,14 +37,21 @@ def test_running() -> None:
     ],
 )
 def test_ended(reason: Any, said: str) -> None:
-    assert status.ended(_curve(reason), 0.005) == f"{said} Suggested: 0.005."
-    without = status.ended(_curve(reason), None)
-    assert without.startswith(f"{said} No suggestion: ")
+    sure = Suggestion(0.005, reason="halfway down")
+    assert (
+        status.ended(_curve(reason), sure) == f"{said} Suggested: 0.005, halfway down."
+    )
+    doubtful = Suggestion(0.005, 0.001, 0.01, "halfway down")
+    assert status.ended(_curve(reason), doubtful) == (
+        f"{said} Suggested: 0.005 (0.001 to 0.01 look as good), halfway down."
+    )
+    without = status.ended(_curve(reason), Suggestion(None, reason="only noise"))
+    assert without == f"{said} No suggestion: only noise."
 
 
 def test_stopped_before_the_first_step() -> None:
     curve = LRCurve(np.array([]), np.array([]), "stopped")
-    assert status.ended(curve, None) == "Stopped before the first step."
+    assert status.ended(curve, NO_SUGGESTION) == "Stopped before the first step."
 
 
 @pytest.mark.parametrize(
@@ -82,7 +90,7 @@ def test_pace(done: int, total: int, seconds: float, speed: str, left: str) -> N
 
 def test_one_step_is_singular() -> None:
     one = LRCurve(np.array([0.1]), np.array([1.0]), "stopped")
-    assert status.ended(one, None).startswith("Stopped after 1 step, at 0.1.")
+    assert status.ended(one, NO_SUGGESTION).startswith("Stopped after 1 step, at 0.1.")
     assert status.failed("Failed", 1, KeyError()) == "Failed after 1 step. KeyError"
 
 
