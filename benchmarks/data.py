@@ -16,6 +16,7 @@ from torch import Tensor
 LETTERS = 128
 CONTEXT = 32
 _UNKNOWN = 127
+_MISLABELLED = 0.3
 
 
 class Data(NamedTuple):
@@ -45,12 +46,14 @@ def _standard(values: Any) -> Any:  # noqa: ANN401 (arrays)
 
 @functools.cache
 def digits() -> Data:
+    """Return the images of digits."""
     inputs, targets = datasets.load_digits(return_X_y=True)
     return _split(inputs.reshape(-1, 1, 8, 8) / 8 - 1, targets)
 
 
 @functools.cache
 def flat_digits() -> Data:
+    """Return digits as vectors."""
     data = digits()
     return data._replace(
         inputs=data.inputs.flatten(1), val_inputs=data.val_inputs.flatten(1)
@@ -90,7 +93,7 @@ def mislabelled_digits() -> Data:
     """Return digits of which three in ten have any label, to train on."""
     data = flat_digits()
     rng = np.random.default_rng(1)
-    wrong = torch.as_tensor(rng.random(len(data.targets)) < 0.3)
+    wrong = torch.as_tensor(rng.random(len(data.targets)) < _MISLABELLED)
     others = torch.as_tensor(rng.integers(0, 10, len(data.targets)))
     return data._replace(targets=torch.where(wrong, others, data.targets))
 
@@ -125,18 +128,21 @@ def noisy_digits() -> Data:
 
 @functools.cache
 def tumours() -> Data:
+    """Return what was measured of tumours, and which ones are malign."""
     inputs, targets = datasets.load_breast_cancer(return_X_y=True)
     return _split(_standard(inputs), targets)
 
 
 @functools.cache
 def wines() -> Data:
+    """Return what was measured of wines, and whose they are."""
     inputs, targets = datasets.load_wine(return_X_y=True)
     return _split(_standard(inputs), targets)
 
 
 @functools.cache
 def diabetes() -> Data:
+    """Return what was measured of patients, and how they were a year later."""
     inputs, targets = datasets.load_diabetes(return_X_y=True)
     return _split(_standard(inputs), _standard(targets)[:, None])
 
@@ -160,6 +166,7 @@ def noisy_line() -> Data:
 
 @functools.cache
 def moons() -> Data:
+    """Return two noisy crescents."""
     inputs, targets = datasets.make_moons(2000, noise=0.25, random_state=0)
     return _split(inputs, targets)
 

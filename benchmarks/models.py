@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,13 +15,15 @@ if TYPE_CHECKING:
 
 
 def mlp(*sizes: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    """Return layers of some sizes, and nothing that normalizes."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes[:-2], sizes[1:-1], strict=True):
+    for inputs, outputs in pairwise(sizes[:-1]):
         layers += [nn.Linear(inputs, outputs), activation()]
     return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
 
 
 def cnn(norm: Callable[[int], nn.Module] | None) -> nn.Sequential:
+    """Return two layers of convolutions, normalized or not."""
     layers: list[nn.Module] = []
     for inputs, outputs in ((1, 12), (12, 24)):
         layers.append(nn.Conv2d(inputs, outputs, 3, padding=1))
@@ -50,6 +53,7 @@ class _Residual(nn.Module):
 
 
 def resnet() -> nn.Sequential:
+    """Return a small residual network."""
     return nn.Sequential(
         nn.Conv2d(1, 12, 3, padding=1),
         _Residual(12),
@@ -64,7 +68,12 @@ class Recurrent(nn.Module):
     """A recurrent network that answers by its last state, or by each."""
 
     def __init__(
-        self, cell: type[nn.LSTM | nn.GRU], inputs: int, outputs: int, *, each: bool = False
+        self,
+        cell: type[nn.LSTM | nn.GRU],
+        inputs: int,
+        outputs: int,
+        *,
+        each: bool = False,
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(LETTERS, inputs) if each else nn.Identity()
@@ -115,10 +124,12 @@ class NeuralNGram(nn.Module):
 
 
 def last_letters(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the loss of a model that does not answer the first letters."""
     return nn.functional.cross_entropy(outputs, targets[:, 7:])
 
 
 def bag_of_words(*, sparse: bool) -> nn.Sequential:
+    """Return the mean of embedded words, and a layer."""
     return nn.Sequential(nn.EmbeddingBag(2000, 32, sparse=sparse), nn.Linear(32, 5))
 
 

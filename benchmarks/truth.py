@@ -1,8 +1,8 @@
 """
 What each task of `tasks` comes to at each learning rate of a grid, by real training.
 
-It takes about an hour on two cores, and adds to ``benchmarks/truth.json`` the tasks that
-are not in it yet:
+It adds to ``benchmarks/truth.json`` the tasks that are not in it yet; all of them take
+less than an hour on two cores:
 
     python -m benchmarks.truth
 """

@@ -55,10 +55,10 @@ class Tuning(NamedTuple):
     """
 
     first: float = 0.05
-    last: float = 0.85
+    last: float = 0.7
     clear: float = 120.0
-    visible: float = 20.0
-    setback: float = 1.6
+    visible: float = 10.0
+    setback: float = 1.3
 
 
 class _Curve(NamedTuple):
@@ -158,9 +158,9 @@ def descent(
     which on the losses stay above the start; and the *descent* before the edge, on a
     smoothed curve that has no lag (a normal kernel of 0.35 decades). The suggestion
     is where a part of the descent is done: little of one that hardly stands out of
-    the noise, and 85 % of one without noise, since noise is what a long training
+    the noise, and 70 % of one without noise, since noise is what a long training
     cannot afford at a high rate. As far as the noise hides the descent, it moves to a
-    fortieth of the edge. The range goes from where a tenth of the descent is done to
+    twentieth of the edge. The range goes from where a tenth of the descent is done to
     where 95 % are, and is a decade and a half around the rate that only the edge
     tells. Scaling or shifting the losses changes nothing, nor does the smoothing of
     the display.
@@ -277,8 +277,8 @@ def _fall(curve: _Curve, level: float, noise: float, end: float) -> _Fall | None
 
 def _words(part: float, weight: float, edge: float) -> str:
     """Tell how much of a suggestion is due to the descent, and how much to the edge."""
-    on_descent = f"where {part:.0%} of the descent is done"
-    from_edge = f"a fortieth of {edge:.1e}, from where on the loss has risen"
+    on_descent = f"where {part:.0%} of the raw losses' descent is done"
+    from_edge = f"a twentieth of {edge:.1e}, from where on the loss has risen"
     if weight > _SURE:
         return on_descent
     if weight < 1 - _SURE:

@@ -18,6 +18,7 @@ _RULES = [
     (f"{rule} (default)" if rule == DEFAULT_RULE else f"{rule} (fastai)", rule)
     for rule in RULES
 ]
+_BUTTON = {"flex": "0 0 auto", "width": "96px"}
 _FIELD_DIGITS = 3
 _FIELD_ROOM = 12
 
@@ -37,14 +38,14 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
     def __init__(
         self, on_toggle: Callable[[], object], on_race: Callable[[], object]
     ) -> None:
-        self.button = ipw.Button(layout={"width": "96px"})
+        self.button = ipw.Button(layout=_BUTTON)
         self.button.on_click(lambda _button: on_toggle())
         self.race = ipw.Button(
             description="Race",
             icon="flag-checkered",
             tooltip="Train shortly at the chosen rate and its neighbours, each from "
             "the same start",
-            layout={"width": "96px"},
+            layout=_BUTTON,
         )
         self.race.on_click(lambda _button: on_race())
         self.progress = ipw.IntProgress(
@@ -55,7 +56,7 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.status.add_class("lrwidget-status")
         row = ipw.HBox(
             [self.button, self.race, self.progress, self.pace],
-            layout={"align_items": "center"},
+            layout={"align_items": "center", "flex_flow": "row wrap"},
         )
         super().__init__([row, self.status])
         self.show_running(running=False, raceable=False)
