@@ -252,6 +252,43 @@ def test_the_slider_does_not_move_the_suggestion(make: Any) -> None:
     assert widget._chart.suggestion.x.tolist() == [widget.value]
 
 
+def test_the_menu_moves_the_dot_and_the_handle(make: Any) -> None:
+    widget = make(rule="minimum")
+    widget.run()
+    curve = widget.wait()
+    assert widget.value == curve.suggest("minimum")
+    assert len(widget._chart.band.x) == 0
+    widget._pick_bar.rule.value = "descent"
+    assert widget.rule == "descent"
+    lr, low, high, reason = curve.suggestion()
+    assert widget.value == lr != curve.suggest("minimum")
+    assert widget._chart.suggestion.x.tolist() == [lr]
+    assert widget._chart.band.x.tolist() == [low, high]
+    assert reason in widget.status
+    widget.rule = "steep"
+    assert widget._pick_bar.rule.value == "steep"
+    assert widget.value == curve.suggest("steep")
+
+
+def test_the_menu_leaves_what_was_picked(make: Any) -> None:
+    widget = make()
+    widget.run()
+    widget.wait()
+    widget.value = 1e-5
+    widget.rule = "minimum"
+    assert widget.value == 1e-5
+    assert widget._chart.suggestion.x.tolist() == [widget.suggestions["minimum"]]
+
+
+def test_a_rule_that_is_not_known(make: Any) -> None:
+    with pytest.raises(ValueError, match=r"rule='best' is not known; pass one of"):
+        make(rule="best")
+    widget = make()
+    with pytest.raises(TraitError, match="best"):
+        widget.rule = "best"
+    assert widget.rule == "descent"
+
+
 def test_a_failure_is_shown_and_raised_and_keeps_its_points(make: Any) -> None:
     calls = 0
 

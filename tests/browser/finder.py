@@ -50,8 +50,12 @@ class Finder:
         self.pace = self.root.locator("div.widget-label").first
         self.field = self.root.locator("input[type=number]")
         self.slider = self.root.locator(".noUi-handle")
+        self.menu = self.root.locator("select")
+        self.band = self.root.locator("path.area").first
+        # A mark without points has no path, so they are told apart by their looks.
         self.raw, self.smoothed, self.line = (
-            self.root.locator("path.line").nth(index) for index in range(3)
+            self.root.locator(f'path.line[style*="{looks}"]').first
+            for looks in ("stroke-width: 1;", "stroke-width: 3;", "rgb(217, 115, 13)")
         )
         self.suggestion = self.root.locator("path.dot").first
         self.handle = self.root.locator("path.dot").last

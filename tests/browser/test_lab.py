@@ -148,6 +148,34 @@ def test_clicks_on_the_curve_and_the_suggestion_count(
     book.await_value("w.value", lambda value: value == suggestion)
 
 
+def test_another_rule_and_a_click_on_the_band(
+    page: Page, notebook: Callable[..., Notebook]
+) -> None:
+    book = notebook(_SETUP, _QUICK)
+    finder = _shown(page, book)
+    finder.button.click()
+    finder.await_status("look as good")
+    low, high = book.value("w.wait().suggestion()[1:3]")
+    box = finder.band.bounding_box()
+    assert box is not None
+    edges = box["x"], box["x"] + box["width"]
+    places = [finder._place(rate, 0.5)[0] for rate in (low, high)]
+    assert edges == pytest.approx(places, abs=2)
+
+    finder.menu.select_option(label="minimum (fastai)")
+    suggestion = book.value("w.suggestions['minimum']")
+    book.await_value("w.value", lambda value: value == suggestion)
+    finder.await_at(finder.suggestion, suggestion)
+    finder.await_status("a tenth of the rate at the lowest loss")
+    expect(finder.band).not_to_be_visible()
+
+    finder.menu.select_option(label="descent (default)")
+    finder.await_status("look as good")
+    middle = (low * high) ** 0.5
+    finder.click(middle, 0.9)
+    book.await_value("w.value", _is(middle))
+
+
 def test_smooth_it_while_it_runs(page: Page, notebook: Callable[..., Notebook]) -> None:
     book = notebook(_SETUP, _LONG)
     finder = _shown(page, book)
