@@ -81,12 +81,12 @@ def valley(lrs: FloatArray, losses: FloatArray) -> float:
     """
     tails: list[float] = []
     end = 0
-    for index, loss in enumerate(losses.tolist()):
-        place = bisect_left(tails, -loss)
+    for index, depth in enumerate((-losses).tolist()):
+        place = bisect_left(tails, depth)
         if place < len(tails):
-            tails[place] = -loss
+            tails[place] = depth
         else:
-            tails.append(-loss)
+            tails.append(depth)
             end = index
     length = len(tails)
     third = length / 3
