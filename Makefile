@@ -21,7 +21,7 @@ test: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-# The pictures of the README, taken from the running widget.
+# The pictures of the README and the notebooks, taken from the running widget.
 screenshots: .venv/ready
 	.ci/chromium
 	$(BIN)/python -m tests.browser.screenshots

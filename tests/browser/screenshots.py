@@ -1,16 +1,19 @@
 """
-Takes the pictures of the README from the running widget.
+Takes the pictures of the README and of a notebook from the running widget.
 
 Run by `make screenshots`; writes them to notebooks/images.
 """
 
 from __future__ import annotations
 
+import re
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import nbformat
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from tests.browser.finder import Finder
@@ -25,6 +28,9 @@ _THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 _DISPLAY = 4  # the quickstart's first cells, up to the one that shows the widget
 _PADDING = 6
 _SLOPE = 0.005
+_SHOWN = re.compile(r"\]\((images/[\w-]+\.png)\)")
+_DRAWN_AFTER = 1000  # milliseconds
+_COLOURS = 64
 
 
 def take(browser: Browser, theme: str, picture: Path) -> None:
@@ -66,12 +72,36 @@ def take(browser: Browser, theme: str, picture: Path) -> None:
         page.close()
 
 
+def take_each(browser: Browser, name: str) -> None:
+    """Run a notebook, and take each picture in its text of the widget before it."""
+    book = nbformat.read(_NOTEBOOKS / name, 4)
+    with TemporaryDirectory() as folder, Lab(Path(folder)) as lab:
+        page = browser.new_page(viewport={"width": 1100, "height": 1600})
+        codes = [cell.source for cell in book.cells if cell.cell_type == "code"]
+        notebook = lab.open(page, codes)
+        count = 0
+        for cell in book.cells:
+            if cell.cell_type == "code":
+                notebook.execute(count)
+                count += 1
+            elif shown := _SHOWN.search(cell.source):
+                root = page.locator(".jp-CodeCell").nth(count - 1).locator(".lrwidget")
+                root.locator(".bqplot .axislabel").first.wait_for()
+                page.wait_for_timeout(_DRAWN_AFTER)
+                with Image.open(BytesIO(root.screenshot())) as picture:
+                    few_colours = picture.quantize(_COLOURS, Image.Quantize.FASTOCTREE)
+                few_colours.save(_NOTEBOOKS / shown[1], optimize=True)
+        notebook.close()
+        page.close()
+
+
 def main() -> None:
     """Take all pictures."""
     _IMAGES.mkdir(exist_ok=True)
     with sync_playwright() as playwright, launch(playwright) as browser:
         for theme in _THEMES:
             take(browser, theme, _IMAGES / f"widget-{theme}.png")
+        take_each(browser, "03-reading-the-curve.ipynb")
 
 
 if __name__ == "__main__":
