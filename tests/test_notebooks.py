@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,35 @@ print(json.dumps({
     "losses": {name: sum(x[-20:]) / 20 for name, x in histories.items()},
 }))
 """
+_NOTE_WHAT_IS_TRAINED = f"""
+import sys
+sys.path.insert(0, {str(_ROOT)!r})
+from lrwidget import LRWidget
+from tests.engine.training_parts import state
+
+before, untouched = dict(), dict()
+run, race, wait = LRWidget.run, LRWidget.race, LRWidget.wait
+
+def trained(widget):
+    subject = widget._test._trial.subject
+    return state(subject.model, subject.optimizer)
+
+def noting_run(widget):
+    before[widget] = trained(widget)
+    run(widget)
+
+def noting_race(widget, *args, **kwargs):
+    before[widget] = trained(widget)
+    race(widget, *args, **kwargs)
+
+def noting_wait(widget):
+    curve = wait(widget)
+    same = before[widget] == trained(widget)
+    untouched[widget] = untouched.get(widget, True) and same
+    return curve
+
+LRWidget.run, LRWidget.race, LRWidget.wait = noting_run, noting_race, noting_wait
+"""
 # The torchvision of a development machine may not load beside its torch, and the
 # frameworks import it. Users have none, or one that loads, so their notebook does
 # without these operators.
@@ -28,30 +58,10 @@ import os, sys, warnings
 os.environ["HF_HUB_OFFLINE"] = "1"  # what wants to download fails
 sys.path.insert(0, {str(_ROOT)!r})
 import tests.torchvision_operators
-from lrwidget import LRWidget
-from tests.engine.training_parts import state
 
 # peft 0.21 asks transformers 5.23 for it
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-
-untouched = dict()
-run, wait = LRWidget.run, LRWidget.wait
-
-def trained(widget):
-    subject = widget._test._trial.subject
-    return state(subject.model, subject.optimizer)
-
-def noting_run(widget):
-    untouched[widget] = trained(widget)
-    run(widget)
-
-def noting_wait(widget):
-    curve = wait(widget)
-    untouched[widget] = untouched[widget] == trained(widget)
-    return curve
-
-LRWidget.run, LRWidget.wait = noting_run, noting_wait
-"""
+{_NOTE_WHAT_IS_TRAINED}"""
 _QUESTION_OF_EACH_RECIPE = """
 import json
 
@@ -84,6 +94,38 @@ print(json.dumps([
     for widget in applied
 ]))
 """  # noqa: E501 (a row for each)
+_QUESTION_OF_EACH_CASE = """
+import json
+
+cases = {
+    name: {**widget.curve.suggestion()._asdict(), "values": widget.values}
+    for name, widget in globals().copy().items()
+    if isinstance(widget, LRWidget) and not name.startswith("_")
+}
+by_rule = good.suggestions
+good._pick_bar.smoothing.value = 0.5
+after_the_slider = good.suggestions
+good.rule = "valley"
+after_the_menu = good.value
+
+good.race([by_rule["descent"] / 30, by_rule["descent"]])
+good.wait()
+nothing.race([1e-4, 1e-3, 1e-2])
+nothing.wait()
+print(json.dumps({
+    "cases": cases,
+    "by_rule": by_rule,
+    "after_the_slider": after_the_slider,
+    "after_the_menu": after_the_menu,
+    "races": {
+        name: [x.final_loss for x in globals()[name].race_curves]
+        for name in ("good", "noisy", "nothing")
+    },
+    "steps": len(too_high.curve),
+    "untouched": list(untouched.values()),
+}))
+"""
+_PICTURE = re.compile(r"!\[[^]]+\]\((.*?)\)")
 
 
 def test_there_are_notebooks() -> None:
@@ -96,6 +138,14 @@ def test_is_committed_without_outputs(path: Path) -> None:
         if cell.cell_type == "code":
             assert cell.outputs == []
             assert cell.execution_count is None
+
+
+@pytest.mark.parametrize("path", _NOTEBOOKS, ids=lambda path: path.name)
+def test_its_pictures_are_there(path: Path) -> None:
+    for cell in nbformat.read(path, 4).cells:
+        if cell.cell_type == "markdown":
+            for picture in _PICTURE.findall(cell.source):
+                assert (_FOLDER / picture).is_file()
 
 
 def test_the_quickstart_from_top_to_bottom(tmp_path: Path) -> None:
@@ -137,6 +187,44 @@ def test_every_recipe_for_any_model(tmp_path: Path) -> None:
     assert len(streams) == 1, streams  # what the first recipe prints, and no noise
     assert streams[0][1].startswith("Done: the loss diverged at ")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_case_of_a_curve(tmp_path: Path) -> None:
+    book = nbformat.read(_FOLDER / "03-reading-the-curve.ipynb", 4)
+    assert sum(len(_PICTURE.findall(cell.source)) for cell in book.cells) == 8
+    book.cells.insert(0, nbformat.v4.new_code_cell(_NOTE_WHAT_IS_TRAINED))
+    answer = _answer(book, _QUESTION_OF_EACH_CASE, tmp_path)
+    assert answer["untouched"] == [True] * 7
+    cases = answer["cases"]
+    said = {name: case["reason"] for name, case in cases.items()}
+
+    assert "noise" not in said["good"]
+    assert "noisy" not in said["good"]
+    assert 10 < cases["good"]["high"] / cases["good"]["low"] < 30
+    assert answer["after_the_slider"] == answer["by_rule"]
+    assert answer["after_the_menu"] == answer["by_rule"]["valley"]
+    far_too_low, suggested = answer["races"]["good"]
+    assert suggested < far_too_low / 3
+
+    assert said["noisy"].startswith("the descent is lost in noise")
+    assert said["clearer"].startswith("the descent is noisy")
+
+    assert cases["too_high"]["lr"] is None
+    assert "begin at a lower rate" in said["too_high"]
+    assert answer["steps"] < 25
+    assert cases["lower"]["low"] < cases["lower"]["lr"] < 1e-3
+
+    assert said["tuned"].startswith("the descent is noisy")
+    body, head = cases["tuned"]["values"]
+    assert head == cases["tuned"]["lr"] == pytest.approx(10 * body)
+
+    assert cases["nothing"]["lr"] is None
+    assert said["nothing"].startswith("only noise")
+    assert min(answer["races"]["nothing"]) > 2.25  # chance is log(10) = 2.3
+
+    lowest, low, suggested, high, highest = answer["races"]["noisy"]
+    assert suggested < low + 0.05
+    assert max(low, suggested) < min(lowest, high, highest)
 
 
 def _answer(book: Any, question: str, folder: Path) -> Any:
