@@ -1,8 +1,8 @@
 """
 Small trainings of many kinds, to judge suggestions of learning rates by.
 
-Everything runs offline on a CPU. The rule of lrwidget was designed on one half of them;
-the other half was added when it was done.
+Everything runs offline on a CPU. The constants of lrwidget's rule are fitted to the first
+half; the second was added when they had been.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _deep(activation: type[nn.Module]) -> nn.Sequential:
     return models.mlp(64, *[48] * 10, 10, activation=activation)
 
 
-DESIGN = (
+FIRST_HALF = (
     Task("digits MLP, SGD", lambda: models.mlp(64, 64, 10), _sgd, sets.flat_digits, 32, 1500),
     Task("digits CNN, Adam", lambda: models.cnn(None), _adam, sets.digits, 32, 600),
     Task(
@@ -246,7 +246,7 @@ DESIGN = (
     Task("words sparse, SGD", lambda: models.bag_of_words(sparse=True), _sgd, sets.words, 32, 1500),
 )  # fmt: skip
 
-HELD_OUT = (
+SECOND_HALF = (
     Task("digits MLP, Adam", lambda: models.mlp(64, 48, 48, 10), _adam, sets.flat_digits, 64, 800),
     Task("digits CNN, Nesterov, one-cycle", lambda: models.cnn(None), _nesterov, sets.digits, 32, 500, one_cycle=True),
     Task("digits CNN with GroupNorm, RMSprop", lambda: models.cnn(models.group_norm), _rmsprop, sets.digits, 32, 500),
@@ -278,4 +278,4 @@ HELD_OUT = (
     Task("matrix factorization, Adagrad", models.Factorization, _adagrad, sets.ratings, 64, 1500, _mse),
 )  # fmt: skip
 
-TASKS = (*DESIGN, *HELD_OUT)
+TASKS = (*FIRST_HALF, *SECOND_HALF)

@@ -94,7 +94,7 @@ class RateChoice(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped ba
 
     def _follow(self, suggestion: float | None) -> None:
         """Choose the suggestion, unless something else is chosen."""
-        if suggestion is not None and self.value in (None, self._suggested):
+        if suggestion is not None and self.value in {None, self._suggested}:
             self._suggested = suggestion
             self.value = suggestion
 

@@ -270,6 +270,7 @@ class LRWidget(FromFrameworks, RateChoice):
         self._run_bar.show_running(running=self.running, raceable=raceable)
 
     def _on_picked(self, rate: float) -> None:
+        self._suggested = None  # since it is chosen now, even if it was suggested
         self.value = rate
         self._show_value()  # also where it is clamped to what it was
 

@@ -64,7 +64,7 @@ def classic(
         return Suggestion(None, reason="the loss never falls")
     rate = rule(kept_lrs, kept) if len(kept) > 1 else None
     if rate is None:
-        return Suggestion(None, reason=f"too few points: {len(kept)} after trimming")
+        return Suggestion(None, reason=f"too few points ({len(kept)} after trimming)")
     if not lrs[0] <= rate <= lrs[-1]:
         return Suggestion(None, reason=f"{words} is not in the swept range")
     return Suggestion(rate, reason=words)

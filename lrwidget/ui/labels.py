@@ -7,14 +7,13 @@ from typing import TypeAlias
 # Of a text, in shares of a plot.
 _WIDTH, _HEIGHT = 0.09, 0.075
 _ABOVE = 1.05
-_MIDDLE = 0.5
 
 Place: TypeAlias = tuple[float, float]
 
 
 def apart(places: dict[str, Place]) -> dict[str, Place]:
     """
-    Move texts up or down, away from the nearer edge, until none covers another.
+    Move texts up or down until none covers another, in the order of their heights.
 
     Parameters
     ----------
@@ -27,21 +26,22 @@ def apart(places: dict[str, Place]) -> dict[str, Place]:
     :
         From each text to where it begins.
     """
+    rising = sorted(places, key=lambda text: places[text][1])
     moved: dict[str, Place] = {}
-
-    def covered(x: float, y: float) -> bool:
-        return any(
-            abs(other_x - x) < _WIDTH and abs(other_y - y) < _HEIGHT
-            for other_x, other_y in moved.values()
-        )
-
-    for text in sorted(places, key=lambda text: -abs(places[text][1] - _MIDDLE)):
+    for text in rising:
         x, y = places[text]
-        way = (1 if y < _MIDDLE else -1) * _HEIGHT / 5
-        while covered(x, y):
-            y += way
-        moved[text] = x, y
-    return moved
+        moved[text] = x, max([y, *(low + _HEIGHT for low in _beside(x, moved))])
+    settled: dict[str, Place] = {}
+    for text in reversed(rising):
+        x, y = moved[text]
+        top = max(1.0, places[text][1])
+        settled[text] = x, min([y, top, *(h - _HEIGHT for h in _beside(x, settled))])
+    return settled
+
+
+def _beside(x: float, places: dict[str, Place]) -> list[float]:
+    """Return the heights of the texts that one at a place might cover."""
+    return [height for other, height in places.values() if abs(other - x) < _WIDTH]
 
 
 def in_a_row(places: dict[str, float]) -> dict[str, Place]:

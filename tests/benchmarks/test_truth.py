@@ -5,7 +5,7 @@ import math
 import pytest
 
 from benchmarks import truth
-from benchmarks.tasks import DESIGN, HELD_OUT, TASKS
+from benchmarks.tasks import FIRST_HALF, SECOND_HALF, TASKS
 from benchmarks.truth import Truth
 
 _NAN = math.nan
@@ -41,7 +41,7 @@ def test_regret_of_any_rate(lr: float | None, regret: float) -> None:
 def test_every_task_has_its_truth() -> None:
     truths = truth.load()
     assert list(truths) == [task.name for task in TASKS]
-    assert len(truths) == len(DESIGN) + len(HELD_OUT)
+    assert len(truths) == len(FIRST_HALF) + len(SECOND_HALF)
     for name, its in truths.items():
         assert len(its.rates) == 33
         assert its.rates[0] == pytest.approx(1e-7)

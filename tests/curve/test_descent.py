@@ -23,7 +23,7 @@ def _sigmoid(
     return result
 
 
-@pytest.mark.parametrize("middle", [-4.0, -3.0, -1.5])
+@pytest.mark.parametrize("middle", [-3.0, -2.0, -1.0])
 def test_without_noise_most_of_the_descent_is_done(middle: float) -> None:
     found = descent(_LRS, _sigmoid(middle, _LRS) + _EXPLOSION)
     assert found.lr is not None
@@ -31,10 +31,10 @@ def test_without_noise_most_of_the_descent_is_done(middle: float) -> None:
     assert found.high is not None
     # The logistic function passes a part of its way there, and the smoothing, which
     # is a third of a decade wide, makes it that much flatter.
-    done = [middle + math.log(part / (1 - part)) / 6 for part in (0.7, 0.1, 0.95)]
+    done = [middle + math.log(part / (1 - part)) / 6 for part in (0.85, 0.3, 0.9)]
     places = np.log10([found.lr, found.low, found.high])
     np.testing.assert_allclose(places, done, atol=0.3)
-    assert found.reason == "where 70% of the raw losses' descent is done"
+    assert found.reason == "where 85% of the raw losses' descent is done"
 
 
 def test_the_noisier_the_descent_the_less_of_it() -> None:
@@ -63,7 +63,7 @@ def test_a_descent_that_noise_hides_leaves_the_edge(seed: int) -> None:
     assert "nois" in found.reason
     assert found.low is not None
     assert found.high is not None
-    assert found.high / found.low > 10
+    assert 5 < found.high / found.low < 20
 
 
 def test_the_share_of_mere_noise_that_gets_a_rate_is_small() -> None:
@@ -71,7 +71,7 @@ def test_the_share_of_mere_noise_that_gets_a_rate_is_small() -> None:
     found = [descent(_LRS, rng.normal(size=100)) for _ in range(500)]
     assert sum(x.lr is None for x in found) > 0.9 * len(found)
     assert {x.reason for x in found if x.lr is None} == {
-        "only noise: the loss neither falls nor rises beyond it"
+        "only noise, beyond which the loss neither falls nor rises"
     }
 
 

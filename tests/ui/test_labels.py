@@ -27,6 +27,14 @@ def test_no_text_covers_another(places: dict[str, tuple[float, float]]) -> None:
         assert abs(one[0] - other[0]) >= 0.09 or abs(one[1] - other[1]) >= 0.0749
 
 
+@given(_PLACES)
+def test_texts_keep_their_order(places: dict[str, tuple[float, float]]) -> None:
+    moved = apart({text: (1.0, y) for text, (_, y) in places.items()})
+    by_height = sorted(places, key=lambda text: places[text][1])
+    heights = [moved[text][1] for text in by_height]
+    assert heights == sorted(heights)
+
+
 def test_texts_at_an_edge_move_inside() -> None:
     low = apart({"a": (1.0, 0.0), "b": (1.0, 0.01)})
     assert min(y for _, y in low.values()) == 0
