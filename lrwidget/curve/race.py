@@ -152,11 +152,16 @@ class RaceRecording:
             TrainingCurve(
                 training.lr,
                 np.array(training.losses[:]),
-                training.stop_reason or self.stop_reason,
+                training.stop_reason or self._reason_of(training),
                 self._steps,
             )
             for training in self._trainings[:]
         ]
+
+    def _reason_of(self, training: _Training) -> StopReason | None:
+        """Return why a training ended with the race, which may be after all steps."""
+        done = len(training.losses) == self._steps
+        return "completed" if done else self.stop_reason
 
 
 class _Training:

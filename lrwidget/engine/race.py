@@ -58,7 +58,7 @@ class Race:
         self.rates = checked_rates(rates)
         arguments.check_count("steps", steps)
         self.steps = steps
-        self._trials = [test.trial([lr] * steps) for lr in self.rates]
+        self._trials = [test.trial(lr, steps) for lr in self.rates]
 
     def __iter__(self) -> Generator[Step | Finish, None, StopReason]:
         """
@@ -76,8 +76,7 @@ class Race:
         yield Finish(self.rates[0], (yield from first))
         for lr, trial in zip(self.rates[1:], self._trials[1:], strict=True):
             reason: StopReason = "exhausted"
-            # An iterator gives other batches to each, if any; what has one inside is
-            # found to be empty.
+            # An iterator cannot start again: the other rates would see other batches.
             if not isinstance(trial.plan.dataloader, Iterator):
                 with suppress(EmptyLoaderError):
                     reason = yield from trial.start(ambient)

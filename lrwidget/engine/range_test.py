@@ -13,6 +13,7 @@ from lrwidget.engine.losses import check_own_loss
 from lrwidget.engine.optimizers import unwrapped
 from lrwidget.engine.rates import rate_ratios
 from lrwidget.engine.settings import with_settings_of
+from lrwidget.engine.stopping import StopRule
 from lrwidget.engine.training import Plan
 from lrwidget.engine.trial import Trial
 
@@ -153,7 +154,7 @@ class RangeTest:
             rates=rates,
             dataloader=dataloader,
             val_loader=val_loader,
-            stop_div=stop_div,
+            stop_rule=StopRule if stop_div else None,
             accumulate=accumulate,
             steps_per_lr=steps_per_lr,
             autocast=autocast,
@@ -195,9 +196,9 @@ class RangeTest:
         self._recording = Recording(self.num_it)
         return _recorded(steps, self._recording)
 
-    def trial(self, rates: list[float]) -> Trial:
-        """Return a training as the test's, with one step at each of these rates."""
-        return self._trial.at(rates)
+    def trial(self, lr: float, steps: int) -> Trial:
+        """Return a training as the test's, with some steps at one rate."""
+        return self._trial.at(lr, steps)
 
     def check_free(self) -> None:
         """

@@ -21,17 +21,18 @@ class StopRule:
 
     The smoothed loss may rise by three times its best, which is to four times it.
     The first ten are means of few losses, and may be small by chance, which in fastai
-    stops a noisy training: the best of the first ``t`` counts as ``1 + 4 / sqrt(t)``
-    times as high. A loss that can be negative has no zero to measure from: once one
-    was, the rise may be three times the descent from the highest of the first ten, if
-    that is more, and nothing is judged before these. A loss that is NaN or infinite
-    stops at once.
+    stops a noisy training: the mean of ``t`` losses counts as ``1 + 4 / sqrt(t)`` times
+    as high, which allows for a noise of four times the loss. A loss that can be
+    negative has no zero to measure from: once one was, the rise may be three times the
+    descent from the highest of the first ten, if that is more, and nothing is judged
+    before these. A loss that is NaN or infinite stops at once.
     """
 
     def __init__(self) -> None:
         self._mean = ExponentialMean()
         self._best = math.inf
-        self._first: list[float] = []
+        self._highest = -math.inf
+        self._count = 0
         self._signed = False
 
     def update(self, loss: float) -> StopReason | None:
@@ -40,16 +41,32 @@ class StopRule:
             return "non_finite"
         smoothed = self._mean.update(loss)
         self._signed = self._signed or loss < 0
-        if len(self._first) < _FIRST:
-            self._first.append(loss)
-            if self._signed and len(self._first) < _FIRST:
+        self._count += 1
+        if self._count <= _FIRST:
+            self._highest = max(self._highest, loss)
+            if self._signed and self._count < _FIRST:
                 return None
-            doubt = _DOUBT / len(self._first) ** 0.5 * abs(smoothed)
+            doubt = _DOUBT / self._count**0.5 * abs(smoothed)
             self._best = min(self._best, smoothed + doubt)
         else:
-            self._best = min(self._best, smoothed)
+            self._best = self._lowered(smoothed)
         unit = abs(self._best)
         if self._signed:
-            unit = max(unit, max(self._first) - self._best)
+            unit = max(unit, self._highest - self._best)
         limit = self._best + (_TIMES_BEST - 1) * unit
         return "diverged" if smoothed > limit else None
+
+    def _lowered(self, smoothed: float) -> float:
+        """Return what the best is after a loss that is not among the first ten."""
+        return min(self._best, smoothed)
+
+
+class SteadyStopRule(StopRule):
+    """
+    The same for a training at one rate: the best of the first ten is never lowered.
+
+    Such a training may come so near to zero that its noise is four times its best.
+    """
+
+    def _lowered(self, _smoothed: float) -> float:
+        return self._best

@@ -14,7 +14,6 @@ from lrwidget.engine.losses import loss_function
 from lrwidget.engine.optimizers import set_mode
 from lrwidget.engine.originals import without_originals
 from lrwidget.engine.stepping import Stepper
-from lrwidget.engine.stopping import StopRule
 from lrwidget.engine.sweep import Sweep
 from lrwidget.engine.validation import evaluating, mean_loss
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from lrwidget.engine.ambient import Ambient
     from lrwidget.engine.isolation import Subject
     from lrwidget.engine.losses import LossOf
+    from lrwidget.engine.stopping import StopRule
 
 
 class Plan(NamedTuple):
@@ -37,7 +37,9 @@ class Plan(NamedTuple):
     ----------
     rates:
         The learning rate of each point.
-    dataloader, val_loader, stop_div, accumulate, steps_per_lr, autocast, \
+    stop_rule:
+        Makes what tells when to stop; None to go on whatever the loss.
+    dataloader, val_loader, accumulate, steps_per_lr, autocast, \
     clip_grad_norm, device:
         As `RangeTest` takes them.
     """
@@ -45,7 +47,7 @@ class Plan(NamedTuple):
     rates: list[float]
     dataloader: Iterable[Any]
     val_loader: Iterable[Any] | None
-    stop_div: bool
+    stop_rule: type[StopRule] | None
     accumulate: int
     steps_per_lr: int
     autocast: torch.dtype | None
@@ -108,7 +110,7 @@ def training_steps(
             step=partial(stepper.step, checked),
             batches=batches,
             entered=ambient.entered,
-            rule=StopRule() if plan.stop_div else None,
+            rule=None if plan.stop_rule is None else plan.stop_rule(),
             accumulate=plan.accumulate,
             steps_per_lr=plan.steps_per_lr,
             validation_loss=validation_loss if validated else None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lrwidget.engine.isolation import isolate
 from lrwidget.engine.random_state import RandomState
+from lrwidget.engine.stopping import SteadyStopRule
 from lrwidget.engine.training import training_steps
 
 if TYPE_CHECKING:
@@ -37,9 +38,11 @@ class Trial(NamedTuple):
     plan: Plan
     isolation: Isolation
 
-    def at(self, rates: list[float]) -> Trial:
-        """Return such a training with one step at each of these rates."""
-        return self._replace(plan=self.plan._replace(rates=rates, steps_per_lr=1))
+    def at(self, lr: float, steps: int) -> Trial:
+        """Return such a training with some steps at one rate."""
+        rule = None if self.plan.stop_rule is None else SteadyStopRule
+        plan = self.plan._replace(rates=[lr] * steps, steps_per_lr=1, stop_rule=rule)
+        return self._replace(plan=plan)
 
     def start(self, ambient: Ambient) -> Generator[Step, None, StopReason]:
         """

@@ -101,12 +101,20 @@ def test_a_recording_tells_how_it_goes() -> None:
 
 
 def test_the_training_that_was_under_way_is_what_was_stopped() -> None:
-    recording = RaceRecording([0.1, 0.2, 0.4], 1)
-    for item in (Step(0, 0.1, 3.0), Finish(0.1, "completed"), Step(0, 0.2, 3.0)):
+    recording = RaceRecording([0.1, 0.2, 0.4], 2)
+    first: list[Step | Finish] = [
+        Step(0, 0.1, 3.0),
+        Step(1, 0.1, 2.0),
+        Finish(0.1, "completed"),
+    ]
+    for item in (*first, Step(0, 0.2, 3.0)):
         recording.append(item)
     recording.stop_reason = "stopped"
     reasons = [curve.stop_reason for curve in recording.curves()]
     assert reasons == ["completed", "stopped"]
+    recording.append(Step(1, 0.2, 1.0))
+    last = recording.curves()[1]
+    assert (last.stop_reason, last.final_loss) == ("completed", 1.0)
 
 
 def test_the_rate_recorded_is_the_rate_used() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrwidget.curve.smoothing import exponential_mean
-from lrwidget.engine.stopping import StopRule
+from lrwidget.engine.stopping import SteadyStopRule, StopRule
 
 
 def _stop(losses: list[float]) -> tuple[int, str] | None:
@@ -29,6 +29,31 @@ def test_positive_losses_stop_where_fastai_stops(losses: list[float]) -> None:
     beyond = np.flatnonzero(smoothed > 4 * best * (1 + 1e-9))
     stop = _stop(losses)
     assert (stop and stop[0]) == (beyond[0] if beyond.size else None)
+
+
+@pytest.mark.parametrize(
+    ("count", "limit"),
+    # Four times the best, which counts more the fewer losses it is of.
+    [(1, 20), (4, 12), (8, 4 * (1 + 2**0.5)), (16, 4)],
+)
+def test_how_far_the_mean_may_rise_above_the_first_losses(
+    count: int, limit: float
+) -> None:
+    ones = [1.0] * count
+    # What the next loss has to be, so that the mean is a little above or below.
+    weights = (1 - 0.98) * 0.98 ** np.arange(count, -1.0, -1)
+    weights /= weights.sum()
+    for factor, stops in ((0.99, False), (1.01, True)):
+        last = (factor * limit - weights[:-1].sum()) / weights[-1]
+        assert (_stop([*ones, last]) is not None) == stops
+
+
+def test_a_steady_rate_may_come_near_to_zero() -> None:
+    losses = [*np.geomspace(1, 1e-6, 50).tolist(), *[1.0] * 20]
+    assert _stop(losses) is not None
+    rule = SteadyStopRule()
+    assert {rule.update(loss) for loss in losses} == {None}
+    assert "diverged" in {rule.update(1e3) for _ in range(10)}
 
 
 @pytest.mark.parametrize("steady", [1, 2, 5, 9, 10, 50])

@@ -21,17 +21,17 @@ def _test(**settings: Any) -> tuple[RangeTest, list[Any]]:
 
 
 @pytest.mark.parametrize("isolation", ["copy", "restore"])
-def test_any_rates_in_any_order(isolation: Any) -> None:
+def test_one_rate_all_the_time(isolation: Any) -> None:
     test, parts = _test(isolation=isolation, steps_per_lr=3)
     before = state(*parts)
-    rates = [0.1, 0.1, 0.01, 0.5]
-    assert [step.lr for step in test.trial(rates).start(Ambient())] == rates
+    trial = test.trial(0.1, 4)
+    assert [step.lr for step in trial.start(Ambient())] == [0.1] * 4
     assert state(*parts) == before
 
 
 def test_trials_of_one_original_come_one_after_the_other() -> None:
     test, _ = _test(isolation="restore")
-    trial = test.trial([0.1, 0.1])
+    trial = test.trial(0.1, 2)
     first, second = trial.start(Ambient()), trial.start(Ambient())
     next(first)
     with pytest.raises(RuntimeError, match="training this model itself at the moment"):
@@ -45,6 +45,6 @@ def test_trials_of_one_original_come_one_after_the_other() -> None:
 
 def test_trials_of_copies_come_at_one_time() -> None:
     test, _ = _test(isolation="copy")
-    trial = test.trial([0.1, 0.1])
+    trial = test.trial(0.1, 2)
     first, second = trial.start(Ambient()), trial.start(Ambient())
     assert len(list(zip(first, second, strict=True))) == 2
