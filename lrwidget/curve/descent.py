@@ -28,7 +28,7 @@ _SPREAD = 0.5  # of the range to either side of a rate that only the edge tells
 _SURE = 0.9  # the weight of one of them, beyond which the other is not mentioned
 
 _FEWEST = 10
-_TOO_EARLY = "too little comes before the rise: begin at a lower rate"
+_TOO_EARLY = "too little comes before the rise; begin at a lower rate"
 _CLEAREST = 1e6  # times its noise is a descent without any
 _ROUNDING = 1e-12
 _EQUAL = 1e-6  # of the descent is no difference
