@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
     from torch.utils.data import DataLoader
 
-    from lrwidget.curve.classic import FloatArray
+    from lrwidget.curve.arrays import FloatArray
 
 
 def _echo(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from lrwidget.curve.classic import FloatArray, Rule
+    from lrwidget.curve.arrays import FloatArray
+    from lrwidget.curve.classic import Rule
 
     Floats: TypeAlias = npt.NDArray[Any]  # in double or, as in some peers, single
 

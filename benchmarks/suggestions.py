@@ -35,7 +35,7 @@ from lrwidget.engine.stopping import StopRule
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lrwidget.curve.classic import FloatArray
+    from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.suggestion import Suggestion
 
 _NUM_IT = 100

@@ -11,7 +11,7 @@ import traitlets
 from lrwidget.choice import RateChoice
 from lrwidget.curve.race import neighbours
 from lrwidget.curve.smoothing import DEFAULT_BETA
-from lrwidget.curve.suggest import DEFAULT_RULE
+from lrwidget.curve.suggest import DEFAULT_RULE, check_rule
 from lrwidget.curve.suggestion import NO_SUGGESTION
 from lrwidget.engine.ambient import Ambient
 from lrwidget.engine.race import Race
@@ -81,7 +81,7 @@ class LRWidget(FromFrameworks, RateChoice):
     ) -> None:
         arguments.check_smoothing(smoothing)
         arguments.check_value(value)
-        arguments.check_rule(rule)
+        check_rule(rule)
         test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
         self._session = Session(test, self._draw, self._on_end)
         # A press on Run may come on a thread that lacks this one's settings.

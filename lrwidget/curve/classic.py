@@ -13,9 +13,7 @@ from lrwidget.curve.suggestion import Suggestion
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy.typing as npt
-
-    FloatArray: TypeAlias = npt.NDArray[np.float64]
+    from lrwidget.curve.arrays import FloatArray
 
 Rule: TypeAlias = "Callable[[FloatArray, FloatArray], float | None]"
 
@@ -59,10 +57,12 @@ def classic(
     broken = np.flatnonzero(~np.isfinite(kept))
     if broken.size:
         kept_lrs, kept = kept_lrs[: broken[0]], kept[: broken[0]]
-    # What rounding alone makes of a constant loss is no fall.
-    if len(kept) > 1 and not np.any(np.diff(kept) < -_ROUNDING * np.abs(kept[:-1])):
+    with np.errstate(over="ignore", invalid="ignore"):  # of huge losses
+        # What rounding alone makes of a constant loss is no fall.
+        falls = np.any(np.diff(kept) < -_ROUNDING * np.abs(kept[:-1]))
+        rate = rule(kept_lrs, kept) if falls else None
+    if len(kept) > 1 and not falls:
         return Suggestion(None, reason="the loss never falls")
-    rate = rule(kept_lrs, kept) if len(kept) > 1 else None
     if rate is None:
         return Suggestion(None, reason=f"too few points ({len(kept)} after trimming)")
     if not lrs[0] <= rate <= lrs[-1]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lrwidget.curve.suggestion import Suggestion
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    FloatArray: TypeAlias = npt.NDArray[np.float64]
+    from lrwidget.curve.arrays import FloatArray
 
 # Rates are compared on their logarithm to the base 10, in which one is a decade.
 _WIDTH = 0.35  # of the smoothing kernel, its standard deviation

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
+from lrwidget.curve.arrays import float_array
 from lrwidget.curve.smoothing import DEFAULT_BETA, exponential_mean
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES, suggest
 
@@ -84,12 +85,11 @@ class LRCurve:
 
     def __post_init__(self) -> None:
         """Check the arguments, and copy the arrays so that nobody can change them."""
-        lrs = np.array(self.lrs, np.float64)
-        losses = np.array(self.losses, np.float64)
-        if lrs.ndim != 1 or lrs.shape != losses.shape:
+        lrs, losses = float_array("lrs", self.lrs), float_array("losses", self.losses)
+        if len(lrs) != len(losses):
             msg = (
-                "lrs and losses must be one-dimensional and of one length, not of "
-                f"shapes {lrs.shape} and {losses.shape}; pass one loss for each rate"
+                f"lrs and losses must be of one length, not of {len(lrs)} and "
+                f"{len(losses)}; pass one loss for each rate"
             )
             raise ValueError(msg)
         if not (
@@ -98,13 +98,7 @@ class LRCurve:
             msg = f"lrs={lrs} must be finite, above 0 and strictly increasing"
             raise ValueError(msg)
         check_stop_reason(self.stop_reason)
-        if isinstance(self.num_it, bool) or not isinstance(self.num_it, int):
-            msg = f"num_it={self.num_it!r} must be an integer"
-            raise ValueError(msg)  # noqa: TRY004 (one error for all that is wrong)
-        num_it = self.num_it or len(lrs)
-        if num_it < len(lrs):
-            msg = f"num_it={num_it!r} is less than the {len(lrs)} steps in lrs"
-            raise ValueError(msg)
+        num_it = planned_steps(self.num_it, len(lrs))
         lrs.flags.writeable = losses.flags.writeable = False
         for name, value in (("lrs", lrs), ("losses", losses), ("num_it", num_it)):
             object.__setattr__(self, name, value)
@@ -325,6 +319,17 @@ def check_stop_reason(stop_reason: object) -> None:
             f"pass None or one of {_STOP_REASONS}"
         )
         raise ValueError(msg)
+
+
+def planned_steps(num_it: object, done: int) -> int:
+    """Return how many steps there were to be: those that were done, if it is 0."""
+    if isinstance(num_it, bool) or not isinstance(num_it, int):
+        msg = f"num_it={num_it!r} must be an integer"
+        raise ValueError(msg)  # noqa: TRY004 (one error for all that is wrong)
+    if 0 != num_it < done:
+        msg = f"num_it={num_it!r} is less than the {done} steps that were done"
+        raise ValueError(msg)
+    return num_it or done
 
 
 def _numbers(name: str, values: object) -> npt.NDArray[np.float64]:

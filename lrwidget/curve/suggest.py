@@ -11,12 +11,8 @@ from lrwidget.curve.descent import descent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-    import numpy.typing as npt
-
+    from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.suggestion import Suggestion
-
-    FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 # Of rates, raw losses, and how many steps the test was to have.
 Rule: TypeAlias = "Callable[[FloatArray, FloatArray, int], Suggestion]"
@@ -58,7 +54,12 @@ def suggest(rule: str, lrs: FloatArray, losses: FloatArray, num_it: int) -> Sugg
     ValueError
         If ``rule`` is not known.
     """
-    if rule not in RULES:
+    check_rule(rule)
+    return RULES[rule](lrs, losses, num_it)
+
+
+def check_rule(rule: object) -> None:
+    """Raise ValueError unless it is the name of a rule."""
+    if rule not in tuple(RULES):
         msg = f"rule={rule!r} is not known; pass one of {tuple(RULES)}"
         raise ValueError(msg)
-    return RULES[rule](lrs, losses, num_it)

@@ -6,15 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lrwidget.curve.record import check_stop_reason
+from lrwidget.curve.arrays import float_array
+from lrwidget.curve.record import check_stop_reason, planned_steps
 from lrwidget.curve.schedule import positive_rate
 from lrwidget.curve.smoothing import exponential_mean
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
+    from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.record import StopReason
 
 _BETA = 0.9
@@ -46,22 +44,16 @@ class TrainingCurve:
     """
 
     lr: float
-    losses: npt.NDArray[np.float64]
+    losses: FloatArray
     stop_reason: StopReason | None = None
     num_it: int = 0
 
     def __post_init__(self) -> None:
         """Check the arguments, and copy the losses so that nobody can change them."""
         lr = positive_rate("lr", self.lr)
-        losses = np.array(self.losses, np.float64)
-        if losses.ndim != 1:
-            msg = f"losses must be one-dimensional, not of shape {losses.shape}"
-            raise ValueError(msg)
+        losses = float_array("losses", self.losses)
         check_stop_reason(self.stop_reason)
-        num_it = self.num_it or len(losses)
-        if num_it < len(losses):
-            msg = f"num_it={num_it!r} is less than the {len(losses)} losses"
-            raise ValueError(msg)
+        num_it = planned_steps(self.num_it, len(losses))
         losses.flags.writeable = False
         for name, value in (("lr", lr), ("losses", losses), ("num_it", num_it)):
             object.__setattr__(self, name, value)
@@ -77,7 +69,7 @@ class TrainingCurve:
             f"final_loss={self.final_loss:.4g}, stop_reason={self.stop_reason!r}>"
         )
 
-    def smoothed(self, beta: float = _BETA) -> npt.NDArray[np.float64]:
+    def smoothed(self, beta: float = _BETA) -> FloatArray:
         """
         Return the losses smoothed by fastai's debiased exponential mean.
 
@@ -101,6 +93,6 @@ class TrainingCurve:
     @property
     def final_loss(self) -> float:
         """The mean loss of the last tenth of the steps; NaN unless all were done."""
-        if self.stop_reason != "completed":
+        if self.stop_reason != "completed" or not len(self):
             return math.nan
         return float(self.losses[-max(len(self) // _LAST_SHARE, 1) :].mean())

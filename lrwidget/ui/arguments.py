@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import numbers
 
-from lrwidget.curve.suggest import RULES
 from lrwidget.ui.controls import MOST_SMOOTHING
 
 
@@ -41,10 +40,3 @@ def check_inside(rates: list[float], start_lr: float, end_lr: float) -> None:
                 f"end_lr={end_lr!r}, to be chosen; make the widget with a wider range"
             )
             raise ValueError(msg)
-
-
-def check_rule(rule: str) -> None:
-    """Raise unless it is the name of a rule."""
-    if rule not in RULES:
-        msg = f"rule={rule!r} is not known; pass one of {tuple(RULES)}"
-        raise ValueError(msg)

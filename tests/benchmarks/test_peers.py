@@ -19,7 +19,7 @@ from tests.engine.training_parts import Net, loader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lrwidget.curve.classic import FloatArray
+    from lrwidget.curve.arrays import FloatArray
 
 _COUNT = 100
 _STEPS = np.arange(float(_COUNT))

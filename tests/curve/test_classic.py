@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from itertools import combinations, pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,9 +14,7 @@ from lrwidget.curve.suggest import suggest
 from tests.curves import unsmoothed
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    FloatArray: TypeAlias = npt.NDArray[np.float64]
+    from lrwidget.curve.arrays import FloatArray
 
 _LRS = np.geomspace(1e-7, 10, 100)
 _X = np.log10(_LRS)

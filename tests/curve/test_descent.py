@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import math
 import re
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 
-from lrwidget.curve.descent import descent
+from lrwidget.curve.descent import Tuning, descent, tuned_descent
 
 _LRS = np.geomspace(1e-7, 10, 100)
 _X = np.log10(_LRS)
@@ -118,3 +119,60 @@ def test_spikes_move_it_little() -> None:
     assert expected is not None
     assert found is not None
     assert math.log10(found) == pytest.approx(math.log10(expected), abs=0.3)
+
+
+@pytest.mark.parametrize("part", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_the_part_of_the_descent_to_go_down(part: float, noise: float) -> None:
+    losses = _sigmoid(-2, _LRS) + _EXPLOSION
+    losses += noise * np.random.default_rng(0).normal(size=100)
+    tuning = Tuning(first=part, last=part, visible=1e-9)
+    lr = tuned_descent(_LRS, losses, tuning).lr
+    assert lr is not None
+    # A logistic function with normal smoothing is about a normal distribution, whose
+    # variance is the sum of both.
+    width = math.hypot(0.35, math.pi / 6 / 3**0.5)
+    place = NormalDist(-2, width).inv_cdf(part)
+    assert math.log10(lr) == pytest.approx(place, abs=0.06)
+
+
+@pytest.mark.parametrize("setback", [0.5, 1.0, 2.0])
+def test_how_far_before_the_edge_to_go(setback: float) -> None:
+    losses = _sigmoid(-2, _LRS) + _EXPLOSION
+    tuning = Tuning(visible=1e12, setback=setback)
+    lr, low, high, reason = tuned_descent(_LRS, losses, tuning)
+    assert lr is not None
+    # The first point of the explosion is the first above 1.
+    edge = _LRS[np.flatnonzero(_EXPLOSION)[0]]
+    assert lr == pytest.approx(edge / 10**setback, rel=1e-6)
+    assert low == pytest.approx(lr / 10**0.5, rel=1e-6)
+    assert high == pytest.approx(lr * 10**0.5, rel=1e-6)
+    assert f"1/{10**setback:.0f} of 1.1, where the loss rises" in reason
+
+
+@pytest.mark.parametrize("height", [0.9, 1.7, 1.8, 2.0])
+def test_a_loss_that_falls_and_then_goes_back(height: float) -> None:
+    # as where a network dies, without any explosion
+    losses = 2.3 - 1.8 * (1 - _sigmoid(-4.5, _LRS)) + height * (1 - _sigmoid(-3, _LRS))
+    lr = descent(_LRS, losses).lr
+    assert lr is not None
+    assert math.log10(lr) == pytest.approx(-4.4, abs=0.3)
+
+
+@pytest.mark.parametrize("draw", ["normal", "exponential", "lognormal"])
+@pytest.mark.parametrize("count", [100, 1000])
+def test_skewed_noise_is_noise_too(draw: str, count: int) -> None:
+    rng = np.random.default_rng(0)
+    lrs = np.geomspace(1e-7, 10, count)
+    curves = [getattr(rng, draw)(size=count) for _ in range(100)]
+    assert sum(descent(lrs, losses).lr is None for losses in curves) > 80
+
+
+def test_gaps_are_left_out() -> None:
+    losses = _sigmoid(-2, _LRS) + _EXPLOSION
+    expected = descent(_LRS, losses)
+    losses[[5, 15, 40]] = math.nan
+    assert descent(_LRS, losses)[:3] == pytest.approx(expected[:3], rel=0.05)
+    flat = 2 + 0.1 * np.random.default_rng(0).normal(size=100)
+    flat[41:] = math.nan
+    assert descent(_LRS, flat).lr is None

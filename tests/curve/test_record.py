@@ -42,11 +42,18 @@ def test_arrays_are_copied_and_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lrs", "losses"),
-    [([0.1], []), ([[0.1]], [[1.0]]), ([0.1, 0.2], [1.0])],
+    ("lrs", "losses", "message"),
+    [
+        ([0.1], [], "lrs and losses must be of one length, not of 1 and 0; pass"),
+        ([0.1, 0.2], [1.0], "lrs and losses must be of one length, not of 2 and 1"),
+        ([[0.1]], [[1.0]], r"lrs must be one-dimensional, not of shape \(1, 1\)"),
+        ([0.1], ["a"], r"losses=\['a'\] must be numbers"),
+        ([0.1], None, "losses must be one-dimensional"),
+        ([0.1], [None, {}], r"losses=\[None, {}\] must be numbers"),
+    ],
 )
-def test_shapes_that_do_not_fit(lrs: Any, losses: Any) -> None:
-    with pytest.raises(ValueError, match=r"lrs and losses must be .* pass one loss"):
+def test_what_is_no_curve(lrs: Any, losses: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         LRCurve(lrs, losses)
 
 
@@ -133,7 +140,7 @@ _GOOD = _curve([2.0, 1.0], num_it=2).to_dict()
         ({"num_it": 1}, "num_it=1 is less than"),
         ({"lrs": None}, "lrs must be a list of numbers, not NoneType"),
         ({"losses": "12"}, "losses must be a list"),
-        ({"losses": [1.0]}, "must be one-dimensional and of one length"),
+        ({"losses": [1.0]}, "must be of one length"),
         ({"losses": [1.0, "1"]}, "losses holds '1', which is not a number"),
         ({"losses": [1.0, [2.0]]}, "which is not a number"),
         ({"losses": [1.0, True]}, "losses holds 'True'"),

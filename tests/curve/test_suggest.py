@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, TypeAlias
+import re
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,7 @@ from hypothesis import strategies as st
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES, suggest
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    FloatArray: TypeAlias = npt.NDArray[np.float64]
+    from lrwidget.curve.arrays import FloatArray
 
 _LRS = np.geomspace(1e-7, 10, 100)
 _X = np.log10(_LRS)
@@ -99,6 +98,8 @@ def test_shifting_the_losses_moves_nothing(losses: FloatArray, shift: float) -> 
         assert moved == (place if place is None else pytest.approx(place, rel=1e-6))
 
 
-def test_unknown_rule() -> None:
-    with pytest.raises(ValueError, match=r"rule='best' is not known; pass one of"):
-        suggest("best", _LRS, _LRS, 100)
+@pytest.mark.parametrize("rule", ["best", None, ["valley"]])
+def test_unknown_rule(rule: Any) -> None:
+    named = re.escape(f"rule={rule!r} is not known; pass one of")
+    with pytest.raises(ValueError, match=named):
+        suggest(rule, _LRS, _LRS, 100)

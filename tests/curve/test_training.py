@@ -75,7 +75,10 @@ def test_repr_is_one_short_line() -> None:
         ({"lr": "x"}, TypeError, "lr='x' must be a number"),
         ({"losses": [[1.0]]}, ValueError, r"one-dimensional, not of shape \(1, 1\)"),
         ({"stop_reason": "bored"}, ValueError, "stop_reason='bored' is not known"),
-        ({"num_it": 1}, ValueError, "num_it=1 is less than the 2 losses"),
+        ({"losses": ["a"]}, ValueError, r"losses=\['a'\] must be numbers"),
+        ({"num_it": 1}, ValueError, "num_it=1 is less than the 2 steps"),
+        ({"num_it": 2.5}, ValueError, r"num_it=2\.5 must be an integer"),
+        ({"num_it": True}, ValueError, "num_it=True must be an integer"),
     ],
 )
 def test_bad_arguments(arguments: Any, error: Any, message: str) -> None:
