@@ -54,9 +54,10 @@ def test_any_iterable_of_steps_is_a_source() -> None:
 
 def test_a_race_is_followed_in_the_same_way() -> None:
     items: list[Step | Finish] = [
-        *(Step(0, 0.1, 3.0), Finish(0.1, "completed"), Step(0, 0.2, 3.0)),
+        *(Step(0, 0.1, 3.0), Step(1, 0.1, 2.0), Finish(0.1, "completed")),
+        Step(0, 0.2, 3.0),
     ]
-    recording = RaceRecording([0.1, 0.2], 1)
+    recording = RaceRecording([0.1, 0.2], 2)
     follower = Follower(iter(items), recording, lambda: None, lambda _: None)
     follower.start()
     follower.wait()
