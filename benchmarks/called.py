@@ -14,6 +14,7 @@ import tempfile
 import warnings
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -135,6 +136,8 @@ def ignite(lrs: FloatArray, losses: FloatArray) -> float:
 
 def lightning(lrs: FloatArray, losses: FloatArray, *, package: str) -> float | None:
     """Return what ``Tuner.lr_find`` suggests with the rates given for its own."""
+    from tests.frameworks.quiet import lightning_trainer
+
     pl: Any = importlib.import_module(package)
     tuner: Any = importlib.import_module(f"{package}.tuner")
 
@@ -157,15 +160,7 @@ def lightning(lrs: FloatArray, losses: FloatArray, *, package: str) -> float | N
             "GPU available but not used",
         ),
     ):
-        trainer = pl.Trainer(
-            max_epochs=1,
-            accelerator="cpu",
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=folder,
-        )
+        trainer = lightning_trainer(Path(folder), kind=pl.Trainer)
         finder = tuner.Tuner(trainer).lr_find(
             Module(), _batches(losses), num_training=len(lrs), update_attr=False
         )

@@ -135,7 +135,8 @@ class LRWidget(FromFrameworks, RateChoice):
     def status(self) -> str:
         """How the latest run is, in words."""
         running = self.running
-        return self._session.in_words(self._suggestion(), running=running)
+        suggestion = NO_SUGGESTION if running else self._suggestion()
+        return self._session.in_words(suggestion, running=running)
 
     def run(self) -> None:
         """

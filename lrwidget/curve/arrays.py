@@ -28,3 +28,20 @@ def float_array(name: str, values: object) -> FloatArray:
         msg = f"{name} must be one-dimensional, not of shape {array.shape}"
         raise ValueError(msg)
     return array
+
+
+def listed_floats(name: str, values: object) -> FloatArray:
+    """Return a list from a JSON file as an array, or raise what is wrong with it."""
+    if not isinstance(values, list):
+        msg = f"{name} must be a list of numbers, not {type(values).__name__}"
+        raise ValueError(msg)  # noqa: TRY004 (bad data, not a wrong call)
+    for value in values:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number and value not in ("nan", "inf", "-inf"):
+            msg = f"{name} holds {str(value)[:40]!r}, which is not a number"
+            raise ValueError(msg)
+    try:
+        return np.array([float(value) for value in values], np.float64)
+    except OverflowError as error:
+        msg = f"{name} holds an integer too large for a number"
+        raise ValueError(msg) from error

@@ -182,7 +182,8 @@ def tuned_descent(lrs: FloatArray, losses: FloatArray, tuning: Tuning) -> Sugges
         edge = lowest + _edge(scaled[lowest:], start)
         if edge < _FEWEST // 2:
             return _none(_TOO_EARLY)
-        fall = _Fall.of(places[:edge], scaled[:edge], start)
+        if edge < len(scaled):
+            fall = _Fall.of(places[:edge], scaled[:edge], start)
     if fall is None:
         return _none("the loss never falls")
     clear = 1 - 1 / (1 + fall.clearness / tuning.clear)

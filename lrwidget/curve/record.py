@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
-from lrwidget.curve.arrays import float_array
+from lrwidget.curve.arrays import float_array, listed_floats
 from lrwidget.curve.smoothing import DEFAULT_BETA, exponential_mean
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES, suggest
 
@@ -207,8 +207,8 @@ class LRCurve:
             msg = f"version={data.get('version')!r} is not known; this is {_VERSION}"
             raise ValueError(msg)
         return cls(
-            lrs=_numbers("lrs", data.get("lrs")),
-            losses=_numbers("losses", data.get("losses")),
+            lrs=listed_floats("lrs", data.get("lrs")),
+            losses=listed_floats("losses", data.get("losses")),
             stop_reason=data.get("stop_reason"),
             num_it=data.get("num_it", 0),
         )
@@ -330,20 +330,3 @@ def planned_steps(num_it: object, done: int) -> int:
         msg = f"num_it={num_it!r} is less than the {done} steps that were done"
         raise ValueError(msg)
     return num_it or done
-
-
-def _numbers(name: str, values: object) -> npt.NDArray[np.float64]:
-    """Return a list from a JSON file as an array, or raise what is wrong with it."""
-    if not isinstance(values, list):
-        msg = f"{name} must be a list of numbers, not {type(values).__name__}"
-        raise ValueError(msg)  # noqa: TRY004 (bad data, not a wrong call)
-    for value in values:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number and value not in ("nan", "inf", "-inf"):
-            msg = f"{name} holds {str(value)[:40]!r}, which is not a number"
-            raise ValueError(msg)
-    try:
-        return np.array([float(value) for value in values], np.float64)
-    except OverflowError as error:
-        msg = f"{name} holds an integer too large for a number"
-        raise ValueError(msg) from error

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def lightning_trainer(folder: Path, max_epochs: int = 1) -> lightning.Trainer:
-    return lightning.Trainer(
+def lightning_trainer(
+    folder: Path, max_epochs: int = 1, kind: type[lightning.Trainer] = lightning.Trainer
+) -> lightning.Trainer:
+    return kind(
         max_epochs=max_epochs,
         accelerator="cpu",
         logger=False,
