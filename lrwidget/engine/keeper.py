@@ -54,6 +54,11 @@ class Keeper:
         self._restores: list[Callable[[], object]] = []
         self._seen = {id(value): value for value in besides}
 
+    @property
+    def generators(self) -> list[object]:
+        """The random generators among all that it keeps."""
+        return [value for value in self._seen.values() if isinstance(value, GENERATORS)]
+
     def keep(self, value: object) -> Callable[[], None]:
         """Remember a value, and return the function that puts it back."""
         self._keep(value)

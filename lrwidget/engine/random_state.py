@@ -24,9 +24,9 @@ class RandomState:
     """
     The random states of Python, NumPy and torch, and how some loaders stand.
 
-    They are taken when it is made and put back by `restore`. Of a loader, and
-    of those that it wraps, those are the attributes, the generators, and all that the
-    samplers hold.
+    They are taken when it is made, and put back by `restore`, whatever `seed` has made
+    of them. Of a loader, and of those that it wraps, those are the attributes, the
+    generators, and all that the samplers hold.
     """
 
     def __init__(self, *dataloaders: Iterable[Any]) -> None:
@@ -36,7 +36,27 @@ class RandomState:
         self._cuda: list[torch.Tensor] = []
         if torch.cuda.is_initialized():
             self._cuda = torch.cuda.get_rng_state_all()
-        self._restores = [_keep(underlying(loader)) for loader in dataloaders]
+        kept = [_keep(underlying(loader)) for loader in dataloaders]
+        self._restores = [restore for restore, _ in kept]
+        self._generators = [one for _, generators in kept for one in generators]
+
+    def seed(self, seed: int) -> None:
+        """
+        Seed all generators whose states it puts back, each with the same number.
+
+        Parameters
+        ----------
+        seed:
+            From 0 to 2**32 - 1.
+        """
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 (as above)
+        # Not torch.manual_seed: that seeds CUDA, too, as soon as it is initialised.
+        torch.default_generator.manual_seed(seed)
+        if self._cuda:
+            torch.cuda.manual_seed_all(seed)
+        for generator in self._generators:
+            _seed(generator, seed)
 
     def restore(self) -> None:
         """Put the states back."""
@@ -50,8 +70,8 @@ class RandomState:
                 stack.callback(restore)
 
 
-def _keep(dataloader: Iterable[Any]) -> Callable[[], None]:
-    """Return the function that puts a loader back to how it stands now."""
+def _keep(dataloader: Iterable[Any]) -> tuple[Callable[[], None], list[object]]:
+    """Return what puts a loader back to how it stands now, and its generators."""
     loaders, samplers = _parts(dataloader)
     # Samplers refer to the data set, which may be large, and is not theirs.
     keeper = Keeper(besides=[getattr(loader, "dataset", None) for loader in loaders])
@@ -64,7 +84,18 @@ def _keep(dataloader: Iterable[Any]) -> Callable[[], None]:
     for loader in loaders:
         if not isinstance(loader, DataLoader | Iterator):
             keeper.keep_attributes(loader)
-    return keeper.keep((small, [vars(part) for part in samplers]))
+    restore = keeper.keep((small, [vars(part) for part in samplers]))
+    return restore, keeper.generators
+
+
+def _seed(generator: Any, seed: int) -> None:  # noqa: ANN401 (of four classes)
+    if isinstance(generator, torch.Generator):
+        generator.manual_seed(seed)
+    elif isinstance(generator, np.random.Generator):
+        bits = generator.bit_generator
+        bits.state = type(bits)(seed).state
+    else:
+        generator.seed(seed)
 
 
 def _is_order(value: object) -> bool:

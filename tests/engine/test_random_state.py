@@ -116,6 +116,62 @@ def test_a_loader_in_a_loader() -> None:
     assert [batch[1].tolist() for batch in batches] == first
 
 
+@pytest.mark.parametrize("seed", [0, 5, 2**32 - 1])
+def test_a_seed_is_that_of_every_generator(seed: int) -> None:
+    own, sampler_own = torch.Generator(), torch.Generator()
+    batches = loader(generator=own)
+    batches.sampler.generator = sampler_own  # type: ignore[attr-defined]  # it has
+    others = _Counting([])
+    others.generators["of the machine"] = random.SystemRandom()
+    wrapped = _Wrapper(batches)
+    random_state = RandomState(others, wrapped)
+    pythons: list[Any] = [others.rng, others.generators["of the order"], random]
+    numpys: list[Any] = [others.old_rng, np.random]
+    torchs = [own, sampler_own, torch.default_generator]
+
+    def draw() -> list[float]:
+        return [
+            *[one.random() for one in pythons],
+            *[one.random_sample() for one in numpys],
+            others.numpy_rng.random(),
+            *[torch.rand((), generator=one).item() for one in torchs],
+        ]
+
+    random_state.seed(seed)
+    assert draw() == [
+        *[random.Random(seed).random()] * 3,  # noqa: S311 (no secret)
+        *[np.random.RandomState(seed).random_sample()] * 2,
+        np.random.default_rng(seed).random(),
+        *[torch.rand((), generator=torch.Generator().manual_seed(seed)).item()] * 3,
+    ]
+    random_state.restore()
+    before = draw()
+    random_state.restore()
+    random_state.seed(seed)
+    random_state.restore()
+    assert draw() == before
+
+
+def test_cuda_is_seeded_where_it_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    kept = [torch.ones(3)]
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", calls.append)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: kept)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", calls.append)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    later = list(torch.cuda._queued_calls)
+    random_state = RandomState()
+    random_state.seed(5)
+    random_state.restore()
+    assert calls == []
+    assert torch.cuda._queued_calls == later
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    random_state = RandomState()
+    random_state.seed(5)
+    random_state.restore()
+    assert calls == [5, kept]
+
+
 def test_a_loader_is_whole_at_any_time() -> None:
     batches = loader(generator=torch.Generator())
     random_state = RandomState(batches)
