@@ -10,6 +10,7 @@ import torch
 from ipywidgets.widgets import widget as ipywidgets_widget
 from torch import nn
 from torch.optim import SGD
+from torch.utils.data import DataLoader, TensorDataset
 from traitlets import TraitError, dlink
 
 from lrwidget import LRWidget, range_test
@@ -65,6 +66,19 @@ def test_run_and_wait_give_the_curve_of_the_range_test() -> None:
     assert widget.curve.to_dict() == expected.to_dict()
     assert widget.suggestions == expected.suggestions
     widget.close()
+
+
+def test_a_seed_is_that_of_every_run(make: Any) -> None:
+    inputs = torch.randn(20, 8)
+    samples = TensorDataset(inputs, inputs[:, :1])
+    batches = DataLoader(samples, batch_size=4, shuffle=True)
+    widget = make(dataloader=batches, num_it=20, seed=5)
+    curves = []
+    for _ in range(2):
+        widget.run()
+        curves.append(widget.wait().to_dict())
+        torch.rand(())
+    assert curves[0] == curves[1]
 
 
 def test_the_value_is_the_suggestion_after_the_test(make: Any) -> None:

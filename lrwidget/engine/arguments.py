@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 _MOST_SHOWN = 80
+_MOST_SEED = 2**32 - 1  # NumPy's limit
 _HALF_PRECISIONS = (torch.float16, torch.bfloat16)
 _NO_LOADERS = (str, bytes, Mapping, torch.Tensor)  # iterable, but not over batches
 
@@ -87,6 +88,21 @@ def check_count(name: str, value: object) -> None:
         raise TypeError(msg)
     if value < 1:
         msg = f"{name}={value!r} must be at least 1; pass for example 1"
+        raise ValueError(msg)
+
+
+def check_seed(seed: object) -> None:
+    """Raise unless a seed is one that Python, NumPy and torch all take, or None."""
+    if seed is None:
+        return
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        msg = (
+            f"seed={_shown(seed)} must be an integer; pass for example 0, or None to "
+            "go on from the present random states"
+        )
+        raise TypeError(msg)
+    if not 0 <= seed <= _MOST_SEED:
+        msg = f"seed={_shown(seed)} must be from 0 to 2**32 - 1; pass for example 0"
         raise ValueError(msg)
 
 

@@ -93,6 +93,14 @@ class RangeTest:
         nothing: the next batch is for the same rate.
     clip_grad_norm:
         The most that the norm of all gradients may be, above 0; None for no limit.
+    seed:
+        From 0 to 2**32 - 1. Each test begins with the random states of Python, NumPy
+        and torch (CPU, and CUDA in use), and the generators of loaders and samplers,
+        seeded with it: tests with one seed see the same batches and the same dropout,
+        where nothing else draws meanwhile. The model's weights stay the given ones.
+        Not seeded are generators that model or data set hold, `random.SystemRandom`,
+        worker processes that run already, and samplers that shuffle by a number of
+        their own, as distributed ones do. None goes on from the present states.
     isolation:
         ``"copy"`` trains a deep copy, ``"restore"`` trains the original and puts
         it back, and ``"auto"`` copies wherever that can be done.
@@ -128,6 +136,7 @@ class RangeTest:
         autocast: torch.dtype | None = None,
         grad_scaler: GradScaler | None = None,
         clip_grad_norm: float | None = None,
+        seed: int | None = None,
         isolation: Isolation = "auto",
         device: torch.device | str | None = None,
     ) -> None:
@@ -141,6 +150,7 @@ class RangeTest:
         arguments.check_count("accumulate", accumulate)
         arguments.check_count("steps_per_lr", steps_per_lr)
         arguments.check_precision(autocast, clip_grad_norm)
+        arguments.check_seed(seed)
         if isolation not in ISOLATIONS:
             msg = f"isolation={isolation!r} is not known; pass one of {ISOLATIONS}"
             raise ValueError(msg)
@@ -161,7 +171,7 @@ class RangeTest:
             clip_grad_norm=clip_grad_norm,
             device=arguments.usable_device(device),
         )
-        self._trial = Trial(subject, plan, isolation)
+        self._trial = Trial(subject, plan, isolation, seed)
         self._recording = Recording(self.num_it)
 
     @property

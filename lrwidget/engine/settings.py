@@ -33,6 +33,7 @@ class Settings(TypedDict, total=False):
     autocast: torch.dtype | None
     grad_scaler: GradScaler | None
     clip_grad_norm: float | None
+    seed: int | None
     isolation: Isolation
     device: torch.device | str | None
 

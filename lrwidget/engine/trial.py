@@ -30,13 +30,14 @@ class Trial(NamedTuple):
         What the user passed.
     plan:
         How to train.
-    isolation:
-        As `RangeTest` takes it.
+    isolation, seed:
+        As `RangeTest` takes them.
     """
 
     subject: Subject
     plan: Plan
     isolation: Isolation
+    seed: int | None
 
     def at(self, lr: float, steps: int) -> Trial:
         """Return such a training with some steps at one rate."""
@@ -100,6 +101,9 @@ class Trial(NamedTuple):
         if trains_original:
             _trained_now.add(model)
         try:
+            if self.seed is not None:
+                # Not at the start: others may draw until the first step is taken.
+                random_state.seed(self.seed)
             return (yield from steps)
         finally:
             try:

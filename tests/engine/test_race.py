@@ -125,6 +125,45 @@ def test_all_rates_see_the_same_batches_and_random_numbers(isolation: Any) -> No
     assert not torch.equal(first[0], first[6])  # of the next pass
 
 
+@pytest.mark.parametrize("isolation", _ISOLATIONS)
+def test_a_seed_is_that_of_every_rate(isolation: Any) -> None:
+    seen: list[list[float]] = []
+
+    def training_step(model: nn.Module, batch: Any) -> torch.Tensor:
+        seen.append([*batch[0].flatten().tolist(), torch.rand(()).item()])
+        loss: torch.Tensor = _LOSS(model(batch[0]), batch[1])
+        return loss
+
+    def raced(seed: int) -> list[list[float]]:
+        seen.clear()
+        rates = [0.1, 0.2, 0.3]
+        race(*parts, rates=rates, steps=9, seed=seed, **settings)
+        first, *others = seen[:9], seen[9:18], seen[18:]
+        assert others == [first] * 2
+        return first
+
+    batches = loader(generator=torch.Generator())
+    parts = (*_parts(), batches)
+    settings: Any = {"training_step": training_step, "isolation": isolation}
+    first = raced(5)
+    torch.rand(())
+    list(batches)
+    before = state(*parts)
+    assert raced(5) == first
+    assert raced(6) != first
+    assert state(*parts) == before
+
+
+def test_a_seed_is_that_of_the_test_that_finds_the_rates() -> None:
+    model, batches = nn.Linear(8, 3), loader(generator=torch.Generator())
+    optimizer = Adam(model.parameters())
+    first = race(model, optimizer, batches, _LOSS, steps=5, seed=5)
+    list(batches)
+    second = race(model, optimizer, batches, _LOSS, steps=5, seed=5)
+    assert [c.lr for c in second] == [c.lr for c in first]
+    assert [c.losses.tolist() for c in second] == [c.losses.tolist() for c in first]
+
+
 def test_the_items_as_they_come() -> None:
     # of which two steps are exact: 1 - lr a is a half, and none
     items = _items(*_quadratic(), rates=[0.5, 0.25], steps=2)

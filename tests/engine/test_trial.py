@@ -43,6 +43,16 @@ def test_trials_of_one_original_come_one_after_the_other() -> None:
     assert len(list(trial.start(Ambient()))) == 2
 
 
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_a_trial_that_takes_no_step_seeds_nothing(isolation: Any) -> None:
+    test, parts = _test(isolation=isolation, seed=5)
+    before = state(*parts)
+    steps = test.trial(0.1, 2).start(Ambient())
+    assert state(*parts) == before
+    steps.close()
+    assert state(*parts) == before
+
+
 def test_trials_of_copies_come_at_one_time() -> None:
     test, _ = _test(isolation="copy")
     trial = test.trial(0.1, 2)

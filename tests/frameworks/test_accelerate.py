@@ -48,6 +48,21 @@ def test_a_prepared_triple(isolation: Any) -> None:
     assert curve.to_dict() == expected.to_dict()
 
 
+def test_a_seed_is_that_of_a_prepared_loader() -> None:
+    _, _, _, batches = _prepared()
+    model = nn.Linear(8, 3)
+
+    def losses(seed: int) -> list[float]:
+        optimizer = AdamW(model.parameters())
+        curve = range_test(model, optimizer, batches, _LOSS, num_it=10, seed=seed)
+        return list(curve.losses)
+
+    first = losses(5)
+    list(batches)
+    assert losses(5) == first
+    assert losses(6) != first
+
+
 @pytest.mark.parametrize("isolation", ["copy", "restore"])
 def test_in_half_precision(isolation: Any) -> None:
     _, model, optimizer, batches = _prepared(mixed_precision="bf16")

@@ -99,6 +99,14 @@ def test_training_goes_on_as_if_there_had_been_no_test() -> None:
         assert torch.equal(tested, bare)
 
 
+def test_a_seed_is_that_of_fastais_loaders() -> None:
+    learner = _learner()
+    first = _curve(learner, seed=5).losses.tolist()
+    list(learner.dls.train)
+    assert _curve(learner, seed=5).losses.tolist() == first
+    assert _curve(learner, seed=6).losses.tolist() != first
+
+
 def test_as_fastais_own_finder() -> None:
     learner = _learner()
     curve = _curve(learner)

@@ -81,6 +81,18 @@ def test_the_losses_are_those_of_its_training_step(isolation: Any) -> None:
     assert state(module, batches) == before
 
 
+def test_a_seed() -> None:
+    module, batches = Module(), loader(generator=torch.Generator())
+
+    def losses(seed: int) -> list[float]:
+        return _losses(LRWidget.from_lightning(module, batches, seed=seed, **_SETTINGS))
+
+    first = losses(5)
+    list(batches)
+    assert losses(5) == first
+    assert losses(6) != first
+
+
 def test_a_data_module() -> None:
     module, datamodule = Module(), Data()
     widget = LRWidget.from_lightning(module, datamodule, **_SETTINGS)

@@ -98,6 +98,14 @@ def test_training_goes_on_as_if_there_had_been_no_test(tmp_path: Path) -> None:
         assert torch.equal(tested, bare)
 
 
+def test_a_seed_is_that_of_the_dropout(tmp_path: Path) -> None:
+    trainer = _trainer(tmp_path)
+    first = _curve(trainer, seed=5).losses.tolist()
+    torch.rand(())
+    assert _curve(trainer, seed=5).losses.tolist() == first
+    assert _curve(trainer, seed=6).losses.tolist() != first
+
+
 def test_it_accumulates_clips_and_casts_as_the_trainer(tmp_path: Path) -> None:
     class Watched(Trainer):
         dtypes: ClassVar[list[torch.dtype]] = []
