@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
@@ -11,13 +10,16 @@ import traitlets
 
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES
 from lrwidget.engine.rates import apply_rate, rate_ratios
+from lrwidget.ui.status import short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch.optim import Optimizer
 
-    from lrwidget.engine.range_test import RangeTest
+    from lrwidget.stage import Stage
+
+_STEPS_PER_DECADE = 10
 
 
 class RateChoice(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
@@ -28,10 +30,10 @@ class RateChoice(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped ba
     ----------
     children:
         What is in the box.
-    test:
-        The test whose range the rate is in.
     optimizer:
         Where `apply` writes the rate.
+    stage:
+        What has the bounds of the rate, and suggests one.
     """
 
     value = traitlets.CFloat(
@@ -51,12 +53,15 @@ class RateChoice(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped ba
     ).tag(sync=True)
 
     def __init__(
-        self, children: Sequence[ipw.Widget], test: RangeTest, optimizer: Optimizer
+        self,
+        children: Sequence[ipw.Widget],
+        optimizer: Optimizer,
+        stage: Stage,
     ) -> None:
-        self._test = test
         self._optimizer = optimizer
+        self._stage = stage
         self._suggested: float | None = None
-        self._write_rate: Callable[[float], object] = partial(apply_rate, optimizer)
+        self._write_rate: Callable[[float], str] = self._write_to_groups
         super().__init__(children)
 
     @property
@@ -86,11 +91,45 @@ class RateChoice(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped ba
         RuntimeError
             If no rate is chosen, or a test is training the original at the moment.
         """
-        self._test.check_free()
+        self._apply()
+
+    def _apply(self) -> str:
+        """Write the rate, and return what was written where."""
+        self._stage.check_free()
         if self.value is None:
             msg = "value=None: choose a rate first, by run() and wait() or value=1e-3"
             raise RuntimeError(msg)
-        self._write_rate(self.value)
+        return f"Wrote {short(self.value)} to {self._write_rate(self.value)}."
+
+    def _write_to_groups(self, rate: float) -> str:
+        apply_rate(self._optimizer, rate)
+        groups = self._optimizer.param_groups
+        name = type(self._optimizer).__name__
+        if len(groups) == 1:
+            return name
+        rates = ", ".join(short(float(group["lr"])) for group in groups)
+        return f"{name}, whose groups have {rates} now"
+
+    def _pick(self, rate: float) -> None:
+        self._suggested = None  # since it is chosen now, even if it was suggested
+        self.value = rate
+        self._stage.show_choice()  # also where it is clamped to what it was
+
+    def _step(self, steps: int) -> None:
+        """Move the choice by tenths of a decade, or begin with the suggestion."""
+        if self.value is None:
+            self._home()
+        else:
+            moved = self.value * 10 ** (steps / _STEPS_PER_DECADE)
+            self._pick(float(f"{moved:.2e}"))
+
+    def _home(self) -> None:
+        """Choose the suggestion, or the middle where there is neither."""
+        suggestion = self._stage.suggestion().lr
+        if suggestion is not None:
+            self._pick(suggestion)
+        elif self.value is None:
+            self._pick(math.sqrt(math.prod(self._stage.bounds)))
 
     def _follow(self, suggestion: float | None) -> None:
         """Choose the suggestion, unless something else is chosen."""
@@ -106,4 +145,5 @@ class RateChoice(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped ba
         if math.isnan(rate):
             msg = "value=nan must be a number; set for example value=1e-3"
             raise traitlets.TraitError(msg)
-        return min(max(rate, self._test.start_lr), self._test.end_lr)
+        low, high = self._stage.bounds
+        return min(max(rate, low), high)

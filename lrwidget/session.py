@@ -6,28 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve.race import RaceRecording
 from lrwidget.curve.record import Recording
+from lrwidget.curve.runs import Runs
 from lrwidget.follower import Follower
-from lrwidget.ui import status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Hashable, Iterable
 
     from lrwidget.curve.record import LRCurve
-    from lrwidget.curve.suggestion import Suggestion
     from lrwidget.engine.race import Race
     from lrwidget.engine.range_test import RangeTest
 
 
 class Session:
     """
-    The range test and the races that run in the background, and what they have found.
+    The range tests and races that run in the background, and what they have found.
 
     Who starts something holds a lock, so that nobody else does meanwhile.
 
     Parameters
     ----------
-    test:
-        The test.
     on_news, on_end:
         As `Follower` takes them.
 
@@ -35,30 +32,32 @@ class Session:
     ----------
     follower:
         What follows, or has followed, what was started last; None before that.
+    runs:
+        The range tests.
     latest:
-        What records it.
+        What records it; nothing before there is something.
     raced:
         What records the latest race.
     """
 
     def __init__(
         self,
-        test: RangeTest,
         on_news: Callable[[], object],
         on_end: Callable[[Follower], object],
     ) -> None:
         self.follower: Follower | None = None
         self.raced = RaceRecording([], 0)
-        self._tested = Recording(test.num_it)
-        self.latest: Recording | RaceRecording = self._tested
-        self._test = test
+        self.runs = Runs()
+        self._refusal: BaseException | None = None
+        self.latest: Recording | RaceRecording = Recording(0)
         self._on_news = on_news
         self._on_end = on_end
 
     @property
     def curve(self) -> LRCurve:
-        """The curve of the test so far."""
-        return self._tested.curve()
+        """The curve of the latest test so far; an empty one before the first."""
+        run = self.runs.latest
+        return (Recording(0) if run is None else run.recording).curve()
 
     @property
     def running(self) -> bool:
@@ -71,35 +70,16 @@ class Session:
         return self.latest is self.raced
 
     @property
-    def failed(self) -> bool:
-        """Whether an error has ended the latest run."""
-        return self.follower is not None and self.follower.error is not None
+    def error(self) -> BaseException | None:
+        """What has ended the latest run, if it has failed."""
+        if self._refusal is not None or self.follower is None:
+            return self._refusal
+        return self.follower.error
 
     @property
     def seconds(self) -> float:
         """How long the latest run took after its first step."""
         return 0.0 if self.follower is None else self.follower.seconds
-
-    def in_words(self, suggestion: Suggestion, *, running: bool) -> str:
-        """
-        Return how the latest run is.
-
-        Parameters
-        ----------
-        suggestion:
-            What the curve of the test suggests.
-        running:
-            Whether it was running before the curve was looked at.
-        """
-        test, curve = self._test, self.curve
-        if self.follower is None:
-            return status.ready(test.start_lr, test.end_lr, test.num_it)
-        if self.follower.error is not None:
-            what = "Race failed" if self.racing else "Failed"
-            return status.failed(what, len(self.latest), self.follower.error)
-        if self.racing:
-            return (status.racing if running else status.raced)(self.raced)
-        return status.running(curve) if running else status.ended(curve, suggestion)
 
     def check_idle(self) -> None:
         """Raise RuntimeError if something is running."""
@@ -108,15 +88,31 @@ class Session:
             msg = f"a {what} is running already; call stop() and wait() first"
             raise RuntimeError(msg)
 
-    def run(self) -> None:
-        """Start the test, and return at once."""
-        self._tested = Recording(self._test.num_it)
-        self._start(self._test, self._tested)
+    def run(self, test: RangeTest, label: str, setting: Hashable) -> None:
+        """
+        Start a test, and return at once.
+
+        Parameters
+        ----------
+        test:
+            The test.
+        label:
+            What to call it.
+        setting:
+            What is equal for tests that repeat each other.
+        """
+        bounds = test.start_lr, test.end_lr
+        recording = self.runs.begin(label, bounds, test.num_it, setting)
+        self._start(test, recording)
 
     def race(self, race: Race) -> None:
         """Start a race, and return at once."""
         self.raced = RaceRecording(race.rates, race.steps)
         self._start(race, self.raced)
+
+    def refuse(self, error: BaseException) -> None:
+        """Let an error count as the latest run, which it has kept from starting."""
+        self._refusal = error
 
     def stop(self) -> None:
         """Ask what runs to stop after its present step, and return at once."""
@@ -130,6 +126,8 @@ class Session:
         An interrupt stops it.
         """
         follower = self.follower
+        if self._refusal is not None:
+            raise self._refusal
         if follower is None:
             msg = "there is no test to wait for; call run() first"
             raise RuntimeError(msg)
@@ -147,6 +145,7 @@ class Session:
     def _start(
         self, items: Iterable[Any], recording: Recording | RaceRecording
     ) -> None:
+        self._refusal = None
         self.latest = recording
         self.follower = Follower(items, recording, self._on_news, self._on_end)
         self.follower.start()

@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import traitlets
 
 from lrwidget.choice import RateChoice
-from lrwidget.curve.race import neighbours
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.curve.suggest import DEFAULT_RULE, check_rule
-from lrwidget.curve.suggestion import NO_SUGGESTION
-from lrwidget.engine.ambient import Ambient
-from lrwidget.engine.race import Race
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.settings import with_settings_of
+from lrwidget.export import exported
 from lrwidget.frameworks.constructors import FromFrameworks
-from lrwidget.session import Session
-from lrwidget.ui import arguments, status
-from lrwidget.ui.chart import Chart
+from lrwidget.recipe import Recipe
+from lrwidget.stage import Choosing, Stage
+from lrwidget.ui import arguments
 from lrwidget.ui.closing import close_with_parts
-from lrwidget.ui.controls import PickBar, RunBar
-from lrwidget.ui.race_chart import RaceChart
-from lrwidget.ui.style import style_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from torch import nn
     from torch.optim import Optimizer
     from typing_extensions import Unpack
 
     from lrwidget.curve.record import LRCurve
-    from lrwidget.curve.suggestion import Suggestion
     from lrwidget.curve.training import TrainingCurve
     from lrwidget.engine.losses import LossFunction
     from lrwidget.engine.settings import Settings
-    from lrwidget.follower import Follower
+    from lrwidget.recipe import Changes
 
 
 @with_settings_of(RangeTest)
@@ -82,33 +73,38 @@ class LRWidget(FromFrameworks, RateChoice):
         arguments.check_smoothing(smoothing)
         arguments.check_value(value)
         check_rule(rule)
-        test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
-        self._session = Session(test, self._draw, self._on_end)
-        # A press on Run may come on a thread that lacks this one's settings.
-        self._ambient = Ambient()
-        # Callbacks of the front end may come on any thread, beside the worker's.
-        self._lock = threading.RLock()
-
-        self._run_bar = RunBar(self._on_toggle, self._on_race)
-        validated = settings.get("val_loader") is not None
-        loss_name = "validation loss" if validated else "loss"
-        start, end = test.start_lr, test.end_lr
-        self._chart = Chart(start, end, self._on_picked, loss_name)
-        self._pick_bar = PickBar(start, end, smoothing, rule, self._on_picked)
-        self._race_chart = RaceChart(self._on_picked, loss_name)
-        parts = style_sheet(), self._run_bar, self._chart, self._pick_bar
-        super().__init__([*parts, self._race_chart], test, optimizer)
+        parts = {
+            "model": model,
+            "optimizer": optimizer,
+            "dataloader": dataloader,
+            "loss_fn": loss_fn,
+        }
+        choosing = Choosing(
+            chosen=lambda: self.value,
+            follow=self._follow,
+            pick=self._pick,
+            step=self._step,
+            home=self._home,
+            apply=self._apply,
+            export=self._export,
+        )
+        recipe = Recipe({**parts, **settings})
+        self._stage = Stage(recipe, choosing, smoothing, rule)
+        super().__init__(self._stage.display.parts, optimizer, self._stage)
         self.add_class("lrwidget")
-        self._pick_bar.smoothing.observe(lambda _change: self._draw(), "value")
-        self._draw()
         self.rule = rule
-        traitlets.link((self, "rule"), (self._pick_bar.rule, "value"))
+        traitlets.link((self, "rule"), (self._stage.display.pick_bar.rule, "value"))
         self.value = value
 
     @property
     def curve(self) -> LRCurve:
-        """The curve so far."""
-        return self._session.curve
+        """The curve of the latest run so far."""
+        return self._stage.session.curve
+
+    @property
+    def curves(self) -> dict[str, LRCurve]:
+        """The curve of each run so far, by its name, the latest last."""
+        return self._stage.session.runs.curves()
 
     @property
     def suggestions(self) -> dict[str, float | None]:
@@ -118,39 +114,66 @@ class LRWidget(FromFrameworks, RateChoice):
     @property
     def race_curves(self) -> list[TrainingCurve]:
         """The trainings of the latest race so far, in increasing order of the rates."""
-        return self._session.raced.curves()
+        return self._stage.session.raced.curves()
 
     @property
     def running(self) -> bool:
         """Whether a test or a race is running."""
-        return self._session.running
+        return self._stage.session.running
 
     @property
     def progress(self) -> float:
         """The share of the steps of the latest run that are done, from 0 to 1."""
-        latest = self._session.latest
+        latest = self._stage.session.latest
         return len(latest) / (latest.total or 1)
 
     @property
     def status(self) -> str:
         """How the latest run is, in words."""
-        running = self.running
-        suggestion = NO_SUGGESTION if running else self._suggestion()
-        return self._session.in_words(suggestion, running=running)
+        return self._stage.status
 
-    def run(self) -> None:
+    def run(self, label: str | None = None, **changes: Unpack[Changes]) -> None:
         """
         Start a test in the background, and return at once.
 
         What it trains is set apart before this returns, so that later changes to
-        the model are not seen by the test.
+        the model are not seen by the test. The former runs stay in the chart.
+
+        Parameters
+        ----------
+        label:
+            What to call the run, in the legend and in `curves`; what it has otherwise
+            than the widget if None. Of three or more runs with the same label and
+            rates, the chart shows the median and the extent.
+        **changes:
+            Arguments of `RangeTest` that this run has otherwise than the widget, such
+            as ``optimizer``, ``dataloader``, ``num_it`` or ``seed``.
 
         Raises
         ------
         RuntimeError
             If something is running already, or the widget is closed.
+        TypeError, ValueError
+            As `RangeTest` raises them for the changes, or the settings in the widget.
         """
-        self._start(self._session.run)
+        self._check_open()
+        self._stage.run(label, changes)
+
+    def remove(self, name: str) -> None:
+        """
+        Forget a former run.
+
+        Parameters
+        ----------
+        name:
+            One of the keys of `curves`, but the last.
+
+        Raises
+        ------
+        ValueError
+            If it is none of these.
+        """
+        self._stage.remove(name)
 
     def race(
         self, rates: Sequence[float] | None = None, steps: int | None = None
@@ -178,11 +201,12 @@ class LRWidget(FromFrameworks, RateChoice):
         TypeError, ValueError
             If rates or steps are not as described.
         """
-        self._start(lambda: self._begin_race(rates, steps))
+        self._check_open()
+        self._stage.race(rates, steps)
 
     def stop(self) -> None:
         """Ask what runs to stop after its present step, and return at once."""
-        self._session.stop()
+        self._stage.session.stop()
 
     def wait(self, timeout: float | None = None) -> LRCurve:
         """
@@ -207,14 +231,14 @@ class LRWidget(FromFrameworks, RateChoice):
         Exception
             What the run raised, or an observer of `value` at its end.
         """
-        self._session.wait(timeout)
+        self._stage.session.wait(timeout)
         return self.curve
 
     def close(self) -> None:
         """Stop what runs, and close the widget with all its parts."""
         if self.comm is None:  # closed already, or never finished
             return
-        self._session.abandon()
+        self._stage.session.abandon()
         close_with_parts(self)
 
     def __repr__(self) -> str:
@@ -223,101 +247,17 @@ class LRWidget(FromFrameworks, RateChoice):
 
     @traitlets.observe("value")
     def _show_value(self, _change: object = None) -> None:
-        # The present value, not the change's: threads may come out of order.
-        with self._lock:
-            self._chart.show_rate(self.value)
-            self._pick_bar.show_rate(self.value)
-            self._race_chart.show_rate(self.value)
-            self._show_running()
+        self._stage.show_choice()
 
     @traitlets.observe("rule")
     def _show_rule(self, _change: object = None) -> None:
-        self._draw()
-        if not self.running:
-            self._follow(self._suggestion().lr)
+        self._stage.show_rule(self.rule)
 
-    def _suggestion(self) -> Suggestion:
-        return self.curve.suggestion(self.rule)
+    def _check_open(self) -> None:
+        if self.comm is None:
+            msg = "the widget is closed; make a new one"
+            raise RuntimeError(msg)
 
-    def _start(self, start: Callable[[], object]) -> None:
-        # Copying the model is inside the lock, so that two calls start one run.
-        with self._lock:
-            if self.comm is None:
-                msg = "the widget is closed; make a new one"
-                raise RuntimeError(msg)
-            self._session.check_idle()
-            try:
-                start()
-            finally:
-                self._show_running()
-                self._draw()
-
-    def _begin_race(self, rates: Sequence[float] | None, steps: int | None) -> None:
-        test = self._test
-        if rates is None:
-            rates = neighbours(
-                self._suggestion(), self.value, test.start_lr, test.end_lr
-            )
-            if not rates:
-                msg = "nothing to race: run() and wait() first, or pass rates"
-                raise RuntimeError(msg)
-        race = Race(test, rates, test.num_it if steps is None else steps)
-        arguments.check_inside(race.rates, test.start_lr, test.end_lr)
-        self._race_chart.begin(race.rates, race.steps)
-        self._session.race(race)
-
-    def _show_running(self) -> None:
-        raceable = self.value is not None or self._suggestion().lr is not None
-        self._run_bar.show_running(running=self.running, raceable=raceable)
-
-    def _on_picked(self, rate: float) -> None:
-        self._suggested = None  # since it is chosen now, even if it was suggested
-        self.value = rate
-        self._show_value()  # also where it is clamped to what it was
-
-    def _on_toggle(self) -> None:
-        if self.running:
-            self.stop()
-        else:
-            # What keeps it from starting is in the status, and raised by wait().
-            with suppress(Exception), self._ambient.entered():
-                self.run()
-
-    def _on_race(self) -> None:
-        with suppress(Exception), self._ambient.entered():  # as above
-            self.race()
-
-    def _on_end(self, follower: Follower) -> None:
-        """Show the end, and choose the suggestion unless the user has chosen."""
-        with self._lock:
-            if follower is not self._session.follower:  # the next has begun
-                return
-            self._draw()
-            self._show_running()
-            if self._session.racing:
-                self._race_chart.show_outcomes()
-                return
-        try:
-            self._follow(self._suggestion().lr)
-        except Exception as error:  # of an observer
-            follower.error = error
-            self._draw()
-            raise
-
-    def _draw(self) -> None:
-        with self._lock:
-            session, running = self._session, self.running
-            curve = self.curve
-            testing = running and not session.racing
-            suggestion = NO_SUGGESTION if testing else self._suggestion()
-            self._chart.draw(curve, self._pick_bar.smoothing.value, suggestion)
-            if session.racing:
-                self._race_chart.draw(self.race_curves)
-            done, total = len(session.latest), session.latest.total
-            self._run_bar.show(
-                done=done,
-                total=total,
-                pace=status.pace(done, total, session.seconds, running=running),
-                status=session.in_words(suggestion, running=running),
-                failed=session.failed,
-            )
+    def _export(self, kind: str) -> bytes:
+        beta = self._stage.display.view_bar.view.beta
+        return exported(self.curve, kind, beta, self.rule, self.value)

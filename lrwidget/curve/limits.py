@@ -50,9 +50,23 @@ def loss_limits(
     fence = _FENCE * (third - first)
     low = min(mean.min(), way_down.min())
     high = max(mean[:bottom].max(), way_down[way_down <= third + fence].max())
+    return _with_margin(float(low), float(high))
+
+
+def whole_limits(
+    losses: npt.NDArray[np.float64],
+) -> tuple[float, float] | None:
+    """Return the range of all finite losses, explosions too; None without one."""
+    finite = losses[np.isfinite(losses)]
+    if not len(finite):
+        return None
+    return _with_margin(float(finite.min()), float(finite.max()))
+
+
+def _with_margin(low: float, high: float) -> tuple[float, float]:
     lacking = max(_LEAST_SPAN * max(abs(low), abs(high)), 1e-12) - (high - low)
     margin = _MARGIN * (high - low) + max(lacking, 0) / 2
-    return float(low - margin), float(high + margin)
+    return low - margin, high + margin
 
 
 def common_limits(

@@ -23,7 +23,7 @@ class FromFrameworks:
     They import none of these: who passes such an object has done so.
     """
 
-    _write_rate: Callable[[float], object]
+    _write_rate: Callable[[float], str]
 
     @classmethod
     def from_lightning(

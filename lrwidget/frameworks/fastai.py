@@ -46,8 +46,9 @@ def parts_of(learner: Any) -> Parts:  # noqa: ANN401 (fastai is not imported)
         optimizer = LearnerOptimizer(twin.opt)
     ratios = rate_ratios(optimizer)
 
-    def write_rate(lr: float) -> None:
+    def write_rate(lr: float) -> str:
         learner.lr = lr if set(ratios) == {1.0} else [lr * ratio for ratio in ratios]
+        return "learner.lr"
 
     settings = {"training_step": LearnerStep(learner)}
     return Parts(learner.model, optimizer, learner.dls.train, settings, write_rate)

@@ -65,7 +65,7 @@ def _only_optimizer(configured: Any) -> Optimizer:  # noqa: ANN401 (of many form
     raise ValueError(msg)
 
 
-def _write_rate(module: Any, lr: float) -> None:  # noqa: ANN401 (as above)
+def _write_rate(module: Any, lr: float) -> str:  # noqa: ANN401 (as above)
     """Write a rate to where Lightning's own finder does."""
     for name in _RATES:
         own, hyper = hasattr(module, name), name in module.hparams
@@ -74,7 +74,7 @@ def _write_rate(module: Any, lr: float) -> None:  # noqa: ANN401 (as above)
         if hyper:
             module.hparams[name] = lr
         if own or hyper:
-            return
+            return f"module.{name}" if own else f"module.hparams.{name}"
     msg = (
         "the module has no lr or learning_rate, nor in its hparams, to write to; "
         "use widget.value in its configure_optimizers"

@@ -27,14 +27,15 @@ class Parts(NamedTuple):
     settings:
         Its keywords, for all that the object says about how it trains.
     write_rate:
-        Writes a learning rate to where the framework's training takes it from.
+        Writes a learning rate to where the framework's training takes it from, and
+        returns the names of these places.
     """
 
     model: nn.Module
     optimizer: Optimizer
     dataloader: Iterable[Any]
     settings: dict[str, Any]
-    write_rate: Callable[[float], object]
+    write_rate: Callable[[float], str]
 
 
 def check_kind(name: str, value: object, kind: str, example: str) -> None:

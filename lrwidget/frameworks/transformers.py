@@ -36,10 +36,12 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
         with twin.compute_loss_context_manager():
             return twin.compute_loss(model, inputs)
 
-    def write_rate(lr: float) -> None:
+    def write_rate(lr: float) -> str:
         trainer.args.learning_rate = lr
-        if trainer.optimizer is not None:
-            apply_rate(trainer.optimizer, lr)
+        if trainer.optimizer is None:
+            return "trainer.args.learning_rate"
+        apply_rate(trainer.optimizer, lr)
+        return "trainer.args.learning_rate and trainer.optimizer"
 
     optimizer = twin.create_optimizer()  # or the one that it has
     dataloader = twin.get_train_dataloader()

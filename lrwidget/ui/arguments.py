@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 
-from lrwidget.ui.controls import MOST_SMOOTHING
+from lrwidget.ui.view import MOST_SMOOTHING
 
 
 def check_smoothing(smoothing: object) -> None:
@@ -29,6 +29,13 @@ def check_value(value: object) -> None:
     if not usable:
         msg = f"value={value!r} must be a rate above 0, or None; pass for example 1e-3"
         raise ValueError(msg)
+
+
+def check_label(label: object) -> None:
+    """Raise unless a run can be called so, or is to be named by itself."""
+    if label is not None and not (isinstance(label, str) and label):
+        msg = f"label={label!r} must be some text, or None; pass for example 'wd=1e-4'"
+        raise TypeError(msg)
 
 
 def check_inside(rates: list[float], start_lr: float, end_lr: float) -> None:

@@ -1,9 +1,10 @@
-"""What surrounds the chart: the button, the progress, the slider and the field."""
+"""What surrounds the chart: the buttons, the progress, the status and the field."""
 
 from __future__ import annotations
 
 import html
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
@@ -13,12 +14,12 @@ from lrwidget.curve.suggest import DEFAULT_RULE, RULES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOST_SMOOTHING = 0.99
 _RULES = [
     (f"{rule} (default)" if rule == DEFAULT_RULE else f"{rule} (fastai)", rule)
     for rule in RULES
 ]
 _BUTTON = {"flex": "0 0 auto", "width": "96px"}
+_SMALL = {"flex": "0 0 auto", "width": "36px"}
 _FIELD_DIGITS = 3
 _FIELD_ROOM = 12
 
@@ -33,10 +34,15 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
         Called when the Run/Stop button is pressed.
     on_race:
         Called when the Race button is pressed.
+    settings:
+        What stands at the end of the row.
     """
 
     def __init__(
-        self, on_toggle: Callable[[], object], on_race: Callable[[], object]
+        self,
+        on_toggle: Callable[[], object],
+        on_race: Callable[[], object],
+        settings: ipw.Widget,
     ) -> None:
         self.button = ipw.Button(layout=_BUTTON)
         self.button.on_click(lambda _button: on_toggle())
@@ -51,11 +57,10 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.progress = ipw.IntProgress(
             layout={"flex": "1 1 80px", "width": "auto", "margin": "2px 8px"}
         )
-        self.pace = ipw.Label(layout={"min_width": "190px"})
         self.status = ipw.HTML()
         self.status.add_class("lrwidget-status")
         row = ipw.HBox(
-            [self.button, self.race, self.progress, self.pace],
+            [self.button, self.race, self.progress, settings],
             layout={"align_items": "center", "flex_flow": "row wrap"},
         )
         super().__init__([row, self.status])
@@ -72,9 +77,7 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
                 "Stop, and keep what was found" if running else "Run the range test"
             )
 
-    def show(
-        self, done: int, total: int, pace: str, status: str, *, failed: bool = False
-    ) -> None:
+    def show(self, done: int, total: int, status: str) -> None:
         """
         Show how a run is going.
 
@@ -84,84 +87,106 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
             How many steps are done.
         total:
             How many there are.
-        pace:
-            How fast it is, in words.
         status:
             How it is, in words.
-        failed:
-            Whether an error has ended it.
         """
+        self._show_progress(done, total, "")
+        self.status.value = f'<span class="lrwidget-fine">{html.escape(status)}</span>'
+
+    def show_failure(self, done: int, total: int, status: str, details: str) -> None:
+        """
+        Show how a run has failed.
+
+        Parameters
+        ----------
+        done:
+            How many steps are done.
+        total:
+            How many there are.
+        status:
+            What has happened, in words.
+        details:
+            The whole of it, to be folded away.
+        """
+        self._show_progress(done, total, "danger")
+        self.status.value = (
+            f'<span class="lrwidget-failed">{html.escape(status)}</span>'
+            "<details><summary>Traceback</summary>"
+            f'<pre tabindex="0">{html.escape(details)}</pre></details>'
+        )
+
+    def _show_progress(self, done: int, total: int, style: str) -> None:
         with self.progress.hold_sync():
             self.progress.max = total
             self.progress.value = done
-            self.progress.bar_style = "danger" if failed else ""
-        self.pace.value = pace
-        kind = "lrwidget-failed" if failed else "lrwidget-fine"
-        self.status.value = f'<span class="{kind}">{html.escape(status)}</span>'
+            self.progress.bar_style = style
 
 
 class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     """
-    The smoothing slider, the menu of rules, and the field for the exact rate.
+    The field for the exact rate, the buttons that move it, and the menu of rules.
 
     Parameters
     ----------
     start_lr:
-        The lowest rate that can be picked.
-    end_lr:
-        The highest rate that can be picked.
-    beta:
-        Where the slider stands at first.
+        A rate for the field to hold before there is one.
     rule:
         Which rule is chosen at first.
     on_pick:
         Called with a rate that is typed.
+    on_step:
+        Called with 1 or -1, to move the rate to the right or to the left.
+    on_home:
+        Called when the suggestion is to be chosen.
     """
 
     def __init__(
         self,
         start_lr: float,
-        end_lr: float,
-        beta: float,
         rule: str,
         on_pick: Callable[[float], object],
+        on_step: Callable[[int], object],
+        on_home: Callable[[], object],
     ) -> None:
         self._on_pick = on_pick
         self._rate: float | None = None
-        self.smoothing = ipw.FloatSlider(
-            value=beta,
+        # From 0, since a number field steps from its lowest value.
+        self.field = ipw.BoundedFloatText(
             min=0.0,
-            max=MOST_SMOOTHING,
-            step=0.01,
-            description="Smoothing",
-            tooltip="How much of the past counts in the bold line; 0 shows raw losses",
-            readout_format=".2f",
-            layout={"flex": "1 1 220px", "width": "auto", "max_width": "420px"},
+            max=sys.float_info.max,
+            value=start_lr,
+            description="Learning rate",
+            tooltip="The chosen learning rate",
+            style={"description_width": "initial"},
+            layout={"width": "200px"},
+        )
+        self.hint = ipw.Label("Click in the chart to pick a learning rate.")
+        self.lower = ipw.Button(
+            icon="chevron-left", tooltip="A tenth of a decade lower", layout=_SMALL
+        )
+        self.higher = ipw.Button(
+            icon="chevron-right", tooltip="A tenth of a decade higher", layout=_SMALL
+        )
+        self.home = ipw.Button(
+            icon="home", tooltip="Choose the suggestion", layout=_SMALL
         )
         self.rule = ipw.Dropdown(
             options=_RULES,
             value=rule,
             description="Suggestion",
-            tooltip="The rule that the red dot goes by; no rule depends on the slider",
+            tooltip="The rule that the diamond goes by; none depends on the slider",
             style={"description_width": "initial"},
             layout={"width": "230px"},
         )
-        # From 0, since a number field steps from its lowest value.
-        self.field = ipw.BoundedFloatText(
-            min=0.0,
-            max=end_lr,
-            value=start_lr,
-            description="Learning rate",
-            tooltip="The chosen learning rate",
-            style={"description_width": "initial"},
-            layout={"width": "210px"},
-        )
-        self.hint = ipw.Label("Click in the chart to pick a learning rate.")
+        buttons = ipw.HBox([self.lower, self.higher, self.home])
         super().__init__(
-            [self.smoothing, self.rule, self.field, self.hint],
-            layout={"flex_flow": "row wrap", "justify_content": "space-between"},
+            [self.hint, self.field, buttons, self.rule],
+            layout={"flex_flow": "row wrap"},
         )
         self.field.observe(self._on_typed, "value")
+        self.lower.on_click(lambda _button: on_step(-1))
+        self.higher.on_click(lambda _button: on_step(1))
+        self.home.on_click(lambda _button: on_home())
         self.show_rate(None)
 
     def show_rate(self, rate: float | None) -> None:
@@ -183,3 +208,43 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
 def _shown(rate: float) -> float:
     """Return a rate as the field has room for it; what people type, it has."""
     return rate if len(repr(rate)) <= _FIELD_ROOM else float(f"{rate:.3g}")
+
+
+class ApplyBar(ipw.HBox):  # type: ignore[misc]  # untyped base
+    """
+    The Apply button, what stands beside it, and what was written where.
+
+    Parameters
+    ----------
+    on_apply:
+        Called when the button is pressed; returns what was written, in words.
+    beside:
+        What stands beside the button.
+    """
+
+    def __init__(self, on_apply: Callable[[], str], beside: ipw.Widget) -> None:
+        self._on_apply = on_apply
+        self.button = ipw.Button(
+            description="Apply",
+            icon="check",
+            tooltip="Write the chosen rate to the optimizer",
+            layout=_BUTTON,
+        )
+        self.said = ipw.Label()
+        self.button.on_click(lambda _button: self._apply())
+        super().__init__(
+            [self.button, beside, self.said],
+            layout={"flex_flow": "row wrap", "align_items": "center"},
+        )
+        self.show_rate(None)
+
+    def show_rate(self, rate: float | None) -> None:
+        """Have a rate that can be applied, or none."""
+        self.button.disabled = rate is None
+        self.said.value = ""
+
+    def _apply(self) -> None:
+        try:
+            self.said.value = self._on_apply()
+        except Exception as error:  # noqa: BLE001 (whatever it is, the user is told)
+            self.said.value = str(error)

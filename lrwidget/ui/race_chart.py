@@ -11,7 +11,7 @@ import numpy as np
 from bqscales import LinearScale
 
 from lrwidget.curve.limits import common_limits
-from lrwidget.ui.closing import close_with_parts
+from lrwidget.ui.colours import RACE_COLOURS
 from lrwidget.ui.labels import apart, in_a_row
 from lrwidget.ui.marks import EMPTY_PICTURE, set_points
 from lrwidget.ui.status import outcome, short
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.training import TrainingCurve
 
-# Okabe and Ito's colours, which the colour-blind can tell apart, but for black and
-# yellow, which not every theme shows; with the styles, twelve lines differ.
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
+# With six colours, twelve lines differ.
 _STYLES = ("solid", "dashed")
 _THIN, _THICK = 2, 5
 _SPANS_KEPT = 10
@@ -44,41 +42,32 @@ class _Entry(NamedTuple):
 
 class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
     """
-    The smoothed losses of a race over its steps; empty until there is one.
+    The smoothed losses of a race over its steps.
 
     A click picks the rate of the nearest line, and so does the button that each rate
     has under the chart.
 
     Parameters
     ----------
+    rates:
+        The learning rates that it has.
+    steps:
+        How many steps each of them has.
     on_pick:
         Called with the rate that is picked.
     loss_name:
         What the losses are, at their axis.
     """
 
-    children: tuple[ipw.Widget, ...]  # a trait of the untyped base
-
-    def __init__(self, on_pick: Callable[[float], object], loss_name: str) -> None:
+    def __init__(
+        self,
+        rates: list[float],
+        steps: int,
+        on_pick: Callable[[float], object],
+        loss_name: str,
+    ) -> None:
         self._on_pick = on_pick
-        self._loss_name = loss_name
-        self._rate: float | None = None
-        self._entries: list[_Entry] = []
         self._curves: list[TrainingCurve] = []
-        super().__init__()
-
-    def begin(self, rates: list[float], steps: int) -> None:
-        """
-        Show an empty chart for a race.
-
-        Parameters
-        ----------
-        rates:
-            The learning rates that it has.
-        steps:
-            How many steps each of them has.
-        """
-        self._curves = []
         self._steps = LinearScale(min=1.0, max=max(steps, 2.0), allow_padding=False)
         self._losses = LinearScale(min=0.0, max=1.0, allow_padding=False)
         share = LinearScale(min=0.0, max=1.0, allow_padding=False)
@@ -113,7 +102,7 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
                 bqplot.Axis(
                     scale=self._losses,
                     side="left",
-                    label=f"{self._loss_name}, smoothed",
+                    label=f"{loss_name}, smoothed",
                     label_offset="44px",
                 ),
             ],
@@ -129,10 +118,7 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
             ],
             layout={"flex_flow": "row wrap"},
         )
-        earlier, self.children = self.children, (figure, buttons)
-        for part in earlier:
-            close_with_parts(part)
-        self.show_rate(self._rate)
+        super().__init__([figure, buttons])
 
     def draw(self, curves: list[TrainingCurve]) -> None:
         """Show the trainings so far, in the order of the rates."""
@@ -160,7 +146,6 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
 
     def show_rate(self, rate: float | None) -> None:
         """Mark the line and the button of a rate, if it has some."""
-        self._rate = rate
         for entry in self._entries:
             chosen = rate is not None and math.isclose(rate, entry.lr, rel_tol=_SAME)
             entry.line.stroke_width = _THICK if chosen else _THIN
@@ -168,8 +153,8 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
             entry.button.style.font_weight = "bold" if chosen else None
 
     def _entry(self, number: int, lr: float) -> _Entry:
-        colour = _COLOURS[number % len(_COLOURS)]
-        style = _STYLES[(number + number // len(_COLOURS)) % len(_STYLES)]
+        colour = RACE_COLOURS[number % len(RACE_COLOURS)]
+        style = _STYLES[(number + number // len(RACE_COLOURS)) % len(_STYLES)]
         line = bqplot.Lines(
             x=[],
             y=[],

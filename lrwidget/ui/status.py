@@ -11,22 +11,60 @@ if TYPE_CHECKING:
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.curve.training import TrainingCurve
 
+_LEAST_PLAIN, _MOST_PLAIN = 0.1, 1000
+_SAME = 0.005
+_FAST = 10
+
 
 def short(rate: float) -> str:
-    """Return a rate with three digits, as people write it: 0.0125, 1e-7."""
-    return f"{rate:.3g}".replace("e-0", "e-")
+    """Return a rate with three digits at most, as people write it: 1.25e-2, 0.5."""
+    if _LEAST_PLAIN <= rate < _MOST_PLAIN:
+        return f"{rate:.3g}"
+    digits, _, power = f"{rate:.2e}".partition("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
 
 
-def ready(start_lr: float, end_lr: float, num_it: int) -> str:
+def as_code(rate: float) -> str:
+    """Return a rate as a keyword in Python code."""
+    return f"lr={short(rate)}"
+
+
+def beside_the_handle(
+    rate: float | None, loss: float | None, suggestion: float | None
+) -> list[str]:
+    """Return what is known of a chosen rate, one line after the other."""
+    if rate is None:
+        return []
+    words = [short(rate)]
+    if loss is not None:
+        words.append(f"loss {loss:.3g}")
+    if suggestion is not None:
+        ratio = rate / suggestion
+        same = abs(ratio - 1) < _SAME
+        words.append("as suggested" if same else f"{ratio:.2g}x the suggestion")
+    return words
+
+
+def idle(start_lr: float, end_lr: float, num_it: int) -> str:
     """Return the status before a test."""
-    return f"Ready: Run tries {num_it} rates from {short(start_lr)} to {short(end_lr)}."
+    return f"Idle: Run tries {num_it} rates from {short(start_lr)} to {short(end_lr)}."
 
 
-def running(curve: LRCurve) -> str:
-    """Return the status of a test that is running."""
+def running(curve: LRCurve, seconds: float) -> str:
+    """
+    Return the status of a test that is running.
+
+    Parameters
+    ----------
+    curve:
+        The steps so far.
+    seconds:
+        How long the steps after the first took.
+    """
     if not len(curve):
         return "Running: waiting for the first step."
-    return f"Running: loss {curve.losses[-1]:.4g} at rate {short(curve.lrs[-1])}."
+    loss = f"Loss {curve.losses[-1]:.4g} at rate {short(curve.lrs[-1])}."
+    return f"Running: {pace(len(curve), curve.num_it, seconds)}. {loss}"
 
 
 def ended(curve: LRCurve, suggestion: Suggestion) -> str:
@@ -36,7 +74,7 @@ def ended(curve: LRCurve, suggestion: Suggestion) -> str:
     last = short(curve.lrs[-1])
     what = {
         "completed": f"Done: all {len(curve)} steps, up to {last}.",
-        "diverged": f"Done: the loss diverged at {last}, as it should in the end.",
+        "diverged": f"Done: the loss diverged at {last} (normal).",
         "non_finite": f"Done: the loss stopped being finite at {last}.",
         "exhausted": f"Done: no more batches after {_steps(len(curve))}, at {last}.",
         "stopped": f"Stopped after {_steps(len(curve))}, at {last}.",
@@ -50,14 +88,15 @@ def ended(curve: LRCurve, suggestion: Suggestion) -> str:
     return f"{what} Suggested: {short(lr)}{doubt}, {reason}."
 
 
-def racing(race: RaceRecording) -> str:
-    """Return the status of a race that is running."""
+def racing(race: RaceRecording, seconds: float) -> str:
+    """Return the status of a race that is running, as `running` does of a test."""
     curves = race.curves()
     if not curves:
         return f"Race of {_rates(len(race.rates))}: waiting for the first step."
     latest = curves[-1]
     loss = f", loss {latest.losses[-1]:.4g}" if len(latest) else ""
-    return f"Race: rate {_place(race, curves)}{loss}."
+    how = pace(len(race), race.total, seconds)
+    return f"Race: rate {_place(race, curves)}{loss}; {how}."
 
 
 def raced(race: RaceRecording) -> str:
@@ -99,9 +138,9 @@ def failed(what: str, steps: int, error: BaseException) -> str:
     return f"{what} after {_steps(steps)}. {name}: {message}".rstrip(": ")
 
 
-def pace(done: int, total: int, seconds: float, *, running: bool) -> str:
+def pace(done: int, total: int, seconds: float) -> str:
     """
-    Return how far a run is, how fast and, if it is running, how long it has to go.
+    Return how far a run is, how fast, and how long it has to go.
 
     Parameters
     ----------
@@ -111,22 +150,20 @@ def pace(done: int, total: int, seconds: float, *, running: bool) -> str:
         The steps that it has in all.
     seconds:
         How long the steps after the first took.
-    running:
-        Whether it goes on.
     """
-    text = f"{done} / {total}"
+    text = f"step {done} of {total}"
     if done < 2 or seconds <= 0:  # noqa: PLR2004 (between two steps is a time)
         return text
     speed = (done - 1) / seconds
-    text += f" · {speed:.3g} it/s"
-    if not running:
-        return text
     minutes, rest = divmod(round((total - done) / speed), 60)
-    return (
-        f"{text} · {minutes} min {rest} s left"
-        if minutes
-        else f"{text} · {rest} s left"
-    )
+    left = f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{text}, {_speed(speed)}, {left} left"
+
+
+def _speed(speed: float) -> str:
+    if speed < 1:
+        return f"{1 / speed:.3g} s/it"
+    return f"{speed:,.0f} it/s" if speed >= _FAST else f"{speed:.2g} it/s"
 
 
 def _steps(count: int) -> str:

@@ -1,0 +1,42 @@
+"""How a session is, in words."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+from lrwidget.ui import status
+
+if TYPE_CHECKING:
+    from lrwidget.curve.suggestion import Suggestion
+    from lrwidget.session import Session
+
+
+def in_words(session: Session, suggestion: Suggestion, *, running: bool) -> str:
+    """
+    Return how the latest test or race is.
+
+    Parameters
+    ----------
+    session:
+        Which has run something.
+    suggestion:
+        What the curve of the latest test suggests.
+    running:
+        Whether it was running before the curve was looked at.
+    """
+    if session.error is not None:
+        what = "Race failed" if session.racing else "Failed"
+        return status.failed(what, len(session.latest), session.error)
+    if session.racing:
+        if running:
+            return status.racing(session.raced, session.seconds)
+        return status.raced(session.raced)
+    if running:
+        return status.running(session.curve, session.seconds)
+    return status.ended(session.curve, suggestion)
+
+
+def in_detail(error: BaseException) -> str:
+    """Return an error with where it came from."""
+    return "".join(traceback.format_exception(error)).strip()

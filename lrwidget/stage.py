@@ -1,0 +1,298 @@
+"""The stage of a widget: what runs there, and how it is shown."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from lrwidget.curve.race import neighbours
+from lrwidget.curve.suggestion import NO_SUGGESTION
+from lrwidget.engine.ambient import Ambient
+from lrwidget.engine.race import Race
+from lrwidget.recipe import DEFAULTS
+from lrwidget.report import in_detail, in_words
+from lrwidget.session import Session
+from lrwidget.ui import arguments, status
+from lrwidget.ui.display import Display, Hands
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from lrwidget.curve.suggestion import Suggestion
+    from lrwidget.follower import Follower
+    from lrwidget.recipe import Changes, Recipe
+
+
+class Choosing(NamedTuple):
+    """
+    What chooses a rate, and what it is called for.
+
+    Attributes
+    ----------
+    chosen:
+        Returns the rate that is chosen at the moment, if any.
+    follow:
+        Called with the suggested rate, if any, where that may be a new one.
+    pick, step, home, apply, export:
+        As `Hands` has them.
+    """
+
+    chosen: Callable[[], float | None]
+    follow: Callable[[float | None], object]
+    pick: Callable[[float], object]
+    step: Callable[[int], object]
+    home: Callable[[], object]
+    apply: Callable[[], str]
+    export: Callable[[str], bytes]
+
+
+class Stage:
+    """
+    The session of a widget with its display, which shows all that happens there.
+
+    It may be used by any threads: by those of the kernel that callbacks of the front
+    end come on, and by the worker's.
+
+    Parameters
+    ----------
+    recipe:
+        What is run.
+    choosing:
+        Who chooses the rate.
+    beta:
+        Where the smoothing slider stands at first.
+    rule:
+        The rule of the suggestion that is shown.
+
+    Attributes
+    ----------
+    session:
+        What runs, and what it has found.
+    display:
+        What shows it.
+    bounds:
+        The lowest and the highest rate in the chart.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        choosing: Choosing,
+        beta: float,
+        rule: str,
+    ) -> None:
+        self._recipe = recipe
+        self._rule = rule
+        self._choosing = choosing
+        self._test = recipe.test({})
+        self.bounds = self._test.start_lr, self._test.end_lr
+        self.session = Session(self._on_news, self._on_end)
+        # A press on Run may come on a thread that lacks this one's settings.
+        self._ambient = Ambient()
+        self._lock = threading.RLock()
+        hands = Hands(
+            toggle=self._on_toggle,
+            race=self._on_race,
+            remove=self.remove,
+            settings=self._on_settings,
+            look=self._look,
+            pick=choosing.pick,
+            step=choosing.step,
+            home=choosing.home,
+            apply=choosing.apply,
+            export=choosing.export,
+        )
+        settings = {name: recipe.arguments[name] for name in DEFAULTS}
+        validated = recipe.arguments.get("val_loader") is not None
+        loss_name = "validation loss" if validated else "loss"
+        self.display = Display(hands, settings, beta, rule, loss_name)
+        self._on_settings()
+        self._draw()
+        self._show_running()
+
+    @property
+    def running(self) -> bool:
+        """Whether something is running."""
+        return self.session.running
+
+    @property
+    def status(self) -> str:
+        """How the latest run is, in words."""
+        session, running = self.session, self.running
+        if session.follower is None and session.error is None:
+            test = self._test
+            return status.idle(test.start_lr, test.end_lr, test.num_it)
+        suggestion = NO_SUGGESTION if running else self._known()
+        return in_words(session, suggestion, running=running)
+
+    def suggestion(self) -> Suggestion:
+        """Return what the curve of the latest test so far suggests."""
+        return self.session.curve.suggestion(self._rule)
+
+    def check_free(self) -> None:
+        """Raise where the model itself is trained now, as `RangeTest` does."""
+        self._test.check_free()
+
+    def run(self, label: str | None, changes: Changes) -> None:
+        """Start a test, as `LRWidget.run` does."""
+        with self._starting():
+            try:
+                arguments.check_label(label)
+                every = {**self.display.settings.values, **changes}
+                test = self._recipe.test(every)
+            except Exception as error:
+                self.session.refuse(error)
+                raise
+            seed = every.pop("seed", None)
+            named = self._recipe.named(every) if label is None else label
+            setting = named, test.start_lr, test.end_lr, test.num_it, every["step_mode"]
+            name = named if seed is None else f"{named}, seed={seed}"
+            self.session.run(test, name, setting)
+            self.display.view_bar.show_total(test.num_it)
+            self._show_range()
+
+    def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
+        """Start a race, as `LRWidget.race` does."""
+        with self._starting():
+            test = self._test
+            if rates is None:
+                ends = test.start_lr, test.end_lr
+                rates = neighbours(self.suggestion(), self._choosing.chosen(), *ends)
+                if not rates:
+                    msg = "nothing to race: run() and wait() first, or pass rates"
+                    raise RuntimeError(msg)
+            race = Race(test, rates, test.num_it if steps is None else steps)
+            arguments.check_inside(race.rates, *self.bounds)
+            self.display.show_race(race.rates, race.steps)
+            self.session.race(race)
+
+    def remove(self, name: str) -> None:
+        """Forget a former run, as `LRWidget.remove` does."""
+        with self._lock:
+            self.session.runs.remove(name)
+            self._show_range()
+            self._look()
+
+    def show_choice(self) -> None:
+        """Show which rate is chosen now."""
+        with self._lock:
+            self.display.show_rate(self._choosing.chosen())
+            self._show_running()
+
+    def show_rule(self, rule: str) -> None:
+        """Show what another rule suggests."""
+        with self._lock:
+            self._rule = rule
+            self._draw()
+        if not self.running:
+            self._choosing.follow(self.suggestion().lr)
+
+    @contextmanager
+    def _starting(self) -> Iterator[None]:
+        """Let one thing start, and show that it has, or what kept it from it."""
+        # Copying the model is inside the lock, so that two calls start one run.
+        with self._lock:
+            self.session.check_idle()
+            try:
+                yield
+            finally:
+                self._show_running()
+                self._look()
+
+    @property
+    def _testing(self) -> bool:
+        """Whether a test is running, whose curve will go on."""
+        return self.running and not self.session.racing
+
+    def _known(self) -> Suggestion:
+        """Return the suggestion, unless its curve will go on."""
+        return NO_SUGGESTION if self._testing else self.suggestion()
+
+    def _show_running(self) -> None:
+        raceable = self._choosing.chosen() is not None or self._known().lr is not None
+        self.display.run_bar.show_running(running=self.running, raceable=raceable)
+
+    def _show_range(self) -> None:
+        """Have all rates in the chart: those to come, those that were, the chosen."""
+        ranges = [(self._test.start_lr, self._test.end_lr)]
+        ranges += [run.bounds for run in self.session.runs.all]
+        rate = self._choosing.chosen()
+        if rate is not None:
+            ranges.append((rate, rate))
+        self.bounds = min(low for low, _ in ranges), max(high for _, high in ranges)
+        self.display.show_range(*self.bounds)
+
+    def _on_toggle(self) -> None:
+        if self.running:
+            self.session.stop()
+        else:
+            # What keeps it from starting is in the status, and raised by wait().
+            with suppress(Exception), self._ambient.entered():
+                self.run(None, {})
+
+    def _on_race(self) -> None:
+        with suppress(Exception), self._ambient.entered():  # as above
+            self.race(None, None)
+
+    def _on_settings(self) -> None:
+        """Let the chart have room for the next run, if it can be run."""
+        settings = self.display.settings
+        with self._lock:
+            settings.problem.value = ""
+            try:
+                self._test = self._recipe.test(settings.values)
+            except (TypeError, ValueError) as error:
+                settings.problem.value = str(error)
+            self._show_range()
+            self._show_status()
+
+    def _look(self) -> None:
+        """Look anew at all runs."""
+        with self._lock:
+            runs = self.session.runs
+            self.display.show_runs(runs.former, runs.latest, running=self._testing)
+            self._draw()
+
+    def _on_news(self) -> None:
+        with self._lock:
+            race = self.display.race
+            if race is not None and self.session.racing:
+                race.draw(self.session.raced.curves())
+            else:
+                self.display.chart.draw(self.session.curve, NO_SUGGESTION)
+            self._show_status()
+
+    def _on_end(self, follower: Follower) -> None:
+        """Show the end, and tell what is suggested."""
+        with self._lock:
+            if follower is not self.session.follower:  # the next has begun
+                return
+            self._on_news()
+            self._show_running()
+            race = self.display.race
+            if race is not None and self.session.racing:
+                race.show_outcomes()
+                return
+            self.display.view_bar.show_total(len(self.session.curve))
+            self._look()
+        try:
+            self._choosing.follow(self.suggestion().lr)
+        except Exception as error:  # of an observer
+            follower.error = error
+            self._show_status()
+            raise
+
+    def _draw(self) -> None:
+        with self._lock:
+            self.display.chart.draw(self.session.curve, self._known())
+            self._show_status()
+
+    def _show_status(self) -> None:
+        with self._lock:
+            session, bar = self.session, self.display.run_bar
+            done, total = len(session.latest), session.latest.total
+            if session.error is None:
+                bar.show(done, total, self.status)
+            else:
+                bar.show_failure(done, total, self.status, in_detail(session.error))

@@ -1,0 +1,98 @@
+"""The axes of the chart, and what stands on their scales."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import bqplot
+import numpy as np
+from bqscales import LinearScale, LogScale
+
+from lrwidget.ui.ticks import are_round, loss_ticks, rate_ticks
+
+if TYPE_CHECKING:
+    from lrwidget.curve.arrays import FloatArray
+
+_SPANS_KEPT = 10
+
+
+class Axes:
+    """
+    A logarithmic axis of rates, and one of losses or of their logarithms.
+
+    Parameters
+    ----------
+    start_lr, end_lr:
+        The rates at the edges.
+    loss_name:
+        What the losses are.
+
+    Attributes
+    ----------
+    both:
+        The axes themselves, for a figure.
+    on_curve:
+        The scales of a mark that stands at a rate and a loss.
+    on_plot:
+        Those of one that stands at a rate and a share of the plot's height.
+    """
+
+    def __init__(self, start_lr: float, end_lr: float, loss_name: str) -> None:
+        self._loss_name = loss_name
+        self._rates = LogScale(min=start_lr, max=end_lr, allow_padding=False)
+        self._losses = LinearScale(min=0.0, max=1.0, allow_padding=False)
+        height = LinearScale(min=0.0, max=1.0, allow_padding=False)
+        self.on_curve = {"x": self._rates, "y": self._losses}
+        self.on_plot = {"x": self._rates, "y": height}
+        self._rate_axis = bqplot.Axis(
+            scale=self._rates,
+            label="learning rate",
+            tick_style={"transform": "translateY(4px)"},
+            label_offset="38px",
+        )
+        self._loss_axis = bqplot.Axis(
+            scale=self._losses, side="left", label=loss_name, label_offset="44px"
+        )
+        self.both = [self._rate_axis, self._loss_axis]
+        self.show_rates(start_lr, end_lr)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The rates at the edges."""
+        return self._rates.min, self._rates.max
+
+    def show_rates(self, start_lr: float, end_lr: float) -> None:
+        """Put some rates to the edges."""
+        ticks = rate_ticks(start_lr, end_lr)
+        # The limits last: the browser writes the ticks a little after these have
+        # changed, as they were then.
+        with self._rate_axis.hold_sync():
+            # "1", where the format says "1e+0"
+            self._rate_axis.tick_labels = {
+                f"{tick:g}": f"{tick:g}" for tick in ticks.tolist() if tick >= 1
+            }
+            self._rate_axis.tick_format = ".0e" if are_round(ticks) else ".1e"
+            self._rate_axis.tick_values = ticks
+        with self._rates.hold_sync():
+            self._rates.min, self._rates.max = start_lr, end_lr
+
+    def show_losses(self, limits: tuple[float, float], *, logarithmic: bool) -> None:
+        """Show a range of losses, or of their decimal logarithms."""
+        ticks = loss_ticks(*limits) if logarithmic else {}
+        self._loss_axis.tick_labels = {
+            _as_in_the_browser(tick): text for tick, text in ticks.items()
+        }
+        self._loss_axis.tick_values = np.array([*ticks]) if ticks else None
+        # Last, as above.
+        with self._losses.hold_sync():
+            self._losses.min, self._losses.max = limits
+
+    def kept(self, losses: FloatArray) -> FloatArray:
+        """Return losses that are not far outside: there, the browser overflows."""
+        low, high = self._losses.min, self._losses.max
+        reach = _SPANS_KEPT * (high - low)
+        return losses.clip(low - reach, high + reach)
+
+
+def _as_in_the_browser(tick: float) -> str:
+    return f"{tick:.0f}" if tick.is_integer() else repr(tick)

@@ -1,0 +1,113 @@
+"""The handle: a rate in the chart, to be dragged."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import bqplot
+import numpy as np
+
+from lrwidget.ui.colours import CHOICE
+from lrwidget.ui.marks import set_points
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lrwidget.ui.axes import Axes
+
+_PICKED_DIGITS = 3
+_HEIGHT = 0.045
+_LINE_HEIGHT = 0.068
+_LABEL_GAP = 14  # pixels
+_LABEL_TURNS_AT = 0.7
+
+
+class Handle:
+    """
+    A line over the whole plot with a dot to drag and some words beside it.
+
+    Parameters
+    ----------
+    axes:
+        Where it stands.
+    on_pick:
+        Called with the rate that the mouse picks, which may be outside the axis.
+
+    Attributes
+    ----------
+    marks:
+        What it is drawn with, from the hindmost to the foremost.
+    """
+
+    def __init__(self, axes: Axes, on_pick: Callable[[float], object]) -> None:
+        self._axes = axes
+        self._on_pick = on_pick
+        self._rate: float | None = None
+        self._dragged = False
+        self.line = bqplot.Lines(
+            x=[], y=[], scales=axes.on_plot, colors=[CHOICE], stroke_width=2
+        )
+        self.label = bqplot.Label(
+            x=[], y=[], text=[], scales=axes.on_plot, default_size=13
+        )
+        self.dot = bqplot.Scatter(
+            x=[],
+            y=[_HEIGHT],
+            scales=axes.on_plot,
+            colors=[CHOICE],
+            default_size=220,
+            enable_move=True,
+            restrict_x=True,
+            update_on_move=True,
+            drag_size=1,
+        )
+        self.marks = [self.line, self.label, self.dot]
+        self.dot.observe(self._on_moved, "x")
+        self.dot.on_drag_start(self._on_drag_start)
+        self.dot.on_drag_end(self._on_drag_end)
+
+    def show(self, rate: float | None, words: list[str]) -> None:
+        """Stand at a rate, with a line of text for each of some words; or nowhere."""
+        self._rate = rate
+        # While it is dragged the dot is the mouse's: writing to it would tug.
+        if not self._dragged:
+            self.dot.x = np.array([] if rate is None else [rate])
+        if rate is None:
+            set_points(self.line, [], [])
+            set_points(self.label, [], [])
+            return
+        set_points(self.line, [rate, rate], [0.0, 1.0])
+        start, end = self._axes.range
+        turned = math.log(rate / start) > _LABEL_TURNS_AT * math.log(end / start)
+        rising = range(len(words) - 1, -1, -1)
+        with self.label.hold_sync():
+            self.label.text = words
+            self.label.align = "end" if turned else "start"
+            self.label.x_offset = -_LABEL_GAP if turned else _LABEL_GAP
+            heights = [_HEIGHT + _LINE_HEIGHT * i for i in rising]
+            set_points(self.label, [rate] * len(words), heights)
+
+    def pick(self, place: float) -> None:
+        """Pick the rate that is meant by a place on the axis: a short number."""
+        self._dragged = False
+        self._pick(place)
+
+    def _on_moved(self, change: dict[str, Any]) -> None:
+        places = change["new"].tolist()
+        # At the rate that is shown it was put and not moved.
+        if len(places) == 1 and places[0] != self._rate:
+            self._pick(places[0])
+
+    def _on_drag_start(self, _mark: object, _event: object) -> None:
+        self._dragged = True
+
+    def _on_drag_end(self, _mark: object, event: dict[str, Any]) -> None:
+        # The last place of the mouse may arrive as a move after this.
+        self.pick(float(event["point"]["x"]))
+
+    def _pick(self, place: float) -> None:
+        # A press on the dot that does not move it is no pick.
+        moved = self._rate is None or not math.isclose(place, self._rate)
+        if moved and math.isfinite(place):
+            self._on_pick(float(f"{place:.{_PICKED_DIGITS - 1}e}"))

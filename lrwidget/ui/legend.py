@@ -1,0 +1,98 @@
+"""The legend: what is drawn in the chart, and which former runs are to be seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import ipywidgets as ipw
+
+from lrwidget.ui.closing import close_with_parts
+from lrwidget.ui.colours import CURVE, border_style, look_of_former
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lrwidget.curve.runs import Run
+
+_KEY = """<span class="lrwidget-key">
+<span><i class="lrwidget-smoothed">━</i> smoothed</span>
+<span><i class="lrwidget-raw">─</i> each batch</span>
+<span><i class="lrwidget-suggestion">◆</i> suggestion</span>
+<span><i class="lrwidget-band">█</i> looks as good</span>
+<span><i class="lrwidget-choice">●</i> chosen</span>
+</span>"""
+
+
+class _Entry(NamedTuple):
+    """A former run in the legend."""
+
+    box: ipw.HBox
+    shown: ipw.Checkbox
+
+
+class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
+    """
+    What the marks mean, and a check box and a delete button for each former run.
+
+    Parameters
+    ----------
+    on_change:
+        Called when other runs are to be seen.
+    on_remove:
+        Called with the name of a run that is to be forgotten.
+    """
+
+    def __init__(
+        self, on_change: Callable[[], object], on_remove: Callable[[str], object]
+    ) -> None:
+        self._on_change = on_change
+        self._on_remove = on_remove
+        self._entries: dict[str, _Entry] = {}
+        self._latest = ipw.Label(layout={"border_bottom": f"3px solid {CURVE}"})
+        self._latest.add_class("lrwidget-latest")
+        self._key = ipw.HTML(_KEY)
+        super().__init__([self._key])
+        self.add_class("lrwidget-legend")
+
+    def shown(self, runs: list[Run]) -> list[Run]:
+        """Return those of some runs that are to be seen."""
+        entries = self._entries
+        return [
+            run
+            for run in runs
+            if run.name not in entries or entries[run.name].shown.value
+        ]
+
+    def show(self, former: list[Run], latest: Run | None) -> None:
+        """List some runs, and no others."""
+        for name in self._entries.keys() - {run.name for run in former}:
+            close_with_parts(self._entries.pop(name).box)
+        for run in former:
+            if run.name not in self._entries:
+                self._entries[run.name] = self._entry(run)
+        if latest is None or not former:  # alone, a run needs no name
+            self.children = (self._key,)
+        else:
+            self._latest.value = latest.name
+            boxes = [self._entries[run.name].box for run in former]
+            self.children = (self._key, self._latest, *boxes)
+
+    def _entry(self, run: Run) -> _Entry:
+        colour, style = look_of_former(run.number)
+        line = f"3px {border_style(style)} {colour}"
+        shown = ipw.Checkbox(
+            value=True,
+            description=run.name,
+            tooltip=f"Show {run.name}",
+            indent=False,
+            layout={
+                "width": "auto",
+                "border_bottom": line,
+            },
+        )
+        remove = ipw.Button(
+            icon="times", tooltip=f"Remove {run.name}", layout={"width": "28px"}
+        )
+        shown.observe(lambda _change: self._on_change(), "value")
+        remove.on_click(lambda _button: self._on_remove(run.name))
+        return _Entry(ipw.HBox([shown, remove]), shown)

@@ -1,0 +1,288 @@
+// The part of the widget that runs in the page: keys, what is under the mouse, names
+// for screen readers, the clipboard, downloads, and what to do while the kernel is busy.
+
+const PATIENCE = 800; // milliseconds until a kernel that does not answer counts as busy
+const NEAR = 40; // pixels
+const KEYS = {
+  ArrowLeft: { do: "step", by: -1 },
+  ArrowDown: { do: "step", by: -1 },
+  ArrowRight: { do: "step", by: 1 },
+  ArrowUp: { do: "step", by: 1 },
+  PageDown: { do: "step", by: -10 },
+  PageUp: { do: "step", by: 10 },
+  Home: { do: "home" },
+};
+const FORMATS = ["JSON", "CSV", "PNG", "SVG"];
+
+function render({ model, el }) {
+  const page = { model, el, view: Math.random(), signal: null, undo: [] };
+  const controller = new AbortController();
+  page.signal = controller.signal;
+  page.undo.push(() => controller.abort());
+  el.classList.add("lrwidget-page");
+  const notice = element("span", { role: "status", className: "lrwidget-notice" });
+  addButtons(page, notice);
+  el.append(notice);
+  whenAttached(page, (root) => {
+    const chart = root.querySelector(".lrwidget-chart");
+    // Or the arrows would move between the cells of the notebook.
+    root.dataset.lmSuppressShortcuts = "true";
+    addKeys(page, chart);
+    addHover(page, chart);
+    addNames(page, root, chart);
+    watchKernel(page, root, notice);
+  });
+  return () => page.undo.forEach((undo) => undo());
+}
+
+function element(tag, properties = {}) {
+  return Object.assign(document.createElement(tag), properties);
+}
+
+function on(page, what, handler) {
+  page.model.on(what, handler);
+  page.undo.push(() => page.model.off(what, handler));
+}
+
+function whenAttached(page, start) {
+  let frame;
+  const look = () => {
+    const root = page.el.closest(".lrwidget");
+    if (root?.querySelector(".lrwidget-chart .plotarea_events")) start(root);
+    else frame = requestAnimationFrame(look);
+  };
+  look();
+  page.undo.push(() => cancelAnimationFrame(frame));
+}
+
+// ---- the clipboard, and files
+
+function addButtons(page, notice) {
+  const { model, el, view } = page;
+  const button = (text, title, press) => {
+    const made = element("button", { textContent: text, title, type: "button" });
+    made.className = "lm-Widget jupyter-widgets jupyter-button widget-button";
+    made.addEventListener("click", press);
+    return made;
+  };
+  const copy = button("Copy as code", "Copy the chosen rate as code", async () => {
+    const copied = await copyText(model.get("code"));
+    tell(notice, copied ? `Copied ${model.get("code")}` : model.get("code"));
+  });
+  const group = element("span", { className: "lrwidget-export", textContent: "Export" });
+  group.setAttribute("role", "group");
+  group.setAttribute("aria-label", "Export the curve");
+  for (const format of FORMATS) {
+    const ask = () => model.send({ do: "export", format: format.toLowerCase(), view });
+    group.append(button(format, `Save the curve as a ${format} file`, ask));
+  }
+  const enable = () => (copy.disabled = !model.get("code"));
+  on(page, "change:code", enable);
+  enable();
+  on(page, "msg:custom", (message, buffers) => {
+    if (message.view !== view) return;
+    if (message.problem) tell(notice, message.problem);
+    else save(message, buffers[0]);
+  });
+  el.append(copy, group);
+}
+
+async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // Without a secure connection there is no such clipboard.
+    const field = element("textarea", { value: text });
+    document.body.append(field);
+    field.select();
+    const copied = document.execCommand("copy");
+    field.remove();
+    return copied;
+  }
+}
+
+function save({ name, type }, contents) {
+  const url = URL.createObjectURL(new Blob([contents], { type }));
+  element("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+function tell(notice, text) {
+  notice.textContent = text;
+}
+
+// ---- keys
+
+function addKeys({ model, undo, signal }, chart) {
+  const press = (event) => {
+    const message = KEYS[event.key];
+    if (!message || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    model.send(message);
+  };
+  chart.addEventListener("keydown", press, { signal });
+}
+
+// ---- names for screen readers
+
+function addNames(page, root, chart) {
+  const { model, signal } = page;
+  chart.tabIndex = 0;
+  const describe = () => {
+    const [low, high] = model.get("range");
+    const rate = model.get("rate");
+    setAttributes(chart, {
+      role: "slider",
+      "aria-label": "Learning rate",
+      // Decades, since no reader takes 1e-7 for a number.
+      "aria-valuemin": decades(low),
+      "aria-valuemax": decades(high),
+      "aria-valuenow": decades(rate ?? low),
+      "aria-valuetext": model.get("words") || "none chosen yet",
+    });
+  };
+  on(page, "change", describe);
+  describe();
+  // ipywidgets gives no name to what is not an input.
+  const name = () => {
+    for (const slider of root.querySelectorAll(".widget-slider")) {
+      const text = slider.querySelector(".widget-label")?.textContent;
+      const handles = slider.querySelectorAll(".noUi-handle");
+      handles.forEach((handle, i) => {
+        const which = handles.length > 1 ? ["first", "last"][i] : "";
+        setAttributes(handle, { "aria-label": `${text} ${which}`.trim() });
+      });
+      const readout = slider.querySelector(".widget-readout");
+      if (readout) setAttributes(readout, { role: "textbox", "aria-label": `${text}, value` });
+    }
+    for (const bar of root.querySelectorAll(".progress")) {
+      setAttributes(bar, { role: "img", "aria-label": "Progress" });
+    }
+    for (const button of root.querySelectorAll("button")) {
+      if (!button.textContent.trim()) setAttributes(button, { "aria-label": button.title });
+    }
+    for (const toggle of root.querySelectorAll(".widget-toggle-button")) {
+      const open = String(toggle.classList.contains("mod-active"));
+      setAttributes(toggle, { "aria-expanded": open });
+    }
+  };
+  const observer = new MutationObserver(name);
+  observer.observe(root, {
+    childList: true,
+    subtree: true,
+    attributeFilter: ["title", "class"],
+  });
+  signal.addEventListener("abort", () => observer.disconnect());
+  name();
+}
+
+function decades(rate) {
+  return Math.log10(rate).toFixed(3);
+}
+
+function setAttributes(target, attributes) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (target.getAttribute(name) !== String(value)) target.setAttribute(name, value);
+  }
+}
+
+// ---- what is under the mouse
+
+function addHover({ model, signal, undo }, chart) {
+  const tip = element("div", { className: "lrwidget-tip", hidden: true });
+  const spot = element("div", { className: "lrwidget-spot", hidden: true });
+  chart.append(spot, tip);
+  undo.push(() => [tip, spot].forEach((part) => part.remove()));
+  let latest = 0;
+  const hide = () => {
+    latest += 1;
+    tip.hidden = spot.hidden = true;
+  };
+  const move = async (event) => {
+    const mine = ++latest;
+    if (event.buttons) return hide();
+    const lines = await Promise.all(model.get("lines").map(asModel(model)));
+    if (mine !== latest) return;
+    const plot = chart.querySelector(".plotarea_events").getBoundingClientRect();
+    const found = nearest(lines, plot, event.clientX, event.clientY);
+    if (!found) return hide();
+    const outer = chart.getBoundingClientRect();
+    const { name, lr, loss, x, y } = found;
+    const told = model.get("logarithmic") ? 10 ** loss : loss;
+    tip.textContent = `${name} ${digits(told)} at ${digits(lr)}`;
+    tip.hidden = spot.hidden = false;
+    place(spot, x - outer.left, y - outer.top);
+    const right = x - outer.left > outer.width / 2;
+    place(tip, x - outer.left + (right ? -12 : 12), y - outer.top - 12);
+    tip.classList.toggle("lrwidget-left", right);
+  };
+  chart.addEventListener("pointermove", move, { signal });
+  chart.addEventListener("pointerleave", hide, { signal });
+  chart.addEventListener("pointerdown", hide, { signal });
+}
+
+function asModel(model) {
+  return (line) =>
+    typeof line === "string"
+      ? model.widget_manager.get_model(line.replace("IPY_MODEL_", ""))
+      : line;
+}
+
+function nearest(lines, plot, pointerX, pointerY) {
+  let best = null;
+  let least = NEAR;
+  for (const line of lines) {
+    const { x: rates, y: losses } = line.get("scales");
+    const [left, right] = [Math.log(rates.get("min")), Math.log(rates.get("max"))];
+    const [low, high] = [losses.get("min"), losses.get("max")];
+    const [xs, ys] = [line.get("x"), line.get("y")];
+    for (let i = 0; i < xs.length; i++) {
+      const x = plot.left + ((Math.log(xs[i]) - left) / (right - left)) * plot.width;
+      const y = plot.bottom - ((ys[i] - low) / (high - low)) * plot.height;
+      if (y < plot.top || y > plot.bottom) continue;
+      const distance = Math.hypot(x - pointerX, y - pointerY);
+      if (distance < least) {
+        least = distance;
+        best = { name: line.get("labels")[0], lr: xs[i], loss: ys[i], x, y };
+      }
+    }
+  }
+  return best;
+}
+
+function digits(number) {
+  const text = number.toPrecision(3);
+  return number >= 0.1 && number < 1000 ? text : Number(text).toExponential().replace("+", "");
+}
+
+function place(part, left, top) {
+  Object.assign(part.style, { left: `${left}px`, top: `${top}px` });
+}
+
+// ---- a kernel that is busy with another cell
+
+function watchKernel(page, root, notice) {
+  const { signal, undo } = page;
+  const busy =
+    "The kernel is busy with another cell: what you do here counts when that has ended.";
+  let timer;
+  const wait = (event) => {
+    const target = event.target;
+    const asks = target.closest?.(
+      "button.widget-button:not(:disabled), .plotarea_events, .dot, .noUi-target",
+    );
+    if (!asks || page.el.contains(target)) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => tell(notice, busy), PATIENCE);
+  };
+  root.addEventListener("pointerup", wait, { signal, capture: true });
+  on(page, "change:answered", () => {
+    clearTimeout(timer);
+    if (notice.textContent === busy) tell(notice, "");
+  });
+  undo.push(() => clearTimeout(timer));
+}
+
+export default { render };

@@ -1,0 +1,104 @@
+"""What the page itself does around the widget, where Python cannot reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import bqplot
+import ipywidgets as ipw
+import traitlets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TYPES = {
+    "json": "application/json",
+    "csv": "text/csv",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+}
+_FILE = "learning-rates"
+
+
+class Page(anywidget.AnyWidget):
+    """
+    The part of the widget that runs in the browser.
+
+    It moves the handle by keys, tells what is under the mouse, names the parts for
+    screen readers, copies to the clipboard, saves files, and says when the kernel is
+    busy with something else. It brings the style sheet, too.
+
+    Parameters
+    ----------
+    on_step:
+        Called with the number of steps to move the handle by, to the left if negative.
+    on_home:
+        Called when the handle is to go to the suggestion.
+    on_export:
+        Called with a format, ``"json"``, ``"csv"``, ``"png"`` or ``"svg"``; returns
+        the contents of such a file.
+    """
+
+    _esm = Path(__file__).with_name("page.js")
+    _css = Path(__file__).with_name("page.css")
+
+    rate = traitlets.Float(
+        None, allow_none=True, help="The chosen learning rate, if any."
+    ).tag(sync=True)
+    range = traitlets.Tuple(
+        traitlets.Float(),
+        traitlets.Float(),
+        default_value=(1e-7, 10.0),
+        help="The rates at the chart's edges.",
+    ).tag(sync=True)
+    words = traitlets.Unicode(help="What is known of the chosen rate.").tag(sync=True)
+    code = traitlets.Unicode(help="The chosen rate as Python code.").tag(sync=True)
+    lines = traitlets.List(
+        traitlets.Instance(bqplot.Lines),
+        help="The lines whose points the mouse tells, named by their labels.",
+    ).tag(sync=True, **ipw.widget_serialization)
+    logarithmic = traitlets.Bool(
+        help="Whether the lines are logarithms of losses."
+    ).tag(sync=True)
+    answered = traitlets.Int(
+        help="How often the kernel has answered to a hand in the page."
+    ).tag(sync=True)
+
+    def __init__(
+        self,
+        on_step: Callable[[int], object],
+        on_home: Callable[[], object],
+        on_export: Callable[[str], bytes],
+    ) -> None:
+        self._on_step = on_step
+        self._on_home = on_home
+        self._on_export = on_export
+        super().__init__(layout={"width": "auto"})
+        self.on_msg(self._on_message)
+
+    def answer(self) -> None:
+        """Tell the page that the kernel has seen what was done there."""
+        self.answered += 1
+
+    def _on_message(
+        self, _widget: object, content: dict[str, Any], _buffers: object
+    ) -> None:
+        self.answer()
+        match content:
+            case {"do": "step", "by": int(by)}:
+                self._on_step(by)
+            case {"do": "home"}:
+                self._on_home()
+            case {"do": "export", "format": str(kind), "view": view} if kind in _TYPES:
+                self._export(kind, view)
+
+    def _export(self, kind: str, view: object) -> None:
+        answer = {"view": view, "name": f"{_FILE}.{kind}", "type": _TYPES[kind]}
+        try:
+            contents = self._on_export(kind)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the user is told)
+            self.send({**answer, "problem": str(error)})
+        else:
+            self.send(answer, [contents])

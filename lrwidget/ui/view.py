@@ -1,0 +1,162 @@
+"""How curves are looked at, and the controls that say so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import ipywidgets as ipw
+import numpy as np
+
+from lrwidget.curve.limits import loss_limits, whole_limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lrwidget.curve.arrays import FloatArray
+    from lrwidget.curve.record import LRCurve
+
+Limits: TypeAlias = tuple[float, float]
+MOST_SMOOTHING = 0.99
+_FEWEST_POINTS = 2
+
+
+class Sight(NamedTuple):
+    """
+    What is seen of a curve.
+
+    Attributes
+    ----------
+    lrs:
+        The rates of the points that are seen.
+    raw, smoothed:
+        The losses there; of both the logarithms in a view of these.
+    limits:
+        The lowest and the highest that is worth seeing; None without a point.
+    """
+
+    lrs: FloatArray
+    raw: FloatArray
+    smoothed: FloatArray
+    limits: Limits | None
+
+
+class View(NamedTuple):
+    """
+    How curves are looked at.
+
+    Attributes
+    ----------
+    beta:
+        How much to smooth, as `LRCurve.smoothed` takes it.
+    skip_first, skip_last:
+        How many points to leave out at the ends.
+    logarithmic:
+        Whether to see the decimal logarithms of the losses.
+    everything:
+        Whether to see all losses, and not only the part that is worth looking at.
+    """
+
+    beta: float
+    skip_first: int = 0
+    skip_last: int = 0
+    logarithmic: bool = False
+    everything: bool = False
+
+    def of(self, curve: LRCurve) -> Sight:
+        """Return what is seen of a curve, which is smoothed as a whole."""
+        seen = slice(self.skip_first, max(len(curve) - self.skip_last, 0))
+        lrs, raw = curve.lrs[seen], curve.losses[seen]
+        smoothed = curve.smoothed(self.beta)[seen]
+        if self.logarithmic:
+            raw, smoothed = _logarithms(raw), _logarithms(smoothed)
+        shown = np.isfinite(raw) & np.isfinite(smoothed)
+        lrs, raw, smoothed = lrs[shown], raw[shown], smoothed[shown]
+        limits = whole_limits(raw) if self.everything else loss_limits(raw, smoothed)
+        return Sight(lrs, raw, smoothed, limits)
+
+
+def _logarithms(losses: FloatArray) -> FloatArray:
+    """Return the decimal logarithms; NaN where there is none."""
+    positive = np.where(losses > 0, losses, np.nan)
+    logarithms: FloatArray = np.log10(positive)
+    return logarithms
+
+
+class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
+    """
+    The smoothing slider, the points that are seen, and the two switches of the axis.
+
+    Parameters
+    ----------
+    beta:
+        Where the smoothing slider stands at first.
+    total:
+        How many points a curve has at first.
+    on_change:
+        Called when `view` has changed.
+    """
+
+    def __init__(
+        self, beta: float, total: int, on_change: Callable[[], object]
+    ) -> None:
+        self._on_change = on_change
+        self.smoothing = ipw.FloatSlider(
+            value=beta,
+            min=0.0,
+            max=MOST_SMOOTHING,
+            step=0.01,
+            description="Smoothing",
+            tooltip="How much of the past counts in the bold line; 0 shows raw losses",
+            readout_format=".2f",
+            style={"description_width": "75px"},
+            layout={"flex": "1 1 240px", "width": "auto"},
+        )
+        self.points = ipw.IntRangeSlider(
+            value=(1, total),
+            min=1,
+            max=total,
+            description="Points",
+            tooltip="The points that are seen, so that the first and last can be "
+            "left out; no suggestion depends on it",
+            style={"description_width": "75px"},
+            layout={"flex": "1 1 240px", "width": "auto"},
+        )
+        self.logarithmic = _switch("Log loss", "A logarithmic axis for the losses")
+        self.everything = _switch(
+            "Show all", "See the whole range of losses, explosions too"
+        )
+        controls = self.smoothing, self.points, self.logarithmic, self.everything
+        switches = ipw.HBox([self.logarithmic, self.everything])
+        switches.add_class("lrwidget-switches")
+        super().__init__(
+            [self.smoothing, self.points, switches], layout={"flex_flow": "row wrap"}
+        )
+        for control in controls:
+            control.observe(lambda _change: self._on_change(), "value")
+
+    @property
+    def view(self) -> View:
+        """How the controls say to look at curves."""
+        first, last = self.points.value
+        return View(
+            self.smoothing.value,
+            first - 1,
+            self.points.max - last,
+            self.logarithmic.value,
+            self.everything.value,
+        )
+
+    def show_total(self, total: int) -> None:
+        """Say how many points there are; as many at the ends stay left out."""
+        total = max(total, _FEWEST_POINTS)
+        view = self.view
+        first = min(view.skip_first + 1, total)
+        with self.points.hold_sync():
+            self.points.max = total
+            self.points.value = first, max(total - view.skip_last, first)
+
+
+def _switch(description: str, tooltip: str) -> ipw.Checkbox:
+    return ipw.Checkbox(
+        description=description, tooltip=tooltip, indent=False, layout={"width": "auto"}
+    )
