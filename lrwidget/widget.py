@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
+from lrwidget import reruns
 from lrwidget.choice import RateChoice
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.curve.suggest import DEFAULT_RULE, check_rule
@@ -95,6 +96,7 @@ class LRWidget(FromFrameworks, RateChoice):
         self.rule = rule
         traitlets.link((self, "rule"), (self._stage.display.pick_bar.rule, "value"))
         self.value = value
+        reruns.watch(self)
 
     @property
     def curve(self) -> LRCurve:

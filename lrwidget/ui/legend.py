@@ -51,8 +51,9 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
         self._latest = ipw.Label(layout={"border_bottom": f"3px solid {CURVE}"})
         self._latest.add_class("lrwidget-latest")
         self._key = ipw.HTML(_KEY)
-        super().__init__([self._key])
+        super().__init__()
         self.add_class("lrwidget-legend")
+        self.show([], None)
 
     def shown(self, runs: list[Run]) -> list[Run]:
         """Return those of some runs that are to be seen."""
@@ -70,12 +71,11 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
         for run in former:
             if run.name not in self._entries:
                 self._entries[run.name] = self._entry(run)
-        if latest is None or not former:  # alone, a run needs no name
-            self.children = (self._key,)
-        else:
-            self._latest.value = latest.name
-            boxes = [self._entries[run.name].box for run in former]
-            self.children = (self._key, self._latest, *boxes)
+        self._latest.value = "" if latest is None else latest.name
+        # Alone, a run needs no name.
+        self._latest.layout.display = None if former else "none"
+        boxes = [self._entries[run.name].box for run in former]
+        self.children = (self._key, self._latest, *boxes)
 
     def _entry(self, run: Run) -> _Entry:
         colour, style = look_of_former(run.number)

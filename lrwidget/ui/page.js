@@ -12,25 +12,25 @@ const KEYS = {
   PageUp: { do: "step", by: 10 },
   Home: { do: "home" },
 };
+const ASKING = "button.widget-button:enabled, .plotarea_events, .dot";
 const FORMATS = ["JSON", "CSV", "PNG", "SVG"];
 
 function render({ model, el }) {
-  const page = { model, el, view: Math.random(), signal: null, undo: [] };
   const controller = new AbortController();
-  page.signal = controller.signal;
-  page.undo.push(() => controller.abort());
+  const page = { model, el, signal: controller.signal, undo: [() => controller.abort()] };
+  page.view = Math.random(); // since a message goes to all views of the widget
   el.classList.add("lrwidget-page");
   const notice = element("span", { role: "status", className: "lrwidget-notice" });
   addButtons(page, notice);
   el.append(notice);
   whenAttached(page, (root) => {
     const chart = root.querySelector(".lrwidget-chart");
+    watchKernel(page, root, notice);
     // Or the arrows would move between the cells of the notebook.
     root.dataset.lmSuppressShortcuts = "true";
     addKeys(page, chart);
     addHover(page, chart);
     addNames(page, root, chart);
-    watchKernel(page, root, notice);
   });
   return () => page.undo.forEach((undo) => undo());
 }
@@ -114,15 +114,16 @@ function tell(notice, text) {
 
 // ---- keys
 
-function addKeys({ model, undo, signal }, chart) {
+function addKeys(page, chart) {
   const press = (event) => {
     const message = KEYS[event.key];
     if (!message || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     event.stopPropagation();
-    model.send(message);
+    page.model.send(message);
+    page.awaitAnswer();
   };
-  chart.addEventListener("keydown", press, { signal });
+  chart.addEventListener("keydown", press, { signal: page.signal });
 }
 
 // ---- names for screen readers
@@ -264,25 +265,22 @@ function place(part, left, top) {
 // ---- a kernel that is busy with another cell
 
 function watchKernel(page, root, notice) {
-  const { signal, undo } = page;
   const busy =
     "The kernel is busy with another cell: what you do here counts when that has ended.";
   let timer;
-  const wait = (event) => {
-    const target = event.target;
-    const asks = target.closest?.(
-      "button.widget-button:not(:disabled), .plotarea_events, .dot, .noUi-target",
-    );
-    if (!asks || page.el.contains(target)) return;
+  page.awaitAnswer = () => {
     clearTimeout(timer);
     timer = setTimeout(() => tell(notice, busy), PATIENCE);
   };
-  root.addEventListener("pointerup", wait, { signal, capture: true });
+  const release = ({ target }) => {
+    if (target.closest(ASKING) && !page.el.contains(target)) page.awaitAnswer();
+  };
+  root.addEventListener("pointerup", release, { signal: page.signal, capture: true });
   on(page, "change:answered", () => {
     clearTimeout(timer);
     if (notice.textContent === busy) tell(notice, "");
   });
-  undo.push(() => clearTimeout(timer));
+  page.undo.push(() => clearTimeout(timer));
 }
 
 export default { render };
