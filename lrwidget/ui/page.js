@@ -2,6 +2,9 @@
 // for screen readers, the clipboard, downloads, and what to do while the kernel is busy.
 
 const PATIENCE = 800; // milliseconds until a kernel that does not answer counts as busy
+const TOLD = 6000; // milliseconds
+const BUSY =
+  "The kernel is busy with another cell: what you do here counts when that has ended.";
 const NEAR = 40; // pixels
 const KEYS = {
   ArrowLeft: { do: "step", by: -1 },
@@ -110,6 +113,8 @@ function save({ name, type }, contents) {
 
 function tell(notice, text) {
   notice.textContent = text;
+  clearTimeout(notice.fading);
+  if (text !== BUSY) notice.fading = setTimeout(() => (notice.textContent = ""), TOLD);
 }
 
 // ---- keys
@@ -265,12 +270,10 @@ function place(part, left, top) {
 // ---- a kernel that is busy with another cell
 
 function watchKernel(page, root, notice) {
-  const busy =
-    "The kernel is busy with another cell: what you do here counts when that has ended.";
   let timer;
   page.awaitAnswer = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => tell(notice, busy), PATIENCE);
+    timer = setTimeout(() => tell(notice, BUSY), PATIENCE);
   };
   const release = ({ target }) => {
     if (target.closest(ASKING) && !page.el.contains(target)) page.awaitAnswer();
@@ -278,7 +281,7 @@ function watchKernel(page, root, notice) {
   root.addEventListener("pointerup", release, { signal: page.signal, capture: true });
   on(page, "change:answered", () => {
     clearTimeout(timer);
-    if (notice.textContent === busy) tell(notice, "");
+    if (notice.textContent === BUSY) tell(notice, "");
   });
   page.undo.push(() => clearTimeout(timer));
 }
