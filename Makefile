@@ -1,5 +1,6 @@
-# make demo   JupyterLab on the quickstart
-# make test   lint, types and all tests, the browser's too
+# make demo           JupyterLab on the quickstart
+# make test           lint, types and all tests, the browser's too
+# make test-kernels   the tests of a busy cell, on three versions of ipykernel
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,18 +9,25 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),,--no-browser)
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: demo test screenshots constraints clean
+# The versions that differ in what becomes of a drag or a press during a busy cell.
+KERNELS := $(addprefix build/kernels/,6.31.0 7.3.0 7.4.0)
+
+.PHONY: demo test test-kernels screenshots constraints clean
 
 demo: .venv/ready
 	$(BIN)/jupyter lab $(HEADLESS) $(ROOT) \
 		--LabApp.default_url=/lab/tree/notebooks/01-quickstart.ipynb
 
-test: .venv/ready
+test: .venv/ready $(KERNELS)
 	.ci/chromium
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+# Part of test, too.
+test-kernels: .venv/ready $(KERNELS)
+	$(BIN)/pytest tests/kernels
 
 # The pictures of the README and the notebooks, taken from the running widget.
 screenshots: .venv/ready
@@ -37,6 +45,10 @@ constraints:
 
 clean:
 	rm -rf .venv build dist *.egg-info
+
+# Each goes before the ipykernel of .venv, which has all else that it needs.
+build/kernels/%: | .venv/ready
+	$(BIN)/python -m pip install --quiet --no-deps --target $@ ipykernel==$*
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \

@@ -1,0 +1,110 @@
+"""The widget as a front end finds it: by what its models show, not by their names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from tests.kernels.front_end import FrontEnd
+
+_HEIGHT = 0.045  # of the handle, which only moves across
+
+
+class Finder:
+    """
+    The parts of the widget that a page has displayed, and what a person does there.
+
+    Parameters
+    ----------
+    page:
+        The front end.
+    """
+
+    def __init__(self, page: FrontEnd) -> None:
+        self._page = page
+        self._widget = page.displayed
+        (self._button,) = self._models(description="Run") or self._models(
+            description="Stop"
+        )
+        (self._slider,) = self._models(description="Smoothing")
+        (self._field,) = self._models(description="Learning rate")
+        (self._handle,) = self._models(_model_name="ScatterModel", enable_move=True)
+        (self._raw,) = self._models(_model_name="LinesModel", stroke_width=1)
+        (self._smoothed,) = self._models(_model_name="LinesModel", stroke_width=3)
+
+    def _models(self, **looks: object) -> list[str]:
+        return [
+            model
+            for model, state in self._page.models.items()
+            if all(state.get(name) == look for name, look in looks.items())
+        ]
+
+    def drag(self, *rates: float) -> None:
+        """Take the handle once it is there, move it over some rates, and let go."""
+        self._page.kernel.await_true(self._places)
+        self._point("drag_start", *self._places())
+        for rate in rates:
+            self._point("drag", rate)
+            data = memoryview(np.float64(rate).tobytes())
+            x = {"value": data, "dtype": "float64", "shape": [1]}
+            self._page.change(self._handle, {"x": x})
+        self._point("drag_end", rates[-1])
+
+    def slide(self, *betas: float) -> None:
+        """Move the smoothing slider over some values."""
+        for beta in betas:
+            self._page.change(self._slider, {"value": beta})
+
+    def press(self) -> None:
+        """Press the button that says Run or Stop."""
+        self._page.send(self._button, {"event": "click"})
+
+    def says(self) -> str:
+        """Return what the button does next: Run or Stop."""
+        said: str = self._page.models[self._button]["description"]
+        return said
+
+    def rate(self) -> float | None:
+        """Return the value of the widget."""
+        value: float | None = self._page.models[self._widget]["value"]
+        return value
+
+    def rates(self) -> list[float | None]:
+        """Return the values that the widget has had."""
+        return self._page.history(self._widget, "value")
+
+    def shown_rates(self) -> list[float]:
+        """Return the rates where the handle stands and that the field shows."""
+        return [*self._places(), self._page.models[self._field]["value"]]
+
+    def points(self) -> int:
+        """Return how many points the curve has."""
+        return len(self._line(self._smoothed))
+
+    def is_smoothed(self) -> bool:
+        """Whether the bold line is another one than the faint one."""
+        return not np.array_equal(self._line(self._smoothed), self._line(self._raw))
+
+    def await_points(self, more: int) -> None:
+        """Wait until the curve has so many points more."""
+        wanted = self.points() + more
+        self._page.kernel.await_true(lambda: self.points() >= wanted)
+
+    def _places(self) -> list[float]:
+        places: list[float] = _array(self._page.models[self._handle]["x"]).tolist()
+        return places
+
+    def _line(self, mark: str) -> npt.NDArray[np.float64]:
+        return _array(self._page.models[mark]["y"])
+
+    def _point(self, event: str, rate: float) -> None:
+        point = {"x": rate, "y": _HEIGHT}
+        self._page.send(self._handle, {"event": event, "point": point, "index": 0})
+
+
+def _array(sent: dict[str, Any]) -> npt.NDArray[np.float64]:
+    return np.frombuffer(sent["value"], sent["dtype"])
