@@ -260,7 +260,7 @@ class Stage:
             if race is not None and self.session.racing:
                 race.draw(self.session.raced.curves())
             else:
-                self.display.chart.draw(self.session.curve, NO_SUGGESTION)
+                self.display.draw(self.session.curve, NO_SUGGESTION)
             self._show_status()
 
     def _on_end(self, follower: Follower) -> None:
@@ -285,7 +285,7 @@ class Stage:
 
     def _draw(self) -> None:
         with self._lock:
-            self.display.chart.draw(self.session.curve, self._known())
+            self.display.draw(self.session.curve, self._known())
             self._show_status()
 
     def _show_status(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import bqplot
 import ipywidgets as ipw
@@ -12,7 +12,6 @@ from lrwidget.curve.runs import spread
 from lrwidget.ui.axes import Axes
 from lrwidget.ui.handle import Handle
 from lrwidget.ui.lines import LatestLines, OtherLines
-from lrwidget.ui.marks import EMPTY_PICTURE
 from lrwidget.ui.status import beside_the_handle
 from lrwidget.ui.suggestion import SuggestionMarks
 from lrwidget.ui.view import Sight
@@ -67,13 +66,6 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.others = OtherLines(self.axes)
         self.suggestion = SuggestionMarks(self.axes, on_pick)
         self.handle = Handle(self.axes, on_pick)
-        self.background = bqplot.Image(
-            image=ipw.Image(value=EMPTY_PICTURE, format="svg+xml"),
-            x=[start_lr, end_lr],
-            y=[0.0, 1.0],
-            scales=self.axes.on_plot,
-        )
-        self.background.on_element_click(self._on_clicked)
         self.figure = bqplot.Figure(
             marks=self._marks(),
             axes=self.axes.both,
@@ -92,7 +84,6 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
     def show_range(self, start_lr: float, end_lr: float) -> None:
         """Have some rates at the edges."""
         self.axes.show_rates(start_lr, end_lr)
-        self.background.x = np.array([start_lr, end_lr])
         self.show_rate(self._rate)
 
     def show_others(self, others: list[Run], repeats: list[Run], view: View) -> None:
@@ -167,16 +158,12 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
 
     def _marks(self) -> list[bqplot.Mark]:
         return [
-            self.background,
             self.suggestion.band,
             *self.others.marks,
             *self.latest.marks,
             self.suggestion.dot,
             *self.handle.marks,
         ]
-
-    def _on_clicked(self, _mark: object, event: dict[str, Any]) -> None:
-        self.handle.pick(float(event["data"]["click_x"]))
 
 
 def _all(limits: Iterable[Limits | None]) -> Limits | None:

@@ -19,7 +19,9 @@ from lrwidget.ui.view import ViewBar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lrwidget.curve.record import LRCurve
     from lrwidget.curve.runs import Run
+    from lrwidget.curve.suggestion import Suggestion
 
 
 class Hands(NamedTuple):
@@ -102,7 +104,7 @@ class Display:
         self.chart = Chart(start, end, view, hands.pick, loss_name)
         self.legend = Legend(hands.look, hands.remove)
         self.pick_bar = PickBar(start, rule, hands.pick, hands.step, hands.home)
-        self.page = Page(hands.step, hands.home, hands.export)
+        self.page = Page(self.chart.handle.dot, hands.home, hands.export)
         self.apply_bar = ApplyBar(hands.apply, self.page)
         self.race: RaceChart | None = None
         self._race_box = ipw.VBox()
@@ -159,6 +161,11 @@ class Display:
         with self.page.hold_sync():
             self.page.lines = self.chart.lines
             self.page.logarithmic = view.logarithmic
+
+    def draw(self, curve: LRCurve, suggestion: Suggestion) -> None:
+        """Draw the curve of the latest run, and what it suggests."""
+        self.chart.draw(curve, suggestion)
+        self.page.suggestion = suggestion.lr
 
     def show_race(self, rates: list[float], steps: int) -> RaceChart:
         """Have a chart for a race at some rates, instead of that of the one before."""

@@ -27,6 +27,9 @@ class Handle:
     """
     A line over the whole plot with a dot to drag and some words beside it.
 
+    In the page, keys and clicks in the plot move the dot as a drag does, so that
+    whatever a hand does here comes in order.
+
     Parameters
     ----------
     axes:
@@ -88,11 +91,6 @@ class Handle:
             heights = [_HEIGHT + _LINE_HEIGHT * i for i in rising]
             set_points(self.label, [rate] * len(words), heights)
 
-    def pick(self, place: float) -> None:
-        """Pick the rate that is meant by a place on the axis: a short number."""
-        self._dragged = False
-        self._pick(place)
-
     def _on_moved(self, change: dict[str, Any]) -> None:
         places = change["new"].tolist()
         # At the rate that is shown it was put and not moved.
@@ -104,9 +102,11 @@ class Handle:
 
     def _on_drag_end(self, _mark: object, event: dict[str, Any]) -> None:
         # The last place of the mouse may arrive as a move after this.
-        self.pick(float(event["point"]["x"]))
+        self._dragged = False
+        self._pick(float(event["point"]["x"]))
 
     def _pick(self, place: float) -> None:
+        """Pick the rate that is meant by a place on the axis: a short number."""
         # A press on the dot that does not move it is no pick.
         moved = self._rate is None or not math.isclose(place, self._rate)
         if moved and math.isfinite(place):

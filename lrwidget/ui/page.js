@@ -5,15 +5,16 @@ const PATIENCE = 800; // milliseconds until a kernel that does not answer counts
 const TOLD = 6000; // milliseconds
 const BUSY =
   "The kernel is busy with another cell: what you do here counts when that has ended.";
+const QUICK = 400; // milliseconds
 const NEAR = 40; // pixels
-const KEYS = {
-  ArrowLeft: { do: "step", by: -1 },
-  ArrowDown: { do: "step", by: -1 },
-  ArrowRight: { do: "step", by: 1 },
-  ArrowUp: { do: "step", by: 1 },
-  PageDown: { do: "step", by: -10 },
-  PageUp: { do: "step", by: 10 },
-  Home: { do: "home" },
+const STEPS = {
+  // in tenths of a decade
+  ArrowLeft: -1,
+  ArrowDown: -1,
+  ArrowRight: 1,
+  ArrowUp: 1,
+  PageDown: -10,
+  PageUp: 10,
 };
 const ASKING = "button.widget-button:enabled, .plotarea_events, .dot";
 const FORMATS = ["JSON", "CSV", "PNG", "SVG"];
@@ -32,6 +33,7 @@ function render({ model, el }) {
     // Or the arrows would move between the cells of the notebook.
     root.dataset.lmSuppressShortcuts = "true";
     addKeys(page, chart);
+    addClicks(page, chart);
     addHover(page, chart);
     addNames(page, root, chart);
   });
@@ -117,18 +119,66 @@ function tell(notice, text) {
   if (text !== BUSY) notice.fading = setTimeout(() => (notice.textContent = ""), TOLD);
 }
 
-// ---- keys
+// ---- the handle, by keys and clicks as by dragging, so that all comes in order
 
-function addKeys(page, chart) {
-  const press = (event) => {
-    const message = KEYS[event.key];
-    if (!message || event.ctrlKey || event.metaKey || event.altKey) return;
+function addKeys({ model, signal, awaitAnswer }, chart) {
+  let moved = null;
+  // What the kernel answers to one press must not come between two quick ones.
+  let latest = { rate: null, until: 0 };
+  const press = async (event) => {
+    const steps = STEPS[event.key];
+    if (!(steps || event.key === "Home")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     event.stopPropagation();
-    page.model.send(message);
-    page.awaitAnswer();
+    awaitAnswer();
+    if (!steps) return model.send({ do: "home" });
+    const handle = await asModel(model)(model.get("handle"));
+    const [low, high] = model.get("range");
+    const now = performance.now();
+    const shown = now < latest.until ? latest.rate : handle.get("x")[0];
+    const from = shown ?? model.get("suggestion") ?? Math.sqrt(low * high);
+    const rate = Math.min(Math.max(from * 10 ** (steps / 10), low), high);
+    if (moved === null) handle.send(drag("drag_start", from));
+    moved = rate;
+    latest = { rate, until: now + QUICK };
+    moveTo(handle, rate);
   };
-  chart.addEventListener("keydown", press, { signal: page.signal });
+  const release = async () => {
+    if (moved === null) return;
+    const rate = moved;
+    moved = null;
+    const handle = await asModel(model)(model.get("handle"));
+    handle.send(drag("drag_end", rate));
+  };
+  chart.addEventListener("keydown", press, { signal });
+  chart.addEventListener("keyup", release, { signal });
+  chart.addEventListener("blur", release, { signal });
+}
+
+function addClicks({ model, signal }, chart) {
+  const click = async ({ target, clientX, clientY }) => {
+    const plot = chart.querySelector(".plotarea_events").getBoundingClientRect();
+    const across = (clientX - plot.left) / plot.width;
+    const inside = across >= 0 && across <= 1;
+    const level = clientY >= plot.top && clientY <= plot.bottom;
+    if (!inside || !level || target.closest(".dot")) return;
+    const [low, high] = model.get("range");
+    const rate = low * (high / low) ** across;
+    const handle = await asModel(model)(model.get("handle"));
+    moveTo(handle, rate);
+    handle.send(drag("drag_end", rate));
+  };
+  chart.addEventListener("click", click, { signal });
+}
+
+function moveTo(handle, rate) {
+  handle.set("x", Float64Array.of(rate));
+  handle.save_changes();
+}
+
+function drag(event, rate) {
+  return { event, point: { x: rate }, index: 0 };
 }
 
 // ---- names for screen readers

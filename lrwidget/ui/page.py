@@ -32,8 +32,8 @@ class Page(anywidget.AnyWidget):
 
     Parameters
     ----------
-    on_step:
-        Called with the number of steps to move the handle by, to the left if negative.
+    handle:
+        What is moved by keys and clicks.
     on_home:
         Called when the handle is to go to the suggestion.
     on_export:
@@ -53,8 +53,14 @@ class Page(anywidget.AnyWidget):
         default_value=(1e-7, 10.0),
         help="The rates at the chart's edges.",
     ).tag(sync=True)
+    suggestion = traitlets.Float(
+        None, allow_none=True, help="The suggested learning rate, if any."
+    ).tag(sync=True)
     words = traitlets.Unicode(help="What is known of the chosen rate.").tag(sync=True)
     code = traitlets.Unicode(help="The chosen rate as Python code.").tag(sync=True)
+    handle = traitlets.Instance(
+        bqplot.Scatter, help="The handle, which keys and clicks move, too."
+    ).tag(sync=True, **ipw.widget_serialization)
     lines = traitlets.List(
         traitlets.Instance(bqplot.Lines),
         help="The lines whose points the mouse tells, named by their labels.",
@@ -68,14 +74,13 @@ class Page(anywidget.AnyWidget):
 
     def __init__(
         self,
-        on_step: Callable[[int], object],
+        handle: bqplot.Scatter,
         on_home: Callable[[], object],
         on_export: Callable[[str], bytes],
     ) -> None:
-        self._on_step = on_step
         self._on_home = on_home
         self._on_export = on_export
-        super().__init__(layout={"width": "auto"})
+        super().__init__(handle=handle, layout={"width": "auto"})
         self.on_msg(self._on_message)
 
     def answer(self) -> None:
@@ -87,8 +92,6 @@ class Page(anywidget.AnyWidget):
     ) -> None:
         self.answer()
         match content:
-            case {"do": "step", "by": int(by)}:
-                self._on_step(by)
             case {"do": "home"}:
                 self._on_home()
             case {"do": "export", "format": str(kind), "view": view} if kind in _TYPES:
