@@ -1,0 +1,59 @@
+"""The axis of rates: where its ticks are, and how a rate is written."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from lrwidget.curve.arrays import FloatArray
+
+_FEWEST, _MOST = 3, 12
+_MOST_STEPS = 8
+_DIGITS = 6
+
+
+def short(number: float, digits: int = 3) -> str:
+    """Return a number with some digits, as people write it: 0.0125, 1e-7."""
+    text = f"{number:.{digits}g}"
+    return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+
+
+def rate_ticks(low: float, high: float) -> FloatArray:
+    """
+    Return where to set ticks on a logarithmic axis of rates.
+
+    They are powers of ten or, within fewer than two decades, the 1-2-5 series or,
+    within less than that, equal steps of 1, 2 or 5 times such a power.
+
+    Parameters
+    ----------
+    low, high:
+        The ends of the axis, above 0.
+    """
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    every = -(-(last - first) // _MOST)
+    powers = [float(f"1e{power}") for power in range(first, last + 1)]
+    for ticks in (np.array(powers[::every]), np.outer(powers, [1, 2, 5]).ravel()):
+        inside = ticks[(ticks >= low) & (ticks <= high)]
+        if len(inside) >= _FEWEST:
+            return inside
+    return _equal_steps(low, high)
+
+
+def tick_label(rate: float) -> str:
+    """Return a rate by its power of ten, if it is below 1: 1e-3, 2.5e-3, 1, 10."""
+    if round(rate, _DIGITS) >= 1:
+        return short(rate, _DIGITS)
+    factor, power = f"{rate:.{_DIGITS}e}".split("e")
+    return f"{float(factor):g}e{int(power)}"
+
+
+def _equal_steps(low: float, high: float) -> FloatArray:
+    least = (high - low) / _MOST_STEPS
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(n * power for n in (1, 2, 5, 10) if n * power >= least)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return step * np.arange(first, last + 1, dtype=np.float64)
