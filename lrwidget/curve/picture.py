@@ -2,50 +2,181 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import re
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lrwidget.curve.limits import loss_limits
+from lrwidget.curve.drawing import draw
+from lrwidget.curve.smoothing import DEFAULT_BETA
+from lrwidget.curve.suggest import DEFAULT_RULE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from lrwidget.curve.record import LRCurve
 
-_BLUE, _RED = "#2f7ed8", "#e0393e"
+_INCHES = (9.0, 4.0)
+_DPI = 120
+_FONT, _FONT_SIZE = "DejaVu Sans", 10  # it comes with matplotlib
+_PAPER, _TEXT, _FRAME = "white", "#222222", "#666666"
+_RANDOM_ID = re.compile(r'(?<=["#])[a-z][0-9a-f]{10}(?=[")])')
 
 
-def plot(curve: LRCurve, ax: Axes | None = None) -> Axes:
-    """
-    Draw a curve and its suggestion with matplotlib; see `LRCurve.plot`.
-
-    The raw losses are faint and the smoothed ones bold. The y range leaves out
-    what follows a divergence.
-    """
-    if ax is None:
-        ax = _new_axes()
-    smoothed = curve.smoothed()
-    ax.plot(curve.lrs, curve.losses, color=_BLUE, alpha=0.35, lw=1, label="loss")
-    ax.plot(curve.lrs, smoothed, color=_BLUE, lw=2.5, label="smoothed")
-    lr, low, high, _ = curve.suggestion()
-    if lr is not None and low is not None and high is not None:
-        ax.axvspan(low, high, color=_RED, alpha=0.13, lw=0, label="look as good")
-        height = np.interp(np.log(lr), np.log(curve.lrs), smoothed)
-        ax.plot(lr, height, "o", color=_RED, ms=9, label=f"suggestion {lr:.2e}")
-    limits = loss_limits(curve.losses, smoothed)
-    if limits is not None:
-        ax.set_ylim(*limits)
-    ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
-    ax.grid(visible=True, alpha=0.25)
-    ax.legend()
-    return ax
-
-
-def _new_axes() -> Axes:
+def plot(
+    curve: LRCurve,
+    ax: Axes | None = None,
+    *,
+    beta: float = DEFAULT_BETA,
+    rule: str = DEFAULT_RULE,
+    choice: float | None = None,
+) -> Axes:
+    """Draw a curve with matplotlib, in the user's style; see `LRCurve.plot`."""
+    if ax is not None:
+        draw(ax, curve, beta, rule, choice)
+        ax.legend()
+        return ax
     try:
         from matplotlib import pyplot as plt  # noqa: PLC0415 (an extra)
     except ImportError as error:
         msg = "plot needs matplotlib: pip install 'lrwidget[plot]'"
         raise ImportError(msg) from error
-    return plt.subplots(layout="constrained")[1]
+    figure = plt.figure(figsize=_INCHES)
+    ax = figure.add_subplot()
+    draw(ax, curve, beta, rule, choice)
+    _explain_above(figure)
+    return ax
+
+
+def png(
+    curve: LRCurve,
+    *,
+    beta: float = DEFAULT_BETA,
+    rule: str = DEFAULT_RULE,
+    choice: float | None = None,
+) -> bytes | None:
+    """
+    Return a curve as a PNG picture.
+
+    It may be called on any thread, and no style of the user's changes it.
+
+    Parameters
+    ----------
+    curve:
+        What to show.
+    beta:
+        How much to smooth, as `LRCurve.smoothed` takes it.
+    rule:
+        The rule of the suggestion.
+    choice:
+        The rate that is chosen, if any.
+
+    Returns
+    -------
+    :
+        The picture; None for a curve without steps, and without matplotlib.
+    """
+    figure = _still(curve, beta, rule, choice)
+    if figure is None:
+        return None
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (an extra)
+
+    file = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(file)
+    return file.getvalue()
+
+
+def svg(
+    curve: LRCurve,
+    *,
+    beta: float = DEFAULT_BETA,
+    rule: str = DEFAULT_RULE,
+    choice: float | None = None,
+) -> str | None:
+    """
+    Return a curve as an SVG picture, as `png` does.
+
+    The same curve gives the same text. The letters in the picture are shapes, which
+    look the same everywhere, unless matplotlib's ``svg.fonttype`` is another.
+    """
+    figure = _still(curve, beta, rule, choice)
+    if figure is None:
+        return None
+    from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415 (an extra)
+
+    file = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
+    return _for_any_page(file.getvalue())
+
+
+def _still(
+    curve: LRCurve, beta: float, rule: str, choice: float | None
+) -> Figure | None:
+    """Return a figure that pyplot does not know of, if there is one to draw."""
+    if not len(curve):
+        return None
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415 (an extra)
+    except ImportError:
+        return None
+    figure = Figure(_INCHES, _DPI, facecolor=_PAPER, edgecolor=_PAPER, frameon=True)
+    ax = figure.add_subplot(facecolor=_PAPER)
+    draw(ax, curve, beta, rule, choice)
+    _explain_above(figure, _FONT_SIZE)
+    _undo_style(figure, ax)
+    return figure
+
+
+def _explain_above(figure: Figure, font_size: float | None = None) -> None:
+    """Write the legend into a row above the only axes of a figure."""
+    figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
+    figure.legend(
+        loc="outside upper center",
+        ncols=5,
+        fontsize=font_size,
+        frameon=False,
+        numpoints=1,
+        markerscale=1,
+        handlelength=1.6,
+        handleheight=0.7,
+        handletextpad=0.6,
+        columnspacing=1.8,
+        borderpad=0,
+        borderaxespad=0.6,
+    )
+
+
+def _undo_style(figure: Figure, ax: Axes) -> None:
+    """
+    Set what the user's style has set.
+
+    The settings cannot be put aside meanwhile: all threads have one dict of them.
+    """
+    from matplotlib.text import Annotation, Text  # noqa: PLC0415 (an extra)
+
+    ax.spines[:].set(color=_FRAME, linewidth=0.8)
+    ax.tick_params(direction="out", length=4, width=0.8, pad=4, color=_FRAME)
+    ax.tick_params(bottom=True, left=True, top=False, right=False)
+    ax.tick_params(labelbottom=True, labelleft=True, labeltop=False, labelright=False)
+    for text in figure.findobj(Text):
+        text.set(usetex=False, fontfamily=_FONT, fontsize=_FONT_SIZE)
+        text.set_fontstyle("normal")
+        if not isinstance(text, Annotation):  # the label of the choice is bold
+            text.set(color=_TEXT, fontweight="normal")
+    boxes = (text.get_bbox_patch() for text in ax.texts)
+    for artist in (*figure.findobj(), *filter(None, boxes)):
+        artist.set(sketch_params=None, path_effects=[])
+
+
+def _for_any_page(file: str) -> str:
+    """
+    Return an SVG file as it can stand in a page, beside others.
+
+    It gets names for its parts by what it shows, where matplotlib draws lots.
+    """
+    svg = file[file.index("<svg") :]
+    content = hashlib.sha256(_RANDOM_ID.sub("", svg).encode()).hexdigest()[:8]
+    for number, name in enumerate(dict.fromkeys(_RANDOM_ID.findall(svg))):
+        svg = svg.replace(name, f"lr{content}-{number}")
+    return svg

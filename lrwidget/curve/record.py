@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
+from lrwidget.curve import picture
 from lrwidget.curve.arrays import float_array
 from lrwidget.curve.smoothing import DEFAULT_BETA, exponential_mean
 from lrwidget.curve.storage import Stored
@@ -167,7 +168,14 @@ class LRCurve(Stored):
         """The rate where the loss falls fastest: fastai v1's name for it."""
         return self.suggest("min_grad")
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        beta: float = DEFAULT_BETA,
+        rule: str = DEFAULT_RULE,
+        choice: float | None = None,
+    ) -> Axes:
         """
         Draw the curve and its suggestion with matplotlib.
 
@@ -175,6 +183,12 @@ class LRCurve(Stored):
         ----------
         ax:
             Where to draw; new axes if None.
+        beta:
+            How much to smooth the bold line, as `smoothed` takes it.
+        rule:
+            The rule of the suggestion, as `suggestion` takes it.
+        choice:
+            A learning rate that is chosen, to be marked.
 
         Returns
         -------
@@ -185,10 +199,18 @@ class LRCurve(Stored):
         ------
         ImportError
             If matplotlib is not installed.
+        TypeError, ValueError
+            If an argument is not as described.
         """
-        from lrwidget.curve import picture  # noqa: PLC0415 (it needs an extra)
+        return picture.plot(self, ax, beta=beta, rule=rule, choice=choice)
 
-        return picture.plot(self, ax)
+    def _repr_png_(self) -> bytes | None:
+        """Return the picture that IPython shows, if there is one."""
+        return picture.png(self)
+
+    def _repr_svg_(self) -> str | None:
+        """Return the picture that IPython shows, if there is one."""
+        return picture.svg(self)
 
 
 class Recording:

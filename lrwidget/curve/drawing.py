@@ -1,0 +1,217 @@
+"""What is drawn of a curve on the axes of matplotlib."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from lrwidget.curve import palette
+from lrwidget.curve.axis import rate_ticks, short, tick_label
+from lrwidget.curve.limits import loss_limits
+from lrwidget.curve.schedule import positive_rate
+from lrwidget.curve.thinning import thinned
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from lrwidget.curve.arrays import FloatArray
+    from lrwidget.curve.record import LRCurve
+    from lrwidget.curve.suggestion import Suggestion
+
+Limits: TypeAlias = tuple[float, float]
+
+_MOST_POINTS = 2000
+_MARGIN = 0.015
+_AROUND_ONE = 4.0
+_LOSS_TICKS = 7
+_GRID = "#808080"
+_HANDLE_HEIGHT = 0.045
+_LABEL_GAP = 11  # points
+_LABEL_TURNS_AT = 0.85
+
+
+def draw(
+    ax: Axes, curve: LRCurve, beta: float, rule: str, choice: float | None
+) -> None:
+    """
+    Draw a curve, its suggestion and the rate that is chosen.
+
+    The raw losses are faint and the smoothed ones bold. The y range leaves out
+    what follows a divergence.
+
+    Parameters
+    ----------
+    ax:
+        Where to draw.
+    curve:
+        What to draw.
+    beta:
+        How much to smooth, as `LRCurve.smoothed` takes it.
+    rule:
+        The rule of the suggestion.
+    choice:
+        The rate that is chosen, if any.
+    """
+    rate = None if choice is None else positive_rate("choice", choice)
+    smoothed = curve.smoothed(beta)
+    shown = np.isfinite(smoothed)
+    lrs, raw, smoothed = curve.lrs[shown], curve.losses[shown], smoothed[shown]
+    rates = _rate_limits(curve.lrs if rate is None else np.append(curve.lrs, rate))
+    losses = loss_limits(raw, smoothed)
+    ax.set_xscale("log")
+    _widen(ax, rates, losses)
+    _draw_line(ax, lrs, raw, label="loss", linewidth=1, alpha=palette.RAW_OPACITY)
+    _draw_line(ax, lrs, smoothed, label="smoothed", linewidth=2.6)
+    _draw_suggestion(ax, curve.suggestion(rule), lrs, smoothed)
+    if rate is not None:
+        _draw_choice(ax, rate)
+    _draw_frame(ax)
+    if losses is None:
+        _say_instead(ax, "no finite loss")
+    else:
+        _set_loss_ticks(ax)
+
+
+def _rate_limits(rates: FloatArray) -> Limits | None:
+    if not len(rates):
+        return None
+    low, high = float(rates.min()), float(rates.max())
+    margin = (high / low) ** _MARGIN if low < high else _AROUND_ONE
+    return low / margin, high * margin
+
+
+def _widen(ax: Axes, rates: Limits | None, losses: Limits | None) -> None:
+    """Set the limits of axes; what was drawn on them before stays in sight."""
+    before = ax.has_data()
+    if rates is not None:
+        ax.set_xlim(_hull(rates, ax.get_xlim()) if before else rates)
+    if losses is not None:
+        ax.set_ylim(_hull(losses, ax.get_ylim()) if before else losses)
+
+
+def _hull(one: Limits, other: Limits) -> Limits:
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
+def _draw_line(ax: Axes, lrs: FloatArray, losses: FloatArray, **look: Any) -> None:  # noqa: ANN401 (of matplotlib)
+    kept = thinned(np.log(lrs), losses, _MOST_POINTS)
+    ax.plot(
+        lrs[kept],
+        losses[kept],
+        color=palette.CURVE,
+        linestyle="-",
+        marker="o" if len(lrs) == 1 else "",  # since a line of one point is none
+        markersize=4,
+        solid_capstyle="round",
+        solid_joinstyle="round",
+        **look,
+    )
+
+
+def _draw_suggestion(
+    ax: Axes, suggestion: Suggestion, lrs: FloatArray, smoothed: FloatArray
+) -> None:
+    lr, low, high, _ = suggestion
+    if lr is None:
+        return
+    ax.plot(
+        [lr],
+        [np.interp(np.log(lr), np.log(lrs), smoothed)],
+        color=palette.SUGGESTION,
+        linestyle="",
+        marker="D",
+        markersize=9,
+        markeredgecolor=ax.get_facecolor(),
+        markeredgewidth=1.2,
+        zorder=5,
+        label=f"suggestion {short(lr)}",
+    )
+    if low is not None and high is not None:
+        ax.axvspan(
+            low,
+            high,
+            facecolor=palette.SUGGESTION,
+            edgecolor="none",
+            alpha=palette.BAND_OPACITY,
+            zorder=1,
+            label=f"{short(low)} to {short(high)} look as good",
+        )
+
+
+def _draw_choice(ax: Axes, rate: float) -> None:
+    ax.plot(
+        [rate, rate, rate],
+        [0, _HANDLE_HEIGHT, 1],
+        transform=ax.get_xaxis_transform(),
+        color=palette.CHOICE,
+        linestyle="-",
+        linewidth=2,
+        solid_capstyle="butt",
+        marker="o",
+        markersize=11,
+        markevery=[1],
+        markeredgewidth=0,
+        zorder=4,
+        label=f"chosen {short(rate)}",
+    )
+    low, high = np.log(ax.get_xlim())
+    turned = (math.log(rate) - low) / (high - low) > _LABEL_TURNS_AT
+    ax.annotate(
+        short(rate),
+        (rate, _HANDLE_HEIGHT),
+        xycoords=ax.get_xaxis_transform(),
+        xytext=(-_LABEL_GAP if turned else _LABEL_GAP, 0),
+        textcoords="offset points",
+        horizontalalignment="right" if turned else "left",
+        verticalalignment="center_baseline",
+        color=palette.CHOICE,
+        weight="bold",
+        bbox={
+            "boxstyle": "round,pad=0.15",
+            "facecolor": ax.get_facecolor(),
+            "edgecolor": "none",
+            "alpha": 0.8,
+        },
+        zorder=6,
+    )
+
+
+def _say_instead(ax: Axes, text: str) -> None:
+    ax.set_yticks([])
+    ax.text(
+        0.5,
+        0.5,
+        text,
+        transform=ax.transAxes,
+        horizontalalignment="center",
+        verticalalignment="center",
+    )
+
+
+def _draw_frame(ax: Axes) -> None:
+    """Draw what is around the lines: the axes, their ticks, and the grid."""
+    ticks = rate_ticks(*ax.get_xlim())
+    ax.set_xticks(ticks, [tick_label(tick) for tick in ticks])
+    ax.minorticks_off()
+    ax.set_xlabel("learning rate", loc="center", labelpad=4)
+    ax.set_ylabel("loss", loc="center", labelpad=4)
+    ax.grid(
+        visible=True,
+        color=_GRID,
+        alpha=0.2,
+        linewidth=0.8,
+        linestyle="-",
+        solid_capstyle="butt",
+    )
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_visible(True)
+
+
+def _set_loss_ticks(ax: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 (an extra)
+
+    ax.yaxis.set_major_locator(MaxNLocator(_LOSS_TICKS, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_formatter(lambda loss, _place: short(loss, 6))
