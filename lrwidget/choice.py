@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as ipw
 import traitlets
 
+from lrwidget.curve.axis import short
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES
 from lrwidget.engine.rates import apply_rate, rate_ratios
-from lrwidget.ui.status import short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,15 +6,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from lrwidget.curve import picture
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lrwidget.curve.picture import Looks
     from lrwidget.curve.record import LRCurve
 
 
-def exported(
-    curve: LRCurve, kind: str, beta: float, rule: str, choice: float | None
-) -> bytes:
+def exported(curve: LRCurve, kind: str, looks: Looks) -> bytes:
     """
     Return a curve as the contents of a file.
 
@@ -25,16 +26,30 @@ def exported(
     kind:
         ``"json"``, for `LRCurve.load`, or ``"csv"``, or a picture: ``"png"`` or
         ``"svg"``.
-    beta, rule, choice:
-        What a picture shows beside the raw losses: how much these are smoothed, whose
-        suggestion, and which chosen rate.
+    looks:
+        What a picture shows beside the raw losses.
 
     Raises
     ------
-    ImportError
-        If a picture needs matplotlib, and that is not installed.
+    RuntimeError
+        If the curve has no points, or a picture needs matplotlib, and that is not
+        installed.
     """
-    return _written(curve.save if kind == "json" else curve.to_csv)
+    if not len(curve):
+        msg = "there is nothing to export yet: run the test first"
+        raise RuntimeError(msg)
+    if kind in {"json", "csv"}:
+        return _written(curve.save if kind == "json" else curve.to_csv)
+    drawn = picture.png(curve, **looks) if kind == "png" else _svg(curve, looks)
+    if drawn is None:
+        msg = "a picture needs matplotlib: pip install 'lrwidget[plot]'"
+        raise RuntimeError(msg)
+    return drawn
+
+
+def _svg(curve: LRCurve, looks: Looks) -> bytes | None:
+    text = picture.svg(curve, **looks)
+    return None if text is None else text.encode()
 
 
 def _written(write: Callable[[Path], object]) -> bytes:

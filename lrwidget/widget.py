@@ -8,6 +8,7 @@ import traitlets
 
 from lrwidget import reruns
 from lrwidget.choice import RateChoice
+from lrwidget.curve import picture
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.curve.suggest import DEFAULT_RULE, check_rule
 from lrwidget.engine.range_test import RangeTest
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from typing_extensions import Unpack
 
+    from lrwidget.curve.picture import Looks
     from lrwidget.curve.record import LRCurve
     from lrwidget.curve.training import TrainingCurve
     from lrwidget.engine.losses import LossFunction
@@ -247,6 +249,14 @@ class LRWidget(FromFrameworks, RateChoice):
         """Return one short line; the default one writes out the whole chart."""
         return f"<LRWidget: value={self.value!r}, status={self.status!r}>"
 
+    def _repr_png_(self) -> bytes | None:
+        """Return a picture of the curve, for where no widget is shown."""
+        return picture.png(self.curve, **self._looks())
+
+    def _repr_svg_(self) -> str | None:
+        """Return a picture of the curve, for where no widget is shown."""
+        return picture.svg(self.curve, **self._looks())
+
     @traitlets.observe("value")
     def _show_value(self, _change: object = None) -> None:
         self._stage.show_choice()
@@ -260,6 +270,10 @@ class LRWidget(FromFrameworks, RateChoice):
             msg = "the widget is closed; make a new one"
             raise RuntimeError(msg)
 
-    def _export(self, kind: str) -> bytes:
+    def _looks(self) -> Looks:
+        """Return what a picture shows beside the curve itself."""
         beta = self._stage.display.view_bar.view.beta
-        return exported(self.curve, kind, beta, self.rule, self.value)
+        return {"beta": beta, "rule": self.rule, "choice": self.value}
+
+    def _export(self, kind: str) -> bytes:
+        return exported(self.curve, kind, self._looks())

@@ -1,4 +1,4 @@
-"""The axis of rates: where its ticks are, and how a rate is written."""
+"""Where ticks are, and how numbers are written there and elsewhere."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ if TYPE_CHECKING:
 _FEWEST, _MOST = 3, 12
 _MOST_STEPS = 8
 _DIGITS = 6
+_LEAST_PLAIN, _MOST_PLAIN = 0.1, 1000
 
 
-def short(number: float, digits: int = 3) -> str:
-    """Return a number with some digits, as people write it: 0.0125, 1e-7."""
-    text = f"{number:.{digits}g}"
+def short(rate: float) -> str:
+    """Return a rate with three digits at most, as people write it: 1.25e-2, 0.5."""
+    if _LEAST_PLAIN <= rate < _MOST_PLAIN:
+        return f"{rate:.3g}"
+    return _with_power(rate, 2)
+
+
+def plain(number: float) -> str:
+    """Return a number as a tick has room for it: 0.0125, 1e-7."""
+    text = f"{number:.{_DIGITS}g}"
     return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
@@ -45,9 +53,11 @@ def rate_ticks(low: float, high: float) -> FloatArray:
 
 def tick_label(rate: float) -> str:
     """Return a rate by its power of ten, if it is below 1: 1e-3, 2.5e-3, 1, 10."""
-    if round(rate, _DIGITS) >= 1:
-        return short(rate, _DIGITS)
-    factor, power = f"{rate:.{_DIGITS}e}".split("e")
+    return plain(rate) if round(rate, _DIGITS) >= 1 else _with_power(rate, _DIGITS)
+
+
+def _with_power(number: float, digits: int) -> str:
+    factor, power = f"{number:.{digits}e}".split("e")
     return f"{float(factor):g}e{int(power)}"
 
 

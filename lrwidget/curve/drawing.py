@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from lrwidget.curve import palette
-from lrwidget.curve.axis import rate_ticks, short, tick_label
+from lrwidget.curve.axis import plain, rate_ticks, short, tick_label
 from lrwidget.curve.limits import loss_limits
 from lrwidget.curve.schedule import positive_rate
 from lrwidget.curve.thinning import thinned
@@ -214,4 +214,4 @@ def _set_loss_ticks(ax: Axes) -> None:
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 (an extra)
 
     ax.yaxis.set_major_locator(MaxNLocator(_LOSS_TICKS, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_formatter(lambda loss, _place: short(loss, 6))
+    ax.yaxis.set_major_formatter(lambda loss, _place: plain(loss))

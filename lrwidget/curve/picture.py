@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from lrwidget.curve.drawing import draw
 from lrwidget.curve.smoothing import DEFAULT_BETA
@@ -22,6 +22,14 @@ _DPI = 120
 _FONT, _FONT_SIZE = "DejaVu Sans", 10  # it comes with matplotlib
 _PAPER, _TEXT, _FRAME = "white", "#222222", "#666666"
 _RANDOM_ID = re.compile(r'(?<=["#])[a-z][0-9a-f]{10}(?=[")])')
+
+
+class Looks(TypedDict):
+    """What a picture shows beside the raw losses; see `png`."""
+
+    beta: float
+    rule: str
+    choice: float | None
 
 
 def plot(

@@ -8,12 +8,14 @@ import bqplot
 import numpy as np
 from bqscales import LinearScale, LogScale
 
-from lrwidget.ui.ticks import are_round, loss_ticks, rate_ticks
+from lrwidget.curve.axis import rate_ticks, tick_label
+from lrwidget.ui.ticks import logarithm_ticks
 
 if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
 
 _SPANS_KEPT = 10
+_LEAST_PLAIN, _MOST_PLAIN = 1e-6, 1e21
 
 
 class Axes:
@@ -67,18 +69,16 @@ class Axes:
         # The limits last: the browser writes the ticks a little after these have
         # changed, as they were then.
         with self._rate_axis.hold_sync():
-            # "1", where the format says "1e+0"
             self._rate_axis.tick_labels = {
-                f"{tick:g}": f"{tick:g}" for tick in ticks.tolist() if tick >= 1
+                _as_in_the_browser(tick): tick_label(tick) for tick in ticks.tolist()
             }
-            self._rate_axis.tick_format = ".0e" if are_round(ticks) else ".1e"
             self._rate_axis.tick_values = ticks
         with self._rates.hold_sync():
             self._rates.min, self._rates.max = start_lr, end_lr
 
     def show_losses(self, limits: tuple[float, float], *, logarithmic: bool) -> None:
         """Show a range of losses, or of their decimal logarithms."""
-        ticks = loss_ticks(*limits) if logarithmic else {}
+        ticks = logarithm_ticks(*limits) if logarithmic else {}
         self._loss_axis.tick_labels = {
             _as_in_the_browser(tick): text for tick, text in ticks.items()
         }
@@ -95,4 +95,7 @@ class Axes:
 
 
 def _as_in_the_browser(tick: float) -> str:
-    return f"{tick:.0f}" if tick.is_integer() else repr(tick)
+    """Return a number as JavaScript writes it, which is how ticks find their labels."""
+    if _LEAST_PLAIN <= abs(tick) < _MOST_PLAIN or tick == 0:
+        return np.format_float_positional(tick, trim="-")
+    return repr(tick).replace("e-0", "e-")

@@ -1,20 +1,20 @@
 """
 The colours of the charts, as variables that the style sheet has for each theme.
 
-They are Okabe and Ito's, which the colour-blind can tell apart, made darker for light
-themes where these stand out too little. No meaning is told by a colour alone.
+Where there is no style sheet, they are those of the palette, for light themes.
 """
 
 from __future__ import annotations
 
-CURVE = "var(--lrwidget-curve, #0072b2)"
-SUGGESTION = "var(--lrwidget-suggestion, #00805c)"
-CHOICE = "var(--lrwidget-choice, #d55e00)"
+from lrwidget.curve import palette
 
-_OTHERS = (
-    "var(--lrwidget-pink, #b0558a)",
-    "var(--lrwidget-ochre, #a66a00)",
-    "var(--lrwidget-grey, #6b6b6b)",
+CURVE = f"var(--lrwidget-curve, {palette.CURVE})"
+SUGGESTION = f"var(--lrwidget-suggestion, {palette.SUGGESTION})"
+CHOICE = f"var(--lrwidget-choice, {palette.CHOICE})"
+
+_OTHERS = tuple(
+    f"var(--lrwidget-other-{number}, {colour})"
+    for number, colour in enumerate(palette.OTHERS, 1)
 )
 _STYLES = ("dashed", "dotted", "dash_dotted")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import bqplot
 import numpy as np
 
+from lrwidget.curve.palette import RAW_OPACITY
 from lrwidget.ui.colours import CURVE, look_of_former
 from lrwidget.ui.marks import set_line, set_points, shown_of
 
@@ -43,7 +44,7 @@ class LatestLines:
             y=[],
             scales=axes.on_curve,
             colors=[CURVE],
-            opacities=[0.55],
+            opacities=[RAW_OPACITY],
             stroke_width=1,
             labels=["loss"],
         )

@@ -10,11 +10,12 @@ import ipywidgets as ipw
 import numpy as np
 from bqscales import LinearScale
 
+from lrwidget.curve.axis import short
 from lrwidget.curve.limits import common_limits
 from lrwidget.ui.colours import RACE_COLOURS
 from lrwidget.ui.labels import apart, in_a_row
 from lrwidget.ui.marks import EMPTY_PICTURE, set_points
-from lrwidget.ui.status import outcome, short
+from lrwidget.ui.status import outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,23 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from lrwidget.curve.axis import short
+
 if TYPE_CHECKING:
     from lrwidget.curve.race import RaceRecording
     from lrwidget.curve.record import LRCurve
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.curve.training import TrainingCurve
 
-_LEAST_PLAIN, _MOST_PLAIN = 0.1, 1000
 _SAME = 0.005
 _FAST = 10
-
-
-def short(rate: float) -> str:
-    """Return a rate with three digits at most, as people write it: 1.25e-2, 0.5."""
-    if _LEAST_PLAIN <= rate < _MOST_PLAIN:
-        return f"{rate:.3g}"
-    digits, _, power = f"{rate:.2e}".partition("e")
-    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
 
 
 def as_code(rate: float) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import bqplot
 import numpy as np
 
+from lrwidget.curve.palette import BAND_OPACITY
 from lrwidget.ui.colours import SUGGESTION
 from lrwidget.ui.marks import set_points
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.ui.axes import Axes
     from lrwidget.ui.view import Sight
-
-_BAND_OPACITY = 0.15
 
 
 class SuggestionMarks:
@@ -42,7 +41,7 @@ class SuggestionMarks:
             opacities=[0.0],
             fill="bottom",
             fill_colors=[SUGGESTION],
-            fill_opacities=[_BAND_OPACITY],
+            fill_opacities=[BAND_OPACITY],
         )
         self.dot = bqplot.Scatter(
             x=[],

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lrwidget.curve.axis import rate_ticks, short, tick_label
+from lrwidget.curve.axis import plain, rate_ticks, short, tick_label
 
 
 def _labels(low: float, high: float) -> list[str]:
@@ -41,8 +41,13 @@ def test_ticks_are_a_few_and_told_apart(power: float, decades: float) -> None:
     np.testing.assert_allclose([float(label) for label in labels], ticks, rtol=1e-6)
 
 
-def test_short_numbers() -> None:
-    numbers = [0.0125, 1e-7, 1.2345e-10, 3, 2.5e30, -0.02]
-    expected = ["0.0125", "1e-7", "1.23e-10", "3", "2.5e30", "-0.02"]
-    assert [short(number) for number in numbers] == expected
-    assert short(0.0123456, 5) == "0.012346"
+def test_rates_are_short() -> None:
+    rates = [1e-7, 1.2345e-10, 0.0125, 0.014, 0.1, 0.5, 1.2, 10, 123.4, 2.5e30]
+    expected = "1e-7 1.23e-10 1.25e-2 1.4e-2 0.1 0.5 1.2 10 123 2.5e30"
+    assert [short(rate) for rate in rates] == expected.split()
+
+
+def test_plain_numbers() -> None:
+    numbers = [0.0125, 1e-7, 0.012345678, 3, 2.5e30, -0.02]
+    expected = ["0.0125", "1e-7", "0.0123457", "3", "2.5e30", "-0.02"]
+    assert [plain(number) for number in numbers] == expected

@@ -42,7 +42,7 @@ def test_raw_and_smoothed_and_suggestion_and_choice() -> None:
     assert suggestion.get_marker() == "D"
     assert set(_points(choice)[0]) == {0.01}
     assert choice.get_marker() == "o"
-    assert [text.get_text() for text in ax.texts] == ["0.01"]
+    assert [text.get_text() for text in ax.texts] == ["1e-2"]
     (band,) = ax.patches
     assert band.get_extents().transformed(ax.transData.inverted()).intervalx == (
         pytest.approx((low, high))

@@ -221,7 +221,7 @@ def test_plot_draws_on_axes() -> None:
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()][0::4] == [
         "loss",
-        "chosen 0.01",
+        "chosen 1e-2",
     ]
 
 
