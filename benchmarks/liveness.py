@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.browser.chromium import launch
 from tests.browser.finder import Finder
@@ -79,15 +79,21 @@ _WATCH = """() => {
   new PerformanceObserver((list) => {
     for (const task of list.getEntries()) seen.long.push([task.startTime, task.duration]);
   }).observe({ entryTypes: ["longtask"] });
-  const path = document.querySelector('.lrwidget path.line[style*="stroke-width: 3;"]');
+  const chart = document.querySelector(".lrwidget .lrwidget-chart");
+  let drawn = "";
   new MutationObserver(() => {
-    const points = (path.getAttribute("d") || "").split(/[ML]/).length - 1;
+    const path = chart.querySelector('path.line[style*="stroke-width: 3;"]');
+    const shape = path?.getAttribute("d") || "";
+    if (shape === drawn) return;
+    drawn = shape;
+    const points = shape.split(/[ML]/).length - 1;
     requestAnimationFrame((stamp) => seen.frames.push([clock(stamp), points]));
-  }).observe(path, { attributeFilter: ["d"] });
+  }).observe(chart, { subtree: true, childList: true, attributeFilter: ["d"] });
 }"""
 _MOVES, _PRESSES = 60, 40
 _BETWEEN = 120  # milliseconds, as a hand moves
 _LONG_RUN = 100_000
+_LONGEST = 600_000  # milliseconds
 
 
 class Figure(NamedTuple):
@@ -119,28 +125,149 @@ def _times(name: str, seconds: list[float], bound: float) -> Figure:
 
 
 def _drags(page: Page, book: Notebook, finder: Finder) -> Figure:
-    """Return how long a move of the handle takes to `value`."""
-    plot = finder.plot()
-    x, y = finder.take_handle()
+    """Measure how long a move of the handle takes to `value`."""
+    book.value("picked.clear()")
+    finder.take_handle()
     page.evaluate("seen.moves.length = 0")
     for move in range(_MOVES):
-        share = 0.5 + 0.3 * math.sin(move / 5)
-        page.mouse.move(plot["x"] + share * plot["width"], y)
+        finder.move_to(10 ** (-3 + math.sin(move / 5)))
         page.wait_for_timeout(_BETWEEN)
     page.mouse.up()
-    moves = page.evaluate("seen.moves")
-    picked = book.value("picked")
-    start, end = finder.range
+    moves = [time for time, _place in page.evaluate("seen.moves")]
+    heard = [time for time, _value in book.value("picked")]
+    return _times("drag to value", _answers(moves, heard), 50)
+
+
+def _slides(page: Page, finder: Finder) -> Figure:
+    """Measure how long a press on the smoothing slider takes to the drawn curve."""
+    finder.slider.focus()
+    page.evaluate("seen.keys.length = seen.frames.length = 0")
+    for press in range(_PRESSES):
+        page.keyboard.press("ArrowLeft" if press < _PRESSES / 2 else "ArrowRight")
+        page.wait_for_timeout(_BETWEEN)
+    presses = [time for time, _key in page.evaluate("seen.keys")]
+    frames = [time for time, _points in page.evaluate("seen.frames")]
+    name = "slider to redrawn curve, 1,000 points"
+    return _times(name, _answers(presses, frames), 60)
+
+
+def _answers(asked: list[float], answered: list[float]) -> list[float]:
+    """Return how long it took to the first answer before the next question."""
     taken = []
-    for moved, place in moves:
-        share = (place - plot["x"]) / plot["width"]
-        rate = 10 ** (start + share * (end - start))
-        answers = [
-            heard - moved
-            for heard, value in picked
-            if heard >= moved and abs(math.log(value / rate)) < _SAME_RATE
-        ]
-        if answers:
-            taken.append(min(answers))
-    assert len(taken) > len(moves) / 2, (len(taken), len(moves), len(picked))
-    return _times("drag to value", taken, 50)
+    for time, following in pairwise([*asked, math.inf]):
+        answers = [answer for answer in answered if time < answer < following]
+        taken += [min(answers) - time] if answers else []
+    assert len(taken) > len(asked) / 2, (len(taken), len(asked))
+    return taken
+
+
+def _news(page: Page, book: Notebook, finder: Finder) -> Figure:
+    """Measure how long a new point takes to be drawn, while a test runs."""
+    _run(page, book, finder)
+    asked = book.value("asked")
+    taken = []
+    drawn = 0
+    for time, points in page.evaluate("seen.frames"):
+        # The point of a batch is there when the next one is asked for.
+        taken += [time - there for there in asked[drawn + 1 : points + 1]]
+        drawn = max(drawn, points)
+    return _times("new point to drawn point", taken, 200)
+
+
+def _run(page: Page, book: Notebook, finder: Finder) -> None:
+    page.evaluate("seen.frames.length = seen.long.length = 0")
+    finder.button.click()
+    finder.await_status("Running")
+    expect(finder.status).to_contain_text("Done", timeout=_LONGEST)
+    book.value("w.wait() and None")
+
+
+def _long_run(page: Page, book: Notebook, finder: Finder) -> list[Figure]:
+    """Measure what a long and fast test does to the page and to the connection."""
+    received: list[tuple[float, int]] = []
+    client = page.context.new_cdp_session(page)
+    client.send("Network.enable")
+    client.on(
+        "Network.webSocketFrameReceived",
+        lambda event: received.append(
+            (event["timestamp"], len(event["response"]["payloadData"]))
+        ),
+    )
+    _run(page, book, finder)
+    frames = [time for time, _points in page.evaluate("seen.frames")]
+    spans = [later - sooner for sooner, later in pairwise(frames)]
+    rate = 1 / statistics.median(spans), 1 / statistics.quantiles(spans, n=20)[-1]
+    long = [duration for _, duration in page.evaluate("seen.long")]
+    finder.slider.focus()
+    page.evaluate("seen.long.length = 0")
+    for _ in range(_PRESSES):
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_timeout(_BETWEEN)
+    long += [duration for _, duration in page.evaluate("seen.long")]
+    sizes = [size for _, size in received]
+    return [
+        Figure("frames a second in a fast test", *rate, "1/s", 8, most=False),
+        Figure(
+            f"long tasks at {_LONG_RUN:,} points",
+            *(max(long, default=0),) * 2,
+            f"ms (the longest of {len(long)})",
+            50,
+        ),
+        _growth(received),
+        Figure("largest message", *(max(sizes) / 1e3,) * 2, "kB", 200),
+    ]
+
+
+def _growth(received: list[tuple[float, int]]) -> Figure:
+    """Measure how the bytes a second of the second half are to those of the first."""
+    began, ended = received[0][0], received[-1][0]
+    # The first tenth has fewer points than a screen can show.
+    start, middle = began + 0.1 * (ended - began), began + 0.55 * (ended - began)
+    first = sum(size for time, size in received if start <= time < middle)
+    second = sum(size for time, size in received if middle <= time)
+    ratio = second / first
+    return Figure("bytes in the second half", ratio, ratio, "x the first", 1.1)
+
+
+def _measured(page: Page, lab: Lab) -> list[Figure]:
+    cells = [
+        _SETUP,
+        f"w = widget(1000, 0)\n{_PICKED}\nw",
+        "w.close()\nw = widget(600, 0.005)\nw",
+        f"w.close()\nw = widget({_LONG_RUN}, 0)\nw",
+    ]
+    book = lab.open(page, cells)
+    figures: list[Figure] = []
+    book.execute(0)
+    for cell in range(1, len(cells)):
+        book.execute(cell)
+        finder = Finder(page, end_lr=0.1)
+        finder.await_display()
+        page.evaluate(_WATCH)
+        if cell == 1:
+            _run(page, book, finder)
+            figures += [_drags(page, book, finder), _slides(page, finder)]
+        elif cell == 2:  # noqa: PLR2004 (the cell with that widget)
+            figures.append(_news(page, book, finder))
+        else:
+            figures += _long_run(page, book, finder)
+    book.close()
+    return figures
+
+
+def _report() -> int:
+    with (
+        sync_playwright() as playwright,
+        launch(playwright) as browser,
+        TemporaryDirectory() as folder,
+        Lab(Path(folder)) as lab,
+    ):
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        figures = _measured(page, lab)
+    for figure in figures:
+        print(figure)
+    return int(not all(figure.holds for figure in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(_report())
