@@ -1,20 +1,25 @@
-"""One browser and one JupyterLab for all tests here, and a page for each."""
+"""One browser and one server of each front end for all tests here, and their pages."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
-from tests.browser.lab import MILLISECONDS, Lab, launch
+from tests.browser.chromium import launch
+from tests.browser.lab import Lab
+from tests.browser.waiting import MILLISECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
     from tests.browser.lab import Notebook
+    from tests.browser.server import Server
+
+expect.set_options(timeout=MILLISECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -24,20 +29,50 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with Lab(tmp_path_factory.mktemp("lab")) as lab:
-        yield lab
+def serve(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[type[Server[Any]]], Server[Any]]]:
+    """Return what gives the server of a front end, and starts it if need be."""
+    servers: dict[type[Server[Any]], Server[Any]] = {}
+
+    def serve(kind: type[Server[Any]]) -> Server[Any]:
+        if kind not in servers:
+            servers[kind] = kind(tmp_path_factory.mktemp(kind.__name__))
+        return servers[kind]
+
+    yield serve
+    for server in servers.values():
+        server.terminate()
+    for server in servers.values():
+        server.wait()
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.set_default_timeout(MILLISECONDS)
+def lab(serve: Callable[[type[Lab]], Lab]) -> Lab:
+    return serve(Lab)
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """Yield a person's browser, in whose pages nothing of ours may go wrong."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    context.set_default_timeout(MILLISECONDS)
     errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    page.close()
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            errors.append(f"{message.location}: {message.text}")
+
+    context.on("console", hear)
+    context.on("weberror", lambda failure: errors.append(str(failure.error)))
+    yield context
+    context.close()
     assert not errors
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
 
 
 @pytest.fixture

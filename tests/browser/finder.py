@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
-from tests.browser.lab import MILLISECONDS, SECONDS
+from tests.browser.waiting import MILLISECONDS, SECONDS
 
 if TYPE_CHECKING:
     import re

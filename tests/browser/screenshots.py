@@ -16,8 +16,9 @@ import nbformat
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from tests.browser.chromium import launch
 from tests.browser.finder import Finder
-from tests.browser.lab import Lab, launch
+from tests.browser.lab import Lab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

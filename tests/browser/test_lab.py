@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.cells import LONG, QUICK, SETUP
+from tests.browser.chromium import chromium
 from tests.browser.finder import Finder
-from tests.browser.lab import chromium
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,31 +21,6 @@ if TYPE_CHECKING:
 
     from tests.browser.lab import Lab, Notebook
 
-_SETUP = """
-import threading
-from pathlib import Path
-import torch
-from torch import nn
-from lrwidget import LRWidget
-
-torch.manual_seed(0)
-inputs = torch.randn(256, 8)
-targets = inputs @ torch.randn(8, 1)
-pause = threading.Event()
-
-class Paced:
-    '''Batches that take some time to load, as those of big data sets do.'''
-
-    def __iter__(self):
-        for batch in zip(inputs.split(32), targets.split(32)):
-            pause.wait(0.01)
-            yield batch
-
-model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 1))
-optimizer = torch.optim.AdamW(model.parameters())
-"""
-_QUICK = "w = LRWidget(model, optimizer, Paced(), nn.MSELoss())\nw"
-_LONG = "w = LRWidget(model, optimizer, Paced(), nn.MSELoss(), num_it=3000)\nw"
 _BUSY = "while not Path('{}').exists():\n    pause.wait(0.01)"
 _QUICKSTART = Path(__file__).parents[2] / "notebooks/01-quickstart.ipynb"
 
@@ -64,7 +40,7 @@ def _is(rate: float, tolerance: float = 0.05) -> Callable[[float | None], bool]:
 def test_run_it_and_watch_it_while_another_cell_runs(
     page: Page, lab: Lab, notebook: Callable[..., Notebook]
 ) -> None:
-    book = notebook(_SETUP, _LONG, _BUSY.format("go-on"))
+    book = notebook(SETUP, LONG, _BUSY.format("go-on"))
     finder = _shown(page, book)
     assert book.value("w.value") is None
     finder.await_status("Ready")
@@ -95,7 +71,7 @@ def test_run_it_and_watch_it_while_another_cell_runs(
 
 
 def test_pick_it_by_hand(page: Page, notebook: Callable[..., Notebook]) -> None:
-    book = notebook(_SETUP, _QUICK)
+    book = notebook(SETUP, QUICK)
     finder = _shown(page, book)
     finder.button.click()
     finder.await_status("Suggested")
@@ -136,7 +112,7 @@ def test_pick_it_by_hand(page: Page, notebook: Callable[..., Notebook]) -> None:
 def test_clicks_on_the_curve_and_the_suggestion_count(
     page: Page, notebook: Callable[..., Notebook]
 ) -> None:
-    book = notebook(_SETUP, _QUICK)
+    book = notebook(SETUP, QUICK)
     finder = _shown(page, book)
     finder.button.click()
     finder.await_status("Suggested")
@@ -151,7 +127,7 @@ def test_clicks_on_the_curve_and_the_suggestion_count(
 def test_another_rule_and_a_click_on_the_band(
     page: Page, notebook: Callable[..., Notebook]
 ) -> None:
-    book = notebook(_SETUP, _QUICK)
+    book = notebook(SETUP, QUICK)
     finder = _shown(page, book)
     finder.button.click()
     finder.await_status("look as good")
@@ -177,7 +153,7 @@ def test_another_rule_and_a_click_on_the_band(
 
 
 def test_smooth_it_while_it_runs(page: Page, notebook: Callable[..., Notebook]) -> None:
-    book = notebook(_SETUP, _LONG)
+    book = notebook(SETUP, LONG)
     finder = _shown(page, book)
     finder.button.click()
     finder.await_points(20)
@@ -210,7 +186,7 @@ link = jslink((w, "value"), (text, "value"))
 text
 """
     shown = "interact(lambda lr: print(f'rate {lr:.3g}'), lr=w);"
-    book = notebook(_SETUP, f"{_QUICK.rstrip('w')}w.value = 1e-3\nw", linked, shown)
+    book = notebook(SETUP, f"{QUICK.rstrip('w')}w.value = 1e-3\nw", linked, shown)
     finder = _shown(page, book)
     book.execute(2)
     finder.click(0.02)
@@ -222,7 +198,7 @@ text
 
 
 def test_race_and_pick_a_curve(page: Page, notebook: Callable[..., Notebook]) -> None:
-    book = notebook(_SETUP, _QUICK)
+    book = notebook(SETUP, QUICK)
     finder = _shown(page, book)
     expect(finder.race_button).to_be_disabled()
     expect(finder.race).to_have_count(0)
@@ -259,7 +235,7 @@ def test_race_and_pick_a_curve(page: Page, notebook: Callable[..., Notebook]) ->
 
 def test_a_failure_is_seen(page: Page, notebook: Callable[..., Notebook]) -> None:
     wrong = "w = LRWidget(model, optimizer, [{'x': inputs}], nn.MSELoss())\nw"
-    book = notebook(_SETUP, wrong, "w.wait()")
+    book = notebook(SETUP, wrong, "w.wait()")
     finder = _shown(page, book)
     finder.button.click()
     finder.await_status("Failed after 0 steps. TypeError: loss_fn needs batches")

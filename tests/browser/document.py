@@ -1,0 +1,69 @@
+"""A notebook that some front end shows, and what its kernel says."""
+
+from __future__ import annotations
+
+import ast
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.blocking.client import BlockingKernelClient
+
+from tests.browser.waiting import SECONDS, await_result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+
+class Document(ABC):
+    """
+    A notebook in a page, and a client of its kernel beside it.
+
+    Parameters
+    ----------
+    page:
+        The page that shows it.
+    connection_file:
+        Where to reach the kernel.
+    """
+
+    def __init__(self, page: Page, connection_file: Path) -> None:
+        self.page = page
+        self._client = BlockingKernelClient(connection_file=str(connection_file))
+        self._client.load_connection_file()
+        # Only the channel of requests. To wait for the kernel is to wait for silence on
+        # another, and a widget that draws is never silent.
+        self._client.start_channels(iopub=False, stdin=False, hb=False)
+
+    def close(self) -> None:
+        """Leave the kernel."""
+        self._client.stop_channels()
+
+    @abstractmethod
+    def execute_all(self) -> None:
+        """Execute all code cells in the page, and wait for their end."""
+
+    def value(self, expression: str) -> Any:
+        """Return the value of an expression in the kernel, which must be a literal."""
+        reply = self._client.execute(
+            "",
+            silent=True,
+            store_history=False,
+            user_expressions={"value": f"repr({expression})"},
+            reply=True,
+            timeout=SECONDS,
+        )
+        answer = reply["content"]["user_expressions"]["value"]
+        if answer["status"] != "ok":
+            raise RuntimeError("\n".join(answer["traceback"]))
+        return ast.literal_eval(ast.literal_eval(answer["data"]["text/plain"]))
+
+    def await_value(self, expression: str, wanted: Callable[[Any], bool]) -> Any:
+        """Ask for a value until it is as wanted, and return it."""
+        return await_result(
+            lambda: self.value(expression),
+            wanted,
+            lambda value: f"{expression} is still {value!r}",
+        )
