@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
-from tests.browser.waiting import MILLISECONDS, SECONDS
+from tests.browser.waiting import MILLISECONDS, SECONDS, await_result
 
 if TYPE_CHECKING:
     import re
@@ -27,7 +27,7 @@ _DECADES_OFF = 0.02
 
 class Finder:
     """
-    The first widget in a page, to look at and to use.
+    A display of a widget in a page, to look at and to use.
 
     Parameters
     ----------
@@ -37,12 +37,16 @@ class Finder:
         The rate at the left edge of the chart.
     end_lr:
         The rate at its right edge.
+    nth:
+        Which display of the page it is, from 0.
     """
 
-    def __init__(self, page: Page, start_lr: float = 1e-7, end_lr: float = 10) -> None:
+    def __init__(
+        self, page: Page, start_lr: float = 1e-7, end_lr: float = 10, nth: int = 0
+    ) -> None:
         self._page = page
         self._range = math.log10(start_lr), math.log10(end_lr)
-        self.root = page.locator(".lrwidget").first
+        self.root = page.locator(".lrwidget").nth(nth)
         self.button = self.root.locator("button.widget-button").first
         self.race_button = self.root.get_by_role("button", name="Race")
         self.race = self.root.locator(".lrwidget-race")
@@ -77,6 +81,17 @@ class Finder:
         """Return with how many points the curve is drawn."""
         count: int = self.smoothed.evaluate(_POINTS)
         return count
+
+    def shape(self) -> str:
+        """Return the outline of the curve as it is drawn, once there is one."""
+        return self.smoothed.get_attribute("d") or ""
+
+    def await_other_shape(self, shape: str) -> str:
+        """Wait until the curve is drawn in another outline than this one."""
+        # By the locator, since a curve that was empty has another path.
+        return await_result(
+            self.shape, lambda seen: seen != shape, lambda _: "the curve stays as it is"
+        )
 
     def await_status(self, said: str | re.Pattern[str]) -> None:
         """Wait until the status says this."""

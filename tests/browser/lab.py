@@ -1,4 +1,4 @@
-"""A real JupyterLab on loopback, and a notebook in it as a person uses it."""
+"""A real JupyterLab or Notebook 7, and a notebook in it as a person uses it."""
 
 from __future__ import annotations
 
@@ -46,6 +46,17 @@ class Notebook(Document):
         done = re.compile(r"\[\d+\]:")
         expect(self.prompt(index)).to_have_text(done, timeout=MILLISECONDS)
 
+    def save(self) -> None:
+        """Save it with all that is executed, and wait until it is written."""
+        with self.page.expect_response(
+            lambda response: (
+                response.request.method == "PUT"
+                and "/api/contents/" in response.url
+                and response.ok
+            )
+        ):
+            self.page.keyboard.press("Control+s")
+
     def _cells(self) -> Locator:
         return self.page.locator(".jp-Notebook .jp-CodeCell")
 
@@ -62,6 +73,9 @@ class Lab(Server[Notebook]):
         The name of a theme of JupyterLab.
     """
 
+    _program = "jupyterlab"
+    _address = "doc/tree"
+
     def __init__(self, folder: Path, theme: str = "JupyterLab Light") -> None:
         for extension, values in (
             ("apputils-extension/themes", {"theme": theme}),
@@ -75,14 +89,14 @@ class Lab(Server[Notebook]):
 
     def _command(self, port: int) -> list[str]:
         return [
-            *("jupyterlab", "--allow-root", "--IdentityProvider.token="),
+            *(self._program, "--allow-root", "--IdentityProvider.token="),
             *(f"--ServerApp.port={port}", "--ServerApp.ip=127.0.0.1"),
             f"--ServerApp.root_dir={self.folder}",
         ]
 
     def show(self, page: Page, name: str) -> Notebook:
         """Open a notebook of the folder in a page."""
-        page.goto(f"{self.url}/doc/tree/{name}")
+        page.goto(f"{self.url}/{self._address}/{name}")
         page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=MILLISECONDS)
         return Notebook(page, self._connection_file(self._kernel(name)))
 
@@ -108,3 +122,10 @@ class Lab(Server[Notebook]):
     def _sessions(self) -> list[Any]:
         sessions: list[Any] = json.loads(self.get("api/sessions"))
         return sessions
+
+
+class Notebook7(Lab):
+    """A Notebook 7 server, whose pages are made of JupyterLab's parts."""
+
+    _program = "notebook"
+    _address = "notebooks"
