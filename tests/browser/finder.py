@@ -51,15 +51,15 @@ class Finder:
         self.race_button = self.root.get_by_role("button", name="Race")
         self.race = self.root.locator(".lrwidget-race")
         self.status = self.root.locator(".lrwidget-status")
-        self.pace = self.root.locator("div.widget-label").first
-        self.field = self.root.locator("input[type=number]")
-        self.slider = self.root.locator(".noUi-handle")
-        self.menu = self.root.locator("select")
+        self.chart = self.root.get_by_role("slider", name="Learning rate")
+        self.field = self.root.get_by_role("spinbutton", name="Learning rate")
+        self.slider = self.root.get_by_role("slider", name="Smoothing")
+        self.menu = self.root.get_by_label("Suggestion", exact=True)
         self.band = self.root.locator("path.area").first
         # A mark without points has no path, so they are told apart by their looks.
         self.raw, self.smoothed, self.line = (
             self.root.locator(f'path.line[style*="{looks}"]').first
-            for looks in ("stroke-width: 1;", "stroke-width: 3;", "rgb(217, 115, 13)")
+            for looks in ("stroke-width: 1;", "stroke-width: 3;", "--lrwidget-choice")
         )
         self.suggestion = self.root.locator("path.dot").first
         self.handle = self.root.locator("path.dot").last
@@ -118,6 +118,13 @@ class Finder:
 
     def drag(self, *rates: float) -> None:
         """Take the handle, move it over some rates, and let go."""
+        self.take_handle()
+        for rate in rates:
+            self.move_to(rate, steps=_DRAG_STEPS)
+        self._page.mouse.up()
+
+    def take_handle(self) -> None:
+        """Press on the handle."""
         # With its label, which comes last, the handle is there too.
         self.root.locator("text.label").first.wait_for()
         self._show_plot()
@@ -125,9 +132,10 @@ class Finder:
         mouse = self._page.mouse
         mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         mouse.down()
-        for rate in rates:
-            mouse.move(*self._place(rate, 0.5), steps=_DRAG_STEPS)
-        mouse.up()
+
+    def move_to(self, rate: float, steps: int = 1) -> None:
+        """Move the mouse to a rate."""
+        self._page.mouse.move(*self._place(rate, 0.5), steps=steps)
 
     def await_at(self, mark: Locator, rate: float) -> None:
         """Wait until a mark stands at a rate, but for a pixel or two."""

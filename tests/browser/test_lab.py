@@ -43,12 +43,12 @@ def test_run_it_and_watch_it_while_another_cell_runs(
     book = notebook(SETUP, LONG, _BUSY.format("go-on"))
     finder = _shown(page, book)
     assert book.value("w.value") is None
-    finder.await_status("Ready")
+    finder.await_status("Idle")
     finder.button.click()
     finder.await_points(1)
     expect(finder.button).to_have_text("Stop")
-    finder.await_status("Running: loss")
-    expect(finder.pace).to_have_text(re.compile(r"\d+ / 3000 · .* it/s · .* left"))
+    running = r"Running: step \d+ of 3000, \d+ it/s, .* left. Loss .* at rate"
+    finder.await_status(re.compile(running))
 
     book.start(2)
     busy = book.prompt(2)
@@ -159,7 +159,9 @@ def test_smooth_it_while_it_runs(page: Page, notebook: Callable[..., Notebook]) 
     finder.await_points(20)
     finder.slider.focus()
     page.keyboard.press("Home")
-    book.await_value("w._pick_bar.smoothing.value", lambda value: value == 0)
+    book.await_value(
+        "w._stage.display.view_bar.smoothing.value", lambda value: value == 0
+    )
     assert book.value("w.running")
     finder.button.click()
     finder.await_status("Stopped")
@@ -169,7 +171,9 @@ def test_smooth_it_while_it_runs(page: Page, notebook: Callable[..., Notebook]) 
     assert finder.smoothed.evaluate(path) == finder.raw.evaluate(path)
     finder.slider.focus()
     page.keyboard.press("End")
-    book.await_value("w._pick_bar.smoothing.value", lambda value: value == 0.99)
+    book.await_value(
+        "w._stage.display.view_bar.smoothing.value", lambda value: value == 0.99
+    )
     page.wait_for_function(
         "([a, b]) => a.getAttribute('d') !== b.getAttribute('d')",
         arg=[finder.smoothed.element_handle(), finder.raw.element_handle()],
@@ -191,7 +195,7 @@ text
     book.execute(2)
     finder.click(0.02)
     value = book.await_value("w.value", _is(0.02))
-    text = page.locator(".jp-OutputArea input[type=number]").nth(1)
+    text = page.locator(".jp-OutputArea input[type=number]").last
     expect(text).to_have_value(str(value))
     book.execute(3)
     expect(page.get_by_text(f"rate {value:.3g}")).to_be_visible()
