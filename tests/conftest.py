@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from hypothesis import settings
+from torch import nn
 
+import lrwidget
 import tests.torchvision_operators  # noqa: F401 (before whatever imports torchvision)
+from tests.widget_parts import BATCHES, parts
 
 # A machine under load is slow, and no test here is about speed.
 settings.register_profile("lrwidget", deadline=None)
@@ -20,7 +23,7 @@ settings.load_profile("lrwidget")
 torch.set_num_threads(1)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +51,20 @@ def _threads() -> set[threading.Thread]:
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., lrwidget.LRWidget]]:
+    """Return what makes a widget on a small model, which is closed after the test."""
+    made: list[lrwidget.LRWidget] = []
+
+    def make(
+        loss_fn: Any = None, dataloader: Any = BATCHES, **settings: Any
+    ) -> lrwidget.LRWidget:
+        loss_fn = loss_fn or nn.MSELoss()
+        made.append(lrwidget.LRWidget(*parts(), dataloader, loss_fn, **settings))
+        return made[-1]
+
+    yield make
+    for widget in made:
+        widget.close()

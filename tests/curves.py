@@ -1,4 +1,4 @@
-"""Curves for the tests of what is found in them."""
+"""Curves for the tests of what is found in them, and of how they are shown."""
 
 from __future__ import annotations
 
@@ -6,8 +6,34 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lrwidget.curve.record import LRCurve, Recording, Step
+from lrwidget.curve.runs import Run
+
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
     from lrwidget.curve.arrays import FloatArray
+
+LRS = np.geomspace(1e-7, 10, 100)
+
+
+def curve_of(*losses: float) -> LRCurve:
+    """Return a curve over the first of the default rates."""
+    return LRCurve(LRS[: len(losses)], np.array(losses))
+
+
+def run_of(
+    losses: Sequence[float] | FloatArray,
+    name: str = "run",
+    number: int = 0,
+    setting: Hashable = "setting",
+) -> Run:
+    """Return a run that has ended, over the first of the default rates."""
+    recording = Recording(len(LRS))
+    for iteration, loss in enumerate(losses):
+        recording.append(Step(iteration, LRS[iteration], loss))
+    recording.stop_reason = "diverged"
+    return Run(name, number, (LRS[0], LRS[-1]), setting, recording)
 
 
 def unsmoothed(smoothed: FloatArray) -> FloatArray:

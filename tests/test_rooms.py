@@ -50,14 +50,26 @@ _ROOMS = {
         _import_all("choice"),
         {"bqplot", "matplotlib"} | _all_but("choice", "engine", "curve"),
     ),
+    "recipe": (
+        _import_all("recipe"),
+        (_HEAVY - {"torch"}) | _all_but("recipe", "engine", "curve"),
+    ),
     "follower": (
         _import_all("follower"),
         _HEAVY | _all_but("follower", "worker", "curve"),
     ),
     "session": (
         _import_all("session"),
-        (_HEAVY | _all_but("session", "follower", "worker", "curve", "ui.status"))
-        - {"lrwidget.ui"},
+        _HEAVY | _all_but("session", "follower", "worker", "curve"),
+    ),
+    "report": (
+        _import_all("report"),
+        (_HEAVY | _all_but("report", "curve", "ui.status")) - {"lrwidget.ui"},
+    ),
+    "export": (_import_all("export"), _HEAVY | _all_but("export", "curve")),
+    "stage": (
+        _import_all("stage"),
+        _FRAMEWORKS | {"matplotlib", "lrwidget.widget", "lrwidget.choice"},
     ),
     "without a notebook": (
         "from lrwidget import LRCurve, RangeTest, Step, race, range_test",

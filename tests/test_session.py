@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from torch import nn
 
-from lrwidget.curve.suggestion import NO_SUGGESTION
 from lrwidget.engine.race import Race
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.session import Session
@@ -16,7 +15,7 @@ def _session() -> tuple[Session, RangeTest, Gate, list[Any]]:
     gate = Gate()
     ended: list[Any] = []
     test = RangeTest(*parts(), gate, nn.MSELoss(), num_it=4)
-    return Session(test, lambda: None, ended.append), test, gate, ended
+    return Session(lambda: None, ended.append), test, gate, ended
 
 
 def test_before_there_is_anything() -> None:
@@ -24,18 +23,16 @@ def test_before_there_is_anything() -> None:
     session.check_idle()
     session.stop()
     session.abandon()
-    assert {session.running, session.racing, session.failed} == {False}
-    assert (session.seconds, len(session.curve)) == (0, 0)
-    assert session.in_words(NO_SUGGESTION, running=False).startswith(
-        "Ready: Run tries 4 rates"
-    )
+    assert {session.running, session.racing} == {False}
+    assert session.error is None
+    assert (session.seconds, len(session.curve), len(session.latest)) == (0, 0, 0)
     with pytest.raises(RuntimeError, match="no test to wait for; call run"):
         session.wait(1)
 
 
 def test_a_race_and_a_test_keep_what_they_found_apart() -> None:
     session, test, gate, ended = _session()
-    session.run()
+    session.run(test, "a", 1)
     with pytest.raises(RuntimeError, match="a test is running already"):
         session.check_idle()
     gate.let(4)
@@ -49,13 +46,38 @@ def test_a_race_and_a_test_keep_what_they_found_apart() -> None:
     session.wait(60)
     assert session.curve.to_dict() == curve.to_dict()
     assert [len(raced) for raced in session.raced.curves()] == [3, 3]
-    assert session.in_words(NO_SUGGESTION, running=False).startswith(
-        "Race done: lowest loss"
-    )
     gate.let(4)
-    session.run()
+    session.run(test, "a", 1)
     session.wait(60)
     assert not session.racing
     assert len(session.raced.curves()) == 2
     assert len(ended) == 3
     assert ended[-1] is session.follower
+
+
+def test_each_run_is_kept() -> None:
+    session, test, gate, _ = _session()
+    gate.let(8)
+    for _ in range(2):
+        session.run(test, "a", 1)
+        session.wait(60)
+    curves = session.runs.curves()
+    assert list(curves) == ["a", "a (2)"]
+    assert curves["a (2)"].to_dict() == session.curve.to_dict()
+    assert [run.bounds for run in session.runs.all] == [(1e-7, 10)] * 2
+
+
+def test_what_keeps_a_test_from_starting_is_raised_until_the_next_one() -> None:
+    session, test, gate, _ = _session()
+    gate.let(8)
+    session.run(test, "a", 1)
+    session.wait(60)
+    session.refuse(ZeroDivisionError("no"))
+    assert isinstance(session.error, ZeroDivisionError)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError, match="no"):
+            session.wait(60)
+    assert list(session.runs.curves()) == ["a"]
+    session.run(test, "b", 1)
+    session.wait(60)
+    assert session.error is None

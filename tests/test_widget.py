@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import ipywidgets as ipw
 import numpy as np
 import pytest
 import torch
@@ -11,49 +10,22 @@ from ipywidgets.widgets import widget as ipywidgets_widget
 from torch import nn
 from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
-from traitlets import TraitError, dlink
 
 from lrwidget import LRWidget, range_test
-from lrwidget.ui.closing import close_with_parts
-from tests.ui.front_end import click, drag
-from tests.widget_parts import SECONDS, Gate, parts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-@pytest.fixture
-def make() -> Iterator[Callable[..., LRWidget]]:
-    made: list[LRWidget] = []
-
-    def make(loss_fn: Any = None, dataloader: Any = None, **kwargs: Any) -> LRWidget:
-        batches = [(torch.ones(4, 8), torch.zeros(4, 1))]
-        loss_fn = loss_fn or nn.MSELoss()
-        made.append(LRWidget(*parts(), dataloader or batches, loss_fn, **kwargs))
-        return made[-1]
-
-    yield make
-    for widget in made:
-        widget.close()
-
-
-def _places(widget: LRWidget) -> list[float]:
-    """Return the rate wherever it is held."""
-    handle, line = widget._chart.handle, widget._chart.line
-    return [*handle.x, *line.x, widget._pick_bar.field.value]
+from tests.ways import WAYS, places
+from tests.widget_parts import SECONDS, Gate, display_of, parts
 
 
 def test_before_there_is_anything(make: Any) -> None:
     widget = make()
     assert widget.value is None
     assert len(widget.curve) == 0
+    assert widget.curves == {}
     assert set(widget.suggestions.values()) == {None}
     assert (widget.progress, widget.running) == (0, False)
-    assert widget.status == "Ready: Run tries 100 rates from 1e-7 to 10."
+    assert widget.status == "Idle: Run tries 100 rates from 1e-7 to 10."
     with pytest.raises(RuntimeError, match="no test to wait for; call run"):
         widget.wait()
-    with pytest.raises(RuntimeError, match="value=None: choose a rate first"):
-        widget.apply()
 
 
 def test_run_and_wait_give_the_curve_of_the_range_test() -> None:
@@ -90,117 +62,14 @@ def test_the_value_is_the_suggestion_after_the_test(make: Any) -> None:
     assert seen == [curve.suggest()]
     assert curve.suggest() is not None
     assert widget.value == curve.suggest()
-    assert widget._chart.suggestion.x.tolist() == [widget.value]
+    assert display_of(widget).chart.suggestion.dot.x.tolist() == [widget.value]
     assert "Suggested: " in widget.status
-
-
-def test_a_pick_outlives_the_test(make: Any) -> None:
-    gate = Gate()
-    widget = make(dataloader=gate)
-    widget.run()
-    click(widget._chart, 0.02)
-    gate.let(100)
-    widget.wait()
-    assert widget.value == 0.02
-    widget.run()
-    gate.let(100)
-    widget.wait()
-    assert widget.value == 0.02
-
-
-def test_a_suggestion_gives_way_to_the_next(make: Any) -> None:
-    scale = 1.0
-
-    def loss_fn(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return scale * nn.functional.mse_loss(output, target)
-
-    widget = make(loss_fn)
-    widget.run()
-    first = widget.wait().suggest()
-    scale = 100.0
-    widget.run()
-    second = widget.wait().suggest()
-    assert first != second
-    assert widget.value == second
-
-
-def _by_python(widget: LRWidget, rate: float) -> None:
-    widget.value = rate
-
-
-def _by_field(widget: LRWidget, rate: float) -> None:
-    widget._pick_bar.field.set_state({"value": rate})
-
-
-def _by_click(widget: LRWidget, rate: float) -> None:
-    click(widget._chart, rate)
-
-
-def _by_drag(widget: LRWidget, rate: float) -> None:
-    if widget.value is None:
-        widget.value = 1e-6
-    drag(widget._chart, 1e-5, rate)
-
-
-def _by_front_end(widget: LRWidget, rate: float) -> None:
-    widget.set_state({"value": rate})
-
-
-_WAYS = [_by_python, _by_field, _by_click, _by_drag, _by_front_end]
-
-
-@pytest.mark.parametrize("pick", _WAYS)
-@pytest.mark.parametrize(
-    ("rate", "value"), [(0.0123, 0.0123), (123.0, 10.0), (1e-9, 1e-7)]
-)
-def test_every_way_to_pick_moves_all_others(
-    make: Any, pick: Any, rate: float, value: float
-) -> None:
-    widget = make()
-    seen: list[float] = []
-    widget.observe(lambda change: seen.append(change["new"]), "value")
-    pick(widget, rate)
-    assert widget.value == value
-    assert _places(widget) == [value] * 4
-    assert seen[-1] == value
-    widget.value = None
-    assert widget.value is None
-    assert len(widget._chart.handle.x) == 0
-
-
-def test_values_that_are_none(make: Any) -> None:
-    widget = make(value="1e-3")
-    assert widget.value == 0.001
-    for bad in (float("nan"), "fast", [0.1]):
-        with pytest.raises(TraitError):
-            widget.value = bad
-    assert widget.value == 0.001
-
-
-def test_a_picked_rate_works_with_links_and_interact(make: Any) -> None:
-    widget = make()
-    text = ipw.FloatText()
-    dlink((widget, "value"), (text, "value"), lambda rate: rate or 0.0)
-    link = ipw.jslink((widget, "value"), (text, "value"))
-    got: list[float | None] = []
-
-    def show(lr: float | None) -> None:
-        got.append(lr)
-
-    interaction = ipw.interactive(show, lr=widget)
-    widget.value = 0.01
-    assert text.value == 0.01
-    assert got[-1] == 0.01
-    assert widget.get_state()["value"] == 0.01
-    interaction.children = []
-    for part in (text, link, interaction, interaction.out):
-        close_with_parts(part)
 
 
 def test_the_button_runs_and_stops(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate)
-    button = widget._run_bar.button
+    button = display_of(widget).run_bar.button
     button.click()
     assert widget.running
     assert button.description == "Stop"
@@ -220,6 +89,7 @@ def test_only_one_test_at_a_time(make: Any) -> None:
     widget.run()
     with pytest.raises(RuntimeError, match=r"running already; call stop\(\) and wait"):
         widget.run()
+    assert len(widget.curves) == 1
     widget.stop()
     gate.let(1)
     widget.wait()
@@ -240,14 +110,15 @@ def test_waiting_has_a_limit(make: Any) -> None:
 def test_the_slider_redraws_from_raw_losses_while_the_test_runs(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate)
+    display = display_of(widget)
     drawn = threading.Event()
-    widget._chart.smoothed.observe(lambda _: drawn.set(), "y")
+    display.chart.latest.smoothed.observe(lambda _: drawn.set(), "y")
     widget.run()
     gate.let(30)
     assert drawn.wait(SECONDS)
     for beta in (0.0, 0.5, 0.9):
-        widget._pick_bar.smoothing.set_state({"value": beta})
-        shown = widget._chart.smoothed.y
+        display.view_bar.smoothing.set_state({"value": beta})
+        shown = display.chart.latest.smoothed.y
         expected = widget.curve.smoothed(beta)[: len(shown)]
         np.testing.assert_array_equal(shown, expected)
     assert widget.running
@@ -261,46 +132,10 @@ def test_the_slider_does_not_move_the_suggestion(make: Any) -> None:
     widget.run()
     widget.wait()
     before = widget.suggestions, widget.value
-    widget._pick_bar.smoothing.value = 0.0
+    display = display_of(widget)
+    display.view_bar.smoothing.value = 0.0
     assert (widget.suggestions, widget.value) == before
-    assert widget._chart.suggestion.x.tolist() == [widget.value]
-
-
-def test_the_menu_moves_the_dot_and_the_handle(make: Any) -> None:
-    widget = make(rule="minimum")
-    widget.run()
-    curve = widget.wait()
-    assert widget.value == curve.suggest("minimum")
-    assert len(widget._chart.band.x) == 0
-    widget._pick_bar.rule.value = "descent"
-    assert widget.rule == "descent"
-    lr, low, high, reason = curve.suggestion()
-    assert widget.value == lr != curve.suggest("minimum")
-    assert widget._chart.suggestion.x.tolist() == [lr]
-    assert widget._chart.band.x.tolist() == [low, high]
-    assert reason in widget.status
-    widget.rule = "steep"
-    assert widget._pick_bar.rule.value == "steep"
-    assert widget.value == curve.suggest("steep")
-
-
-def test_the_menu_leaves_what_was_picked(make: Any) -> None:
-    widget = make()
-    widget.run()
-    widget.wait()
-    widget.value = 1e-5
-    widget.rule = "minimum"
-    assert widget.value == 1e-5
-    assert widget._chart.suggestion.x.tolist() == [widget.suggestions["minimum"]]
-
-
-def test_a_rule_that_is_not_known(make: Any) -> None:
-    with pytest.raises(ValueError, match=r"rule='best' is not known; pass one of"):
-        make(rule="best")
-    widget = make()
-    with pytest.raises(TraitError, match="best"):
-        widget.rule = "best"
-    assert widget.rule == "descent"
+    assert display.chart.suggestion.dot.x.tolist() == [widget.value]
 
 
 def test_a_failure_is_shown_and_raised_and_keeps_its_points(make: Any) -> None:
@@ -319,10 +154,11 @@ def test_a_failure_is_shown_and_raised_and_keeps_its_points(make: Any) -> None:
     for _ in range(2):
         with pytest.raises(ArithmeticError, match="no"):
             widget.wait()
+    display = display_of(widget)
     assert widget.status == "Failed after 20 steps. ArithmeticError: <b>no</b>"
-    assert "&lt;b&gt;no&lt;/b&gt;" in widget._run_bar.status.value
-    assert len(widget.curve) == len(widget._chart.raw.x) == 20
-    assert widget._run_bar.button.description == "Run"
+    assert "&lt;b&gt;no&lt;/b&gt;" in display.run_bar.status.value
+    assert len(widget.curve) == len(display.chart.latest.raw.x) == 20
+    assert display.run_bar.button.description == "Run"
     calls = -1000
     widget.run()
     widget.wait()
@@ -331,7 +167,7 @@ def test_a_failure_is_shown_and_raised_and_keeps_its_points(make: Any) -> None:
 
 def test_a_batch_that_is_no_pair_is_shown_and_raised(make: Any) -> None:
     widget = make(dataloader=[{"x": torch.ones(4, 8)}])
-    widget._run_bar.button.click()
+    display_of(widget).run_bar.button.click()
     with pytest.raises(TypeError, match=r"loss_fn needs .* pass training_step"):
         widget.wait()
     assert "loss_fn needs batches" in widget.status
@@ -339,12 +175,12 @@ def test_a_batch_that_is_no_pair_is_shown_and_raised(make: Any) -> None:
 
 def test_what_keeps_a_test_from_starting_is_shown_and_raised(make: Any) -> None:
     widget = make(isolation="copy")
-    model = widget._test._trial.subject.model
+    model = widget._stage._test._trial.subject.model
     model.lock = threading.Lock()
     with pytest.raises(ValueError, match="isolation='copy' cannot copy the model"):
         widget.run()
     assert not widget.running
-    widget._run_bar.button.click()
+    display_of(widget).run_bar.button.click()
     with pytest.raises(ValueError, match="cannot copy"):
         widget.wait()
     assert widget.status.startswith("Failed after 0 steps. ValueError: isolation=")
@@ -363,6 +199,7 @@ def test_what_an_observer_raises_is_raised(make: Any) -> None:
     assert widget.value == widget.curve.suggest()
     assert not widget.running
     assert widget.status.endswith("ZeroDivisionError")
+    assert "ZeroDivisionError" in display_of(widget).run_bar.status.value
 
 
 def test_an_interrupt_while_waiting_stops_the_test(
@@ -376,65 +213,11 @@ def test_an_interrupt_while_waiting_stops_the_test(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(widget._session.follower, "wait", interrupt)
+        patch.setattr(widget._stage.session.follower, "wait", interrupt)
         with pytest.raises(KeyboardInterrupt):
             widget.wait()
     gate.let(1)
     assert widget.wait().stop_reason == "stopped"
-
-
-def test_apply_writes_the_rate_and_keeps_the_ratios() -> None:
-    model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 1))
-    groups = [
-        {"params": model[0].parameters(), "lr": 0.01},
-        {"params": model[1].parameters(), "lr": 0.1},
-    ]
-    optimizer = SGD(groups, momentum=0.9)
-    batches = [(torch.ones(4, 8), torch.zeros(4, 1))]
-    widget = LRWidget(model, optimizer, batches, nn.MSELoss(), value=0.5)
-    widget.apply()
-    rates = [group["lr"] for group in optimizer.param_groups]
-    assert rates == pytest.approx([0.05, 0.5])
-    assert [group["momentum"] for group in optimizer.param_groups] == [0.9, 0.9]
-    widget.close()
-
-
-def test_a_rate_is_not_applied_to_what_is_put_back(make: Any) -> None:
-    started, going = threading.Event(), threading.Event()
-
-    def loss_fn(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        started.set()
-        assert going.wait(SECONDS)
-        return nn.functional.mse_loss(outputs, targets)
-
-    widget = make(loss_fn, isolation="restore", value=0.5)
-    widget.run()
-    assert started.wait(SECONDS)
-    with pytest.raises(RuntimeError, match="training this model itself"):
-        widget.apply()
-    going.set()
-    widget.wait()
-    widget.apply()
-    assert widget._optimizer.param_groups[0]["lr"] == 0.5
-
-
-def test_the_rates_of_all_groups() -> None:
-    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 3))
-    groups = [
-        {"params": model[0].parameters(), "lr": 0.01},
-        {"params": model[1].parameters(), "lr": 0.1},
-    ]
-    batches = [(torch.ones(4, 8), torch.zeros(4, 3))]
-    settings: Any = {"isolation": "restore"}
-    widget = LRWidget(model, SGD(groups), batches, nn.MSELoss(), **settings)
-    assert widget.values is None
-    widget.value = 0.5
-    assert widget.values == pytest.approx([0.05, 0.5])
-    widget.run()
-    assert widget.values == pytest.approx([0.05, 0.5])  # also while a test runs
-    widget.wait()
-    assert widget.values == pytest.approx([0.05, 0.5])
-    widget.close()
 
 
 def test_the_chart_names_its_losses() -> None:
@@ -444,27 +227,29 @@ def test_the_chart_names_its_losses() -> None:
     for settings, name in cases:
         parts: Any = model, SGD(model.parameters(), lr=0.1), batches, nn.MSELoss()
         widget = LRWidget(*parts, **settings)
-        assert widget._chart.figure.axes[1].label == name
+        assert display_of(widget).chart.figure.axes[1].label == name
         widget.close()
 
 
 def test_progress_and_pace(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate, num_it=10)
+    bar = display_of(widget).run_bar
     seen = threading.Event()
-    widget._run_bar.progress.observe(lambda _: seen.set(), "value")
+    bar.progress.observe(lambda _: seen.set(), "value")
     widget.run()
     gate.let(1)
     assert seen.wait(SECONDS)
     assert widget.progress == 0.1
-    assert widget.status == f"Running: loss {widget.curve.losses[0]:.4g} at rate 1e-7."
+    loss = f"Loss {widget.curve.losses[0]:.4g} at rate 1e-7."
+    assert widget.status == f"Running: step 1 of 10. {loss}"
     gate.let(2)
     widget.stop()
     gate.let(1)
     done = len(widget.wait())
-    assert widget._run_bar.progress.value == done
-    assert widget._run_bar.pace.value.startswith(f"{done} / 10")
-    assert "left" not in widget._run_bar.pace.value
+    assert bar.progress.value == done
+    assert widget.progress == done / 10
+    assert "left" not in widget.status
 
 
 def test_a_press_on_run_takes_the_settings_of_the_maker(make: Any) -> None:
@@ -476,7 +261,7 @@ def test_a_press_on_run_takes_the_settings_of_the_maker(make: Any) -> None:
 
     with torch.autocast("cpu", torch.bfloat16):
         widget = make(loss_fn, num_it=2)
-    press = threading.Thread(target=widget._run_bar.button.click)
+    press = threading.Thread(target=display_of(widget).run_bar.button.click)
     press.start()
     press.join()
     widget.wait()
@@ -487,31 +272,15 @@ def test_a_press_on_run_takes_the_settings_of_the_maker(make: Any) -> None:
     assert dtypes == [torch.float32] * 2
 
 
-def test_an_end_that_comes_after_the_next_start_changes_nothing(make: Any) -> None:
-    gate = Gate()
-    widget = make(dataloader=gate)
-    widget.run()
-    first = widget._session.follower
-    widget.stop()
-    gate.let(1)
-    widget.wait()
-    widget.run()
-    widget._on_end(first)
-    assert widget._run_bar.button.description == "Stop"
-    assert widget.value is None
-    widget.stop()
-    gate.let(1)
-    widget.wait()
-
-
 def test_observers_run_outside_the_lock(make: Any) -> None:
     widget = make()
     free: list[bool] = []
 
     def take_lock(_change: object) -> None:
         def try_lock() -> None:
-            free.append(widget._lock.acquire(blocking=False))
-            widget._lock.release()
+            lock = widget._stage._lock
+            free.append(lock.acquire(blocking=False))
+            lock.release()
 
         other = threading.Thread(target=try_lock)
         other.start()
@@ -520,10 +289,29 @@ def test_observers_run_outside_the_lock(make: Any) -> None:
     widget.observe(take_lock, "value")
     widget.run()
     widget.wait()
-    for number, pick in enumerate(_WAYS):
+    for number, pick in enumerate(WAYS):
         pick(widget, 0.01 * (number + 1))
-    assert free
+    display_of(widget).pick_bar.home.click()
+    assert len(free) > len(WAYS)
     assert all(free)
+
+
+def test_closing_leaves_nothing(make: Any) -> None:
+    before = set(ipywidgets_widget._instances)
+    threads = set(threading.enumerate())
+    widget = make(num_it=20)
+    for _ in range(4):  # of which three show a median
+        widget.run()
+        widget.wait()
+    widget.remove("run (2)")
+    for _ in range(2):
+        widget.race([0.01, 0.1], 5)
+        widget.wait()
+    widget.run(label="another", end_lr=100.0)
+    widget.wait()
+    widget.close()
+    assert set(ipywidgets_widget._instances) == before
+    assert set(threading.enumerate()) == threads
 
 
 def test_closing_in_mid_run_leaves_nothing() -> None:
@@ -553,6 +341,10 @@ def test_closing_in_mid_run_leaves_nothing() -> None:
         ({"value": float("nan")}, ValueError, "value=nan must be a rate above 0"),
         ({"value": -1.0}, ValueError, r"value=-1\.0 must be a rate above 0"),
         ({"num_it": 1}, ValueError, "num_it=1 must be at least 2"),
+        ({"start_lr": "x"}, TypeError, "start_lr='x' must be a number"),
+        ({"step_mode": "log"}, ValueError, "step_mode='log' is not known"),
+        ({"stop_div": 1}, TypeError, "stop_div=1 is neither"),
+        ({"seed": -1}, ValueError, "seed=-1 must be from 0"),
         ({"lr": 1}, TypeError, "unexpected keyword argument 'lr'"),
     ],
 )
@@ -575,16 +367,17 @@ def test_repr_is_one_short_line(make: Any) -> None:
 def test_parts_and_the_worker_meet_without_a_race(make: Any) -> None:
     """Pick, slide and read from several threads while the worker draws."""
     gate = Gate()
-    widget = make(dataloader=gate, num_it=3000, stop_div=False)
+    widget = make(dataloader=gate, num_it=1500, stop_div=False)
     widget.run()
-    gate.let(3000)
+    gate.let(1500)
     errors: list[BaseException] = []
+    bar = display_of(widget).view_bar
 
     def use(number: int) -> None:
         try:
             while widget.running:
-                widget._pick_bar.smoothing.value = 0.1 * (number % 10)
-                _WAYS[number](widget, 10.0**-number)
+                bar.smoothing.value = 0.1 * (number % 10)
+                WAYS[number](widget, 10.0**-number)
                 assert widget.value is not None
                 assert 1e-7 <= widget.value <= 10
                 widget.suggestions  # noqa: B018 (read while it grows)
@@ -592,7 +385,7 @@ def test_parts_and_the_worker_meet_without_a_race(make: Any) -> None:
             errors.append(error)
 
     threads = [
-        threading.Thread(target=use, args=(number,)) for number in range(len(_WAYS))
+        threading.Thread(target=use, args=(number,)) for number in range(len(WAYS))
     ]
     for thread in threads:
         thread.start()
@@ -600,5 +393,7 @@ def test_parts_and_the_worker_meet_without_a_race(make: Any) -> None:
     for thread in threads:
         thread.join()
     assert not errors
-    assert len(curve) == len(widget._chart.raw.x) == 3000
-    assert _places(widget) == [widget.value] * 4
+    assert len(curve) == 1500
+    drawn = display_of(widget).chart.latest.raw
+    np.testing.assert_array_equal(drawn.x, curve.lrs)
+    assert places(widget) == [widget.value] * 4

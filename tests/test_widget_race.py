@@ -12,26 +12,22 @@ from torch import nn
 from lrwidget import LRWidget, race
 from tests.engine.training_parts import state
 from tests.ui.front_end import click_race
-from tests.widget_parts import Gate, parts
+from tests.widget_parts import BATCHES, Gate, display_of, parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-_BATCHES = [(torch.ones(4, 8), torch.zeros(4, 1))]
+    from lrwidget.ui.race_chart import RaceChart
 
 
-@pytest.fixture
-def make() -> Iterator[Callable[..., LRWidget]]:
-    made: list[LRWidget] = []
+def _race(widget: LRWidget) -> RaceChart:
+    """Return the chart of the latest race."""
+    race = display_of(widget).race
+    assert race is not None
+    return race
 
-    def make(loss_fn: Any = None, dataloader: Any = None, **kwargs: Any) -> LRWidget:
-        loss_fn = loss_fn or nn.MSELoss()
-        made.append(LRWidget(*parts(), dataloader or _BATCHES, loss_fn, **kwargs))
-        return made[-1]
 
-    yield make
-    for widget in made:
-        widget.close()
+def _entries(widget: LRWidget) -> list[Any]:
+    """Return what shows each rate there."""
+    return _race(widget)._entries
 
 
 def test_the_curves_are_those_of_the_race_without_a_widget() -> None:
@@ -73,14 +69,14 @@ def test_without_rates_the_choice_races_its_neighbours(make: Any) -> None:
 
 def test_a_choice_is_enough(make: Any) -> None:
     widget = make()
-    assert widget._run_bar.race.disabled
+    assert display_of(widget).run_bar.race.disabled
     widget.value = 0.01
-    assert not widget._run_bar.race.disabled
-    widget._run_bar.race.click()
+    assert not display_of(widget).run_bar.race.disabled
+    display_of(widget).run_bar.race.click()
     widget.wait()
     assert 0.01 in [curve.lr for curve in widget.race_curves]
     widget.value = None
-    assert widget._run_bar.race.disabled
+    assert display_of(widget).run_bar.race.disabled
 
 
 def test_the_race_has_the_rates_of_the_sweep_at_most(make: Any) -> None:
@@ -107,23 +103,23 @@ def test_what_cannot_be_raced(
     with pytest.raises(error, match=message):
         widget.race(*arguments)
     assert not widget.running
-    assert widget.status.startswith("Ready")
-    assert widget._race_chart.children == ()
+    assert widget.status.startswith("Idle")
+    assert display_of(widget).race is None
 
 
 def test_one_thing_at_a_time(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate, value=0.1)
     widget.run()
-    assert widget._run_bar.race.disabled
+    assert display_of(widget).run_bar.race.disabled
     with pytest.raises(RuntimeError, match="a test is running already; call stop"):
         widget.race([0.1])
     widget.stop()
     gate.let(1)
     widget.wait()
-    assert not widget._run_bar.race.disabled
+    assert not display_of(widget).run_bar.race.disabled
     widget.race([0.1])
-    assert widget._run_bar.race.disabled
+    assert display_of(widget).run_bar.race.disabled
     for start in (widget.run, widget.race):
         with pytest.raises(RuntimeError, match="a race is running already; call stop"):
             start()
@@ -135,7 +131,7 @@ def test_one_thing_at_a_time(make: Any) -> None:
 def test_it_is_watched_and_stopped_and_keeps_what_was_found(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate, value=0.1)
-    button = widget._run_bar.button
+    button = display_of(widget).run_bar.button
     widget.race([0.001, 0.1, 0.2], 10)
     assert button.description == "Stop"
     assert widget.status == "Race of 3 rates: waiting for the first step."
@@ -154,8 +150,8 @@ def test_it_is_watched_and_stopped_and_keeps_what_was_found(make: Any) -> None:
     assert button.description == "Run"
     said = f"Race stopped at rate 0.1, 2 of 3: lowest loss {first.final_loss:.3g} at"
     assert widget.status.startswith(said)
-    shown = [entry.button.description for entry in widget._race_chart._entries]
-    assert shown == [f"0.001 · loss {first.final_loss:.3g}", "0.1 · stopped", "0.2"]
+    shown = [entry.button.description for entry in _entries(widget)]
+    assert shown == [f"1e-3 · loss {first.final_loss:.3g}", "0.1 · stopped", "0.2"]
     assert widget.value == 0.1
 
 
@@ -164,12 +160,12 @@ def test_picking_a_curve_sets_the_value(make: Any) -> None:
     widget.race([0.001, 0.02], 20)
     widget.wait()
     assert widget.value is None
-    slow, fast = widget._race_chart._entries
+    slow, fast = _entries(widget)
     # in the end the slow one is on top
     for height, entry in ((1.0, slow), (0.0, fast)):
-        click_race(widget._race_chart, 1.0, height)
+        click_race(_race(widget), 1.0, height)
         assert widget.value == entry.lr
-        assert widget._chart.handle.x.tolist() == [entry.lr]
+        assert display_of(widget).chart.handle.dot.x.tolist() == [entry.lr]
         assert entry.button.icon == "check"
         assert entry.line.stroke_width > 2
     slow.button.click()
@@ -185,8 +181,8 @@ def test_a_rate_that_diverges_ends_alone(make: Any) -> None:
     assert reasons == ["completed", "completed", "diverged"]
     assert widget.progress == 1
     best = min(widget.race_curves[:2], key=lambda curve: curve.final_loss)
-    assert widget.status == f"Race done: lowest loss {best.final_loss:.3g} at 0.02."
-    assert widget._race_chart._entries[2].button.description == "10 · diverged"
+    assert widget.status == f"Race done: lowest loss {best.final_loss:.3g} at 2e-2."
+    assert _entries(widget)[2].button.description == "10 · diverged"
 
 
 def test_a_failure_is_shown_and_raised_and_keeps_its_curves(make: Any) -> None:
@@ -206,10 +202,10 @@ def test_a_failure_is_shown_and_raised_and_keeps_its_curves(make: Any) -> None:
         with pytest.raises(ArithmeticError, match="no"):
             widget.wait()
     assert widget.status == "Race failed after 14 steps. ArithmeticError: <b>no</b>"
-    assert "&lt;b&gt;" in widget._run_bar.status.value
+    assert "&lt;b&gt;" in display_of(widget).run_bar.status.value
     first, second = widget.race_curves
     assert (len(first), len(second), second.stop_reason) == (10, 4, None)
-    assert widget._run_bar.button.description == "Run"
+    assert display_of(widget).run_bar.button.description == "Run"
     calls = -1000
     widget.run()
     widget.wait()
@@ -218,11 +214,11 @@ def test_a_failure_is_shown_and_raised_and_keeps_its_curves(make: Any) -> None:
 
 def test_what_keeps_a_race_from_starting_is_shown_and_raised(make: Any) -> None:
     widget = make(isolation="copy", value=0.1)
-    widget._test._trial.subject.model.lock = threading.Lock()
+    widget._stage._test._trial.subject.model.lock = threading.Lock()
     with pytest.raises(ValueError, match="isolation='copy' cannot copy the model"):
         widget.race()
     assert not widget.running
-    widget._run_bar.race.click()
+    display_of(widget).run_bar.race.click()
     with pytest.raises(ValueError, match="cannot copy"):
         widget.wait()
     assert widget.status.startswith("Race failed after 0 steps. ValueError: isolation=")
@@ -251,7 +247,7 @@ def test_a_press_on_race_takes_the_settings_of_the_maker(make: Any) -> None:
 
     with torch.autocast("cpu", torch.bfloat16):
         widget = make(loss_fn, num_it=2, value=0.1)
-    press = threading.Thread(target=widget._run_bar.race.click)
+    press = threading.Thread(target=display_of(widget).run_bar.race.click)
     press.start()
     press.join()
     widget.wait()
@@ -259,14 +255,12 @@ def test_a_press_on_race_takes_the_settings_of_the_maker(make: Any) -> None:
 
 
 def test_the_chart_shows_what_the_curves_are(make: Any) -> None:
-    widget = make(val_loader=_BATCHES)
+    widget = make(val_loader=BATCHES)
     widget.race([0.01, 0.1], 10)
     widget.wait()
-    for entry, curve in zip(
-        widget._race_chart._entries, widget.race_curves, strict=True
-    ):
+    for entry, curve in zip(_entries(widget), widget.race_curves, strict=True):
         np.testing.assert_array_equal(entry.line.y, curve.smoothed())
-    figure = widget._race_chart.children[0]
+    figure = _race(widget).children[0]
     assert figure.axes[1].label == "validation loss, smoothed"
 
 
@@ -275,9 +269,11 @@ def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
     widget = make(dataloader=gate, value=0.1)
     widget.race([0.01, 0.1], 5)
     written: list[Any] = []
-    entries = widget._race_chart._entries
-    handled = [widget._chart.handle, widget._pick_bar.field, widget._run_bar.button]
-    for part in (*handled, widget._run_bar.race, *(entry.button for entry in entries)):
+    entries = _entries(widget)
+    display = display_of(widget)
+    bar = display.run_bar
+    handled = [display.chart.handle.dot, display.pick_bar.field, bar.button, bar.race]
+    for part in (*handled, *(entry.button for entry in entries)):
         part.observe(written.append)
     gate.let(8)
     gate.await_asked(9)
@@ -296,8 +292,8 @@ def test_parts_and_the_worker_meet_without_a_collision(make: Any) -> None:
     def use(number: int) -> None:
         try:
             while widget.running:
-                widget._pick_bar.smoothing.value = 0.1 * number
-                click_race(widget._race_chart, 0.1 * number, 0.5)
+                display_of(widget).view_bar.smoothing.value = 0.1 * number
+                click_race(_race(widget), 0.1 * number, 0.5)
                 assert widget.value in (0.1, 0.01, 0.02, 0.04)
                 assert len(widget.race_curves) <= 3
                 assert 0 <= widget.progress <= 1
@@ -313,5 +309,5 @@ def test_parts_and_the_worker_meet_without_a_collision(make: Any) -> None:
         thread.join()
     assert not errors
     assert [len(curve) for curve in widget.race_curves] == [1000] * 3
-    chosen = [x.lr for x in widget._race_chart._entries if x.button.icon == "check"]
+    chosen = [x.lr for x in _entries(widget) if x.button.icon == "check"]
     assert chosen in ([], [widget.value])

@@ -12,7 +12,11 @@ from torch.optim import SGD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lrwidget import LRWidget
+    from lrwidget.ui.display import Display
+
 SECONDS = 60
+BATCHES = [(torch.ones(4, 8), torch.zeros(4, 1))]
 
 
 class Gate:
@@ -41,3 +45,8 @@ def parts() -> tuple[nn.Module, torch.optim.Optimizer]:
     """Return a model and its optimizer."""
     model = nn.Linear(8, 1)
     return model, SGD(model.parameters(), lr=0.1)
+
+
+def display_of(widget: LRWidget) -> Display:
+    """Return what shows a widget."""
+    return widget._stage.display

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.limits import common_limits, loss_limits
+from lrwidget.curve.limits import common_limits, loss_limits, whole_limits
 from lrwidget.curve.smoothing import exponential_mean
 
 
@@ -85,3 +85,21 @@ def test_common_limits_where_nothing_falls() -> None:
 def test_common_limits_without_a_finite_loss() -> None:
     assert common_limits([]) is None
     assert common_limits([np.array([]), np.array([np.nan, np.inf])]) is None
+
+
+def test_whole_limits_hold_explosions() -> None:
+    limits = whole_limits(np.array([2.0, math.nan, 1.0, 1e30, math.inf]))
+    assert limits is not None
+    assert limits[0] < 1
+    assert 1e30 < limits[1] < 1.1e30
+
+
+def test_whole_limits_have_a_height() -> None:
+    limits = whole_limits(np.array([3.0]))
+    assert limits is not None
+    assert 2.9 < limits[0] < 3 < limits[1] < 3.1
+
+
+@pytest.mark.parametrize("losses", [[], [math.nan, math.inf]])
+def test_whole_limits_without_a_finite_loss(losses: list[float]) -> None:
+    assert whole_limits(np.array(losses)) is None

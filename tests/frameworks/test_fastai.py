@@ -21,6 +21,7 @@ from torch import nn
 
 from lrwidget import LRWidget, range_test
 from tests.engine.training_parts import data, state
+from tests.widget_parts import display_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,7 +204,9 @@ def test_callbacks_between_loss_and_step_are_refused(callback: Any) -> None:
 def test_apply_writes_to_the_learners_rate() -> None:
     learner = _learner()
     with closing(LRWidget.from_learner(learner, value=0.02)) as widget:
-        widget.apply()
+        bar = display_of(widget).apply_bar
+        bar.button.click()
+        assert bar.said.value == "Wrote 2e-2 to learner.lr."
     with learner.no_bar(), learner.no_logging():
         learner.fit(1)
     assert learner.opt.hypers[-1]["lr"] == 0.02

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import StepLR
 from lrwidget import LRWidget, range_test
 from tests.engine.training_parts import data, loader, state
 from tests.frameworks.quiet import lightning_trainer
+from tests.widget_parts import display_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,14 +144,19 @@ def test_before_and_after_a_training_by_lightning(tmp_path: Any) -> None:
         assert torch.equal(tested, bare)
 
 
-def _applied(module: Any) -> Any:
+def _applied(module: Any) -> str:
+    """Write a rate to a module, and return what is said beside the button."""
     with closing(LRWidget.from_lightning(module, loader(), value=0.02)) as widget:
-        widget.apply()
-    return module
+        bar = display_of(widget).apply_bar
+        bar.button.click()
+        said: str = bar.said.value
+    return said
 
 
 def test_apply_writes_where_the_module_takes_its_rate_from() -> None:
-    assert _applied(Module()).configure_optimizers()[0][0].defaults["lr"] == 0.02
+    module = Module()
+    assert _applied(module) == "Wrote 2e-2 to module.hparams.lr."
+    assert module.configure_optimizers()[0][0].defaults["lr"] == 0.02
 
     class Other(Module):
         def __init__(self, learning_rate: float = 0.1) -> None:
@@ -161,7 +167,9 @@ def test_apply_writes_where_the_module_takes_its_rate_from() -> None:
         def configure_optimizers(self) -> Any:
             return SGD(self.parameters(), lr=self.learning_rate)
 
-    assert _applied(Other()).learning_rate == 0.02
+    other = Other()
+    assert _applied(other) == "Wrote 2e-2 to module.learning_rate."
+    assert other.learning_rate == other.hparams["learning_rate"] == 0.02
 
 
 def test_apply_where_there_is_no_rate() -> None:
@@ -173,8 +181,12 @@ def test_apply_where_there_is_no_rate() -> None:
         def configure_optimizers(self) -> Any:
             return SGD(self.parameters(), lr=0.1)
 
-    with pytest.raises(RuntimeError, match=r"no lr or learning_rate.*widget\.value"):
-        _applied(Fixed())
+    message = "the module has no lr or learning_rate, nor in its hparams, to write to"
+    assert _applied(Fixed()).startswith(message)
+    widget = LRWidget.from_lightning(Fixed(), loader(), value=0.02)
+    with pytest.raises(RuntimeError, match=rf"{message}; use widget\.value"):
+        widget.apply()
+    widget.close()
 
 
 @pytest.mark.parametrize(

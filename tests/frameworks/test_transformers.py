@@ -15,6 +15,7 @@ from transformers import (
 
 from lrwidget import LRWidget, range_test
 from tests.engine.training_parts import state
+from tests.widget_parts import display_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,13 +150,17 @@ def test_the_loss_is_that_of_compute_loss(tmp_path: Path) -> None:
 def test_apply_writes_to_the_arguments_and_the_optimizer(tmp_path: Path) -> None:
     trainer = _trainer(tmp_path)
     widget = LRWidget.from_trainer(trainer, value=0.02)
-    widget.apply()
+    bar = display_of(widget).apply_bar
+    bar.button.click()
+    assert bar.said.value == "Wrote 2e-2 to trainer.args.learning_rate."
     assert trainer.args.learning_rate == 0.02
     assert trainer.optimizer is None
     optimizer = trainer.create_optimizer()
     assert {group["lr"] for group in optimizer.param_groups} == {0.02}
     widget.value = 0.03
-    widget.apply()
+    bar.button.click()
+    places = "trainer.args.learning_rate and trainer.optimizer"
+    assert bar.said.value == f"Wrote 3e-2 to {places}."
     assert {group["lr"] for group in optimizer.param_groups} == {0.03}
     widget.close()
 

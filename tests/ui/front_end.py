@@ -7,42 +7,55 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from lrwidget.ui.chart import Chart
+    from lrwidget.ui.handle import Handle
+    from lrwidget.ui.page import Page
     from lrwidget.ui.race_chart import RaceChart
+    from lrwidget.ui.suggestion import SuggestionMarks
 
 
-def drag(chart: Chart, *rates: float) -> None:
+def drag(handle: Handle, *rates: float) -> None:
     """Drag the handle over some places of the axis, and let go."""
-    start_drag(chart)
+    start_drag(handle)
     for rate in rates:
-        move(chart, rate)
-    _send(chart, "drag_end", rates[-1])
+        move(handle, rate)
+    _send(handle, "drag_end", rates[-1])
 
 
-def start_drag(chart: Chart) -> None:
+def start_drag(handle: Handle) -> None:
     """Press on the handle."""
-    _send(chart, "drag_start", chart.handle.x[0])
+    _send(handle, "drag_start", handle.dot.x[0])
 
 
-def move(chart: Chart, rate: float) -> None:
+def move(handle: Handle, rate: float) -> None:
     """Move the handle to a place of the axis."""
     data = memoryview(np.float64(rate).tobytes())
     serialized = {"shape": [1], "dtype": "float64", "value": data}
-    chart.handle.set_state({"x": serialized})
+    handle.dot.set_state({"x": serialized})
 
 
-def _send(chart: Chart, event: str, rate: float) -> None:
+def _send(handle: Handle, event: str, rate: float) -> None:
     content = {"event": event, "point": {"x": rate, "y": 0.0}, "index": 0}
-    chart.handle._handle_custom_msgs(None, content)
+    handle.dot._handle_custom_msgs(None, content)
 
 
-def click(chart: Chart, rate: float) -> None:
-    """Click at a place of the chart's background."""
-    event = {"event": "element_click", "data": {"click_x": rate, "click_y": 0.5}}
-    chart.background._handle_custom_msgs(None, event)
+def click(handle: Handle, rate: float) -> None:
+    """Click at a place of the plot, to where the page then moves the handle."""
+    move(handle, rate)
+    _send(handle, "drag_end", rate)
+
+
+def click_suggestion(suggestion: SuggestionMarks) -> None:
+    """Click on the diamond."""
+    event = {"event": "element_click", "data": {}}
+    suggestion.dot._handle_custom_msgs(None, event)
 
 
 def click_race(chart: RaceChart, x: float, y: float) -> None:
     """Click at a place of the second chart, in shares of its width and height."""
     event = {"event": "element_click", "data": {"click_x": x, "click_y": y}}
     chart.background._handle_custom_msgs(None, event)
+
+
+def tell(page: Page, **message: object) -> None:
+    """Send what the script in the page sends, when a key or a button is pressed."""
+    page._handle_custom_msg(message, [])

@@ -6,189 +6,210 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from lrwidget.curve.record import LRCurve
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
-from lrwidget.ui.chart import Chart, _rate_ticks
+from lrwidget.ui.chart import Chart
 from lrwidget.ui.closing import close_with_parts
-from tests.ui.front_end import click, drag, move, start_drag
+from lrwidget.ui.view import View
+from tests.curves import LRS, curve_of, run_of
+from tests.ui.front_end import click, click_suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lrwidget.curve.runs import Run
 
-@pytest.fixture
-def picked() -> list[float]:
-    return []
+_VIEW = View(0.5)
+_FALLING = np.linspace(3, 1, 50)
 
 
 @pytest.fixture
 def chart(picked: list[float]) -> Iterator[Chart]:
-    chart = Chart(1e-7, 10.0, picked.append)
+    chart = Chart(1e-7, 10.0, _VIEW, picked.append)
     yield chart
     close_with_parts(chart)
 
 
-def _curve(*losses: float) -> LRCurve:
-    return LRCurve(np.geomspace(1e-7, 10, 100)[: len(losses)], np.array(losses))
+def _limits(chart: Chart) -> tuple[float, float]:
+    """Return the losses at the edges."""
+    scale = chart.axes.on_curve["y"]
+    return scale.min, scale.max
 
 
-def test_shows_raw_and_smoothed_losses(chart: Chart) -> None:
-    curve = _curve(3.0, 1.0, 2.0)
-    for beta in (0.5, 0.0, 0.98):
-        chart.draw(curve, beta, NO_SUGGESTION)
-        np.testing.assert_array_equal(chart.raw.y, curve.losses)
-        np.testing.assert_array_equal(chart.smoothed.y, curve.smoothed(beta))
-        np.testing.assert_array_equal(chart.smoothed.x, curve.lrs)
+def _runs(*heights: float, setting: str | None = None) -> list[Run]:
+    """Return runs that fall from some heights, each of its own setting if None."""
+    return [
+        run_of(height * _FALLING, f"{number}", number, setting or f"{number}")
+        for number, height in enumerate(heights)
+    ]
 
 
-def test_what_is_not_finite_is_not_sent(chart: Chart) -> None:
-    chart.draw(
-        _curve(2.0, math.nan, 1.0, 1e300, math.inf, math.nan), 0.5, NO_SUGGESTION
-    )
-    assert len(chart.raw.x) == len(chart.raw.y) == len(chart.smoothed.y) == 3
-    assert np.isfinite(chart.raw.y).all()
-    assert chart.raw.y.max() < 100
-    assert 2 < chart._losses.max < 3
+def test_the_latest_curve_is_drawn_as_it_is_looked_at(chart: Chart) -> None:
+    curve = curve_of(*_FALLING)
+    for view in (_VIEW, View(0.0), View(0.9, 5, 5), View(0.9, logarithmic=True)):
+        chart.show_others([], [], view)
+        chart.draw(curve, NO_SUGGESTION)
+        sight = view.of(curve)
+        np.testing.assert_array_equal(chart.latest.raw.y, sight.raw)
+        np.testing.assert_array_equal(chart.latest.smoothed.y, sight.smoothed)
+        assert _limits(chart) == sight.limits
+
+
+def test_an_explosion_flattens_nothing(chart: Chart) -> None:
+    chart.draw(curve_of(2.0, math.nan, 1.0, 1e300, math.inf), NO_SUGGESTION)
+    assert 2 < _limits(chart)[1] < 3
+    assert chart.latest.raw.y.max() < 100
 
 
 def test_nothing_finite_is_nothing_drawn(chart: Chart) -> None:
-    chart.draw(_curve(2.0, 1.0), 0.5, Suggestion(1.1e-7, 1e-7, 1.2e-7))
-    chart.draw(_curve(math.nan), 0.5, NO_SUGGESTION)
-    for mark in (chart.raw, chart.smoothed, chart.suggestion, chart.band):
+    chart.draw(curve_of(2.0, 1.0), Suggestion(1.1e-7, 1e-7, 1.2e-7))
+    chart.draw(curve_of(math.nan), NO_SUGGESTION)
+    marks = [*chart.latest.marks, chart.suggestion.dot, chart.suggestion.band]
+    for mark in marks:
         assert len(mark.x) == len(mark.y) == 0
 
 
-def test_the_suggestion_is_a_dot_on_the_smoothed_line(chart: Chart) -> None:
-    curve = _curve(*np.linspace(3, 1, 50))
-    for beta in (0.0, 0.9):
-        chart.draw(curve, beta, Suggestion(float(curve.lrs[20])))
-        assert chart.suggestion.x.tolist() == [curve.lrs[20]]
-        assert chart.suggestion.y[0] == pytest.approx(curve.smoothed(beta)[20])
-    chart.draw(curve, 0.9, NO_SUGGESTION)
-    assert len(chart.suggestion.x) == 0
+def test_logarithms_are_named_by_the_losses(chart: Chart) -> None:
+    _, axis = chart.figure.axes
+    chart.show_others([], [], View(0.5, logarithmic=True))
+    chart.draw(curve_of(*np.geomspace(100, 0.01, 50)), NO_SUGGESTION)
+    assert {"0.01", "1", "100"} <= set(axis.tick_labels.values())
+    chart.show_others([], [], _VIEW)
+    chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
+    assert axis.tick_values is None
 
 
-def test_the_range_of_a_suggestion_is_a_band(chart: Chart) -> None:
-    curve = _curve(*np.linspace(3, 1, 50))
-    chart.draw(curve, 0.5, Suggestion(1e-5, 2e-6, 3e-5))
-    assert chart.band.x.tolist() == [2e-6, 3e-5]
-    assert chart.band.y.tolist() == [1, 1]
-    chart.draw(curve, 0.5, Suggestion(1e-5))
-    assert len(chart.band.x) == 0
+def test_other_runs_have_a_line_each(chart: Chart) -> None:
+    runs = _runs(1.0, 2.0)
+    chart.show_others(runs, [], _VIEW)
+    chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
+    for line, run in zip(chart.others.lines, runs, strict=True):
+        assert line in chart.figure.marks
+        expected = run.recording.curve().smoothed(0.5)
+        np.testing.assert_array_equal(line.y, expected)
+    assert [line.labels[0] for line in chart.lines] == [
+        *("0", "1", "loss", "smoothed loss"),
+    ]
+    chart.show_others(runs[1:], [], _VIEW)
+    assert [line.labels[0] for line in chart.lines] == ["1", "loss", "smoothed loss"]
+    assert chart.others.lines[0] in chart.figure.marks
+    assert sum(mark in chart.lines for mark in chart.figure.marks) == 3
 
 
-def test_no_handle_without_a_rate(chart: Chart, picked: list[float]) -> None:
-    assert len(chart.handle.x) == len(chart.line.x) == len(chart.label.x) == 0
-    chart.show_rate(1e-3)
-    chart.show_rate(None)
-    assert len(chart.handle.x) == len(chart.line.x) == len(chart.label.x) == 0
-    assert picked == []
+def test_all_that_is_shown_fits(chart: Chart) -> None:
+    runs = _runs(0.1, 5.0)
+    chart.show_others(runs, [], _VIEW)
+    chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
+    low, high = _limits(chart)
+    assert low < 0.1
+    assert 15 < high < 20
+    chart.show_others(runs[:1], [], _VIEW)
+    chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
+    assert _limits(chart)[1] < 4
+
+
+def test_other_runs_are_looked_at_anew(chart: Chart) -> None:
+    runs = _runs(1.0, 2.0)
+    curve = curve_of(*_FALLING)
+    for view in (View(0.9), View(0.9, 10, 10), View(0.9, logarithmic=True)):
+        chart.show_others(runs, [], view)
+        chart.draw(curve, NO_SUGGESTION)
+        for line, run in zip(chart.others.lines, runs, strict=True):
+            sight = view.of(run.recording.curve())
+            np.testing.assert_array_equal(line.x, sight.lrs)
+            np.testing.assert_array_equal(line.y, sight.smoothed)
+
+
+def test_three_runs_of_one_setting_show_median_and_extent(chart: Chart) -> None:
+    runs = _runs(1.0, 4.0, 2.0, setting="same")
+    chart.show_others(runs[:2], runs, _VIEW)
+    chart.draw(runs[2].recording.curve(), NO_SUGGESTION)
+    extent, *_, median = chart.others.marks
+    smoothed = np.array([run.recording.curve().smoothed(0.5) for run in runs])
+    np.testing.assert_array_equal(median.x, LRS[:50])
+    np.testing.assert_allclose(median.y, np.median(smoothed, 0))
+    np.testing.assert_allclose(extent.y, [smoothed.min(0), smoothed.max(0)])
+    assert extent in chart.figure.marks
+    assert median in chart.lines
+    # below the lines, so that it hides none
+    marks = chart.figure.marks
+    assert marks.index(extent) < min(marks.index(line) for line in chart.lines)
+
+
+def test_the_median_is_looked_at_like_the_lines(chart: Chart) -> None:
+    runs = _runs(1.0, 4.0, 2.0, setting="same")
+    view = View(0.9, 5, 7, logarithmic=True)
+    chart.show_others([], runs, view)
+    chart.draw(runs[2].recording.curve(), NO_SUGGESTION)
+    (median,) = chart.others.lines
+    sights = [view.of(run.recording.curve()) for run in runs]
+    np.testing.assert_array_equal(median.x, LRS[5:43])
+    np.testing.assert_allclose(median.y, np.median([x.smoothed for x in sights], 0))
+
+
+def test_two_runs_of_one_setting_show_no_median(chart: Chart) -> None:
+    runs = [*_runs(1.0, 4.0, setting="same"), *_runs(2.0, 3.0, setting="other")]
+    chart.show_others([], runs, _VIEW)
+    chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
+    assert chart.others.marks == []
 
 
 def test_the_handle_stands_at_the_rate(chart: Chart, picked: list[float]) -> None:
     chart.show_rate(0.0123456)
-    assert chart.handle.x.tolist() == [0.0123456]
-    assert chart.line.x.tolist() == [0.0123456] * 2
-    assert list(chart.label.text) == ["0.0123"]
+    assert chart.handle.dot.x.tolist() == [0.0123456]
+    chart.show_rate(None)
+    assert len(chart.handle.dot.x) == 0
     assert picked == []
 
 
-def test_dragging_picks_short_rates(chart: Chart, picked: list[float]) -> None:
-    chart.show_rate(1e-3)
-    drag(chart, 0.00213456, 0.0345678, 123.456)
-    assert picked == [0.00213, 0.0346, 123, 123]
+def test_the_handle_tells_rate_loss_and_ratio(chart: Chart) -> None:
+    rate, suggestion = LRS[20], Suggestion(float(LRS[20]) / 0.6)
+    assert chart.words == []
+    chart.show_rate(rate)
+    assert chart.words == ["4.13e-6"]
+    curve = curve_of(*_FALLING)
+    chart.draw(curve, suggestion)
+    loss = f"loss {curve.smoothed(0.5)[20]:.3g}"
+    assert chart.words == ["4.13e-6", loss, "0.6x the suggestion"]
+    assert list(chart.handle.label.text) == chart.words
+    chart.show_others([], [], View(0.0, logarithmic=True))
+    chart.draw(curve, suggestion)
+    assert chart.words[1] == f"loss {curve.losses[20]:.3g}"
+    chart.draw(curve, NO_SUGGESTION)
+    assert len(chart.words) == 2
 
 
-def _clamping() -> Chart:
-    made: Chart = Chart(1e-7, 10.0, lambda rate: made.show_rate(min(rate, 10.0)))
-    return made
+@pytest.mark.parametrize("rate", [LRS[4] * 0.99, LRS[44] * 1.01])
+def test_there_is_no_loss_where_no_curve_is_seen(chart: Chart, rate: float) -> None:
+    chart.show_others([], [], View(0.5, 4, 5))
+    chart.draw(curve_of(*_FALLING), Suggestion(float(LRS[20])))
+    chart.show_rate(float(rate))
+    assert len(chart.words) == 2
+    assert "loss" not in chart.words[1]
 
 
-def test_the_handle_is_the_mouses_while_it_is_dragged() -> None:
-    chart = _clamping()
-    chart.show_rate(1e-3)
-    places: list[float] = []
-    chart.handle.observe(lambda change: places.append(change["new"][0]), "x")
-    drag(chart, 0.00213456, 123.456)
-    assert places == [0.00213456, 123.456, 10.0]
-    assert chart.line.x.tolist() == [10.0] * 2
-    close_with_parts(chart)
+def test_other_rates_at_the_edges(chart: Chart) -> None:
+    chart.show_rate(1e-6)
+    assert chart.handle.label.align == "start"
+    chart.show_range(1e-9, 1e-5)
+    assert chart.axes.range == (1e-9, 1e-5)
+    assert chart.handle.dot.x.tolist() == [1e-6]
+    assert chart.handle.label.align == "end"
 
 
-def test_a_move_that_arrives_after_the_end_of_the_drag() -> None:
-    chart = _clamping()
-    chart.show_rate(1e-3)
-    drag(chart, 123.0)
-    move(chart, 1e6)
-    assert chart.handle.x.tolist() == [10]
-    close_with_parts(chart)
-
-
-def test_pressing_the_handle_picks_nothing(chart: Chart, picked: list[float]) -> None:
-    chart.show_rate(0.0123456789)
-    drag(chart, 0.0123456789 * (1 + 1e-13))
-    assert picked == []
-
-
-def test_a_click_ends_a_drag_whose_end_was_lost(chart: Chart) -> None:
-    chart.show_rate(1e-3)
-    start_drag(chart)
-    chart.show_rate(2e-3)
-    assert chart.handle.x.tolist() == [1e-3]
-    click(chart, 0.5)
-    chart.show_rate(3e-3)
-    assert chart.handle.x.tolist() == [3e-3]
-
-
-def test_a_place_that_is_no_number_picks_nothing(
-    chart: Chart, picked: list[float]
-) -> None:
-    move(chart, math.nan)
-    click(chart, math.nan)
-    click(chart, math.inf)
-    assert picked == []
-
-
-def test_clicking_picks_a_short_rate(chart: Chart, picked: list[float]) -> None:
-    click(chart, 0.00456789)
-    assert picked == [0.00457]
+def test_the_handle_picks(chart: Chart, picked: list[float]) -> None:
+    click(chart.handle, 0.00456789)
+    assert set(picked) == {0.00457}
 
 
 def test_clicking_the_suggestion_picks_it_exactly(
     chart: Chart, picked: list[float]
 ) -> None:
-    chart.draw(_curve(3.0, 2.0, 1.0), 0.5, Suggestion(1.23456789e-7))
-    chart.suggestion._handle_custom_msgs(None, {"event": "element_click", "data": {}})
+    chart.draw(curve_of(3.0, 2.0, 1.0), Suggestion(1.23456789e-7))
+    click_suggestion(chart.suggestion)
     assert picked == [1.23456789e-7]
 
 
-def test_the_label_turns_at_the_right_edge(chart: Chart) -> None:
-    chart.show_rate(1e-6)
-    assert (chart.label.align, chart.label.x_offset > 0) == ("start", True)
-    chart.show_rate(9.0)
-    assert (chart.label.align, chart.label.x_offset > 0) == ("end", False)
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "ticks"),
-    [
-        (1e-7, 10, [1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10]),
-        (2e-4, 0.5, [1e-3, 1e-2, 1e-1]),
-        (1e-3, 2e-2, [1e-3, 2e-3, 5e-3, 1e-2, 2e-2]),
-        (2.0, 32.0, [2, 5, 10, 20]),
-        (1.0, 1.0625, np.geomspace(1, 1.0625, 5)),
-    ],
-)
-def test_ticks(start: float, end: float, ticks: list[float]) -> None:
-    np.testing.assert_allclose(_rate_ticks(start, end), ticks)
-
-
-def test_ticks_are_labelled_as_people_write_them() -> None:
-    chart = Chart(1e-2, 10.0, lambda _: None)
-    axis = chart.figure.axes[0]
-    assert axis.tick_format == ".0e"
-    assert axis.tick_labels == {"1": "1", "10": "10"}
-    close_with_parts(chart)
-    chart = Chart(1.0, 1.0625, lambda _: None)
-    assert chart.figure.axes[0].tick_format == ".1e"
+def test_the_losses_are_named(picked: list[float]) -> None:
+    chart = Chart(1e-7, 10.0, _VIEW, picked.append, "validation loss")
+    assert chart.figure.axes[1].label == "validation loss"
     close_with_parts(chart)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from ipywidgets.widgets import widget
 
 from lrwidget.curve.training import TrainingCurve
 from lrwidget.ui.closing import close_with_parts
@@ -19,14 +18,8 @@ _RATES = [0.01, 0.1, 1.0]
 
 
 @pytest.fixture
-def picked() -> list[float]:
-    return []
-
-
-@pytest.fixture
 def chart(picked: list[float]) -> Iterator[RaceChart]:
-    chart = RaceChart(picked.append, "loss")
-    chart.begin(_RATES, 4)
+    chart = RaceChart(_RATES, 4, picked.append, "loss")
     yield chart
     close_with_parts(chart)
 
@@ -42,13 +35,6 @@ _CURVES = [
 ]
 
 
-def test_there_is_nothing_before_the_first_race(picked: list[float]) -> None:
-    chart = RaceChart(picked.append, "loss")
-    chart.show_rate(0.1)
-    assert chart.children == ()
-    close_with_parts(chart)
-
-
 def test_a_line_for_each_rate(chart: RaceChart) -> None:
     chart.draw(_CURVES)
     for entry, curve in zip(chart._entries, _CURVES, strict=True):
@@ -59,10 +45,14 @@ def test_a_line_for_each_rate(chart: RaceChart) -> None:
     assert len(looks) == 3
 
 
-def test_twelve_lines_differ(chart: RaceChart) -> None:
-    chart.begin([0.1 * number for number in range(1, 13)], 4)
+def test_twelve_lines_differ(picked: list[float]) -> None:
+    rates = [0.1 * number for number in range(1, 13)]
+    chart = RaceChart(rates, 4, picked.append, "loss")
     looks = {(x.line.colors[0], x.line.line_style) for x in chart._entries}
     assert len(looks) == 12
+    # as their buttons do
+    assert len({x.button.layout.border_bottom for x in chart._entries}) == 12
+    close_with_parts(chart)
 
 
 def test_an_explosion_flattens_nothing(chart: RaceChart) -> None:
@@ -88,9 +78,9 @@ def test_each_line_is_named_where_it_ends(chart: RaceChart) -> None:
             strict=True,
         )
     )
-    assert set(places) == {"0.01", "0.1", "1"}
-    assert places["0.01"][0] == places["0.1"][0] == 1
-    assert places["0.01"][1] > places["0.1"][1]
+    assert set(places) == {"1e-2", "0.1", "1"}
+    assert places["1e-2"][0] == places["0.1"][0] == 1
+    assert places["1e-2"][1] > places["0.1"][1]
     # the one that leaves the plot is named above it
     assert places["1"] == (pytest.approx(1 / 3), pytest.approx(1.05))
 
@@ -117,12 +107,12 @@ def test_a_click_that_means_nothing(chart: RaceChart, picked: list[float]) -> No
 
 def test_the_buttons_pick_and_tell(chart: RaceChart, picked: list[float]) -> None:
     buttons = [entry.button for entry in chart._entries]
-    assert [button.description for button in buttons] == ["0.01", "0.1", "1"]
+    assert [button.description for button in buttons] == ["1e-2", "0.1", "1"]
     chart.draw(_CURVES)
-    assert [button.description for button in buttons] == ["0.01", "0.1", "1"]
+    assert [button.description for button in buttons] == ["1e-2", "0.1", "1"]
     chart.show_outcomes()
     assert [button.description for button in buttons] == [
-        *("0.01 · loss 4", "0.1 · loss 1", "1 · diverged"),
+        *("1e-2 · loss 4", "0.1 · loss 1", "1 · diverged"),
     ]
     for button in buttons:
         button.click()
@@ -135,17 +125,6 @@ def test_the_chosen_rate_is_marked(chart: RaceChart) -> None:
         for number, entry in enumerate(chart._entries):
             assert (entry.line.stroke_width > 2) == (number == marked)
             assert (entry.button.icon == "check") == (number == marked)
-    chart.show_rate(1.0)
-    chart.begin([0.5, 1.0], 2)
-    assert [entry.button.icon for entry in chart._entries] == ["", "check"]
-
-
-def test_the_next_race_leaves_nothing_of_the_last(chart: RaceChart) -> None:
-    before = set(widget._instances)
-    chart.draw(_CURVES)
-    chart.begin(_RATES, 4)
-    assert len(widget._instances) == len(before)
-    assert all(len(entry.line.x) == 0 for entry in chart._entries)
 
 
 @pytest.mark.parametrize(

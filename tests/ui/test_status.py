@@ -16,34 +16,39 @@ def _curve(reason: Any = None) -> LRCurve:
     return LRCurve(np.array([1e-3, 0.01]), np.array([2.0, 1.5]), reason, 100)
 
 
-def test_ready() -> None:
-    assert status.ready(1e-7, 10, 100) == "Ready: Run tries 100 rates from 1e-7 to 10."
+def test_idle() -> None:
+    assert status.idle(1e-7, 10, 100) == "Idle: Run tries 100 rates from 1e-7 to 10."
 
 
 def test_running() -> None:
     empty = LRCurve(np.array([]), np.array([]))
-    assert status.running(empty) == "Running: waiting for the first step."
-    assert status.running(_curve()) == "Running: loss 1.5 at rate 0.01."
+    assert status.running(empty, 0.0) == "Running: waiting for the first step."
+    said = "Loss 1.5 at rate 1e-2."
+    assert status.running(_curve(), 0.0) == f"Running: step 2 of 100. {said}"
+    # one step in 1 / 49 s, of which 98 are to come
+    assert status.running(_curve(), 1 / 49) == (
+        f"Running: step 2 of 100, 49 it/s, 2 s left. {said}"
+    )
 
 
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
-        ("completed", "Done: all 2 steps, up to 0.01."),
-        ("diverged", "Done: the loss diverged at 0.01, as it should in the end."),
-        ("non_finite", "Done: the loss stopped being finite at 0.01."),
-        ("exhausted", "Done: no more batches after 2 steps, at 0.01."),
-        ("stopped", "Stopped after 2 steps, at 0.01."),
+        ("completed", "Done: all 2 steps, up to 1e-2."),
+        ("diverged", "Done: the loss diverged at 1e-2 (normal)."),
+        ("non_finite", "Done: the loss stopped being finite at 1e-2."),
+        ("exhausted", "Done: no more batches after 2 steps, at 1e-2."),
+        ("stopped", "Stopped after 2 steps, at 1e-2."),
     ],
 )
 def test_ended(reason: Any, said: str) -> None:
     sure = Suggestion(0.005, reason="halfway down")
     assert (
-        status.ended(_curve(reason), sure) == f"{said} Suggested: 0.005, halfway down."
+        status.ended(_curve(reason), sure) == f"{said} Suggested: 5e-3, halfway down."
     )
     doubtful = Suggestion(0.005, 0.001, 0.01, "halfway down")
     assert status.ended(_curve(reason), doubtful) == (
-        f"{said} Suggested: 0.005 (0.001 to 0.01 look as good), halfway down."
+        f"{said} Suggested: 5e-3 (1e-3 to 1e-2 look as good), halfway down."
     )
     without = status.ended(_curve(reason), Suggestion(None, reason="only noise"))
     assert without == f"{said} No suggestion: only noise."
@@ -54,12 +59,29 @@ def test_stopped_before_the_first_step() -> None:
     assert status.ended(curve, NO_SUGGESTION) == "Stopped before the first step."
 
 
+def test_a_rate_as_code() -> None:
+    codes = [status.as_code(rate) for rate in (0.014, 0.5, 1.23456e-5)]
+    assert codes == ["lr=1.4e-2", "lr=0.5", "lr=1.23e-5"]
+
+
+def test_words_beside_the_handle() -> None:
+    assert status.beside_the_handle(None, 0.5, 0.1) == []
+    assert status.beside_the_handle(0.014, None, None) == ["1.4e-2"]
+    words = ["1.4e-2", "loss 0.512", "0.6x the suggestion"]
+    assert status.beside_the_handle(0.014, 0.51234, 0.014 / 0.6) == words
+
+
 @pytest.mark.parametrize(
-    ("rate", "text"),
-    [(1e-7, "1e-7"), (0.0123456, "0.0123"), (10.0, "10"), (1e-12, "1e-12"), (1, "1")],
+    ("ratio", "said"),
+    [
+        *((1.0, "as suggested"), (1.004, "as suggested"), (0.996, "as suggested")),
+        *((1.01, "1x the suggestion"), (0.994, "0.99x the suggestion")),
+        *((2.0, "2x the suggestion"), (1 / 3, "0.33x the suggestion")),
+        *((12.3, "12x the suggestion"),),
+    ],
 )
-def test_rates_in_short(rate: float, text: str) -> None:
-    assert status.short(rate) == text
+def test_where_the_rate_is_relative_to_the_suggestion(ratio: float, said: str) -> None:
+    assert status.beside_the_handle(0.01 * ratio, None, 0.01)[1] == said
 
 
 def test_failed_in_one_line() -> None:
@@ -71,21 +93,22 @@ def test_failed_in_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("done", "total", "seconds", "speed", "left"),
+    ("done", "total", "seconds", "pace"),
     [
-        (0, 100, 0.0, "", ""),
-        (1, 100, 0.0, "", ""),
-        (1, 100, 5.0, "", ""),  # the clock may be ahead
-        (41, 101, 2.0, " · 20 it/s", " · 3 s left"),
-        (11, 130, 5.0, " · 2 it/s", " · 1 min 0 s left"),
-        (11, 1631, 5.0, " · 2 it/s", " · 13 min 30 s left"),
-        (1001, 1001, 1.5, " · 667 it/s", " · 0 s left"),
+        (0, 100, 0.0, ""),
+        (1, 100, 0.0, ""),
+        (1, 100, 5.0, ""),  # the clock may be ahead
+        (42, 100, 41 / 31, ", 31 it/s, 2 s left"),
+        (41, 101, 2.0, ", 20 it/s, 3 s left"),
+        (11, 130, 5.0, ", 2 it/s, 1 min 0 s left"),
+        (11, 1631, 5.0, ", 2 it/s, 13 min 30 s left"),
+        (1001, 1001, 1.5, ", 667 it/s, 0 s left"),
+        (10001, 10001, 5.0, ", 2,000 it/s, 0 s left"),
+        (11, 21, 25.0, ", 2.5 s/it, 25 s left"),
     ],
 )
-def test_pace(done: int, total: int, seconds: float, speed: str, left: str) -> None:
-    said = f"{done} / {total}{speed}"
-    assert status.pace(done, total, seconds, running=False) == said
-    assert status.pace(done, total, seconds, running=True) == said + left
+def test_pace(done: int, total: int, seconds: float, pace: str) -> None:
+    assert status.pace(done, total, seconds) == f"step {done} of {total}{pace}"
 
 
 def test_one_step_is_singular() -> None:
@@ -110,20 +133,25 @@ def _race(*reasons: Any, stopped: Any = None) -> RaceRecording:
     ("race", "said"),
     [
         (_race(), "Race of 3 rates: waiting for the first step."),
-        (_race(None), "Race: rate 0.001, 1 of 3, loss 0.5."),
-        (_race("completed", None), "Race: rate 0.01, 2 of 3, loss 0.5."),
-        (_race("diverged"), "Race: rate 0.001, 1 of 3, loss 0.4."),
+        (_race(None), "Race: rate 1e-3, 1 of 3, loss 0.5; step 1 of 6."),
+        (_race("completed", None), "Race: rate 1e-2, 2 of 3, loss 0.5; step 3 of 6."),
+        (_race("diverged"), "Race: rate 1e-3, 1 of 3, loss 0.4; step 2 of 6."),
         (RaceRecording([0.1], 2), "Race of 1 rate: waiting for the first step."),
     ],
 )
 def test_racing(race: RaceRecording, said: str) -> None:
-    assert status.racing(race) == said
+    assert status.racing(race, 0.0) == said
+
+
+def test_the_pace_of_a_race() -> None:
+    said = status.racing(_race("completed", None), 0.5)
+    assert said.endswith("; step 3 of 6, 4 it/s, 1 s left.")
 
 
 def test_racing_without_batches() -> None:
     race = _race("completed")
     race.append(Finish(0.01, "exhausted"))
-    assert status.racing(race) == "Race: rate 0.01, 2 of 3."
+    assert status.racing(race, 0.0) == "Race: rate 1e-2, 2 of 3; step 2 of 4."
 
 
 @pytest.mark.parametrize(
@@ -131,7 +159,7 @@ def test_racing_without_batches() -> None:
     [
         (
             _race("completed", "completed", "diverged", stopped="completed"),
-            "Race done: lowest loss 0.3 at 0.01.",
+            "Race done: lowest loss 0.3 at 1e-2.",
         ),
         (
             _race("diverged", "diverged", "non_finite", stopped="completed"),
@@ -139,11 +167,11 @@ def test_racing_without_batches() -> None:
         ),
         (
             _race("completed", None, stopped="stopped"),
-            "Race stopped at rate 0.01, 2 of 3: lowest loss 0.4 at 0.001.",
+            "Race stopped at rate 1e-2, 2 of 3: lowest loss 0.4 at 1e-3.",
         ),
         (
             _race(None, stopped="stopped"),
-            "Race stopped at rate 0.001, 1 of 3: no rate came to its end.",
+            "Race stopped at rate 1e-3, 1 of 3: no rate came to its end.",
         ),
         (_race(stopped="stopped"), "Race stopped before the first step."),
     ],

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import nn
+from torch.optim import SGD, AdamW
+
+from lrwidget.engine.range_test import RangeTest
+from lrwidget.recipe import DEFAULTS, Changes, Recipe
+from tests.widget_parts import BATCHES, parts
+
+
+def _recipe(**settings: Any) -> Recipe:
+    model, optimizer = parts()
+    arguments = {"model": model, "optimizer": optimizer, "dataloader": BATCHES}
+    return Recipe({**arguments, "loss_fn": nn.MSELoss(), **settings})
+
+
+def test_the_defaults_are_those_of_the_test() -> None:
+    parameters = inspect.signature(RangeTest).parameters
+    assert {name: parameters[name].default for name in DEFAULTS} == DEFAULTS
+
+
+def test_every_argument_of_the_test_can_be_changed() -> None:
+    assert set(Changes.__annotations__) == set(inspect.signature(RangeTest).parameters)
+
+
+def test_a_test_has_the_arguments_and_its_own_changes() -> None:
+    recipe = _recipe(num_it=20, end_lr=1.0)
+    for changes in ({}, {"num_it": 30, "start_lr": 1e-3}, {}):
+        test = recipe.test(changes)
+        expected = {"start_lr": 1e-7, "end_lr": 1.0, "num_it": 20, **changes}
+        assert {name: getattr(test, name) for name in expected} == expected
+
+
+def test_a_bad_change_is_named() -> None:
+    with pytest.raises(ValueError, match="num_it=1 must be at least 2"):
+        _recipe().test({"num_it": 1})
+    with pytest.raises(TypeError, match="'lr'"):
+        _recipe().test({"lr": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "run"),
+        ({"end_lr": 10.0, "num_it": 100, "stop_div": True}, "run"),
+        ({"end_lr": 1.0}, "end_lr=1"),
+        ({"end_lr": 0.00125, "num_it": 50}, "end_lr=0.00125, num_it=50"),
+        (
+            {"step_mode": "linear", "stop_div": False},
+            "step_mode=linear, stop_div=False",
+        ),
+        ({"clip_grad_norm": None}, "run"),
+        ({"clip_grad_norm": 1.0}, "clip_grad_norm=1"),
+        ({"device": "cpu"}, "device=cpu"),
+        ({"dataloader": list(BATCHES)}, "dataloader=list"),
+        ({"dataloader": BATCHES}, "run"),
+        # arrays, whose comparison is no bool
+        ({"val_loader": np.ones(3)}, "val_loader=ndarray"),
+    ],
+)
+def test_a_run_is_named_for_what_it_has_otherwise(
+    changes: dict[str, Any], name: str
+) -> None:
+    assert _recipe().named(changes) == name
+
+
+def test_a_part_is_named_for_its_type() -> None:
+    recipe = _recipe()
+    model = recipe.arguments["model"]
+    assert recipe.named({"optimizer": AdamW(model.parameters())}) == "optimizer=AdamW"
+    assert recipe.named({"optimizer": SGD(model.parameters())}) == "optimizer=SGD"
+    assert recipe.named({"optimizer": recipe.arguments["optimizer"]}) == "run"

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from lrwidget.curve.record import LRCurve
+from lrwidget.curve.runs import Spread
+from lrwidget.ui.closing import close_with_parts
+from lrwidget.ui.lines import LatestLines, OtherLines
+from lrwidget.ui.view import View
+from tests.curves import LRS, curve_of, run_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lrwidget.ui.axes import Axes
+
+
+@pytest.fixture
+def latest(axes: Axes) -> Iterator[LatestLines]:
+    latest = LatestLines(axes)
+    yield latest
+    for mark in latest.marks:
+        close_with_parts(mark)
+
+
+@pytest.fixture
+def others(axes: Axes) -> Iterator[OtherLines]:
+    others = OtherLines(axes)
+    yield others
+    others.show([], [])  # which closes all marks
+
+
+def test_raw_and_smoothed_losses(latest: LatestLines) -> None:
+    curve = curve_of(3.0, 1.0, 2.0)
+    for beta in (0.5, 0.0, 0.98):
+        latest.draw(View(beta).of(curve))
+        np.testing.assert_array_equal(latest.raw.y, curve.losses)
+        np.testing.assert_array_equal(latest.smoothed.y, curve.smoothed(beta))
+        for line in latest.marks:
+            np.testing.assert_array_equal(line.x, curve.lrs)
+
+
+def test_what_is_not_finite_is_not_sent(latest: LatestLines) -> None:
+    curve = curve_of(2.0, math.nan, 1.0, 1e300, math.inf, math.nan)
+    latest.draw(View(0.5).of(curve))
+    assert len(latest.raw.x) == len(latest.raw.y) == len(latest.smoothed.y) == 3
+    assert np.isfinite(latest.raw.y).all()
+    # nor is what is so far outside that the browser overflows
+    assert latest.raw.y.max() < 100
+
+
+def test_no_more_points_are_sent_than_a_screen_shows(latest: LatestLines) -> None:
+    losses = np.random.default_rng(0).uniform(0, 1, 20_000)
+    curve = LRCurve(np.geomspace(1e-7, 10, 20_000), losses)
+    latest.draw(View(0.98).of(curve))
+    for line, whole in (
+        (latest.raw, curve.losses),
+        (latest.smoothed, curve.smoothed(0.98)),
+    ):
+        assert 1000 < len(line.x) <= 2000
+        assert set(zip(line.x, line.y, strict=True)) <= set(
+            zip(curve.lrs, whole, strict=True)
+        )
+        assert (line.x[0], line.x[-1]) == (curve.lrs[0], curve.lrs[-1])
+        assert (line.y.min(), line.y.max()) == (whole.min(), whole.max())
+
+
+def test_a_line_for_each_other_run(others: OtherLines) -> None:
+    runs = [run_of([3.0, 2.0], "a", 0), run_of([3.0, 1.0], "b", 1)]
+    others.show(runs, [])
+    assert [line.labels for line in others.lines] == [["a"], ["b"]]
+    sight = View(0.5).of(runs[1].recording.curve())
+    others.draw(runs[1], sight)
+    first, second = others.lines
+    assert len(first.x) == 0
+    np.testing.assert_array_equal(second.x, sight.lrs)
+    np.testing.assert_array_equal(second.y, sight.smoothed)
+
+
+def test_a_run_that_is_shown_on_keeps_its_line(others: OtherLines) -> None:
+    runs = [run_of([1.0], name, number) for number, name in enumerate("abc")]
+    others.show(runs, [])
+    _, second, third = others.lines
+    others.show(runs[1:], [])
+    assert others.lines == [second, third]
+    others.show([], [])
+    assert others.lines == others.marks == []
+    assert second.comm is None
+
+
+def test_they_are_fainter_than_the_latest(
+    latest: LatestLines, others: OtherLines
+) -> None:
+    others.show([run_of([1.0])], [])
+    (line,) = others.lines
+    assert line.stroke_width < latest.smoothed.stroke_width
+    assert line.line_style != latest.smoothed.line_style
+    assert line.colors != latest.smoothed.colors
+
+
+def test_the_spread_of_runs_that_repeat_each_other(others: OtherLines) -> None:
+    run = run_of([1.0], "a", setting="s")
+    others.show([], [run])
+    lrs, median = LRS[:3], np.array([0.5, 0.4, 0.3])
+    others.draw_spread(run, Spread(lrs, median, median - 0.1, median + 0.2))
+    extent, line = others.marks
+    assert others.lines == [line]  # the mouse tells of no extent
+    assert "median" in line.labels[0]
+    assert (line.x.tolist(), line.y.tolist()) == (lrs.tolist(), median.tolist())
+    assert extent.fill == "between"
+    assert extent.opacities == [0]
+    np.testing.assert_array_equal(extent.x, lrs)
+    np.testing.assert_array_equal(extent.y, [median - 0.1, median + 0.2])
+    others.show([], [])
+    assert others.marks == []
+
+
+def test_each_setting_has_its_own_spread(others: OtherLines) -> None:
+    runs = [run_of([1.0], "a", 0, "s"), run_of([1.0], "b", 1, "t")]
+    others.show([], runs)
+    assert len(others.lines) == 2
+    assert len(others.marks) == 4
+    others.draw_spread(runs[1], Spread(LRS[:1], *np.array([[0.5], [0.4], [0.6]])))
+    assert [len(line.x) for line in others.lines] == [0, 1]

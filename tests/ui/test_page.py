@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import bqplot
+import pytest
+from bqscales import LinearScale, LogScale
+
+from lrwidget.ui.closing import close_with_parts
+from lrwidget.ui.page import Page
+from tests.ui.front_end import tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def done() -> list[Any]:
+    """Return where the page is to note what it was told to do."""
+    return []
+
+
+@pytest.fixture
+def make(
+    done: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Page]]:
+    """Return what makes a page with some contents for all files."""
+    made: list[Page] = []
+
+    def make(export: Callable[[str], bytes] = str.encode) -> Page:
+        scales = {"x": LogScale(), "y": LinearScale()}
+        handle = bqplot.Scatter(x=[], y=[], scales=scales)
+        page = Page(handle, lambda: done.append("home"), export)
+        monkeypatch.setattr(
+            page, "send", lambda content, buffers=(): done.append((content, *buffers))
+        )
+        made.append(page)
+        return page
+
+    yield make
+    for page in made:
+        close_with_parts(page)
+
+
+def test_it_has_its_script_and_its_style_sheet(make: Callable[..., Page]) -> None:
+    state = make().get_state()
+    assert "export default" in state["_esm"]
+    assert ".lrwidget" in state["_css"]
+
+
+def test_home(make: Callable[..., Page], done: list[Any]) -> None:
+    tell(make(), do="home")
+    assert done == ["home"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "media_type"),
+    [
+        ("json", "application/json"),
+        ("csv", "text/csv"),
+        ("png", "image/png"),
+        ("svg", "image/svg+xml"),
+    ],
+)
+def test_a_file_goes_to_the_view_that_asked(
+    make: Callable[..., Page], done: list[Any], kind: str, media_type: str
+) -> None:
+    tell(make(), do="export", format=kind, view=0.5)
+    answer = {"view": 0.5, "name": f"learning-rates.{kind}", "type": media_type}
+    assert done == [(answer, kind.encode())]
+
+
+def test_what_keeps_a_file_from_being_made_is_told(
+    make: Callable[..., Page], done: list[Any]
+) -> None:
+    def export(_kind: str) -> bytes:
+        msg = "there is no matplotlib"
+        raise ImportError(msg)
+
+    tell(make(export), do="export", format="json", view=0.5)
+    ((answer,),) = done
+    assert (answer["view"], answer["problem"]) == (0.5, "there is no matplotlib")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"do": ["home"]},
+        {"do": "export", "format": "pickle", "view": 1},
+        {"do": "export", "format": ["json"], "view": 1},
+        {"do": "export", "format": "json"},
+        {"do": "something else"},
+    ],
+)
+def test_what_it_does_not_know_does_nothing(
+    make: Callable[..., Page], done: list[Any], message: dict[str, Any]
+) -> None:
+    page = make()
+    tell(page, **message)
+    assert done == []
+    assert page.answered == 1
+
+
+def test_every_message_is_answered(make: Callable[..., Page]) -> None:
+    page = make()
+    messages: list[dict[str, Any]] = [
+        {"do": "home"},
+        {"do": "export", "format": "csv", "view": 1},
+    ]
+    for number, message in enumerate(messages):
+        assert page.answered == number
+        tell(page, **message)
+    page.answer()
+    assert page.answered == 3
+
+
+def test_it_knows_nothing_at_first(make: Callable[..., Page]) -> None:
+    page = make()
+    state = page.get_state()
+    assert (page.rate, page.suggestion, page.code, page.words) == (None, None, "", "")
+    assert (state["lines"], state["logarithmic"], state["answered"]) == ([], False, 0)
+
+
+def test_keys_and_clicks_move_the_handle(make: Callable[..., Page]) -> None:
+    page = make()
+    assert page.get_state()["handle"] == f"IPY_MODEL_{page.handle.model_id}"

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from lrwidget.ui.ticks import logarithm_ticks
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (-3.5, 1.5, "0.001 0.01 0.1 1 10"),
+        (-0.9, 0.9, "0.2 0.5 1 2 5"),
+        (math.log10(2), math.log10(3), "2 2.2 2.4 2.6 2.8 3"),
+        (-310.0, -295.0, "1e-300 1e-299 1e-298 1e-297 1e-296 1e-295"),
+    ],
+)
+def test_each_logarithm_has_its_number(low: float, high: float, labels: str) -> None:
+    ticks = logarithm_ticks(low, high)
+    assert list(ticks.values()) == labels.split()
+    for place, text in ticks.items():
+        assert place == pytest.approx(math.log10(float(text)))
+
+
+@given(st.floats(-320, 300), st.floats(1e-3, 620))
+def test_ticks_of_any_losses(low: float, height: float) -> None:
+    assume(-290 < low + height <= 308)
+    ticks = logarithm_ticks(low, low + height)
+    assert 3 <= len(ticks) <= 13
+    for place, text in ticks.items():
+        assert max(low, -300) - 1e-9 <= place <= low + height + 1e-9
+        assert float(text) == pytest.approx(10**place, rel=1e-5)
