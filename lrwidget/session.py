@@ -113,6 +113,7 @@ class Session:
     def refuse(self, error: BaseException) -> None:
         """Let an error count as the latest run, which it has kept from starting."""
         self._refusal = error
+        self.latest = Recording(0)
 
     def stop(self) -> None:
         """Ask what runs to stop after its present step, and return at once."""

@@ -74,6 +74,8 @@ def test_what_keeps_a_test_from_starting_is_raised_until_the_next_one() -> None:
     session.wait(60)
     session.refuse(ZeroDivisionError("no"))
     assert isinstance(session.error, ZeroDivisionError)
+    assert len(session.latest) == 0  # of what has not run
+    assert len(session.curve) == 4
     for _ in range(2):
         with pytest.raises(ZeroDivisionError, match="no"):
             session.wait(60)

@@ -202,13 +202,26 @@ def test_a_bad_change_is_raised_and_told(
     _run(widget)
     with pytest.raises(error, match=message):
         widget.run(**bad)
+    # and not after those of the run before
+    assert widget.status.startswith(f"Failed after 0 steps. {error.__name__}: ")
     assert message in widget.status
+    assert display_of(widget).run_bar.progress.value == widget.progress == 0
     with pytest.raises(error, match=message):
         widget.wait()
     assert display_of(widget).settings.problem.value == ""
     assert list(widget.curves) == ["run"]
     _run(widget)
     assert widget.status.startswith("Done")
+
+
+def test_a_bad_setting_after_a_race_is_no_failure_of_the_race(make: Any) -> None:
+    widget = make(num_it=20)
+    widget.race([0.01, 0.1], 5)
+    widget.wait()
+    with pytest.raises(ValueError, match="num_it=1"):
+        widget.run(num_it=1)
+    assert widget.status.startswith("Failed after 0 steps. ValueError: num_it=1")
+    assert [len(curve) for curve in widget.race_curves] == [5, 5]
 
 
 # ---- the range of the chart
