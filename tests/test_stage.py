@@ -591,6 +591,22 @@ def test_the_handle_tells_rate_loss_and_ratio(make: Any) -> None:
     assert display.page.words == f"{rate}, {loss}, {ratio}"
 
 
+def test_the_page_says_the_same_as_the_handle(make: Any) -> None:
+    widget = make(value=1e-3)
+    display = display_of(widget)
+    assert display.page.words == "1e-3"
+    suggestion = _run(widget).suggest()
+    said = [display.page.words]
+    assert suggestion is not None
+    assert said[0].endswith("x the suggestion")
+    widget.rule = "minimum"
+    said.append(display.page.words)
+    display.view_bar.smoothing.value = 0.1
+    said.append(display.page.words)
+    assert len(set(said)) == 3
+    assert display.page.words == ", ".join(display.chart.handle.label.text)
+
+
 def test_the_rate_is_copied_as_code(make: Any) -> None:
     widget = make()
     page = display_of(widget).page

@@ -131,7 +131,7 @@ class Display:
         with self.page.hold_sync():
             self.page.rate = rate
             self.page.code = "" if rate is None else as_code(rate)
-            self.page.words = ", ".join(self.chart.words)
+            self._tell_words()
 
     def show_range(self, start_lr: float, end_lr: float) -> None:
         """Have some rates at the edges of the chart."""
@@ -165,7 +165,9 @@ class Display:
     def draw(self, curve: LRCurve, suggestion: Suggestion) -> None:
         """Draw the curve of the latest run, and what it suggests."""
         self.chart.draw(curve, suggestion)
-        self.page.suggestion = suggestion.lr
+        with self.page.hold_sync():
+            self.page.suggestion = suggestion.lr
+            self._tell_words()
 
     def show_race(self, rates: list[float], steps: int) -> RaceChart:
         """Have a chart for a race at some rates, instead of that of the one before."""
@@ -175,6 +177,10 @@ class Display:
         if earlier is not None:
             close_with_parts(earlier)
         return race
+
+    def _tell_words(self) -> None:
+        """Let the page say what stands beside the handle."""
+        self.page.words = ", ".join(self.chart.words)
 
     def _heard(self, hand: Callable[..., Any]) -> Callable[..., Any]:
         """Return what tells the page that the kernel hears, and then does its work."""

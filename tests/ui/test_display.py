@@ -135,7 +135,7 @@ def _race_button(display: Display) -> ipw.Button:
 def _show_all(display: Display) -> None:
     """Show a run, its suggestion, a former run, a race and a choice."""
     display.show_runs([_A], _B, running=False)
-    display.chart.draw(_B.recording.curve(), Suggestion(float(LRS[1])))
+    display.draw(_B.recording.curve(), Suggestion(float(LRS[1])))
     training = TrainingCurve(0.01, np.array([2.0, 1.0]), "completed", 2)
     display.show_race([0.01], 2).draw([training])
     display.show_rate(1e-3)
@@ -189,6 +189,23 @@ def test_the_code_is_what_is_copied(display: Display) -> None:
         assert copied["lr"] == pytest.approx(rate, rel=5e-3)
 
 
+def test_the_page_says_what_stands_beside_the_handle(display: Display) -> None:
+    display.show_rate(1e-7)
+    assert display.page.words == "1e-7"
+    # also where it is the curve or the suggestion that changes
+    for suggestion, words in (
+        (NO_SUGGESTION, ["1e-7", "loss 3"]),
+        (Suggestion(2e-7), ["1e-7", "loss 3", "0.5x the suggestion"]),
+        (Suggestion(1e-7), ["1e-7", "loss 3", "as suggested"]),
+    ):
+        display.draw(_A.recording.curve(), suggestion)
+        assert display.chart.words == words
+        assert display.page.words == ", ".join(words)
+        assert display.page.suggestion == suggestion.lr  # where keys begin
+    display.show_rate(None)
+    assert display.page.words == ""
+
+
 def test_the_page_knows_the_edges(display: Display) -> None:
     display.show_range(1e-9, 1e3)
     assert display.chart.axes.range == display.page.range == (1e-9, 1e3)
@@ -229,7 +246,7 @@ def test_all_looks_at_the_curves_by_the_same_view(display: Display) -> None:
     display.view_bar.smoothing.value = 0.0
     display.view_bar.points.value = 2, 100
     display.show_runs([_A], _B, running=False)
-    display.chart.draw(_B.recording.curve(), NO_SUGGESTION)
+    display.draw(_B.recording.curve(), NO_SUGGESTION)
     former, _, latest = display.chart.lines
     assert former.y.tolist() == latest.y.tolist() == [2, 1]
 
@@ -261,5 +278,5 @@ def test_nothing_is_drawn_before_there_is_something(display: Display) -> None:
     assert display.race is None
     assert all(len(line.x) == 0 for line in display.chart.lines)
     display.show_runs([], None, running=False)
-    display.chart.draw(curve_of(), NO_SUGGESTION)
+    display.draw(curve_of(), NO_SUGGESTION)
     assert all(len(line.x) == 0 for line in display.chart.lines)
