@@ -126,7 +126,8 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         if limits is not None:
             self.axes.show_losses(limits, logarithmic=self._view.logarithmic)
         self.latest.draw(self._sight)
-        if self._limits != limits:
+        # Without limits there is nothing to draw, and something to take away perhaps.
+        if limits is None or self._limits != limits:
             self._limits = limits
             self._draw_others()
         self.suggestion.draw(suggestion, self._sight)

@@ -119,6 +119,19 @@ def test_other_runs_are_looked_at_anew(chart: Chart) -> None:
             np.testing.assert_array_equal(line.y, sight.smoothed)
 
 
+def test_other_runs_of_which_nothing_is_seen_are_gone(chart: Chart) -> None:
+    runs = _runs(-1.0, -2.0, -3.0, setting="same")
+    curve = curve_of(*-_FALLING)
+    chart.show_others(runs, runs, _VIEW)
+    chart.draw(curve, NO_SUGGESTION)
+    assert [len(line.x) for line in chart.lines] == [50] * 6
+    for view in (View(0.5, logarithmic=True), _VIEW, View(0.5, 30, 30)):
+        chart.show_others(runs, [], view)
+        chart.draw(curve, NO_SUGGESTION)
+        count = 50 if view is _VIEW else 0
+        assert [len(line.x) for line in chart.lines] == [count] * 5
+
+
 def test_three_runs_of_one_setting_show_median_and_extent(chart: Chart) -> None:
     runs = _runs(1.0, 4.0, 2.0, setting="same")
     chart.show_others(runs[:2], runs, _VIEW)
