@@ -71,7 +71,11 @@ class View(NamedTuple):
             raw, smoothed = _logarithms(raw), _logarithms(smoothed)
         shown = np.isfinite(raw) & np.isfinite(smoothed)
         lrs, raw, smoothed = lrs[shown], raw[shown], smoothed[shown]
-        limits = whole_limits(raw) if self.everything else loss_limits(raw, smoothed)
+        if self.everything:
+            # The smoothed ones may be far off where the first points are left out.
+            limits = whole_limits(np.concatenate([raw, smoothed]))
+        else:
+            limits = loss_limits(raw, smoothed)
         return Sight(lrs, raw, smoothed, limits)
 
 

@@ -90,6 +90,13 @@ def test_all_can_be_shown() -> None:
     assert sight.limits[1] > 1e9
 
 
+def test_the_smoothed_line_is_shown_where_its_beginning_is_left_out() -> None:
+    sight = View(0.9, skip_first=1, everything=True).of(curve_of(100.0, *[1.0] * 9))
+    assert sight.limits is not None
+    assert sight.limits[0] < 1
+    assert sight.limits[1] > sight.smoothed.max() > 40
+
+
 def test_the_bar_says_how_to_look(bar: ViewBar, changes: list[View]) -> None:
     assert bar.view == View(0.98)
     bar.smoothing.set_state({"value": 0.5})
