@@ -157,8 +157,8 @@ class Stage:
         with self._starting():
             test = self._test
             if rates is None:
-                ends = test.start_lr, test.end_lr
-                rates = neighbours(self.suggestion(), self._choosing.chosen(), *ends)
+                suggestion, chosen = self.suggestion(), self._choosing.chosen()
+                rates = neighbours(suggestion, chosen, *self.bounds)
                 if not rates:
                     msg = "nothing to race: run() and wait() first, or pass rates"
                     raise RuntimeError(msg)

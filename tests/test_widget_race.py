@@ -87,6 +87,24 @@ def test_the_race_has_the_rates_of_the_sweep_at_most(make: Any) -> None:
     assert (min(rates) >= 0.01, max(rates)) == (True, 1.0)
 
 
+def test_the_choice_races_wherever_the_chart_is(make: Any) -> None:
+    widget = make(value=5.0)
+    (end,) = (
+        field
+        for field in display_of(widget).settings.children
+        if field.description == "End rate"
+    )
+    end.value = 1e-3  # of the next test, while the choice stays
+    widget.race(steps=2)
+    widget.wait()
+    rates = [curve.lr for curve in widget.race_curves]
+    assert 5.0 in rates
+    assert max(rates) == 5.0
+    widget.race([4.0], 2)
+    widget.wait()
+    assert [curve.lr for curve in widget.race_curves] == [4.0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
