@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.engine.range_test import RangeTest
@@ -24,7 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "stop_div": True,
     "seed": None,
 }
-_PLAIN = (bool, int, float, str)
+_PLAIN = (numbers.Number, str)  # NumPy's numbers, too
 
 
 class Changes(Settings, total=False):
@@ -69,8 +70,8 @@ def _same(one: object, other: object) -> bool:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
+        return f"{float(value):g}"
     if value is None or isinstance(value, _PLAIN):
         return str(value)
     return type(value).__name__

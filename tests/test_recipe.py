@@ -48,6 +48,8 @@ def test_a_bad_change_is_named() -> None:
     [
         ({}, "run"),
         ({"end_lr": 10.0, "num_it": 100, "stop_div": True}, "run"),
+        ({"end_lr": 10, "num_it": np.int64(100)}, "run"),
+        ({"num_it": np.int64(50), "end_lr": np.float32(0.1)}, "num_it=50, end_lr=0.1"),
         ({"end_lr": 1.0}, "end_lr=1"),
         ({"end_lr": 0.00125, "num_it": 50}, "end_lr=0.00125, num_it=50"),
         (
