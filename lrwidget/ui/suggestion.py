@@ -67,4 +67,6 @@ class SuggestionMarks:
             set_points(self.band, [low, high], [1.0, 1.0])
 
     def _on_clicked(self, _mark: object, _event: object) -> None:
-        self._on_pick(float(self.dot.x[0]))
+        # It may have gone since it was clicked.
+        for rate in self.dot.x.tolist():
+            self._on_pick(rate)

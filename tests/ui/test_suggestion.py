@@ -68,3 +68,11 @@ def test_a_click_picks_it_exactly(marks: SuggestionMarks, picked: list[float]) -
     marks.draw(Suggestion(1.23456789e-7), _SIGHT)
     click_suggestion(marks)
     assert picked == [1.23456789e-7]
+
+
+def test_a_click_that_comes_after_it_has_gone_picks_nothing(
+    marks: SuggestionMarks, picked: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    click_suggestion(marks)
+    assert picked == []
+    assert caplog.records == []  # as ipywidgets tells what a callback raises
