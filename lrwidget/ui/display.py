@@ -172,6 +172,8 @@ class Display:
     def show_race(self, rates: list[float], steps: int) -> RaceChart:
         """Have a chart for a race at some rates, instead of that of the one before."""
         earlier, race = self.race, RaceChart(rates, steps, self._pick, self._loss_name)
+        # A click before there is a line is heard, too.
+        race.background.on_element_click(lambda *_: self.page.answer())
         race.show_rate(self.page.rate)
         self.race, self._race_box.children = race, (race,)
         if earlier is not None:

@@ -153,6 +153,18 @@ def test_each_hand_is_heard_and_answered(
     assert set(done) == ({called} if called else set())
 
 
+def test_a_click_that_chooses_nothing_is_answered(
+    display: Display, done: list[Any]
+) -> None:
+    display.show_race([0.01], 2)  # of which there is no line yet
+    click_race(_race(display), 1.0, 0.0)
+    assert display.page.answered == 1
+    display.show_rate(0.5)
+    click(display.chart.handle, 0.5)  # where it is
+    assert display.page.answered == 2
+    assert done == []
+
+
 def test_what_python_does_is_not_answered(display: Display, done: list[Any]) -> None:
     _show_all(display)
     display.show_range(1e-9, 1e3)
