@@ -8,14 +8,13 @@ import ipywidgets as ipw
 import pytest
 import torch
 from torch import nn
-from torch.optim import SGD
 from traitlets import TraitError, dlink
 
 from lrwidget import LRWidget
 from lrwidget.ui.closing import close_with_parts
 from tests.ui.front_end import click_suggestion, tell
 from tests.ways import WAYS, places
-from tests.widget_parts import BATCHES, SECONDS, Gate, display_of
+from tests.widget_parts import BATCHES, SECONDS, Gate, display_of, two_groups
 
 
 def _left(widget: LRWidget) -> None:
@@ -32,16 +31,6 @@ def _home(widget: LRWidget) -> None:
 
 def _home_key(widget: LRWidget) -> None:
     tell(display_of(widget).page, do="home")
-
-
-def _two_groups(**settings: Any) -> LRWidget:
-    """Return a widget for two groups, the last of which has ten times the rate."""
-    model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 1))
-    groups = [
-        {"params": model[0].parameters(), "lr": 0.01},
-        {"params": model[1].parameters(), "lr": 0.1},
-    ]
-    return LRWidget(model, SGD(groups, momentum=0.9), BATCHES, nn.MSELoss(), **settings)
 
 
 @pytest.mark.parametrize("pick", WAYS)
@@ -245,20 +234,8 @@ def test_a_rule_that_is_not_known(make: Any) -> None:
     assert widget.rule == "descent"
 
 
-def test_the_rates_of_all_groups() -> None:
-    widget = _two_groups(isolation="restore")
-    assert widget.values is None
-    widget.value = 0.5
-    assert widget.values == pytest.approx([0.05, 0.5])
-    widget.run()
-    assert widget.values == pytest.approx([0.05, 0.5])  # also while a test runs
-    widget.wait()
-    assert widget.values == pytest.approx([0.05, 0.5])
-    widget.close()
-
-
 def test_apply_writes_the_rate_and_keeps_the_ratios() -> None:
-    widget = _two_groups(value=0.5)
+    widget = LRWidget(*two_groups(), BATCHES, nn.MSELoss(), value=0.5)
     widget.apply()
     groups = widget._optimizer.param_groups
     assert [group["lr"] for group in groups] == pytest.approx([0.05, 0.5])
@@ -280,7 +257,7 @@ def test_the_button_applies_and_says_what_it_wrote(make: Any) -> None:
 
 
 def test_what_was_written_to_several_groups() -> None:
-    widget = _two_groups(value=0.5)
+    widget = LRWidget(*two_groups(), BATCHES, nn.MSELoss(), value=0.5)
     bar = display_of(widget).apply_bar
     bar.button.click()
     assert bar.said.value == "Wrote 0.5 to SGD, whose groups have 5e-2, 0.5 now."

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lrwidget import LRWidget, range_test
 from tests.ways import WAYS, places
-from tests.widget_parts import SECONDS, Gate, display_of, parts
+from tests.widget_parts import BATCHES, SECONDS, Gate, display_of, parts, two_groups
 
 
 def test_before_there_is_anything(make: Any) -> None:
@@ -218,6 +218,19 @@ def test_an_interrupt_while_waiting_stops_the_test(
             widget.wait()
     gate.let(1)
     assert widget.wait().stop_reason == "stopped"
+
+
+def test_the_rates_of_all_groups() -> None:
+    settings: Any = {"isolation": "restore"}
+    widget = LRWidget(*two_groups(), BATCHES, nn.MSELoss(), **settings)
+    assert widget.values is None
+    widget.value = 0.5
+    assert widget.values == pytest.approx([0.05, 0.5])
+    widget.run()
+    assert widget.values == pytest.approx([0.05, 0.5])  # also while a test runs
+    widget.wait()
+    assert widget.values == pytest.approx([0.05, 0.5])
+    widget.close()
 
 
 def test_the_chart_names_its_losses() -> None:

@@ -47,6 +47,16 @@ def parts() -> tuple[nn.Module, torch.optim.Optimizer]:
     return model, SGD(model.parameters(), lr=0.1)
 
 
+def two_groups() -> tuple[nn.Module, torch.optim.Optimizer]:
+    """Return a model of two layers, of which the last has ten times the rate."""
+    model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 1))
+    groups = [
+        {"params": model[0].parameters(), "lr": 0.01},
+        {"params": model[1].parameters(), "lr": 0.1},
+    ]
+    return model, SGD(groups, momentum=0.9)
+
+
 def display_of(widget: LRWidget) -> Display:
     """Return what shows a widget."""
     return widget._stage.display

@@ -119,6 +119,16 @@ def test_other_runs_are_looked_at_anew(chart: Chart) -> None:
             np.testing.assert_array_equal(line.y, sight.smoothed)
 
 
+def test_a_run_that_changes_no_limits_is_drawn(chart: Chart) -> None:
+    chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
+    before = _limits(chart)
+    for runs in (_runs(1.0), _runs(1.0, 1.0)):
+        chart.show_others(runs, [], _VIEW)
+        chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
+        assert _limits(chart) == before
+        assert [len(line.x) for line in chart.others.lines] == [50] * len(runs)
+
+
 def test_other_runs_of_which_nothing_is_seen_are_gone(chart: Chart) -> None:
     runs = _runs(-1.0, -2.0, -3.0, setting="same")
     curve = curve_of(*-_FALLING)

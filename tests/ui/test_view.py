@@ -48,7 +48,9 @@ def test_the_first_and_last_points_are_left_out(first: int, last: int) -> None:
     np.testing.assert_array_equal(sight.smoothed, whole.smoothed[seen])
 
 
-@pytest.mark.parametrize(("first", "last"), [(50, 0), (0, 50), (30, 30), (99, 99)])
+@pytest.mark.parametrize(
+    ("first", "last"), [(50, 0), (0, 50), (0, 60), (30, 30), (99, 99)]
+)
 def test_nothing_is_left(first: int, last: int) -> None:
     sight = View(0.9, first, last).of(_VALLEY)
     assert (len(sight.lrs), sight.limits) == (0, None)
