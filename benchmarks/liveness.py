@@ -77,7 +77,8 @@ _WATCH = """() => {
   document.addEventListener("pointermove", note(seen.moves, (e) => e.clientX), options);
   document.addEventListener("keydown", note(seen.keys, (e) => e.key), options);
   new PerformanceObserver((list) => {
-    for (const task of list.getEntries()) seen.long.push([task.startTime, task.duration]);
+    for (const task of list.getEntries())
+      seen.long.push([clock(task.startTime), task.duration]);
   }).observe({ entryTypes: ["longtask"] });
   const chart = document.querySelector(".lrwidget .lrwidget-chart");
   let drawn = "";
@@ -157,7 +158,9 @@ def _answers(asked: list[float], answered: list[float]) -> list[float]:
     for time, following in pairwise([*asked, math.inf]):
         answers = [answer for answer in answered if time < answer < following]
         taken += [min(answers) - time] if answers else []
-    assert len(taken) > len(asked) / 2, (len(taken), len(asked))
+    if len(taken) <= len(asked) / 2:
+        msg = f"only {len(taken)} answers to {len(asked)} hands"
+        raise RuntimeError(msg)
     return taken
 
 

@@ -19,6 +19,7 @@ _RULES = [
     for rule in RULES
 ]
 _BUTTON = {"flex": "0 0 auto", "width": "96px"}
+_FIELD = {"flex": "0 0 auto", "width": "215px"}
 _SMALL = {"flex": "0 0 auto", "width": "36px"}
 _FIELD_DIGITS = 3
 _FIELD_ROOM = 12
@@ -158,9 +159,9 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             description="Learning rate",
             tooltip="The chosen learning rate",
             style={"description_width": "initial"},
-            layout={"width": "200px"},
+            layout=_FIELD,
         )
-        self.hint = ipw.Label("Click in the chart to pick a learning rate.")
+        self.hint = ipw.Label("Click in the chart to pick a rate.", layout=_FIELD)
         self.lower = ipw.Button(
             icon="chevron-left", tooltip="A tenth of a decade lower", layout=_SMALL
         )

@@ -21,6 +21,12 @@ _MIDDLE = """path => {
   const place = middle.matrixTransform(path.getScreenCTM());
   return [place.x, place.y];
 }"""
+_NAME_OF_FOCUSED = """() => {
+  const { activeElement: part } = document;
+  const label = part.id && document.querySelector(`label[for="${part.id}"]`);
+  const named = part.getAttribute("aria-label") || (label || part).textContent.trim();
+  return named || part.parentElement.textContent.trim();
+}"""
 _DRAG_STEPS = 8
 _DECADES_OFF = 0.02
 
@@ -61,6 +67,7 @@ class Finder:
             self.root.locator(f'path.line[style*="{looks}"]').first
             for looks in ("stroke-width: 1;", "stroke-width: 3;", "--lrwidget-choice")
         )
+        self.former = self.root.locator('path.line[style*="stroke-width: 1.5;"]')
         self.suggestion = self.root.locator("path.dot").first
         self.handle = self.root.locator("path.dot").last
 
@@ -108,6 +115,29 @@ class Finder:
         x, y = mark.evaluate(_MIDDLE)
         self._page.mouse.click(x, y)
         return self._rate_at(x)
+
+    def hover(self, mark: Locator) -> tuple[float, float]:
+        """Point at the middle of what a mark draws; return the rate and height."""
+        self._show_plot()
+        x, y = mark.evaluate(_MIDDLE)
+        self._page.mouse.move(x - 1, y)
+        self._page.mouse.move(x, y)
+        return self._rate_at(x), y
+
+    def focused(self) -> str:
+        """Return the name of what has the focus in the page."""
+        said: str = self._page.evaluate(_NAME_OF_FOCUSED)
+        return said
+
+    def places(self) -> list[tuple[float, ...]]:
+        """Return where the parts are that are always there, and how large."""
+        root = _box(self.root)
+        parts = self.button, self.status, self.chart, self.menu, self.slider
+        boxes = [_box(part) for part in parts]
+        return [
+            (box["x"] - root["x"], box["y"] - root["y"], box["width"], box["height"])
+            for box in boxes
+        ]
 
     def click_race(self, across: float, height: float) -> None:
         """Click in the second chart, at shares of its width and height."""

@@ -1,0 +1,251 @@
+"""What the script in the page does: keys, hovering, names, files, and hints."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from lrwidget import LRCurve
+from tests.browser.cells import QUICK, SETUP
+from tests.browser.finder import Finder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Page
+
+    from tests.browser.lab import Lab, Notebook
+
+_SERIOUS = {"serious", "critical"}
+_BUSY = "w.value = 1e-3\nwhile not Path('{}').exists():\n    pause.wait(0.01)"
+
+
+def _finished(page: Page, book: Notebook) -> Finder:
+    """Return the widget after a test."""
+    book.execute(0)
+    book.execute(1)
+    finder = Finder(page)
+    finder.await_display()
+    finder.button.click()
+    finder.await_status("Suggested")
+    book.value("w.wait() and None")
+    return finder
+
+
+def test_keys_move_the_handle(page: Page, notebook: Callable[..., Notebook]) -> None:
+    book = notebook(SETUP, QUICK)
+    finder = _finished(page, book)
+    suggestion = book.value("w.value")
+    finder.chart.focus()
+    for keys, tenths in (("ArrowRight", 1), ("ArrowUp", 2), ("PageDown", -8)):
+        page.keyboard.press(keys)
+        wanted = pytest.approx(suggestion * 10 ** (tenths / 10), rel=0.02)
+        value = book.await_value("w.value", lambda value, to=wanted: value == to)
+        finder.await_at(finder.handle, value)
+    expect(finder.chart).to_have_attribute("aria-valuetext", re.compile("loss .*x the"))
+    for _ in range(10):  # as quick as keys repeat
+        page.keyboard.press("ArrowLeft")
+    wanted = pytest.approx(suggestion * 10**-1.8, rel=0.02)
+    book.await_value("w.value", lambda value: value == wanted)
+    page.keyboard.press("Home")
+    book.await_value("w.value", lambda value: value == suggestion)
+    # The cell that is selected stays so: the arrows are not the notebook's there.
+    expect(page.locator(".jp-Cell.jp-mod-active .lrwidget")).to_have_count(1)
+
+
+def test_the_mouse_tells_the_nearest_point(
+    page: Page, notebook: Callable[..., Notebook]
+) -> None:
+    book = notebook(SETUP, QUICK)
+    finder = _finished(page, book)
+    tip = finder.root.locator(".lrwidget-tip")
+    expect(tip).to_be_hidden()
+    x, y = finder.hover(finder.smoothed)
+    expect(tip).to_have_text(re.compile(r"^smoothed loss \S+ at \S+$"))
+    loss, rate = re.findall(r"(\S+) at (\S+)$", tip.inner_text())[0]
+    curve = book.value("[w.curve.lrs.tolist(), w.curve.smoothed().tolist()]")
+    near = min(zip(*curve, strict=True), key=lambda point: abs(point[0] / x - 1))
+    assert float(rate) == pytest.approx(near[0], rel=0.01)
+    assert float(loss) == pytest.approx(near[1], rel=0.01)
+    finder.root.get_by_label("Log loss").check()
+    finder.hover(finder.smoothed)
+    expect(tip).to_have_text(re.compile("^smoothed loss"))
+    page.mouse.move(0, y)
+    expect(tip).to_be_hidden()
+
+
+def test_nothing_stands_in_the_way_of_anybody(
+    page: Page, notebook: Callable[..., Notebook]
+) -> None:
+    book = notebook(SETUP, QUICK)
+    finder = _finished(page, book)
+    finder.root.get_by_role("button", name="Settings").click()
+    finder.race_button.click()
+    finder.await_status("Race done")
+    violations = Axe().run(page, context=".lrwidget").response["violations"]
+    assert not [
+        (violation["id"], [node["html"] for node in violation["nodes"]])
+        for violation in violations
+        if violation["impact"] in _SERIOUS
+    ]
+
+
+def test_every_control_has_its_turn_by_tab(
+    page: Page, notebook: Callable[..., Notebook]
+) -> None:
+    book = notebook(SETUP, QUICK)
+    finder = _finished(page, book)
+    finder.button.focus()
+    named = [finder.focused()]
+    while "SVG" not in named:
+        page.keyboard.press("Tab")
+        named.append(finder.focused())
+        assert len(named) < 40
+    assert named == [
+        *("Run", "Race", "Settings", "Learning rate", "Learning rate"),
+        *("A tenth of a decade lower", "A tenth of a decade higher"),
+        *("Choose the suggestion", "Suggestion", "Smoothing", "Smoothing, value"),
+        *("Points first", "Points last", "Points, value", "Log loss", "Show all"),
+        *("Apply", "Copy as code", "JSON", "CSV", "PNG", "SVG"),
+    ]
+
+
+def test_copy_apply_and_save(page: Page, notebook: Callable[..., Notebook]) -> None:
+    book = notebook(SETUP, QUICK)
+    finder = _finished(page, book)
+    finder.field.fill("0.014")
+    finder.field.press("Enter")
+    book.await_value("w.value", lambda value: value == 0.014)
+
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    finder.root.get_by_role("button", name="Copy as code").click()
+    expect(finder.root.get_by_text("Copied lr=1.4e-2")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == "lr=1.4e-2"
+
+    finder.root.get_by_role("button", name="Apply").click()
+    expect(finder.root.get_by_text("Wrote 1.4e-2 to AdamW.")).to_be_visible()
+    assert book.value("optimizer.param_groups[0]['lr']") == 0.014
+
+    files = {}
+    for kind in ("JSON", "CSV", "PNG", "SVG"):
+        with page.expect_download() as download:
+            finder.root.get_by_role("button", name=kind).click()
+        assert download.value.suggested_filename == f"learning-rates.{kind.lower()}"
+        files[kind] = download.value.path()
+    lrs, losses = book.value("[w.curve.lrs.tolist(), w.curve.losses.tolist()]")
+    curve = LRCurve.from_dict(json.loads(files["JSON"].read_text()))
+    assert [curve.lrs.tolist(), curve.losses.tolist()] == [lrs, losses]
+    rows = csv.DictReader(files["CSV"].read_text().splitlines())
+    assert [float(row["loss"]) for row in rows] == losses
+    assert files["PNG"].read_bytes().startswith(b"\x89PNG")
+    assert files["SVG"].read_text().startswith("<svg")
+
+
+def test_a_busy_kernel_is_told(
+    page: Page, lab: Lab, notebook: Callable[..., Notebook]
+) -> None:
+    book = notebook(SETUP, QUICK, _BUSY.format("heard"))
+    finder = _finished(page, book)
+    book.start(2)
+    expect(book.prompt(2)).to_have_text("[*]:")
+    finder.await_at(finder.handle, 1e-3)  # which the cell has put there
+    finder.click(0.05)
+    notice = finder.root.get_by_text("The kernel is busy with another cell")
+    expect(notice).to_be_visible()
+    (lab.folder / "heard").touch()
+    book.await_cell(2)
+    expect(notice).to_be_hidden()
+    book.await_value("w.value", lambda value: value == pytest.approx(0.05, rel=0.05))
+
+
+def test_former_runs_are_named_hidden_and_removed(
+    page: Page, notebook: Callable[..., Notebook]
+) -> None:
+    name = "<img src=x onerror=alert(1)>"
+    again = f"for label in ({name!r}, 'b', 'c'):\n    w.run(label)\n    w.wait()"
+    book = notebook(SETUP, QUICK, again)
+    finder = _finished(page, book)
+    book.execute(2)
+    shown = finder.root.get_by_role("checkbox", name=name)
+    expect(shown).to_be_checked()
+    expect(finder.former).to_have_count(3)
+    shown.uncheck()
+    expect(finder.former).to_have_count(2)
+    finder.root.get_by_role("button", name=f"Remove {name}").click()
+    expect(shown).to_have_count(0)
+    assert book.await_value("[*w.curves]", lambda names: len(names) == 3) == [
+        *("run", "b", "c"),
+    ]
+
+
+def test_settings_hold_for_the_next_runs(
+    page: Page, notebook: Callable[..., Notebook]
+) -> None:
+    book = notebook(SETUP, QUICK)
+    finder = _finished(page, book)
+    finder.root.get_by_role("button", name="Settings").click()
+    for name, text in (("Start rate", "1e-5"), ("Steps", "40"), ("Seed", "3")):
+        field = finder.root.get_by_label(name, exact=True)
+        field.fill(text)
+        field.press("Enter")
+    for runs in (2, 3):
+        finder.button.click()
+        book.await_value("len(w.curves)", lambda count, to=runs: count == to)
+        curve = book.value("[w.wait().lrs[0].item(), w.curve.num_it]")
+        assert curve == [1e-5, 40]
+    first, second = book.value("[c.losses.tolist() for c in w.curves.values()][1:]")
+    assert first == second
+    finder.root.get_by_label("End rate").fill("1e-6")
+    finder.root.get_by_label("End rate").press("Enter")
+    expect(finder.root.get_by_text("start_lr=1e-05 must be below")).to_be_visible()
+
+
+def _moved(before: list[tuple[float, ...]], after: list[tuple[float, ...]]) -> float:
+    """Return by how many pixels something has moved or grown at most."""
+    return float(np.abs(np.array(after) - before).max())
+
+
+@pytest.mark.parametrize("width", [1400, 800, 480])
+def test_nothing_jumps_when_a_run_starts_and_ends(
+    page: Page, notebook: Callable[..., Notebook], width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 1000})
+    book = notebook(SETUP, QUICK)
+    book.execute(0)
+    book.execute(1)
+    finder = Finder(page)
+    finder.await_display()
+    before = finder.places()
+    finder.button.click()
+    finder.await_points(2)
+    assert _moved(before, finder.places()) < 1
+    finder.await_status("Suggested")
+    book.value("w.wait() and None")
+    assert _moved(before, finder.places()) < 1
+
+
+def test_a_cell_that_is_executed_again_leaves_nothing(
+    page: Page, notebook: Callable[..., Notebook]
+) -> None:
+    endless = "w = LRWidget(model, optimizer, Paced(), nn.MSELoss(), num_it=10**6)"
+    book = notebook(SETUP, f"{endless}\nw.run()\nw")
+    opened = "len(__import__('ipywidgets').Widget.widgets)"
+    book.execute(0)
+    book.execute(1)
+    Finder(page).await_display()
+    widgets = book.value(opened)
+    for _ in range(2):
+        book.execute(1)
+        Finder(page).await_display()
+        assert book.value(opened) == widgets
+        running = "[t.name for t in threading.enumerate()].count('lrwidget')"
+        assert book.value(running) == 1
+    expect(page.locator(".lrwidget")).to_have_count(1)
+    book.value("w.close()")
