@@ -24,15 +24,21 @@ def test_the_snippets_run_as_pasted(
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     made: list[LRWidget] = []
+    applied = 0
     for snippet in _snippets():
         exec(snippet, names)  # noqa: S102 (the point)
         if names["widget"] not in made:
             made.append(names["widget"])
+        if "apply()" in snippet:
+            applied += 1
+            assert made[0].value == made[0].curve.suggest()
+            assert names["optimizer"].param_groups[0]["lr"] == made[0].value
     curve = LRCurve.load("curve.json")
     assert curve.num_it == 200
-    assert made[0].value == made[0].curve.suggest()
-    assert names["optimizer"].param_groups[0]["lr"] == made[0].value
-    assert len(made) == 3
+    assert (applied, len(made)) == (1, 3)
+    assert list(made[0].curves) == [
+        *("run", "wd=0", "wd=0.1", "run, seed=0", "run, seed=1", "run, seed=2"),
+    ]
     for widget in made[1:]:
         widget.run()
         assert len(widget.wait()) > 10
