@@ -47,13 +47,13 @@ def test_keys_move_the_handle(page: Page, notebook: Callable[..., Notebook]) -> 
     for keys, tenths in (("ArrowRight", 1), ("ArrowUp", 2), ("PageDown", -8)):
         page.keyboard.press(keys)
         wanted = pytest.approx(suggestion * 10 ** (tenths / 10), rel=0.02)
-        value = book.await_value("w.value", lambda value, to=wanted: value == to)
+        value = book.await_value("w.value", wanted.__eq__)
         finder.await_at(finder.handle, value)
     expect(finder.chart).to_have_attribute("aria-valuetext", re.compile("loss .*x the"))
     for _ in range(10):  # as quick as keys repeat
         page.keyboard.press("ArrowLeft")
     wanted = pytest.approx(suggestion * 10**-1.8, rel=0.02)
-    book.await_value("w.value", lambda value: value == wanted)
+    book.await_value("w.value", wanted.__eq__)
     page.keyboard.press("Home")
     book.await_value("w.value", lambda value: value == suggestion)
     # The cell that is selected stays so: the arrows are not the notebook's there.
@@ -197,7 +197,7 @@ def test_settings_hold_for_the_next_runs(
         field.press("Enter")
     for runs in (2, 3):
         finder.button.click()
-        book.await_value("len(w.curves)", lambda count, to=runs: count == to)
+        book.await_value("len(w.curves)", runs.__eq__)
         curve = book.value("[w.wait().lrs[0].item(), w.curve.num_it]")
         assert curve == [1e-5, 40]
     first, second = book.value("[c.losses.tolist() for c in w.curves.values()][1:]")
