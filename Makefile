@@ -33,6 +33,7 @@ test-kernels: .venv/ready $(KERNELS)
 screenshots: .venv/ready
 	.ci/chromium
 	$(BIN)/python -m tests.browser.screenshots
+	$(BIN)/python -m tests.browser.film
 
 # Everything that the targets above use, at the versions that are newest now.
 constraints:

@@ -125,7 +125,7 @@ class RateChoice(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped ba
 
     def _home(self) -> None:
         """Choose the suggestion, or the middle where there is neither."""
-        suggestion = self._stage.suggestion().lr
+        suggestion = self._stage.known().lr
         if suggestion is not None:
             self._pick(suggestion)
         elif self.value is None:

@@ -123,7 +123,7 @@ class Stage:
         if session.follower is None and session.error is None:
             test = self._test
             return status.idle(test.start_lr, test.end_lr, test.num_it)
-        suggestion = NO_SUGGESTION if running else self._known()
+        suggestion = NO_SUGGESTION if running else self.known()
         return in_words(session, suggestion, running=running)
 
     def suggestion(self) -> Suggestion:
@@ -205,12 +205,12 @@ class Stage:
         """Whether a test is running, whose curve will go on."""
         return self.running and not self.session.racing
 
-    def _known(self) -> Suggestion:
+    def known(self) -> Suggestion:
         """Return the suggestion, unless its curve will go on."""
         return NO_SUGGESTION if self._testing else self.suggestion()
 
     def _show_running(self) -> None:
-        raceable = self._choosing.chosen() is not None or self._known().lr is not None
+        raceable = self._choosing.chosen() is not None or self.known().lr is not None
         self.display.run_bar.show_running(running=self.running, raceable=raceable)
 
     def _show_range(self) -> None:
@@ -285,7 +285,7 @@ class Stage:
 
     def _draw(self) -> None:
         with self._lock:
-            self.display.draw(self.session.curve, self._known())
+            self.display.draw(self.session.curve, self.known())
             self._show_status()
 
     def _show_status(self) -> None:

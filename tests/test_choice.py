@@ -129,6 +129,22 @@ def test_home_is_the_suggestion(make: Any, go: Any) -> None:
     assert widget.value == widget.suggestions["minimum"]
 
 
+def test_home_is_no_suggestion_of_a_curve_that_goes_on(make: Any) -> None:
+    gate = Gate()
+    widget = make(dataloader=gate, value=1e-3, num_it=100)
+    widget.run()
+    gate.let(60)
+    gate.await_asked(61)
+    assert widget.curve.suggest("minimum") is not None
+    widget.rule = "minimum"
+    _home(widget)
+    assert widget.value == 1e-3
+    gate.let(100)
+    widget.wait(SECONDS)
+    _home(widget)
+    assert widget.value == widget.curve.suggest("minimum")
+
+
 @pytest.mark.parametrize("go", [_home, _home_key, _left, _right])
 def test_the_first_move_begins_at_the_suggestion_or_in_the_middle(
     make: Any, go: Any

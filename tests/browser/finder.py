@@ -112,17 +112,22 @@ class Finder:
     def click_on(self, mark: Locator) -> float:
         """Click on the middle of what a mark draws, and return the rate there."""
         self._show_plot()
-        x, y = mark.evaluate(_MIDDLE)
+        x, y = self.place_on(mark)
         self._page.mouse.click(x, y)
         return self._rate_at(x)
 
     def hover(self, mark: Locator) -> tuple[float, float]:
         """Point at the middle of what a mark draws; return the rate and height."""
         self._show_plot()
-        x, y = mark.evaluate(_MIDDLE)
+        x, y = self.place_on(mark)
         self._page.mouse.move(x - 1, y)
         self._page.mouse.move(x, y)
         return self._rate_at(x), y
+
+    def place_on(self, mark: Locator) -> tuple[float, float]:
+        """Return where in the page the middle of what a mark draws is."""
+        x, y = mark.evaluate(_MIDDLE)
+        return x, y
 
     def focused(self) -> str:
         """Return the name of what has the focus in the page."""
