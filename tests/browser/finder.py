@@ -72,8 +72,9 @@ class Finder:
         self.handle = self.root.locator("path.dot").last
 
     def await_display(self) -> None:
-        """Wait until the chart is drawn."""
+        """Wait until the chart is drawn, and takes keys."""
         self.root.locator(".bqplot .axislabel").first.wait_for()
+        self.chart.wait_for()
 
     def await_points(self, count: int) -> int:
         """Wait until the curve is drawn with more points than this."""

@@ -7,6 +7,7 @@ import os
 import queue
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    import zmq
     from jupyter_client.blocking.client import BlockingKernelClient
     from typing_extensions import Self
 
     Message = dict[str, Any]
 
 SECONDS = 60
+_PATIENCE = 5
 _ROOT = Path(__file__).parents[2]
 
 
@@ -51,6 +54,7 @@ class Kernel:
         self.folder = folder
         self.listeners: list[Callable[[Message], object]] = []
         self._published: defaultdict[str, set[str]] = defaultdict(set)
+        self._nudging: list[zmq.Socket[bytes]] = []
         self._manager = KernelManager(kernel_name="python3")
         path = os.pathsep.join([str(installed), str(_ROOT)])
         self._manager.start_kernel(cwd=folder, env=os.environ | {"PYTHONPATH": path})
@@ -123,19 +127,34 @@ class Kernel:
 
     def await_true(self, condition: Callable[[], object]) -> None:
         """Take what the kernel publishes, until a condition holds."""
-        deadline = time.monotonic() + SECONDS
+        start = time.monotonic()
+        nudged = False
         while not condition():
-            left = max(deadline - time.monotonic(), 0.0)
-            try:
-                message = self._client.get_iopub_msg(timeout=left)
-            except queue.Empty:
+            waited = time.monotonic() - start
+            if waited > SECONDS:
                 msg = "the kernel has not published what the test waits for"
-                raise AssertionError(msg) from None
-            kind, parent = message["msg_type"], message["parent_header"].get("msg_id")
-            said = message["content"]["execution_state"] if kind == "status" else kind
-            self._published[parent].add(said)
-            for listener in list(self.listeners):
-                listener(message)
+                raise AssertionError(msg)
+            if waited > _PATIENCE and not nudged:
+                self._nudge()
+                nudged = True
+            with suppress(queue.Empty):
+                self._take(self._client.get_iopub_msg(timeout=_PATIENCE))
+
+    def _take(self, message: Message) -> None:
+        kind, parent = message["msg_type"], message["parent_header"].get("msg_id")
+        said = message["content"]["execution_state"] if kind == "status" else kind
+        self._published[parent].add(said)
+        for listener in list(self.listeners):
+            listener(message)
+
+    def _nudge(self) -> None:
+        """
+        Connect to the kernel once more, so that it looks for requests.
+
+        Before 7.4, ipykernel may leave one unread that comes while it sends a reply
+        (ipython/ipykernel#1529).
+        """
+        self._nudging.append(self._manager.connect_shell())
 
     def _reply_to(self, request: str) -> dict[str, Any]:
         while True:
@@ -146,6 +165,8 @@ class Kernel:
 
     def shut_down(self) -> None:
         """End the kernel."""
+        for socket in self._nudging:
+            socket.close()
         self._client.stop_channels()
         self._manager.shutdown_kernel(now=True)
 
