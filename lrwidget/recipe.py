@@ -5,6 +5,8 @@ from __future__ import annotations
 import numbers
 from typing import TYPE_CHECKING, Any
 
+from lrwidget.curve.axis import plain
+from lrwidget.curve.runs import Setting
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.settings import Settings
 
@@ -25,7 +27,7 @@ DEFAULTS: dict[str, Any] = {
     "stop_div": True,
     "seed": None,
 }
-_PLAIN = (numbers.Number, str)  # NumPy's numbers, too
+_PLAIN = (numbers.Number, str, type(None))  # NumPy's numbers, too
 
 
 class Changes(Settings, total=False):
@@ -54,14 +56,40 @@ class Recipe:
         """Return the range test with some arguments changed."""
         return RangeTest(**{**self.arguments, **changes})
 
-    def named(self, changes: Mapping[str, Any]) -> str:
+    def name(self, changes: Mapping[str, Any]) -> str:
         """Return what a run is called for what it has otherwise than the widget."""
-        other = [
-            f"{name}={_shown(value)}"
-            for name, value in changes.items()
-            if not _same(value, self.arguments.get(name))
-        ]
-        return ", ".join(other) or "run"
+        other = self._other(changes)
+        return ", ".join(f"{name}={_shown(other[name])}" for name in other) or "run"
+
+    def setting(self, changes: Mapping[str, Any], label: str | None) -> Setting:
+        """
+        Return what a run has in common with those that repeat it.
+
+        These differ in the seed at most. Whether one optimizer, say, is set as another
+        is not known, so that runs with others than the widget repeat each other only
+        if they have the same label.
+
+        Parameters
+        ----------
+        changes:
+            What it has otherwise than the widget.
+        label:
+            What it is called by its user.
+        """
+        every = {**self.arguments, **changes}
+        start, end = float(every["start_lr"]), float(every["end_lr"])
+        rates = start, end, int(every["num_it"])
+        if label is not None:
+            return Setting(label, *rates, every["step_mode"])
+        other = self._other({**changes, "seed": self.arguments["seed"]})
+        known = all(isinstance(value, _PLAIN) for value in other.values())
+        alike = tuple(other.items()) if known else object()
+        return Setting(self.name(other), *rates, alike)
+
+    def _other(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those changes that change something."""
+        own = self.arguments
+        return {x: changes[x] for x in changes if not _same(changes[x], own.get(x))}
 
 
 def _same(one: object, other: object) -> bool:
@@ -71,7 +99,7 @@ def _same(one: object, other: object) -> bool:
 
 def _shown(value: object) -> str:
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
-        return f"{float(value):g}"
-    if value is None or isinstance(value, _PLAIN):
+        return plain(float(value))
+    if isinstance(value, _PLAIN):
         return str(value)
     return type(value).__name__

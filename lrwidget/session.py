@@ -10,9 +10,10 @@ from lrwidget.curve.runs import Runs
 from lrwidget.follower import Follower
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Iterable
 
     from lrwidget.curve.record import LRCurve
+    from lrwidget.curve.runs import Setting
     from lrwidget.engine.race import Race
     from lrwidget.engine.range_test import RangeTest
 
@@ -88,9 +89,9 @@ class Session:
             msg = f"a {what} is running already; call stop() and wait() first"
             raise RuntimeError(msg)
 
-    def run(self, test: RangeTest, label: str, setting: Hashable) -> None:
+    def run(self, test: RangeTest, label: str, setting: Setting) -> None:
         """
-        Start a test, and return at once.
+        Start a test, and return at once; where it cannot start, it is no run.
 
         Parameters
         ----------
@@ -99,11 +100,11 @@ class Session:
         label:
             What to call it.
         setting:
-            What is equal for tests that repeat each other.
+            What it has in common with those runs that repeat it.
         """
-        bounds = test.start_lr, test.end_lr
-        recording = self.runs.begin(label, bounds, test.num_it, setting)
+        recording = Recording(test.num_it)
         self._start(test, recording)
+        self.runs.add(label, setting, recording)
 
     def race(self, race: Race) -> None:
         """Start a race, and return at once."""

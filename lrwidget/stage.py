@@ -141,13 +141,11 @@ class Stage:
                 arguments.check_label(label)
                 every = {**self.display.settings.values, **changes}
                 test = self._recipe.test(every)
+                setting = self._recipe.setting(every, label)
             except Exception as error:
                 self.session.refuse(error)
                 raise
-            seed = every.pop("seed", None)
-            named = self._recipe.named(every) if label is None else label
-            setting = named, test.start_lr, test.end_lr, test.num_it, every["step_mode"]
-            name = named if seed is None else f"{named}, seed={seed}"
+            name = self._recipe.name(every) if label is None else label
             self.session.run(test, name, setting)
             self.display.view_bar.show_total(test.num_it)
             self._show_range()
@@ -216,7 +214,8 @@ class Stage:
     def _show_range(self) -> None:
         """Have all rates in the chart: those to come, those that were, the chosen."""
         ranges = [(self._test.start_lr, self._test.end_lr)]
-        ranges += [run.bounds for run in self.session.runs.all]
+        settings = [run.setting for run in self.session.runs.all]
+        ranges += [(setting.start_lr, setting.end_lr) for setting in settings]
         rate = self._choosing.chosen()
         if rate is not None:
             ranges.append((rate, rate))

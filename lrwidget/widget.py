@@ -146,10 +146,10 @@ class LRWidget(FromFrameworks, RateChoice):
         Parameters
         ----------
         label:
-            What to call the run, in the legend and in `curves`, where its seed, if
-            any, is added; what it has otherwise than the widget if None. Of three or
-            more runs with the same label and rates, the chart shows the median and
-            the extent.
+            What to call the run, in the legend and in `curves`; what it has otherwise
+            than the widget if None. Of three or more runs with the same label and
+            rates, or without a label and with the same numbers but for the seed, the
+            chart shows the median and the extent.
         **changes:
             Arguments of `RangeTest` that this run has otherwise than the widget, such
             as ``optimizer``, ``dataloader``, ``num_it`` or ``seed``.

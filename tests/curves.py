@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrwidget.curve.record import LRCurve, Recording, Step
-from lrwidget.curve.runs import Run
+from lrwidget.curve.runs import Run, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Sequence
 
     from lrwidget.curve.arrays import FloatArray
 
@@ -26,14 +26,19 @@ def run_of(
     losses: Sequence[float] | FloatArray,
     name: str = "run",
     number: int = 0,
-    setting: Hashable = "setting",
+    setting: str = "setting",
 ) -> Run:
     """Return a run that has ended, over the first of the default rates."""
     recording = Recording(len(LRS))
     for iteration, loss in enumerate(losses):
         recording.append(Step(iteration, LRS[iteration], loss))
     recording.stop_reason = "diverged"
-    return Run(name, number, (LRS[0], LRS[-1]), setting, recording)
+    return Run(name, number, setting_of(setting), recording)
+
+
+def setting_of(label: str) -> Setting:
+    """Return a setting with the default rates."""
+    return Setting(label, LRS[0], LRS[-1], len(LRS), None)
 
 
 def unsmoothed(smoothed: FloatArray) -> FloatArray:

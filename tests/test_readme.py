@@ -37,7 +37,7 @@ def test_the_snippets_run_as_pasted(
     assert curve.num_it == 200
     assert (applied, len(made)) == (1, 3)
     assert list(made[0].curves) == [
-        *("run", "wd=0", "wd=0.1", "run, seed=0", "run, seed=1", "run, seed=2"),
+        *("run", "wd=0", "wd=0.1", "seed=0", "seed=1", "seed=2"),
     ]
     for widget in made[1:]:
         widget.run()

@@ -11,6 +11,7 @@ from lrwidget.engine.race import Race
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.report import in_detail, in_words
 from lrwidget.session import Session
+from tests.curves import setting_of
 from tests.widget_parts import BATCHES, Gate, parts
 
 
@@ -29,7 +30,7 @@ def _test(loss_fn: Any = None, dataloader: Any = BATCHES) -> RangeTest:
 
 def test_a_test() -> None:
     session, gate = _session(), Gate()
-    session.run(_test(dataloader=gate), "a", 1)
+    session.run(_test(dataloader=gate), "a", setting_of("a"))
     said = in_words(session, NO_SUGGESTION, running=True)
     assert said == "Running: waiting for the first step."
     gate.let(1)
@@ -55,7 +56,7 @@ def test_a_race() -> None:
 
 def test_a_failure() -> None:
     session = _session()
-    session.run(_test(_failing), "a", 1)
+    session.run(_test(_failing), "a", setting_of("a"))
     with pytest.raises(ArithmeticError):
         session.wait(60)
     said = in_words(session, NO_SUGGESTION, running=False)

@@ -8,7 +8,8 @@ from torch import nn
 from lrwidget.engine.race import Race
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.session import Session
-from tests.widget_parts import Gate, parts
+from tests.curves import setting_of
+from tests.widget_parts import BATCHES, Gate, parts
 
 
 def _session() -> tuple[Session, RangeTest, Gate, list[Any]]:
@@ -32,7 +33,7 @@ def test_before_there_is_anything() -> None:
 
 def test_a_race_and_a_test_keep_what_they_found_apart() -> None:
     session, test, gate, ended = _session()
-    session.run(test, "a", 1)
+    session.run(test, "a", setting_of("a"))
     with pytest.raises(RuntimeError, match="a test is running already"):
         session.check_idle()
     gate.let(4)
@@ -47,7 +48,7 @@ def test_a_race_and_a_test_keep_what_they_found_apart() -> None:
     assert session.curve.to_dict() == curve.to_dict()
     assert [len(raced) for raced in session.raced.curves()] == [3, 3]
     gate.let(4)
-    session.run(test, "a", 1)
+    session.run(test, "a", setting_of("a"))
     session.wait(60)
     assert not session.racing
     assert len(session.raced.curves()) == 2
@@ -59,18 +60,39 @@ def test_each_run_is_kept() -> None:
     session, test, gate, _ = _session()
     gate.let(8)
     for _ in range(2):
-        session.run(test, "a", 1)
+        session.run(test, "a", setting_of("a"))
         session.wait(60)
     curves = session.runs.curves()
     assert list(curves) == ["a", "a (2)"]
     assert curves["a (2)"].to_dict() == session.curve.to_dict()
-    assert [run.bounds for run in session.runs.all] == [(1e-7, 10)] * 2
+    assert [run.setting for run in session.runs.all] == [setting_of("a")] * 2
+
+
+def test_what_cannot_start_is_no_run() -> None:
+    session, test, gate, _ = _session()
+    gate.let(4)
+    session.run(test, "a", setting_of("a"))
+    session.wait(60)
+    trained = *parts(), BATCHES, nn.MSELoss()
+    other = iter(RangeTest(*trained, isolation="restore"))
+    next(other)
+    in_its_way = RangeTest(*trained, isolation="restore")
+    with pytest.raises(RuntimeError, match="training this model itself") as raised:
+        session.run(in_its_way, "b", setting_of("b"))
+    other.close()
+    with pytest.raises(RuntimeError, match="training this model itself"):
+        session.wait(60)
+    assert not session.running
+    assert session.error is raised.value
+    assert len(session.latest) == 0
+    assert list(session.runs.curves()) == ["a"]
+    assert len(session.curve) == 4
 
 
 def test_what_keeps_a_test_from_starting_is_raised_until_the_next_one() -> None:
     session, test, gate, _ = _session()
     gate.let(8)
-    session.run(test, "a", 1)
+    session.run(test, "a", setting_of("a"))
     session.wait(60)
     session.refuse(ZeroDivisionError("no"))
     assert isinstance(session.error, ZeroDivisionError)
@@ -80,6 +102,6 @@ def test_what_keeps_a_test_from_starting_is_raised_until_the_next_one() -> None:
         with pytest.raises(ZeroDivisionError, match="no"):
             session.wait(60)
     assert list(session.runs.curves()) == ["a"]
-    session.run(test, "b", 1)
+    session.run(test, "b", setting_of("b"))
     session.wait(60)
     assert session.error is None

@@ -119,7 +119,7 @@ def test_the_seed_in_the_page(make: Any) -> None:
     _field(widget, "Seed").value = "6"
     other = _run(widget)
     assert first.losses.tolist() == again.losses.tolist() != other.losses.tolist()
-    assert list(widget.curves) == ["run, seed=5", "run, seed=5 (2)", "run, seed=6"]
+    assert list(widget.curves) == ["seed=5", "seed=5 (2)", "seed=6"]
 
 
 def test_changes_are_for_one_run_only(make: Any) -> None:
@@ -326,7 +326,7 @@ def test_a_run_is_named_for_its_changes(make: Any) -> None:
     _run(widget, "mine")
     _run(widget)
     assert list(widget.curves) == [
-        *("end_lr=1", "dataloader=DataLoader, seed=3", "mine", "num_it=30"),
+        *("end_lr=1", "seed=3, dataloader=DataLoader", "mine", "num_it=30"),
     ]
 
 
@@ -404,11 +404,10 @@ def _smoothed(widget: LRWidget, *names: str) -> Any:
 
 def test_three_runs_of_one_setting_show_median_and_extent(make: Any) -> None:
     widget = make(dataloader=_shuffled(), num_it=40, stop_div=False, smoothing=0.9)
-    names = []
     for seed in range(4):
         assert (_median(widget) is None) == (seed < 3)
         _run(widget, "wd", seed=seed)
-        names.append(f"wd, seed={seed}")
+    names = ["wd", "wd (2)", "wd (3)", "wd (4)"]
     assert list(widget.curves) == names
     losses = _smoothed(widget, *names)
     assert len(np.unique(losses[:, -1])) == 4
@@ -424,13 +423,13 @@ def test_a_hidden_run_has_no_part_in_the_median(make: Any) -> None:
     widget = make(dataloader=_shuffled(), num_it=40, stop_div=False, smoothing=0.9)
     for seed in range(4):
         _run(widget, "wd", seed=seed)
-    shown, _ = _entry(widget, "wd, seed=1")
+    shown, _ = _entry(widget, "wd (2)")
     shown.value = False
-    others = [name for name in widget.curves if name != "wd, seed=1"]
+    others = [name for name in widget.curves if name != "wd (2)"]
     expected = np.median(_smoothed(widget, *others), 0)
     kept = display_of(widget).chart.axes.kept
     np.testing.assert_allclose(_median(widget).y, kept(expected))
-    widget.remove("wd, seed=2")
+    widget.remove("wd (3)")
     assert _median(widget) is None
     shown.value = True
     assert _median(widget) is not None
@@ -467,6 +466,17 @@ def test_another_label_is_another_setting(make: Any) -> None:
     assert _median(widget) is None
     _run(widget)
     assert _median(widget) is not None
+
+
+def test_runs_with_other_parts_repeat_each_other_by_their_label_only(
+    make: Any,
+) -> None:
+    widget = make(num_it=10)
+    for label, median in ((None, None), ("shuffled", "median, shuffled")):
+        for _ in range(3):
+            _run(widget, label, dataloader=_shuffled())
+        seen = [name for name in _drawn(widget) if "median" in name]
+        assert seen == ([] if median is None else [median])
 
 
 def test_a_run_that_goes_on_has_no_part_in_the_median(make: Any) -> None:

@@ -10,6 +10,7 @@ from ipywidgets.widgets import widget as ipywidgets_widget
 from torch import nn
 
 from lrwidget import LRWidget, race
+from lrwidget.curve.axis import plain
 from tests.engine.training_parts import state
 from tests.ui.front_end import click_race
 from tests.widget_parts import BATCHES, Gate, display_of, parts
@@ -199,7 +200,9 @@ def test_a_rate_that_diverges_ends_alone(make: Any) -> None:
     assert reasons == ["completed", "completed", "diverged"]
     assert widget.progress == 1
     best = min(widget.race_curves[:2], key=lambda curve: curve.final_loss)
-    assert widget.status == f"Race done: lowest loss {best.final_loss:.3g} at 2e-2."
+    assert (
+        widget.status == f"Race done: lowest loss {plain(best.final_loss, 3)} at 2e-2."
+    )
     assert _entries(widget)[2].button.description == "10 · diverged"
 
 

@@ -23,9 +23,9 @@ def short(rate: float) -> str:
     return _with_power(rate, 2)
 
 
-def plain(number: float) -> str:
-    """Return a number as a tick has room for it: 0.0125, 1e-7."""
-    text = f"{number:.{_DIGITS}g}"
+def plain(number: float, digits: int = _DIGITS) -> str:
+    """Return a number with so many digits at most: 0.0125, 1e-7."""
+    text = f"{number:.{digits}g}"
     return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 

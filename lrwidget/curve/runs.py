@@ -6,15 +6,34 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lrwidget.curve.record import Recording
-
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from lrwidget.curve.arrays import FloatArray
-    from lrwidget.curve.record import LRCurve
+    from lrwidget.curve.record import LRCurve, Recording
 
 _ENOUGH = 3
+
+
+class Setting(NamedTuple):
+    """
+    What runs that repeat each other have in common.
+
+    Attributes
+    ----------
+    label:
+        What they are called.
+    start_lr, end_lr, num_it:
+        As `learning_rates` takes them.
+    other:
+        What else has to be equal.
+    """
+
+    label: str
+    start_lr: float
+    end_lr: float
+    num_it: int
+    other: Hashable
 
 
 class Run(NamedTuple):
@@ -27,8 +46,6 @@ class Run(NamedTuple):
         What it is called; no other run of the same widget is.
     number:
         How many runs were begun before it.
-    bounds:
-        Its lowest and its highest rate.
     setting:
         What it has in common with those runs that repeat it.
     recording:
@@ -37,8 +54,7 @@ class Run(NamedTuple):
 
     name: str
     number: int
-    bounds: tuple[float, float]
-    setting: Hashable
+    setting: Setting
     recording: Recording
 
 
@@ -64,31 +80,25 @@ class Runs:
         """All runs, in their order."""
         return self._runs
 
-    def begin(
-        self, label: str, bounds: tuple[float, float], total: int, setting: Hashable
-    ) -> Recording:
+    def add(self, label: str, setting: Setting, recording: Recording) -> None:
         """
-        Add a run, and return where its steps are to be recorded.
+        Add a run, which has begun.
 
         Parameters
         ----------
         label:
             What to call it; where a run is called so already, it gets a number.
-        bounds:
-            Its lowest and its highest rate.
-        total:
-            How many steps it is to have.
         setting:
-            What is equal for runs that repeat each other.
+            What it has in common with those runs that repeat it.
+        recording:
+            Where its steps are recorded.
         """
         taken = {run.name for run in self._runs}
         names = [label, *(f"{label} ({n})" for n in range(2, len(taken) + 2))]
         name = next(name for name in names if name not in taken)
-        recording = Recording(total)
         # A new list, since another thread may be looking at this one.
-        self._runs = [*self._runs, Run(name, self._begun, bounds, setting, recording)]
+        self._runs = [*self._runs, Run(name, self._begun, setting, recording)]
         self._begun += 1
-        return recording
 
     def remove(self, name: str) -> None:
         """

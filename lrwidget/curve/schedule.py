@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 StepMode: TypeAlias = Literal["exp", "linear"]
+_MOST = 1_000_000  # before a slip of the finger fills the memory
 _STEP_MODES: tuple[str, ...] = get_args(StepMode)
 
 
@@ -29,7 +30,7 @@ def learning_rates(
     end_lr:
         The last rate, above ``start_lr``.
     num_it:
-        How many rates, at least 2.
+        How many rates, from 2 to a million.
     step_mode:
         ``"exp"`` for equal ratios between neighbours, as in fastai, or
         ``"linear"`` for equal differences, as in Smith (2015, arXiv:1506.01186).
@@ -105,5 +106,8 @@ def _count(name: str, value: object) -> int:
         raise TypeError(msg) from None
     if count < 2:  # noqa: PLR2004 (a range has two ends)
         msg = f"{name}={value!r} must be at least 2; pass for example {name}=100"
+        raise ValueError(msg)
+    if count > _MOST:
+        msg = f"{name}={value!r} must be at most {_MOST}; pass for example {name}=100"
         raise ValueError(msg)
     return count

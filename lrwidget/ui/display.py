@@ -158,6 +158,7 @@ class Display:
         ended = [] if latest is None or running else [latest]
         view = self.view_bar.view
         self.chart.show_others(shown, [*shown, *ended], view)
+        self.legend.explain_spread(shown=bool(self.chart.others.medians))
         with self.page.hold_sync():
             self.page.lines = self.chart.lines
             self.page.logarithmic = view.logarithmic

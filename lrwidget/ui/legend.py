@@ -20,7 +20,10 @@ _KEY = """<span class="lrwidget-key">
 <span><i class="lrwidget-suggestion">◆</i> suggestion</span>
 <span><i class="lrwidget-band">█</i> looks as good</span>
 <span><i class="lrwidget-choice">●</i> chosen</span>
-</span>"""
+{}</span>"""
+_SPREAD = """<span><i class="lrwidget-median">━</i> median,
+<i class="lrwidget-extent">█</i> extent of the repeated</span>
+"""
 
 
 class _Entry(NamedTuple):
@@ -50,10 +53,11 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
         self._entries: dict[str, _Entry] = {}
         self._latest = ipw.Label(layout={"border_bottom": f"3px solid {CURVE}"})
         self._latest.add_class("lrwidget-latest")
-        self._key = ipw.HTML(_KEY)
+        self._key = ipw.HTML()
         super().__init__()
         self.add_class("lrwidget-legend")
         self.show([], None)
+        self.explain_spread(shown=False)
 
     def shown(self, runs: list[Run]) -> list[Run]:
         """Return those of some runs that are to be seen."""
@@ -76,6 +80,10 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
         self._latest.layout.display = None if former else "none"
         boxes = [self._entries[run.name].box for run in former]
         self.children = (self._key, self._latest, *boxes)
+
+    def explain_spread(self, *, shown: bool) -> None:
+        """Say what the median and the extent of runs are, if they are to be seen."""
+        self._key.value = _KEY.format(_SPREAD if shown else "")
 
     def _entry(self, run: Run) -> _Entry:
         colour, style = look_of_former(run.number)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
     from collections.abc import Set as AbstractSet
 
-    from lrwidget.curve.runs import Run, Spread
+    from lrwidget.curve.runs import Run, Setting, Spread
     from lrwidget.ui.axes import Axes
     from lrwidget.ui.view import Sight
 
@@ -72,18 +72,23 @@ class OtherLines:
     ----------
     axes:
         Where they are.
+
+    Attributes
+    ----------
+    medians:
+        The line of the median for each setting that is repeated.
     """
 
     def __init__(self, axes: Axes) -> None:
         self._axes = axes
         self._lines: dict[str, bqplot.Lines] = {}
-        self._medians: dict[Hashable, bqplot.Lines] = {}
-        self._extents: dict[Hashable, bqplot.Lines] = {}
+        self.medians: dict[Setting, bqplot.Lines] = {}
+        self._extents: dict[Setting, bqplot.Lines] = {}
 
     @property
     def lines(self) -> list[bqplot.Lines]:
         """One line for each run, and for each median."""
-        return [*self._lines.values(), *self._medians.values()]
+        return [*self._lines.values(), *self.medians.values()]
 
     @property
     def marks(self) -> list[bqplot.Lines]:
@@ -102,14 +107,14 @@ class OtherLines:
             The first of each group that repeats it.
         """
         _drop(self._lines, {run.name for run in runs})
-        for spreading in (self._medians, self._extents):
+        for spreading in (self.medians, self._extents):
             _drop(spreading, {run.setting for run in repeated})
         for run in runs:
             if run.name not in self._lines:
                 self._lines[run.name] = self._line(run)
         for run in repeated:
-            if run.setting not in self._medians:
-                self._medians[run.setting] = self._median(run)
+            if run.setting not in self.medians:
+                self.medians[run.setting] = self._median(run)
                 self._extents[run.setting] = self._extent(run)
 
     def draw(self, run: Run, sight: Sight) -> None:
@@ -119,7 +124,7 @@ class OtherLines:
 
     def draw_spread(self, run: Run, spread: Spread) -> None:
         """Draw how the runs that repeat one spread."""
-        median, extent = self._medians[run.setting], self._extents[run.setting]
+        median, extent = self.medians[run.setting], self._extents[run.setting]
         set_line(median, spread.lrs, self._axes.kept(spread.median))
         bounds = self._axes.kept(np.array([spread.low, spread.high]))
         shown = shown_of(spread.lrs, spread.high)
@@ -145,7 +150,7 @@ class OtherLines:
             scales=self._axes.on_curve,
             colors=[colour],
             stroke_width=2.5,
-            labels=[f"median, {run.name}"],
+            labels=[f"median, {run.setting.label}"],
         )
 
     def _extent(self, run: Run) -> bqplot.Lines:

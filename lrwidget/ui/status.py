@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from lrwidget.curve.axis import short
+from lrwidget.curve.axis import plain, short
 
 if TYPE_CHECKING:
     from lrwidget.curve.race import RaceRecording
@@ -30,7 +30,7 @@ def beside_the_handle(
         return []
     words = [short(rate)]
     if loss is not None:
-        words.append(f"loss {loss:.3g}")
+        words.append(f"loss {plain(loss, 3)}")
     if suggestion is not None:
         ratio = rate / suggestion
         same = abs(ratio - 1) < _SAME
@@ -57,7 +57,7 @@ def running(curve: LRCurve, seconds: float) -> str:
     """
     if not len(curve):
         return "Running: waiting for the first step."
-    loss = f"Loss {curve.losses[-1]:.4g} at rate {short(curve.lrs[-1])}."
+    loss = f"Loss {plain(curve.losses[-1], 4)} at rate {short(curve.lrs[-1])}."
     return f"Running: {pace(len(curve), curve.num_it, seconds)}. {loss}"
 
 
@@ -88,7 +88,7 @@ def racing(race: RaceRecording, seconds: float) -> str:
     if not curves:
         return f"Race of {_rates(len(race.rates))}: waiting for the first step."
     latest = curves[-1]
-    loss = f", loss {latest.losses[-1]:.4g}" if len(latest) else ""
+    loss = f", loss {plain(latest.losses[-1], 4)}" if len(latest) else ""
     how = pace(len(race), race.total, seconds)
     return f"Race: rate {_place(race, curves)}{loss}; {how}."
 
@@ -105,13 +105,13 @@ def raced(race: RaceRecording) -> str:
     if not finished:
         return f"{what}no rate came to its end."
     best = min(finished, key=lambda curve: curve.final_loss)
-    return f"{what}lowest loss {best.final_loss:.3g} at {short(best.lr)}."
+    return f"{what}lowest loss {plain(best.final_loss, 3)} at {short(best.lr)}."
 
 
 def outcome(curve: TrainingCurve) -> str:
     """Return how one training of a race has ended; nothing while it runs."""
     if curve.stop_reason == "completed":
-        return f"loss {curve.final_loss:.3g}"
+        return f"loss {plain(curve.final_loss, 3)}"
     return {
         "diverged": "diverged",
         "non_finite": "not finite",

@@ -6,7 +6,7 @@ import math
 
 from lrwidget.curve.axis import plain, rate_ticks
 
-_MOST_DECADES = 300
+_MOST_DECADES = 300  # a little within what floats hold
 
 
 def logarithm_ticks(low: float, high: float) -> dict[float, str]:
@@ -23,5 +23,8 @@ def logarithm_ticks(low: float, high: float) -> dict[float, str]:
     :
         From each logarithm to the number that is written there.
     """
+    if low > _MOST_DECADES - 1:
+        powers = range(math.ceil(low), math.floor(high) + 1)
+        return {float(power): f"1e{power}" for power in powers}
     ends = 10.0 ** max(low, -_MOST_DECADES), 10.0 ** min(high, _MOST_DECADES)
     return {math.log10(tick): plain(tick) for tick in rate_ticks(*ends).tolist()}

@@ -104,6 +104,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         self, beta: float, total: int, on_change: Callable[[], object]
     ) -> None:
         self._on_change = on_change
+        self._left_out = 0, 0  # as wanted, also where a curve has fewer points
         self.smoothing = ipw.FloatSlider(
             value=beta,
             min=0.0,
@@ -129,14 +130,14 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         self.everything = _switch(
             "Show all", "See the whole range of losses, explosions too"
         )
-        controls = self.smoothing, self.points, self.logarithmic, self.everything
         switches = ipw.HBox([self.logarithmic, self.everything])
         switches.add_class("lrwidget-switches")
         super().__init__(
             [self.smoothing, self.points, switches], layout={"flex_flow": "row wrap"}
         )
-        for control in controls:
+        for control in (self.smoothing, self.logarithmic, self.everything):
             control.observe(lambda _change: self._on_change(), "value")
+        self.points.observe(lambda _change: self._trim(), "value")
 
     @property
     def view(self) -> View:
@@ -153,11 +154,17 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     def show_total(self, total: int) -> None:
         """Say how many points there are; as many at the ends stay left out."""
         total = max(total, _FEWEST_POINTS)
-        view = self.view
-        first = min(view.skip_first + 1, total)
+        left_out = at_first, at_last = self._left_out
+        first = min(at_first + 1, total)
         with self.points.hold_sync():
             self.points.max = total
-            self.points.value = first, max(total - view.skip_last, first)
+            self.points.value = first, max(total - at_last, first)
+        self._left_out = left_out
+
+    def _trim(self) -> None:
+        view = self.view
+        self._left_out = view.skip_first, view.skip_last
+        self._on_change()
 
 
 def _switch(description: str, tooltip: str) -> ipw.Checkbox:

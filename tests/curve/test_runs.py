@@ -5,16 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.record import Step
+from lrwidget.curve.record import Recording, Step
 from lrwidget.curve.runs import Runs, spread
+from tests.curves import setting_of
 
-_RANGE = 1e-3, 1.0
+
+def _add(runs: Runs, label: str) -> Recording:
+    recording = Recording(10)
+    runs.add(label, setting_of(label), recording)
+    return recording
 
 
 def _runs(*labels: str) -> Runs:
     runs = Runs()
     for label in labels:
-        runs.begin(label, _RANGE, 10, label)
+        _add(runs, label)
     return runs
 
 
@@ -37,13 +42,13 @@ def test_the_latest_and_the_former() -> None:
     assert [run.number for run in runs.all] == [0, 1, 2]
 
 
-def test_a_run_is_what_it_was_begun_with() -> None:
+def test_a_run_is_what_it_was_added_with() -> None:
     runs = Runs()
-    recording = runs.begin("a", _RANGE, 10, ("a", 10))
+    recording = _add(runs, "a")
     run = runs.latest
     assert run is not None
     assert run.recording is recording
-    assert (run.bounds, run.setting, recording.total) == (_RANGE, ("a", 10), 10)
+    assert run.setting == setting_of("a")
     recording.append(Step(0, 1e-3, 2.0))
     assert runs.curves()["a"].losses.tolist() == [2.0]
 
@@ -67,7 +72,7 @@ def test_a_removed_run_is_gone_and_its_name_is_free() -> None:
     runs = _runs("a", "a", "b")
     runs.remove("a")
     assert _names(runs) == ["a (2)", "b"]
-    runs.begin("a", _RANGE, 10, "a")
+    _add(runs, "a")
     assert _names(runs) == ["a (2)", "b", "a"]
     # the number, by which a line has its look, is used once
     assert [run.number for run in runs.all] == [1, 2, 3]
@@ -77,7 +82,7 @@ def test_what_was_got_before_a_change_stays() -> None:
     runs = _runs("a", "b")
     before = runs.all
     runs.remove("a")
-    runs.begin("c", _RANGE, 10, "c")
+    _add(runs, "c")
     assert [run.name for run in before] == ["a", "b"]
 
 

@@ -64,6 +64,13 @@ def test_too_few_steps(value: int) -> None:
         learning_rates(1e-7, 10, value)
 
 
+def test_too_many_steps() -> None:
+    assert len(learning_rates(1e-7, 10, 10**6)) == 10**6
+    for value in (10**6 + 1, 10**30):
+        with pytest.raises(ValueError, match=f"num_it={value} must be at most 1000000"):
+            learning_rates(1e-7, 10, value)
+
+
 @pytest.mark.parametrize("value", [2.0, 10.5, "10", None, True])
 def test_steps_that_are_no_integer(value: Any) -> None:
     with pytest.raises(TypeError, match=r"num_it=.* must be an integer; pass"):

@@ -227,10 +227,12 @@ def test_the_page_tells_the_points_of_what_is_drawn(display: Display) -> None:
     display.show_runs([_A, _B], _C, running=False)
     assert display.page.lines == display.chart.lines
     assert [line.labels[0] for line in display.page.lines] == [
-        *("a", "b", "median, a", "loss", "smoothed loss"),
+        *("a", "b", "median, setting", "loss", "smoothed loss"),
     ]
+    assert "median" in display.legend.children[0].value
     display.view_bar.logarithmic.value = True
     display.show_runs([_A], _B, running=False)
+    assert "median" not in display.legend.children[0].value
     assert display.page.logarithmic
     assert len(display.page.lines) == 3
 

@@ -69,6 +69,8 @@ def test_words_beside_the_handle() -> None:
     assert status.beside_the_handle(0.014, None, None) == ["1.4e-2"]
     words = ["1.4e-2", "loss 0.512", "0.6x the suggestion"]
     assert status.beside_the_handle(0.014, 0.51234, 0.014 / 0.6) == words
+    for loss, said in ((1.987e-9, "1.99e-9"), (-0.5, "-0.5"), (0.0, "0"), (1e7, "1e7")):
+        assert status.beside_the_handle(0.01, loss, None)[1] == f"loss {said}"
 
 
 @pytest.mark.parametrize(
