@@ -34,7 +34,7 @@ def beside_the_handle(
     if suggestion is not None:
         ratio = rate / suggestion
         same = abs(ratio - 1) < _SAME
-        times = short(float(f"{ratio:.2g}"))
+        times = plain(float(f"{ratio:.2g}"))
         words.append("as suggested" if same else f"{times}x the suggestion")
     return words
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
+import time
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -29,8 +30,9 @@ _NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 _FILM = _NOTEBOOKS / "images" / "session.gif"
 _DISPLAY = 4  # the quickstart's first cells, up to the one that shows the widget
 _WIDTH = 860
-_COLOURS = 96
+_COLOURS = 128
 _PADDING = 6
+_BETWEEN = 25  # milliseconds
 _LAST = 1500  # milliseconds
 _SHORTEST = 20  # milliseconds, as browsers show them
 _POINTER = """() => {
@@ -52,14 +54,15 @@ class _Hand:
         self._page = page
         self._place = (900.0, 700.0)
 
-    def go(self, x: float, y: float, seconds: float = 0.6) -> None:
-        steps = round(40 * seconds)
+    def go(self, x: float, y: float, seconds: float = 0.5) -> None:
         (from_x, from_y), self._place = self._place, (x, y)
-        for step in range(1, steps + 1):
-            share = (1 - math.cos(math.pi * step / steps)) / 2
+        start, done = time.monotonic(), 0.0
+        while done < 1:
+            self._page.wait_for_timeout(_BETWEEN)
+            done = min((time.monotonic() - start) / seconds, 1.0)
+            share = (1 - math.cos(math.pi * done)) / 2
             at = from_x + share * (x - from_x), from_y + share * (y - from_y)
             self._page.mouse.move(*at)
-            self._page.wait_for_timeout(1000 * seconds / steps)
 
     def go_to(self, part: Locator) -> None:
         x, y = _middle(part)
@@ -84,19 +87,19 @@ def _play(page: Page, finder: Finder) -> None:
     hand.press(finder.button)
     finder.await_status("Suggested")
     page.wait_for_timeout(500)
-    hand.go(*finder.place_on(finder.smoothed), 0.7)
-    page.wait_for_timeout(400)
+    hand.go(*finder.place_on(finder.smoothed))
+    page.wait_for_timeout(500)
     hand.go_to(finder.handle)
     page.mouse.down()
     x, y = _middle(finder.handle)
-    hand.go(x - 150, y, 0.7)
-    hand.go(x - 40, y, 0.6)
+    hand.go(x - 130, y, 0.9)
+    hand.go(x - 40, y, 0.7)
     page.mouse.up()
     page.wait_for_timeout(200)
     hand.go_to(finder.slider)
     page.mouse.down()
     x, y = _middle(finder.slider)
-    hand.go(x - 60, y, 0.5)
+    hand.go(x - 60, y, 0.6)
     page.mouse.up()
     hand.press(finder.root.get_by_role("button", name="Apply"))
 
@@ -131,9 +134,10 @@ def _write(frames: list[tuple[float, Image.Image]], box: FloatRect) -> None:
         picture.crop(edges).resize((_WIDTH, height), Image.Resampling.LANCZOS)
         for _, picture in frames
     ]
-    palette = small[-1].quantize(_COLOURS)
+    # Few pixels are of the colours that count.
+    palette = small[-1].quantize(_COLOURS, Image.Quantize.MAXCOVERAGE)
     flat = [x.quantize(palette=palette, dither=Image.Dither.NONE) for x in small]
-    times = [time for time, _ in frames]
+    times = [taken for taken, _ in frames]
     spans = [max(1000 * (b - a), _SHORTEST) for a, b in pairwise(times)]
     flat[0].save(
         _FILM,

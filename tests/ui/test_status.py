@@ -80,8 +80,8 @@ def test_words_beside_the_handle() -> None:
         *((1.01, "1x the suggestion"), (0.994, "0.99x the suggestion")),
         *((2.0, "2x the suggestion"), (1 / 3, "0.33x the suggestion")),
         *((12.3, "12x the suggestion"), (345.6, "350x the suggestion")),
-        *((2500.0, "2.5e3x the suggestion"), (0.0123, "1.2e-2x the suggestion")),
-        *((1e5, "1e5x the suggestion"), (1e-5, "1e-5x the suggestion")),
+        *((2500.0, "2500x the suggestion"), (0.0123, "0.012x the suggestion")),
+        *((1e6, "1e6x the suggestion"), (1e-5, "1e-5x the suggestion")),
     ],
 )
 def test_where_the_rate_is_relative_to_the_suggestion(ratio: float, said: str) -> None:
