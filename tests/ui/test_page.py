@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import bqplot
@@ -46,6 +48,25 @@ def test_it_has_its_script_and_its_style_sheet(make: Callable[..., Page]) -> Non
     state = make().get_state()
     assert "export default" in state["_esm"]
     assert ".lrwidget" in state["_css"]
+
+
+def test_colab_is_told_to_load_it() -> None:
+    # In a process of its own, since it is told once.
+    code = """
+import sys, types
+asked = []
+output = types.ModuleType("google.colab.output")
+output.enable_custom_widget_manager = lambda: asked.append(True)
+sys.modules["google.colab.output"] = output
+import bqplot
+from bqscales import LinearScale
+from lrwidget.ui.page import Page
+scales = {"x": LinearScale(), "y": LinearScale()}
+for _ in range(2):
+    Page(bqplot.Scatter(x=[], y=[], scales=scales), print, print)
+assert asked == [True]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_home(make: Callable[..., Page], done: list[Any]) -> None:
