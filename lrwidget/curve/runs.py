@@ -82,7 +82,7 @@ class Runs:
 
     def add(self, label: str, setting: Setting, recording: Recording) -> None:
         """
-        Add a run, which has begun.
+        Add a run, which has begun; the latest is forgotten if it has no step.
 
         Parameters
         ----------
@@ -93,11 +93,12 @@ class Runs:
         recording:
             Where its steps are recorded.
         """
-        taken = {run.name for run in self._runs}
+        kept = [run for run in self._runs if len(run.recording)]
+        taken = {run.name for run in kept}
         names = [label, *(f"{label} ({n})" for n in range(2, len(taken) + 2))]
         name = next(name for name in names if name not in taken)
         # A new list, since another thread may be looking at this one.
-        self._runs = [*self._runs, Run(name, self._begun, setting, recording)]
+        self._runs = [*kept, Run(name, self._begun, setting, recording)]
         self._begun += 1
 
     def remove(self, name: str) -> None:

@@ -22,7 +22,7 @@ _KEY = """<span class="lrwidget-key">
 <span><i class="lrwidget-choice">●</i> chosen</span>
 {}</span>"""
 _SPREAD = """<span><i class="lrwidget-median">━</i> median,
-<i class="lrwidget-extent">█</i> extent of the repeated</span>
+<i class="lrwidget-extent">█</i> extent of repeats</span>
 """
 
 

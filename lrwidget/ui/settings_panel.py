@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.schedule import StepMode
 
-_NARROW = {"width": "170px"}
+_NARROW = {"width": "155px"}
 _NAMED = {"description_width": "initial"}
 
 
@@ -64,7 +64,7 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
                 description="Steps",
                 tooltip="How many rates are tried",
                 style=_NAMED,
-                layout={"width": "130px"},
+                layout={"width": "115px"},
             ),
             "step_mode": ipw.Dropdown(
                 options=[("exponential", "exp"), ("linear", "linear")],
@@ -72,7 +72,7 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
                 description="Growth",
                 tooltip="Equal ratios between neighbouring rates, or equal differences",
                 style=_NAMED,
-                layout={"width": "180px"},
+                layout={"width": "175px"},
             ),
             "stop_div": ipw.Checkbox(
                 stop_div,
@@ -90,7 +90,7 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
             "from the random state as it is",
             continuous_update=False,
             style=_NAMED,
-            layout={"width": "130px"},
+            layout={"width": "110px"},
         )
         self.problem = ipw.Label()
         self.problem.add_class("lrwidget-failed")

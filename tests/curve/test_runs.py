@@ -13,6 +13,7 @@ from tests.curves import setting_of
 def _add(runs: Runs, label: str) -> Recording:
     recording = Recording(10)
     runs.add(label, setting_of(label), recording)
+    recording.append(Step(0, 1e-3, 2.0))
     return recording
 
 
@@ -49,8 +50,17 @@ def test_a_run_is_what_it_was_added_with() -> None:
     assert run is not None
     assert run.recording is recording
     assert run.setting == setting_of("a")
-    recording.append(Step(0, 1e-3, 2.0))
-    assert runs.curves()["a"].losses.tolist() == [2.0]
+    recording.append(Step(1, 1e-2, 1.5))
+    assert runs.curves()["a"].losses.tolist() == [2.0, 1.5]
+
+
+def test_a_run_without_a_step_is_forgotten_with_the_next() -> None:
+    runs = _runs("a")
+    runs.add("b", setting_of("b"), Recording(10))
+    assert _names(runs) == ["a", "b"]
+    _add(runs, "b")
+    assert _names(runs) == ["a", "b"]
+    assert [run.number for run in runs.all] == [0, 2]
 
 
 def test_no_two_have_one_name() -> None:
