@@ -121,6 +121,9 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             min=1,
             max=total,
             description="Points",
+            # Otherwise the page writes the value, too, where the kernel writes the
+            # limits: between the two, and wrongly.
+            continuous_update=False,
             tooltip="The points that are seen, so that the first and last can be "
             "left out; no suggestion depends on it",
             style={"description_width": "75px"},

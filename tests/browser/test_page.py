@@ -207,6 +207,17 @@ def test_settings_hold_for_the_next_runs(
     expect(finder.root.get_by_text("start_lr=1e-05 must be below")).to_be_visible()
 
 
+def test_all_points_stay_seen_however_many(
+    page: Page, notebook: Callable[..., Notebook]
+) -> None:
+    book = notebook(SETUP, QUICK)
+    finder = _finished(page, book)
+    for steps in (30, 60, 40, 50):
+        book.value(f"w.run(num_it={steps}, stop_div=False) or w.wait() and None")
+        readout = finder.root.get_by_label("Points, value")
+        expect(readout).to_have_text(re.compile(rf"^1\W+{steps}$"))
+
+
 def _moved(before: list[tuple[float, ...]], after: list[tuple[float, ...]]) -> float:
     """Return by how many pixels something has moved or grown at most."""
     return float(np.abs(np.array(after) - before).max())
