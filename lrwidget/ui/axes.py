@@ -40,7 +40,6 @@ class Axes:
     """
 
     def __init__(self, start_lr: float, end_lr: float, loss_name: str) -> None:
-        self._loss_name = loss_name
         self._rates = LogScale(min=start_lr, max=end_lr, allow_padding=False)
         self._losses = LinearScale(min=0.0, max=1.0, allow_padding=False)
         height = LinearScale(min=0.0, max=1.0, allow_padding=False)
