@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from lrwidget.ticker import Ticker
 from lrwidget.worker import Worker
 
 if TYPE_CHECKING:
@@ -47,10 +48,11 @@ class Follower:
     recorder:
         What keeps its items.
     on_news:
-        Called in the background thread when there are new items, at most ten
-        times a second.
+        Called in another background thread when there are new items, at most ten
+        times a second: a source that waits for its next item does not keep it back.
     on_end:
-        Called there last with this follower, when the record and `error` are final.
+        Called in the first thread with this follower, after the last news, when the
+        record and `error` are final.
     """
 
     def __init__(
@@ -63,11 +65,11 @@ class Follower:
         self.running = False
         self.error: BaseException | None = None
         self._recorder: Recorder[Any] = recorder
-        self._on_news = on_news
         self._on_end = on_end
         self._worker: Worker[T, StopReason] = Worker(items, self._item, self._end)
+        self._ticker = Ticker(_SECONDS_BETWEEN_NEWS, on_news)
         self._first_time: float | None = None
-        self._last_time = self._news_time = 0.0
+        self._last_time = 0.0
 
     @property
     def seconds(self) -> float:
@@ -77,9 +79,11 @@ class Follower:
     def start(self) -> None:
         """Start it, and return at once; raise what keeps it from starting."""
         self.running = True
+        self._ticker.start()
         try:
             self._worker.start()
         except BaseException as error:
+            self._ticker.stop()
             self.error = error
             self.running = False
             raise
@@ -97,6 +101,7 @@ class Follower:
     def abandon(self) -> None:
         """Stop it, and wait for it a few seconds, whatever comes of it."""
         self._worker.abandon()
+        self._ticker.stop()
 
     def _item(self, item: object) -> None:
         self._recorder.append(item)
@@ -104,12 +109,11 @@ class Follower:
         if self._first_time is None:
             self._first_time = now
         self._last_time = now
-        if now - self._news_time >= _SECONDS_BETWEEN_NEWS:
-            self._on_news()
-            self._news_time = time.monotonic()
+        self._ticker.tell()
 
     def _end(self, reason: StopReason | None, error: BaseException | None) -> None:
-        self.error = error
+        drawing_error = self._ticker.stop()
+        self.error = error = error or drawing_error
         if error is None:
             self._recorder.stop_reason = reason or "stopped"
         self.running = False

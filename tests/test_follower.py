@@ -38,9 +38,77 @@ def test_keeps_the_steps_and_the_reason() -> None:
     curve = recording.curve()
     assert curve.losses.tolist() == [5, 4, 3]
     assert (curve.stop_reason, curve.num_it) == ("diverged", 5)
-    assert news[0] == 1
+    assert news == sorted(set(news))
     assert ends == [(follower, False)]
     assert follower.seconds >= 0
+
+
+def test_news_come_while_the_source_waits() -> None:
+    told = threading.Event()
+
+    def steps() -> Generator[Step, None, StopReason]:
+        for iteration in range(20):
+            yield Step(iteration, 0.1 * (iteration + 1), 1.0)
+        # A loader that hangs: what came before it is to be seen meanwhile.
+        assert told.wait(60)
+        return "completed"
+
+    recording = Recording(20)
+
+    def on_news() -> None:
+        if len(recording) == 20:
+            told.set()
+
+    follower = Follower(steps(), recording, on_news, lambda _: None)
+    follower.start()
+    follower.wait()
+    assert recording.stop_reason == "completed"
+
+
+def test_what_news_raise_ends_the_run_and_keeps_the_points() -> None:
+    drawn = threading.Event()
+
+    def steps() -> Generator[Step, None, StopReason]:
+        yield Step(0, 0.1, 1.0)
+        assert drawn.wait(60)
+        yield Step(1, 0.2, 1.0)
+        return "completed"
+
+    def on_news() -> None:
+        drawn.set()
+        raise ZeroDivisionError
+
+    recording = Recording(2)
+    follower = Follower(steps(), recording, on_news, lambda _: None)
+    follower.start()
+    with pytest.raises(ZeroDivisionError):
+        follower.wait()
+    assert len(recording) == 2
+    assert recording.stop_reason is None
+
+
+def test_nothing_is_told_after_it_was_abandoned() -> None:
+    hanging, go_on = threading.Event(), threading.Event()
+    news: list[int] = []
+
+    def steps() -> Generator[Step, None, StopReason]:
+        yield Step(0, 0.1, 1.0)
+        hanging.set()
+        assert go_on.wait(60)
+        yield Step(1, 0.2, 1.0)
+        return "completed"
+
+    recording = Recording(2)
+    follower = Follower(
+        steps(), recording, lambda: news.append(len(recording)), lambda _: None
+    )
+    follower.start()
+    assert hanging.wait(60)
+    threading.Timer(0.2, go_on.set).start()
+    follower.abandon()
+    told = len(news)
+    follower.wait()
+    assert len(news) == told
 
 
 def test_any_iterable_of_steps_is_a_source() -> None:

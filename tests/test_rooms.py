@@ -32,6 +32,7 @@ def _import_all(room: str) -> str:
 _ROOMS = {
     "package": ("import lrwidget", _HEAVY | {"numpy"} | _all_but()),
     "worker": (_import_all("worker"), _HEAVY | {"numpy"} | _all_but("worker")),
+    "ticker": (_import_all("ticker"), _HEAVY | {"numpy"} | _all_but("ticker")),
     "curve": (_import_all("curve"), _HEAVY | _all_but("curve")),
     "engine": (
         _import_all("engine"),
@@ -56,11 +57,11 @@ _ROOMS = {
     ),
     "follower": (
         _import_all("follower"),
-        _HEAVY | _all_but("follower", "worker", "curve"),
+        _HEAVY | _all_but("follower", "ticker", "worker", "curve"),
     ),
     "session": (
         _import_all("session"),
-        _HEAVY | _all_but("session", "follower", "worker", "curve"),
+        _HEAVY | _all_but("session", "follower", "ticker", "worker", "curve"),
     ),
     "report": (
         _import_all("report"),

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
 
-_FEWEST, _MOST = 3, 12
+_FEWEST, _MOST = 3, 9
 _MOST_STEPS = 8
 _DIGITS = 6
 _LEAST_PLAIN, _MOST_PLAIN = 0.1, 1000
@@ -48,7 +48,16 @@ def rate_ticks(low: float, high: float) -> FloatArray:
         inside = ticks[(ticks >= low) & (ticks <= high)]
         if len(inside) >= _FEWEST:
             return inside
-    return _equal_steps(low, high)
+    return equal_steps(low, high)
+
+
+def equal_steps(low: float, high: float) -> FloatArray:
+    """Return up to nine ticks, in steps of 1, 2 or 5 times some power of ten."""
+    least = (high - low) / _MOST_STEPS
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(n * power for n in (1, 2, 5, 10) if n * power >= least)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return step * np.arange(first, last + 1, dtype=np.float64)
 
 
 def tick_label(rate: float) -> str:
@@ -59,11 +68,3 @@ def tick_label(rate: float) -> str:
 def _with_power(number: float, digits: int) -> str:
     factor, power = f"{number:.{digits}e}".split("e")
     return f"{float(factor):g}e{int(power)}"
-
-
-def _equal_steps(low: float, high: float) -> FloatArray:
-    least = (high - low) / _MOST_STEPS
-    power = 10.0 ** math.floor(math.log10(least))
-    step = next(n * power for n in (1, 2, 5, 10) if n * power >= least)
-    first, last = math.ceil(low / step), math.floor(high / step)
-    return step * np.arange(first, last + 1, dtype=np.float64)

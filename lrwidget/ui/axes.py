@@ -9,7 +9,7 @@ import numpy as np
 from bqscales import LinearScale, LogScale
 
 from lrwidget.curve.axis import rate_ticks, tick_label
-from lrwidget.ui.ticks import logarithm_ticks
+from lrwidget.ui.ticks import logarithm_ticks, loss_ticks
 
 if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
@@ -41,7 +41,7 @@ class Axes:
 
     def __init__(self, start_lr: float, end_lr: float, loss_name: str) -> None:
         self._rates = LogScale(min=start_lr, max=end_lr, allow_padding=False)
-        self._losses = LinearScale(min=0.0, max=1.0, allow_padding=False)
+        self._losses = LinearScale(allow_padding=False)
         height = LinearScale(min=0.0, max=1.0, allow_padding=False)
         self.on_curve = {"x": self._rates, "y": self._losses}
         self.on_plot = {"x": self._rates, "y": height}
@@ -52,10 +52,15 @@ class Axes:
             label_offset="38px",
         )
         self._loss_axis = bqplot.Axis(
-            scale=self._losses, side="left", label=loss_name, label_offset="44px"
+            scale=self._losses,
+            side="left",
+            label=loss_name,
+            tick_style={"transform": "translateX(-4px)"},
+            label_offset="58px",
         )
         self.both = [self._rate_axis, self._loss_axis]
         self.show_rates(start_lr, end_lr)
+        self.show_losses((0.0, 1.0), logarithmic=False)
 
     @property
     def range(self) -> tuple[float, float]:
@@ -77,11 +82,11 @@ class Axes:
 
     def show_losses(self, limits: tuple[float, float], *, logarithmic: bool) -> None:
         """Show a range of losses, or of their decimal logarithms."""
-        ticks = logarithm_ticks(*limits) if logarithmic else {}
+        ticks = (logarithm_ticks if logarithmic else loss_ticks)(*limits)
         self._loss_axis.tick_labels = {
             _as_in_the_browser(tick): text for tick, text in ticks.items()
         }
-        self._loss_axis.tick_values = np.array([*ticks]) if ticks else None
+        self._loss_axis.tick_values = np.array([*ticks])
         # Last, as above.
         with self._losses.hold_sync():
             self._losses.min, self._losses.max = limits

@@ -69,7 +69,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.figure = bqplot.Figure(
             marks=self._marks(),
             axes=self.axes.both,
-            fig_margin={"top": 12, "bottom": 48, "left": 62, "right": 18},
+            fig_margin={"top": 12, "bottom": 48, "left": 72, "right": 18},
             display_toolbar=False,
             layout={"width": "auto", "height": _HEIGHT},
         )

@@ -184,6 +184,7 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             [self.hint, self.field, buttons, self.rule],
             layout={"flex_flow": "row wrap"},
         )
+        self.add_class("lrwidget-pick")
         self.field.observe(self._on_typed, "value")
         self.lower.on_click(lambda _button: on_step(-1))
         self.higher.on_click(lambda _button: on_step(1))

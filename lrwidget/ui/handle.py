@@ -20,7 +20,7 @@ _PICKED_DIGITS = 3
 _HEIGHT = 0.045
 _LINE_HEIGHT = 0.068
 _LABEL_GAP = 14  # pixels
-_LABEL_TURNS_AT = 0.7
+_LABEL_TURNS_AT = 0.5  # since on a narrow page, half of the plot is just enough
 
 
 class Handle:
@@ -52,7 +52,7 @@ class Handle:
             x=[], y=[], scales=axes.on_plot, colors=[CHOICE], stroke_width=2
         )
         self.label = bqplot.Label(
-            x=[], y=[], text=[], scales=axes.on_plot, default_size=13
+            x=[], y=[], text=[], scales=axes.on_plot, default_size=13, apply_clip=False
         )
         self.dot = bqplot.Scatter(
             x=[],

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 # Nothing to see, stretched over the plot to catch clicks: bqplot tells the place of
 # a click on an image, and of no other.
 EMPTY_PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
-# More than a screen has pixels for.
-_MOST_POINTS = 2000
+# Of a line, a column for each four pixels of a wide chart: what takes a page longer to
+# draw than it takes a hand to notice shows no more.
+_MOST_POINTS = 1000
 
 
 def set_points(

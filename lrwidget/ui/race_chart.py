@@ -104,10 +104,11 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
                     scale=self._losses,
                     side="left",
                     label=f"{loss_name}, smoothed",
-                    label_offset="44px",
+                    tick_style={"transform": "translateX(-4px)"},
+                    label_offset="58px",
                 ),
             ],
-            fig_margin={"top": 26, "bottom": 44, "left": 62, "right": 70},
+            fig_margin={"top": 26, "bottom": 44, "left": 72, "right": 70},
             display_toolbar=False,
             layout={"width": "auto", "height": "280px"},
         )

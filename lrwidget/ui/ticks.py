@@ -1,12 +1,19 @@
-"""The ticks of an axis of logarithms."""
+"""The ticks of an axis of losses, or of their logarithms."""
 
 from __future__ import annotations
 
 import math
 
-from lrwidget.curve.axis import plain, rate_ticks
+from lrwidget.curve.axis import equal_steps, plain, rate_ticks
 
 _MOST_DECADES = 300  # a little within what floats hold
+
+
+def loss_ticks(low: float, high: float) -> dict[float, str]:
+    """Return the ticks of an axis of losses, with what is written there."""
+    if math.isinf(high - low):
+        return {}
+    return {tick: plain(tick) for tick in equal_steps(low, high).tolist()}
 
 
 def logarithm_ticks(low: float, high: float) -> dict[float, str]:

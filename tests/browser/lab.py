@@ -69,16 +69,15 @@ class Lab(Server[Notebook]):
     ----------
     folder:
         An empty folder for all it writes.
-    theme:
-        The name of a theme of JupyterLab.
     """
 
+    _theme = "JupyterLab Light"
     _program = "jupyterlab"
     _address = "doc/tree"
 
-    def __init__(self, folder: Path, theme: str = "JupyterLab Light") -> None:
+    def __init__(self, folder: Path) -> None:
         for extension, values in (
-            ("apputils-extension/themes", {"theme": theme}),
+            ("apputils-extension/themes", {"theme": self._theme}),
             ("apputils-extension/notification", {"fetchNews": "false"}),
             ("notebook-extension/tracker", {"windowingMode": "none"}),
         ):
@@ -122,6 +121,12 @@ class Lab(Server[Notebook]):
     def _sessions(self) -> list[Any]:
         sessions: list[Any] = json.loads(self.get("api/sessions"))
         return sessions
+
+
+class DarkLab(Lab):
+    """A JupyterLab server whose pages are dark."""
+
+    _theme = "JupyterLab Dark"
 
 
 class Notebook7(Lab):

@@ -18,7 +18,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.browser.chromium import launch
 from tests.browser.finder import Finder
-from tests.browser.lab import Lab
+from tests.browser.lab import DarkLab, Lab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -37,7 +37,7 @@ def take_dark(browser: Browser, picture: Path) -> None:
     """Run the quickstart's test in a dark theme, and take a picture of the widget."""
     book = nbformat.read(_NOTEBOOKS / "01-quickstart.ipynb", 4)
     cells = [cell.source for cell in book.cells if cell.cell_type == "code"]
-    with TemporaryDirectory() as folder, Lab(Path(folder), "JupyterLab Dark") as lab:
+    with TemporaryDirectory() as folder, DarkLab(Path(folder)) as lab:
         page = browser.new_page(
             viewport={"width": 1100, "height": 1600}, device_scale_factor=2
         )

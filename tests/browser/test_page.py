@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,13 +16,14 @@ from playwright.sync_api import expect
 from lrwidget import LRCurve
 from tests.browser.cells import QUICK, SETUP
 from tests.browser.finder import Finder
+from tests.browser.lab import DarkLab, Lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playwright.sync_api import Page
 
-    from tests.browser.lab import Lab, Notebook
+    from tests.browser.lab import Notebook
 
 _SERIOUS = {"serious", "critical"}
 _BUSY = "w.value = 1e-3\nwhile not Path('{}').exists():\n    pause.wait(0.01)"
@@ -81,20 +83,55 @@ def test_the_mouse_tells_the_nearest_point(
     expect(tip).to_be_hidden()
 
 
-def test_nothing_stands_in_the_way_of_anybody(
-    page: Page, notebook: Callable[..., Notebook]
-) -> None:
-    book = notebook(SETUP, QUICK)
-    finder = _finished(page, book)
-    finder.root.get_by_role("button", name="Settings").click()
-    finder.race_button.click()
-    finder.await_status("Race done")
+def _in_the_way(page: Page) -> list[Any]:
+    """Return what axe finds that keeps somebody from using the widget."""
     violations = Axe().run(page, context=".lrwidget").response["violations"]
-    assert not [
+    return [
         (violation["id"], [node["html"] for node in violation["nodes"]])
         for violation in violations
         if violation["impact"] in _SERIOUS
     ]
+
+
+@pytest.mark.parametrize("kind", [Lab, DarkLab])
+def test_nothing_stands_in_the_way_of_anybody(
+    kind: type[Lab], serve: Callable[[type[Lab]], Lab], page: Page
+) -> None:
+    failing = "w.run('fails', training_step=lambda model, batch: 1 / 0)"
+    with closing(serve(kind).open(page, [SETUP, QUICK, failing])) as book:
+        finder = _finished(page, book)
+        assert _in_the_way(page) == []
+        finder.button.click()
+        finder.await_status("Running")
+        assert _in_the_way(page) == []
+        finder.await_status("Suggested")
+        book.value("w.wait() and None")
+        finder.root.get_by_role("button", name="Settings").click()
+        finder.race_button.click()
+        finder.await_status("Race done")
+        assert _in_the_way(page) == []
+        book.execute(2)
+        finder.await_status("Failed")
+        finder.root.get_by_text("Traceback", exact=True).click()
+        assert _in_the_way(page) == []
+
+
+def test_what_the_handle_tells_is_never_cut_off(
+    page: Page, notebook: Callable[..., Notebook]
+) -> None:
+    page.set_viewport_size({"width": 480, "height": 1000})
+    book = notebook(SETUP, QUICK)
+    finder = _finished(page, book)
+    last = finder.root.locator("text.label").last
+    for rate in (1e-7, 9e-4, 1.1e-3, 5e-3, 10.0):
+        book.value(f"setattr(w, 'value', {rate})")
+        finder.await_at(finder.handle, rate)
+        expect(last).to_have_text(re.compile("x the suggestion"))
+        words, chart = last.bounding_box(), finder.chart.bounding_box()
+        assert words is not None
+        assert chart is not None
+        assert chart["x"] <= words["x"]
+        assert words["x"] + words["width"] <= chart["x"] + chart["width"]
 
 
 def test_every_control_has_its_turn_by_tab(

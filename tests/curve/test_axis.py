@@ -21,7 +21,7 @@ def _labels(low: float, high: float) -> list[str]:
         (1e-3, 5e-2, "1e-3 2e-3 5e-3 1e-2 2e-2 5e-2"),
         (1e-3, 2e-3, "1e-3 1.2e-3 1.4e-3 1.6e-3 1.8e-3 2e-3"),
         (0.9, 1.1, "9e-1 9.5e-1 1 1.05 1.1"),
-        (1e-30, 1e3, "1e-30 1e-27 1e-24 1e-21 1e-18 1e-15 1e-12 1e-9 1e-6 1e-3 1 1000"),
+        (1e-30, 1e3, "1e-30 1e-26 1e-22 1e-18 1e-14 1e-10 1e-6 1e-2 100"),
     ],
 )
 def test_ticks(low: float, high: float, labels: str) -> None:
@@ -36,7 +36,7 @@ def test_ticks_are_a_few_and_told_apart(power: float, decades: float) -> None:
     assert (np.diff(ticks) > 0).all()
     assert low * (1 - 1e-12) <= ticks[0] <= ticks[-1] <= high * (1 + 1e-12)
     labels = _labels(low, high)
-    assert 3 <= len(labels) <= 13
+    assert 3 <= len(labels) <= 10
     assert len(set(labels)) == len(labels)
     np.testing.assert_allclose([float(label) for label in labels], ticks, rtol=1e-6)
 

@@ -49,13 +49,13 @@ def _by_label(axis: Any) -> dict[str, float]:
 
 def test_ticks_are_labelled_as_people_write_them(axes: Axes) -> None:
     axis, _ = axes.both
-    axes.show_rates(1e-7, 1e3)
-    labels = "1e-7 1e-6 1e-5 1e-4 1e-3 1e-2 1e-1 1 10 100 1000"
+    axes.show_rates(1e-7, 10.0)
+    labels = "1e-7 1e-6 1e-5 1e-4 1e-3 1e-2 1e-1 1 10"
     assert " ".join(_by_label(axis)) == labels
     # The labels are found by what the browser makes of a tick, as JavaScript does.
     as_in_javascript = ["1e-7", "0.000001", "0.00001", "0.0001", "0.001", "0.01", "0.1"]
     assert list(axis.tick_labels)[:7] == as_in_javascript
-    assert list(axis.tick_labels)[7:] == ["1", "10", "100", "1000"]
+    assert list(axis.tick_labels)[7:] == ["1", "10"]
 
 
 def test_a_logarithmic_axis_names_the_losses(axes: Axes) -> None:
@@ -72,8 +72,9 @@ def test_a_linear_axis_has_its_own_ticks_again(axes: Axes) -> None:
     _, axis = axes.both
     axes.show_losses((-1.0, 1.0), logarithmic=True)
     axes.show_losses((0.5, 2.0), logarithmic=False)
-    assert axis.tick_values is None
-    assert axis.tick_labels == {}
+    ticks = _by_label(axis)
+    assert list(ticks) == ["0.6", "0.8", "1", "1.2", "1.4", "1.6", "1.8", "2"]
+    np.testing.assert_allclose([*ticks.values()], [float(label) for label in ticks])
 
 
 def test_what_is_far_outside_is_kept_near(axes: Axes) -> None:

@@ -61,7 +61,7 @@ def test_no_more_points_are_sent_than_a_screen_shows(latest: LatestLines) -> Non
         (latest.raw, curve.losses),
         (latest.smoothed, curve.smoothed(0.98)),
     ):
-        assert 1000 < len(line.x) <= 2000
+        assert 500 < len(line.x) <= 1000
         assert set(zip(line.x, line.y, strict=True)) <= set(
             zip(curve.lrs, whole, strict=True)
         )

@@ -6,7 +6,27 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lrwidget.ui.ticks import logarithm_ticks
+from lrwidget.ui.ticks import logarithm_ticks, loss_ticks
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (0.0, 1.0, "0 0.2 0.4 0.6 0.8 1"),
+        (-100.4, -86.9, "-100 -98 -96 -94 -92 -90 -88"),
+        (6.9e30, 1.25e31, "7e30 8e30 9e30 1e31 1.1e31 1.2e31"),
+        (8.9e-12, 1.21e-11, "9e-12 9.5e-12 1e-11 1.05e-11 1.1e-11 1.15e-11 1.2e-11"),
+        (0.69299, 0.69327, "0.693 0.69305 0.6931 0.69315 0.6932 0.69325"),
+        (-1.7e308, 1.7e308, ""),
+    ],
+)
+def test_losses_are_written_at_round_numbers(
+    low: float, high: float, labels: str
+) -> None:
+    ticks = loss_ticks(low, high)
+    assert list(ticks.values()) == labels.split()
+    for place, text in ticks.items():
+        assert place == pytest.approx(float(text))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +51,7 @@ def test_each_logarithm_has_its_number(low: float, high: float, labels: str) -> 
 def test_ticks_of_any_losses(low: float, height: float) -> None:
     assume(-290 < low + height <= 308)
     ticks = logarithm_ticks(low, low + height)
-    assert 3 <= len(ticks) <= 13
+    assert 3 <= len(ticks) <= 10
     for place, text in ticks.items():
         assert max(low, -300) - 1e-9 <= place <= low + height + 1e-9
         assert float(text) == pytest.approx(10**place, rel=1e-5)
