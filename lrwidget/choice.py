@@ -112,8 +112,9 @@ class RateChoice(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped ba
 
     def _pick(self, rate: float) -> None:
         self._suggested = None  # since it is chosen now, even if it was suggested
-        self.value = rate
-        self._stage.show_choice()  # also where it is clamped to what it was
+        before, self.value = self.value, rate
+        if self.value == before:  # clamped to what it was, which nobody observes
+            self._stage.show_choice()
 
     def _step(self, steps: int) -> None:
         """Move the choice by tenths of a decade, or begin with the suggestion."""

@@ -52,7 +52,15 @@ class Follower:
         times a second: a source that waits for its next item does not keep it back.
     on_end:
         Called in the first thread with this follower, after the last news, when the
-        record and `error` are final.
+        record and `error` are final. It may set `running` to False, as soon as
+        something else may be started; after it, that is so in any case.
+
+    Attributes
+    ----------
+    running:
+        Whether it goes on, or its end is still looked after.
+    error:
+        What has ended it, if it has failed.
     """
 
     def __init__(
@@ -67,7 +75,8 @@ class Follower:
         self._recorder: Recorder[Any] = recorder
         self._on_end = on_end
         self._worker: Worker[T, StopReason] = Worker(items, self._item, self._end)
-        self._ticker = Ticker(_SECONDS_BETWEEN_NEWS, on_news)
+        self._ticker = Ticker(_SECONDS_BETWEEN_NEWS, self._tell)
+        self._on_news = on_news
         self._first_time: float | None = None
         self._last_time = 0.0
 
@@ -111,10 +120,22 @@ class Follower:
         self._last_time = now
         self._ticker.tell()
 
+    def _tell(self) -> None:
+        try:
+            self._on_news()
+        except BaseException:
+            self._worker.stop()  # nobody would see how it goes on
+            raise
+
     def _end(self, reason: StopReason | None, error: BaseException | None) -> None:
-        drawing_error = self._ticker.stop()
-        self.error = error = error or drawing_error
         if error is None:
             self._recorder.stop_reason = reason or "stopped"
-        self.running = False
-        self._on_end(self)
+        drawing_error = self._ticker.stop()
+        self.error = error or drawing_error
+        try:
+            self._on_end(self)
+        except BaseException as at_the_end:
+            self.error = self.error or at_the_end
+            raise
+        finally:
+            self.running = False

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import re
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from types import FunctionType, ModuleType
+from typing import Any, NamedTuple, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-_DEEPEST = 3
-_MOST = 1000
-_PLAIN = (list, tuple, set)
+# Such as the children, in the traits, of a box, in the traits, of a box of the user's.
+_DEEPEST = 12
+_MOST = 2000
+# From these there is a way to all there is.
+_OPAQUE = {"IPython", "_thread", "asyncio", "comm", "ipykernel", "threading", "weakref"}
+# Its own variables: the latest outputs and inputs, and all of them.
+_IPYTHONS = re.compile(r"_+|_\d+|_i+|_i\d+|_[ido]h|In|Out")
 
 
 class Closable(Protocol):
@@ -66,25 +70,31 @@ def _close_orphans(_result: object) -> None:
 
 
 def _held(variables: dict[str, Any]) -> set[int]:
-    """Return the identities of what variables hold, in containers of theirs, too."""
-    # IPython's own begin with an underscore, but for this other name of its outputs.
-    own = variables.get("_oh")
-    level = [x for name, x in variables.items() if name[0] != "_" and x is not own]
-    held = {id(value) for value in level}
+    """Return the identities of what variables hold, and what is in that, and so on."""
+    level = [x for name, x in variables.items() if not _IPYTHONS.fullmatch(name)]
+    # From a function, say, there is a way back to all variables, IPython's too.
+    held = {id(variables), id(variables.get("_oh"))}
     for _ in range(_DEEPEST):
-        level = [inner for outer in level for inner in _contents(outer)]
+        level = list({id(x): x for x in level if id(x) not in held}.values())
         held.update(id(value) for value in level)
+        level = [inner for outer in level for inner in _contents(outer)]
     return held
 
 
-def _contents(value: object) -> Iterable[object]:
-    """Return what is in a container that is no large data."""
-    # Only of these types, whose iteration runs no code of the user.
-    if type(value) is dict and len(value) <= _MOST:
-        return value.values()
-    if isinstance(value, list | tuple | set) and type(value) in _PLAIN:
-        return value if len(value) <= _MOST else ()
-    return ()
+def _contents(value: object) -> list[Any]:
+    """Return what is in a container that is no large data, in an object or closure."""
+    if isinstance(value, FunctionType):
+        # Not all that it refers to, since its module is among that.
+        return [value.__closure__, value.__defaults__, value.__kwdefaults__]
+    if isinstance(value, ModuleType | type) or _library(value) in _OPAQUE:
+        return []
+    # This runs no code of the user's, whatever it is.
+    inside = gc.get_referents(value)
+    return inside if len(inside) <= _MOST else []
+
+
+def _library(value: object) -> str:
+    return str(type(value).__module__).partition(".")[0]
 
 
 def _shell() -> Any:  # noqa: ANN401 (IPython is not imported for this)

@@ -39,6 +39,8 @@ class Session:
         What records it; nothing before there is something.
     raced:
         What records the latest race.
+    closed:
+        Whether nothing is started or shown any more.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Session:
     ) -> None:
         self.follower: Follower | None = None
         self.raced = RaceRecording([], 0)
+        self.closed = False
         self.runs = Runs()
         self._refusal: BaseException | None = None
         self.latest: Recording | RaceRecording = Recording(0)
@@ -68,7 +71,7 @@ class Session:
     @property
     def racing(self) -> bool:
         """Whether the latest run is a race."""
-        return self.latest is self.raced
+        return isinstance(self.latest, RaceRecording)
 
     @property
     def error(self) -> BaseException | None:
@@ -83,7 +86,10 @@ class Session:
         return 0.0 if self.follower is None else self.follower.seconds
 
     def check_idle(self) -> None:
-        """Raise RuntimeError if something is running."""
+        """Raise RuntimeError if something is running, or nothing may."""
+        if self.closed:
+            msg = "the widget is closed; make a new one"
+            raise RuntimeError(msg)
         if self.running:
             what = "race" if self.racing else "test"
             msg = f"a {what} is running already; call stop() and wait() first"
@@ -107,14 +113,24 @@ class Session:
         self.runs.add(label, setting, recording)
 
     def race(self, race: Race) -> None:
-        """Start a race, and return at once."""
-        self.raced = RaceRecording(race.rates, race.steps)
-        self._start(race, self.raced)
+        """Start a race, and return at once; the former one stays if it cannot start."""
+        recording = RaceRecording(race.rates, race.steps)
+        self._start(race, recording)
+        self.raced = recording
 
-    def refuse(self, error: BaseException) -> None:
-        """Let an error count as the latest run, which it has kept from starting."""
+    def refuse(self, error: BaseException, latest: Recording | RaceRecording) -> None:
+        """
+        Let an error count as the latest run, which it has kept from starting.
+
+        Parameters
+        ----------
+        error:
+            What has kept it.
+        latest:
+            What would have recorded it.
+        """
         self._refusal = error
-        self.latest = Recording(0)
+        self.latest = latest
 
     def stop(self) -> None:
         """Ask what runs to stop after its present step, and return at once."""

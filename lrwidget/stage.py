@@ -6,7 +6,8 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from lrwidget.curve.race import neighbours
+from lrwidget.curve.race import RaceRecording, neighbours
+from lrwidget.curve.record import Recording
 from lrwidget.curve.suggestion import NO_SUGGESTION
 from lrwidget.engine.ambient import Ambient
 from lrwidget.engine.race import Race
@@ -104,6 +105,8 @@ class Stage:
             export=choosing.export,
         )
         settings = {name: recipe.arguments[name] for name in DEFAULTS}
+        # The rates as plain numbers, whatever kind they were given in.
+        settings |= {"start_lr": self.bounds[0], "end_lr": self.bounds[1]}
         validated = recipe.arguments.get("val_loader") is not None
         loss_name = "validation loss" if validated else "loss"
         self.display = Display(hands, settings, beta, rule, loss_name)
@@ -136,15 +139,11 @@ class Stage:
 
     def run(self, label: str | None, changes: Changes) -> None:
         """Start a test, as `LRWidget.run` does."""
-        with self._starting():
-            try:
-                arguments.check_label(label)
-                every = {**self.display.settings.values, **changes}
-                test = self._recipe.test(every)
-                setting = self._recipe.setting(every, label)
-            except Exception as error:
-                self.session.refuse(error)
-                raise
+        with self._starting(Recording(0)):
+            arguments.check_label(label)
+            every = {**self.display.settings.values, **changes}
+            test = self._recipe.test(every)
+            setting = self._recipe.setting(every, label)
             name = self._recipe.name(every) if label is None else label
             self.session.run(test, name, setting)
             self.display.view_bar.show_total(test.num_it)
@@ -152,8 +151,8 @@ class Stage:
 
     def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
         """Start a race, as `LRWidget.race` does."""
-        with self._starting():
-            test = self._test
+        with self._starting(RaceRecording([], 0)):
+            test = self._recipe.test(self.display.settings.values)
             if rates is None:
                 suggestion, chosen = self.suggestion(), self._choosing.chosen()
                 rates = neighbours(suggestion, chosen, *self.bounds)
@@ -162,8 +161,8 @@ class Stage:
                     raise RuntimeError(msg)
             race = Race(test, rates, test.num_it if steps is None else steps)
             arguments.check_inside(race.rates, *self.bounds)
-            self.display.show_race(race.rates, race.steps)
             self.session.race(race)
+            self.display.show_race(race.rates, race.steps)
 
     def remove(self, name: str) -> None:
         """Forget a former run, as `LRWidget.remove` does."""
@@ -183,17 +182,27 @@ class Stage:
         with self._lock:
             self._rule = rule
             self._draw()
-        if not self.running:
-            self._choosing.follow(self.suggestion().lr)
+            suggestion = self.known()
+        self._choosing.follow(suggestion.lr)
 
     @contextmanager
-    def _starting(self) -> Iterator[None]:
-        """Let one thing start, and show that it has, or what kept it from it."""
+    def _starting(self, nothing: Recording | RaceRecording) -> Iterator[None]:
+        """
+        Let one thing start, and show that it has, or what kept it from it.
+
+        Parameters
+        ----------
+        nothing:
+            What records nothing of what cannot start.
+        """
         # Copying the model is inside the lock, so that two calls start one run.
         with self._lock:
             self.session.check_idle()
             try:
                 yield
+            except Exception as error:
+                self.session.refuse(error, nothing)
+                raise
             finally:
                 self._show_running()
                 self._look()
@@ -255,6 +264,8 @@ class Stage:
 
     def _on_news(self) -> None:
         with self._lock:
+            if self.session.closed:
+                return
             race = self.display.race
             if race is not None and self.session.racing:
                 race.draw(self.session.raced.curves())
@@ -264,23 +275,32 @@ class Stage:
 
     def _on_end(self, follower: Follower) -> None:
         """Show the end, and tell what is suggested."""
-        with self._lock:
-            if follower is not self.session.follower:  # the next has begun
-                return
-            self._on_news()
-            self._show_running()
-            race = self.display.race
-            if race is not None and self.session.racing:
-                race.show_outcomes()
-                return
-            self.display.view_bar.show_total(len(self.session.curve))
-            self._look()
         try:
-            self._choosing.follow(self.suggestion().lr)
-        except Exception as error:  # of an observer
-            follower.error = error
+            self._choosing.follow(self._shown_end(follower).lr)
+        except Exception as error:  # of an observer, for example
+            follower.error = follower.error or error
             self._show_status()
             raise
+
+    def _shown_end(self, follower: Follower) -> Suggestion:
+        """Show the end, and return what a test suggests by it."""
+        with self._lock:
+            # Nothing else starts before the end is seen.
+            follower.running = False
+            if self.session.closed:
+                return NO_SUGGESTION
+            race = self.display.race
+            if race is not None and self.session.racing:
+                self._on_news()
+                self._show_running()
+                race.show_outcomes()
+                return NO_SUGGESTION
+            if follower.error is not None:
+                self.session.runs.forget_empty()
+            self.display.view_bar.show_total(len(self.session.curve))
+            self._look()
+            self._show_running()
+            return self.suggestion()
 
     def _draw(self) -> None:
         with self._lock:
@@ -289,9 +309,17 @@ class Stage:
 
     def _show_status(self) -> None:
         with self._lock:
+            if self.session.closed:
+                return
             session, bar = self.session, self.display.run_bar
             done, total = len(session.latest), session.latest.total
             if session.error is None:
                 bar.show(done, total, self.status)
             else:
                 bar.show_failure(done, total, self.status, in_detail(session.error))
+
+    def close(self) -> None:
+        """Let nothing be started or shown any more, and stop what runs."""
+        with self._lock:
+            self.session.closed = True
+        self.session.abandon()

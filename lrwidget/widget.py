@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import traitlets
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from lrwidget.engine.losses import LossFunction
     from lrwidget.engine.settings import Settings
     from lrwidget.recipe import Changes
+
+_STATUS_IN_REPR = 80
 
 
 @with_settings_of(RangeTest)
@@ -161,7 +164,6 @@ class LRWidget(FromFrameworks, RateChoice):
         TypeError, ValueError
             As `RangeTest` raises them for the changes, or the settings in the widget.
         """
-        self._check_open()
         self._stage.run(label, changes)
 
     def remove(self, name: str) -> None:
@@ -206,7 +208,6 @@ class LRWidget(FromFrameworks, RateChoice):
         TypeError, ValueError
             If rates or steps are not as described.
         """
-        self._check_open()
         self._stage.race(rates, steps)
 
     def stop(self) -> None:
@@ -243,12 +244,13 @@ class LRWidget(FromFrameworks, RateChoice):
         """Stop what runs, and close the widget with all its parts."""
         if self.comm is None:  # closed already, or never finished
             return
-        self._stage.session.abandon()
+        self._stage.close()
         close_with_parts(self)
 
     def __repr__(self) -> str:
         """Return one short line; the default one writes out the whole chart."""
-        return f"<LRWidget: value={self.value!r}, status={self.status!r}>"
+        status = textwrap.shorten(self.status, _STATUS_IN_REPR, placeholder=" ...")
+        return f"<LRWidget: value={self.value!r}, status={status!r}>"
 
     def _repr_png_(self) -> bytes | None:
         """Return a picture of the curve, for where no widget is shown."""
@@ -265,11 +267,6 @@ class LRWidget(FromFrameworks, RateChoice):
     @traitlets.observe("rule")
     def _show_rule(self, _change: object = None) -> None:
         self._stage.show_rule(self.rule)
-
-    def _check_open(self) -> None:
-        if self.comm is None:
-            msg = "the widget is closed; make a new one"
-            raise RuntimeError(msg)
 
     def _looks(self) -> Looks:
         """Return what a picture shows beside the curve itself."""

@@ -88,7 +88,8 @@ class Worker(Generic[T, R]):
         if timeout is not None and not 0 <= timeout <= threading.TIMEOUT_MAX:
             msg = f"timeout={timeout!r} must be a number of seconds; pass None for ever"
             raise ValueError(msg)
-        if self._thread is not None:
+        # What the thread itself calls at the end cannot wait for that.
+        if self._thread is not None and self._thread is not threading.current_thread():
             # Not the thread's own join: an interrupt of that makes Python 3.11 believe
             # that the thread has ended.
             if not self._finished.wait(timeout):

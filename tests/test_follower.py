@@ -39,7 +39,8 @@ def test_keeps_the_steps_and_the_reason() -> None:
     assert curve.losses.tolist() == [5, 4, 3]
     assert (curve.stop_reason, curve.num_it) == ("diverged", 5)
     assert news == sorted(set(news))
-    assert ends == [(follower, False)]
+    assert ends == [(follower, True)]
+    assert not follower.running
     assert follower.seconds >= 0
 
 
@@ -69,22 +70,26 @@ def test_what_news_raise_ends_the_run_and_keeps_the_points() -> None:
     drawn = threading.Event()
 
     def steps() -> Generator[Step, None, StopReason]:
-        yield Step(0, 0.1, 1.0)
-        assert drawn.wait(60)
-        yield Step(1, 0.2, 1.0)
+        for iteration in range(100):
+            yield Step(iteration, 0.1 * (iteration + 1), 1.0)
+            assert drawn.wait(60)
+            pause.wait(0.01)
         return "completed"
+
+    pause = threading.Event()
 
     def on_news() -> None:
         drawn.set()
         raise ZeroDivisionError
 
-    recording = Recording(2)
+    recording = Recording(100)
     follower = Follower(steps(), recording, on_news, lambda _: None)
     follower.start()
     with pytest.raises(ZeroDivisionError):
         follower.wait()
-    assert len(recording) == 2
-    assert recording.stop_reason is None
+    # Nobody would see how it went on.
+    assert len(recording) < 100
+    assert recording.stop_reason == "stopped"
 
 
 def test_nothing_is_told_after_it_was_abandoned() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gc
+from collections import defaultdict, deque
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +105,12 @@ def test_what_another_cell_made_stays(shell: _Shell, made: list[_Closable]) -> N
         lambda widget: widget,
         lambda widget: [widget],
         lambda widget: {"a": [(0, widget)]},
+        lambda widget: defaultdict(list, a=[widget]),
+        lambda widget: deque([widget]),
+        lambda widget: SimpleNamespace(a=SimpleNamespace(b=widget)),
+        lambda widget: lambda: widget,
+        lambda widget: lambda w=widget: w,
+        lambda widget: partial(print, widget),
     ],
 )
 def test_what_a_variable_holds_stays(

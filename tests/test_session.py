@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from torch import nn
 
+from lrwidget.curve.record import Recording
 from lrwidget.engine.race import Race
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.session import Session
@@ -94,7 +95,7 @@ def test_what_keeps_a_test_from_starting_is_raised_until_the_next_one() -> None:
     gate.let(8)
     session.run(test, "a", setting_of("a"))
     session.wait(60)
-    session.refuse(ZeroDivisionError("no"))
+    session.refuse(ZeroDivisionError("no"), Recording(0))
     assert isinstance(session.error, ZeroDivisionError)
     assert len(session.latest) == 0  # of what has not run
     assert len(session.curve) == 4

@@ -153,7 +153,7 @@ def test_a_run_may_train_something_else(make: Any) -> None:
         ("Start rate", 0.0, 1e-6, "start_lr=0.0 must be finite and above 0"),
         ("End rate", -1.0, 1.0, "end_lr=-1.0 must be finite and above 0"),
         ("Steps", 1, 20, "num_it=1 must be at least 2"),
-        ("Seed", "five", "5", "seed='five' must be a whole number"),
+        ("Seed", "five", "5", "seed='five' must be an integer"),
         ("Seed", "-1", "", "seed=-1 must be from 0 to 2**32 - 1"),
     ],
 )
@@ -169,7 +169,8 @@ def test_a_bad_setting_is_told_everywhere(
     for _ in range(2):
         _press(widget)
         assert not widget.running
-        assert widget.status.startswith("Failed after 0 steps. ValueError: ")
+        assert widget.status.startswith("Failed after 0 steps. ")
+        assert message in widget.status
         assert message in widget.status
         assert html.escape(message) in display.run_bar.status.value
         assert display.run_bar.button.description == "Run"
@@ -718,7 +719,8 @@ def test_files_hold_the_latest_curve(
     monkeypatch.setattr(page, "send", lambda *message: sent.append(message))
     for kind in ("json", "csv"):
         tell(page, do="export", format=kind, view=0.5)
-    (answer, (as_json,)), (_, (as_csv,)) = sent
+    files = [message for message in sent if message != ({"answered": True},)]
+    (answer, (as_json,)), (_, (as_csv,)) = files
     assert answer == {
         "view": 0.5,
         "name": "learning-rates.json",
@@ -745,22 +747,98 @@ def test_the_page_knows_what_is_in_the_chart(make: Any) -> None:
     assert names == ["b", "loss", "smoothed loss"]
 
 
-def test_an_end_that_comes_after_the_next_start_changes_nothing(make: Any) -> None:
+def test_nothing_starts_before_the_end_is_seen(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    widget = make(num_it=60)
+    bar = display_of(widget).view_bar
+    show_total, started = bar.show_total, threading.Event()
+    pressing: list[threading.Thread] = []
+
+    def run_again() -> None:
+        widget.run("next", dataloader=gate)
+        started.set()
+
+    def show_and_press(total: int) -> None:
+        show_total(total)
+        if not pressing and widget.curve.stop_reason is not None:
+            pressing.append(threading.Thread(target=run_again))
+            pressing[0].start()
+            assert not started.wait(0.1)
+
+    monkeypatch.setattr(bar, "show_total", show_and_press)
+    widget.run("first")
+    assert started.wait(SECONDS)
+    pressing[0].join()
+    widget.stop()
+    gate.let(1)
+    widget.wait()
+    assert widget.value == widget.curves["first"].suggest()
+
+
+def test_a_run_that_fails_at_once_leaves_the_curve(make: Any) -> None:
+    widget = make(num_it=60)
+    curve = _run(widget, "good")
+
+    def fail(_model: object, _batch: object) -> None:
+        msg = "no such layer " * 100
+        raise ValueError(msg)
+
+    with pytest.raises(ValueError, match="no such layer"):
+        _run(widget, "typo", training_step=fail, loss_fn=None)
+    assert widget.curve.to_dict() == curve.to_dict()
+    assert list(widget.curves) == ["good"]
+    assert widget.status.startswith("Failed after 0 steps. ValueError: no such layer")
+    assert widget.status.endswith("...")
+    assert len(widget.status) < 320
+    assert len(repr(widget)) < 150
+
+
+def test_a_press_that_comes_after_the_end_starts_nothing(make: Any) -> None:
+    widget = make()
+    button = display_of(widget).run_bar.button
+    widget.close()
+    button.click()
+    assert widget.curves == {}
+    assert not widget.running
+    with pytest.raises(RuntimeError, match="the widget is closed"):
+        widget.run()
+
+
+def test_a_run_that_outlasts_its_widget_ends_quietly(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate)
     widget.run()
-    first = widget._stage.session.follower
+    gate.await_asked(1)
+    session = widget._stage.session
+    session.closed = True  # as by close(), which waits a few seconds for it
     widget.stop()
     gate.let(1)
+    assert widget.wait().stop_reason == "stopped"
+    assert session.error is None
+
+
+def test_an_observer_may_wait_at_the_end(make: Any) -> None:
+    widget = make(num_it=60)
+    seen: list[Any] = []
+    widget.observe(lambda _: seen.append(widget.wait()), "value")
+    curve = _run(widget)
+    assert seen[0].to_dict() == curve.to_dict()
+
+
+def test_a_rule_that_is_chosen_during_a_race_moves_the_handle(make: Any) -> None:
+    gate = Gate()
+    gate.let(60)
+    widget = make(dataloader=gate, num_it=60)
+    _run(widget)
+    assert widget.suggestions["minimum"] != widget.value
+    widget.race([0.01, 0.1], 2)
+    widget.rule = "minimum"
+    assert widget.value == widget.suggestions["minimum"]
+    gate.let(4)
     widget.wait()
-    widget.run()
-    widget._stage._on_end(first)
-    assert display_of(widget).run_bar.button.description == "Stop"
-    assert display_of(widget).view_bar.points.max == 100
-    assert widget.value is None
-    widget.stop()
-    gate.let(1)
-    widget.wait()
+    assert widget.value == widget.suggestions["minimum"]
 
 
 def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:

@@ -122,7 +122,7 @@ def test_what_cannot_be_raced(
     with pytest.raises(error, match=message):
         widget.race(*arguments)
     assert not widget.running
-    assert widget.status.startswith("Idle")
+    assert widget.status.startswith(f"Race failed after 0 steps. {error.__name__}")
     assert display_of(widget).race is None
 
 

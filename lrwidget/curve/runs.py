@@ -45,7 +45,7 @@ class Run(NamedTuple):
     name:
         What it is called; no other run of the same widget is.
     number:
-        How many runs were begun before it.
+        The least that no other run of the widget has, by which its line has its look.
     setting:
         What it has in common with those runs that repeat it.
     recording:
@@ -63,7 +63,6 @@ class Runs:
 
     def __init__(self) -> None:
         self._runs: list[Run] = []
-        self._begun = 0
 
     @property
     def latest(self) -> Run | None:
@@ -98,8 +97,14 @@ class Runs:
         names = [label, *(f"{label} ({n})" for n in range(2, len(taken) + 2))]
         name = next(name for name in names if name not in taken)
         # A new list, since another thread may be looking at this one.
-        self._runs = [*kept, Run(name, self._begun, setting, recording)]
-        self._begun += 1
+        numbers = {run.number for run in kept}
+        number = next(n for n in range(len(kept) + 1) if n not in numbers)
+        self._runs = [*kept, Run(name, number, setting, recording)]
+
+    def forget_empty(self) -> None:
+        """Forget the latest run if it has no step, and there are others."""
+        if self.former and not len(self._runs[-1].recording):
+            self._runs = self.former
 
     def remove(self, name: str) -> None:
         """

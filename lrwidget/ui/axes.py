@@ -83,10 +83,11 @@ class Axes:
     def show_losses(self, limits: tuple[float, float], *, logarithmic: bool) -> None:
         """Show a range of losses, or of their decimal logarithms."""
         ticks = (logarithm_ticks if logarithmic else loss_ticks)(*limits)
-        self._loss_axis.tick_labels = {
-            _as_in_the_browser(tick): text for tick, text in ticks.items()
-        }
-        self._loss_axis.tick_values = np.array([*ticks])
+        with self._loss_axis.hold_sync():
+            self._loss_axis.tick_labels = {
+                _as_in_the_browser(tick): text for tick, text in ticks.items()
+            }
+            self._loss_axis.tick_values = np.array([*ticks])
         # Last, as above.
         with self._losses.hold_sync():
             self._losses.min, self._losses.max = limits

@@ -44,6 +44,11 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         Called with the rate that the mouse picks, which may be outside the axis.
     loss_name:
         What the losses are, at their axis.
+
+    Attributes
+    ----------
+    words:
+        The chosen rate, the smoothed loss there, and where the suggestion is.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self._view = view
         self._rate: float | None = None
         self._suggested: float | None = None
+        self.words: list[str] = []
         self._sight = _NOTHING
         self._limits: Limits | None = None  # of what the others are drawn in
         self._others: list[tuple[Run, Sight]] = []
@@ -101,8 +107,10 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
             How to look at these, and at the latest curve that is drawn after this.
         """
         self._view = view
-        self._others = [(run, view.of(run.recording.curve())) for run in others]
-        self._spreads = _spreads(repeats, view)
+        runs = {run.name: run for run in (*others, *repeats)}
+        sights = {name: view.of(runs[name].recording.curve()) for name in runs}
+        self._others = [(run, sights[run.name]) for run in others]
+        self._spreads = _spreads(repeats, sights)
         self._limits = None
         self.others.show(others, [run for run, _ in self._spreads])
         self.figure.marks = self._marks()
@@ -131,17 +139,17 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
             self._limits = limits
             self._draw_others()
         self.suggestion.draw(suggestion, self._sight)
-        self.show_rate(self._rate)
+        # The handle itself may be on its way to another rate.
+        self.handle.say(self._told())
 
     def show_rate(self, rate: float | None) -> None:
         """Put the handle to a rate, or hide it."""
         self._rate = rate
-        self.handle.show(rate, self.words)
+        self.handle.show(rate, self._told())
 
-    @property
-    def words(self) -> list[str]:
-        """The chosen rate, the smoothed loss there, and where the suggestion is."""
-        return beside_the_handle(self._rate, self._loss(), self._suggested)
+    def _told(self) -> list[str]:
+        self.words = beside_the_handle(self._rate, self._loss(), self._suggested)
+        return self.words
 
     def _draw_others(self) -> None:
         for run, sight in self._others:
@@ -175,13 +183,13 @@ def _all(limits: Iterable[Limits | None]) -> Limits | None:
     return min(low for low, _ in known), max(high for _, high in known)
 
 
-def _spreads(runs: list[Run], view: View) -> list[tuple[Run, Spread]]:
+def _spreads(runs: list[Run], sights: dict[str, Sight]) -> list[tuple[Run, Spread]]:
     """Return how runs of one setting spread, with the first of each setting."""
     found = []
     for setting in dict.fromkeys(run.setting for run in runs):
         repeating = [run for run in runs if run.setting == setting]
-        sights = [view.of(run.recording.curve()) for run in repeating]
-        spreading = spread([(sight.lrs, sight.smoothed) for sight in sights])
+        seen = [sights[run.name] for run in repeating]
+        spreading = spread([(sight.lrs, sight.smoothed) for sight in seen])
         if spreading is not None:
             found.append((repeating[0], spreading))
     return found

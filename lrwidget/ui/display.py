@@ -110,8 +110,9 @@ class Display:
         self._race_box = ipw.VBox()
         self._pick = hands.pick
         self._loss_name = loss_name
-        # A press on the handle that does not move it is heard, too.
+        # Presses that change nothing are heard, too.
         self.chart.handle.dot.on_drag_end(lambda *_: self.page.answer())
+        self.chart.suggestion.dot.on_element_click(lambda *_: self.page.answer())
         self.parts = [
             self.run_bar,
             self.settings,

@@ -47,7 +47,6 @@ class Handle:
         self._axes = axes
         self._on_pick = on_pick
         self._rate: float | None = None
-        self._dragged = False
         self.line = bqplot.Lines(
             x=[], y=[], scales=axes.on_plot, colors=[CHOICE], stroke_width=2
         )
@@ -67,20 +66,26 @@ class Handle:
         )
         self.marks = [self.line, self.label, self.dot]
         self.dot.observe(self._on_moved, "x")
-        self.dot.on_drag_start(self._on_drag_start)
         self.dot.on_drag_end(self._on_drag_end)
 
     def show(self, rate: float | None, words: list[str]) -> None:
         """Stand at a rate, with a line of text for each of some words; or nowhere."""
         self._rate = rate
-        # While it is dragged the dot is the mouse's: writing to it would tug.
-        if not self._dragged:
-            self.dot.x = np.array([] if rate is None else [rate])
+        # Where the mouse has it at a place that means the rate, writing would tug.
+        if [_meant_by(place) for place in self.dot.x.tolist()] != [rate]:
+            self._put()
         if rate is None:
             set_points(self.line, [], [])
+        else:
+            set_points(self.line, [rate, rate], [0.0, 1.0])
+        self.say(words)
+
+    def say(self, words: list[str]) -> None:
+        """Have other words beside it."""
+        rate = self._rate
+        if rate is None:
             set_points(self.label, [], [])
             return
-        set_points(self.line, [rate, rate], [0.0, 1.0])
         start, end = self._axes.range
         turned = math.log(rate / start) > _LABEL_TURNS_AT * math.log(end / start)
         rising = range(len(words) - 1, -1, -1)
@@ -97,17 +102,23 @@ class Handle:
         if len(places) == 1 and places[0] != self._rate:
             self._pick(places[0])
 
-    def _on_drag_start(self, _mark: object, _event: object) -> None:
-        self._dragged = True
-
     def _on_drag_end(self, _mark: object, event: dict[str, Any]) -> None:
         # The last place of the mouse may arrive as a move after this.
-        self._dragged = False
         self._pick(float(event["point"]["x"]))
+        self._put()
+
+    def _put(self) -> None:
+        """Put the dot exactly where it belongs."""
+        self.dot.x = np.array([] if self._rate is None else [self._rate])
 
     def _pick(self, place: float) -> None:
-        """Pick the rate that is meant by a place on the axis: a short number."""
+        """Pick the rate that is meant by a place on the axis."""
         # A press on the dot that does not move it is no pick.
         moved = self._rate is None or not math.isclose(place, self._rate)
         if moved and math.isfinite(place):
-            self._on_pick(float(f"{place:.{_PICKED_DIGITS - 1}e}"))
+            self._on_pick(_meant_by(place))
+
+
+def _meant_by(place: float) -> float:
+    """Return the rate that is meant by a place on the axis: a short number."""
+    return float(f"{place:.{_PICKED_DIGITS - 1}e}")

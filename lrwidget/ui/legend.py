@@ -95,12 +95,16 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
             indent=False,
             layout={
                 "width": "auto",
+                "min_width": "0",
                 "border_bottom": line,
             },
         )
         remove = ipw.Button(
-            icon="times", tooltip=f"Remove {run.name}", layout={"width": "28px"}
+            icon="times",
+            tooltip=f"Remove {run.name}",
+            layout={"flex": "0 0 auto", "width": "28px"},
         )
         shown.observe(lambda _change: self._on_change(), "value")
         remove.on_click(lambda _button: self._on_remove(run.name))
-        return _Entry(ipw.HBox([shown, remove]), shown)
+        box = ipw.HBox([shown, remove], layout={"max_width": "100%"})
+        return _Entry(box, shown)

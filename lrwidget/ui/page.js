@@ -16,7 +16,7 @@ const STEPS = {
   PageDown: -10,
   PageUp: 10,
 };
-const ASKING = "button.widget-button:enabled, .plotarea_events, .dot";
+const ASKING = "button.widget-button:enabled, .lrwidget-race image";
 const FORMATS = ["JSON", "CSV", "PNG", "SVG"];
 
 function render({ model, el }) {
@@ -78,7 +78,10 @@ function addButtons(page, notice) {
   group.setAttribute("role", "group");
   group.setAttribute("aria-label", "Export the curve");
   for (const format of FORMATS) {
-    const ask = () => model.send({ do: "export", format: format.toLowerCase(), view });
+    const ask = () => {
+      page.awaitAnswer?.();
+      model.send({ do: "export", format: format.toLowerCase(), view });
+    };
     group.append(button(format, `Save the curve as a ${format} file`, ask));
   }
   const enable = () => (copy.disabled = !model.get("code"));
@@ -121,10 +124,11 @@ function tell(notice, text) {
 
 // ---- the handle, by keys and clicks as by dragging, so that all comes in order
 
-function addKeys({ model, signal, awaitAnswer }, chart) {
+function addKeys(page, chart) {
+  const { model, signal, awaitAnswer } = page;
   let moved = null;
   // What the kernel answers to one press must not come between two quick ones.
-  let latest = { rate: null, until: 0 };
+  page.latest = { rate: null, until: 0 };
   const press = async (event) => {
     const steps = STEPS[event.key];
     if (!(steps || event.key === "Home")) return;
@@ -132,16 +136,23 @@ function addKeys({ model, signal, awaitAnswer }, chart) {
     event.preventDefault();
     event.stopPropagation();
     awaitAnswer();
-    if (!steps) return model.send({ do: "home" });
     const handle = await asModel(model)(model.get("handle"));
-    const [low, high] = model.get("range");
     const now = performance.now();
+    if (!steps) {
+      const home = model.get("suggestion");
+      moved = null;
+      page.latest = { rate: home, until: home === null ? 0 : now + QUICK };
+      // A move that waits for its turn comes after the message, and must be this one.
+      if (home !== null) moveTo(handle, home);
+      return model.send({ do: "home" });
+    }
+    const [low, high] = model.get("range");
+    const { latest } = page;
     const shown = now < latest.until ? latest.rate : handle.get("x")[0];
     const from = shown ?? model.get("suggestion") ?? Math.sqrt(low * high);
     const rate = Math.min(Math.max(from * 10 ** (steps / 10), low), high);
-    if (moved === null) handle.send(drag("drag_start", from));
     moved = rate;
-    latest = { rate, until: now + QUICK };
+    page.latest = { rate, until: now + QUICK };
     moveTo(handle, rate);
   };
   const release = async () => {
@@ -154,15 +165,19 @@ function addKeys({ model, signal, awaitAnswer }, chart) {
   chart.addEventListener("keydown", press, { signal });
   chart.addEventListener("keyup", release, { signal });
   chart.addEventListener("blur", release, { signal });
+  signal.addEventListener("abort", release);
 }
 
-function addClicks({ model, signal }, chart) {
+function addClicks(page, chart) {
+  const { model, signal, awaitAnswer } = page;
   const click = async ({ target, clientX, clientY }) => {
     const plot = chart.querySelector(".plotarea_events").getBoundingClientRect();
     const across = (clientX - plot.left) / plot.width;
     const inside = across >= 0 && across <= 1;
     const level = clientY >= plot.top && clientY <= plot.bottom;
     if (!inside || !level || target.closest(".dot")) return;
+    awaitAnswer();
+    page.latest.until = 0;
     const [low, high] = model.get("range");
     const rate = low * (high / low) ** across;
     const handle = await asModel(model)(model.get("handle"));
@@ -224,7 +239,18 @@ function addNames(page, root, chart) {
       setAttributes(toggle, { "aria-expanded": open });
     }
   };
-  const observer = new MutationObserver(name);
+  let focused = null;
+  root.addEventListener("focusin", ({ target }) => (focused = target), { signal });
+  const keepPlace = () => {
+    if (!focused || focused.isConnected || document.activeElement !== document.body) return;
+    (root.querySelector(".lrwidget-legend input") ?? chart).focus();
+  };
+  // What is drawn has no controls in it.
+  const observer = new MutationObserver((changes) => {
+    if (!changes.some(({ target }) => !chart.contains(target))) return;
+    name();
+    keepPlace();
+  });
   observer.observe(root, {
     childList: true,
     subtree: true,
@@ -309,8 +335,9 @@ function nearest(lines, plot, pointerX, pointerY) {
 }
 
 function digits(number) {
-  const text = number.toPrecision(3);
-  return number >= 0.1 && number < 1000 ? text : Number(text).toExponential().replace("+", "");
+  const short = Number(number.toPrecision(3));
+  const plain = short === 0 || (Math.abs(short) >= 0.1 && Math.abs(short) < 1000);
+  return plain ? String(short) : short.toExponential().replace("+", "");
 }
 
 function place(part, left, top) {
@@ -325,11 +352,18 @@ function watchKernel(page, root, notice) {
     clearTimeout(timer);
     timer = setTimeout(() => tell(notice, BUSY), PATIENCE);
   };
-  const release = ({ target }) => {
+  const options = { signal: page.signal, capture: true };
+  const click = ({ target }) => {
     if (target.closest(ASKING) && !page.el.contains(target)) page.awaitAnswer();
   };
-  root.addEventListener("pointerup", release, { signal: page.signal, capture: true });
-  on(page, "change:answered", () => {
+  const press = ({ target, button }) => {
+    if (button !== 0 || !target.closest(".dot")) return;
+    addEventListener("pointerup", page.awaitAnswer, { signal: page.signal, once: true });
+  };
+  root.addEventListener("click", click, options);
+  root.addEventListener("pointerdown", press, options);
+  on(page, "msg:custom", ({ answered }) => {
+    if (!answered) return;
     clearTimeout(timer);
     if (notice.textContent === BUSY) tell(notice, "");
   });

@@ -68,9 +68,6 @@ class Page(anywidget.AnyWidget):
     logarithmic = traitlets.Bool(
         help="Whether the lines are logarithms of losses."
     ).tag(sync=True)
-    answered = traitlets.Int(
-        help="How often the kernel has answered to a hand in the page."
-    ).tag(sync=True)
 
     def __init__(
         self,
@@ -85,7 +82,8 @@ class Page(anywidget.AnyWidget):
 
     def answer(self) -> None:
         """Tell the page that the kernel has seen what was done there."""
-        self.answered += 1
+        # No trait: a hand may come while another thread sends these.
+        self.send({"answered": True})
 
     def _on_message(
         self, _widget: object, content: dict[str, Any], _buffers: object

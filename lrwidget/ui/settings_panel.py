@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
@@ -113,19 +114,14 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
     @property
     def values(self) -> dict[str, Any]:
         """
-        What the fields say, as keywords for a `RangeTest`, which checks the most.
+        What the fields say, as keywords for a `RangeTest`, which checks them.
 
-        Raises
-        ------
-        ValueError
-            If the seed is no whole number.
+        What is no number in the field for the seed is there as it is.
         """
         text = self._seed.value.strip()
-        try:
-            seed = int(text) if text else None
-        except ValueError:
-            msg = f"seed={text!r} must be a whole number, or nothing"
-            raise ValueError(msg) from None
+        seed: int | str | None = text or None
+        with suppress(ValueError):
+            seed = int(text)
         values = {name: field.value for name, field in self._fields.items()}
         return {**values, "seed": seed}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 from lrwidget.curve.axis import plain, short
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _SAME = 0.005
 _FAST = 10
+_LONGEST = 250
 
 
 def as_code(rate: float) -> str:
@@ -125,11 +127,16 @@ def failed(what: str, steps: int, error: BaseException) -> str:
     """
     Return the status of a run that an error ended.
 
-    Of its message, that is the first paragraph; `wait` raises the whole of it.
+    Of its message, that is the beginning of the first paragraph; `wait` raises the
+    whole of it.
     """
-    message = " ".join(str(error).partition("\n\n")[0].split())
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 (it is not ours)
+        message = "its message cannot be had"
+    first = textwrap.shorten(message.partition("\n\n")[0], _LONGEST, placeholder=" ...")
     name = type(error).__name__
-    return f"{what} after {_steps(steps)}. {name}: {message}".rstrip(": ")
+    return f"{what} after {_steps(steps)}. {name}: {first}".rstrip(": ")
 
 
 def pace(done: int, total: int, seconds: float) -> str:

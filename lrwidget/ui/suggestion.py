@@ -54,12 +54,13 @@ class SuggestionMarks:
         self.dot.on_element_click(self._on_clicked)
 
     def draw(self, suggestion: Suggestion, sight: Sight) -> None:
-        """Show a suggestion on what is seen of its curve; none for a rate of None."""
+        """Show a suggestion where its curve is seen; none for a rate of None."""
         lr, low, high, _reason = suggestion
-        if lr is None or not len(sight.lrs):
+        lrs = sight.lrs
+        if lr is None or not len(lrs) or not lrs[0] <= lr <= lrs[-1]:
             set_points(self.dot, [], [])
         else:
-            height = np.interp(np.log(lr), np.log(sight.lrs), sight.smoothed)
+            height = np.interp(np.log(lr), np.log(lrs), sight.smoothed)
             set_points(self.dot, [lr], [height])
         if low is None or high is None:
             set_points(self.band, [], [])

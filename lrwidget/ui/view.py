@@ -140,7 +140,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         )
         for control in (self.smoothing, self.logarithmic, self.everything):
             control.observe(lambda _change: self._on_change(), "value")
-        self.points.observe(lambda _change: self._trim(), "value")
+        self.points.observe(self._on_trimmed, "value")
 
     @property
     def view(self) -> View:
@@ -157,14 +157,15 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     def show_total(self, total: int) -> None:
         """Say how many points there are; as many at the ends stay left out."""
         total = max(total, _FEWEST_POINTS)
-        left_out = at_first, at_last = self._left_out
+        at_first, at_last = self._left_out
         first = min(at_first + 1, total)
+        self.points.unobserve(self._on_trimmed, "value")
         with self.points.hold_sync():
             self.points.max = total
             self.points.value = first, max(total - at_last, first)
-        self._left_out = left_out
+        self.points.observe(self._on_trimmed, "value")
 
-    def _trim(self) -> None:
+    def _on_trimmed(self, _change: object) -> None:
         view = self.view
         self._left_out = view.skip_first, view.skip_last
         self._on_change()

@@ -60,7 +60,7 @@ def test_a_run_without_a_step_is_forgotten_with_the_next() -> None:
     assert _names(runs) == ["a", "b"]
     _add(runs, "b")
     assert _names(runs) == ["a", "b"]
-    assert [run.number for run in runs.all] == [0, 2]
+    assert [run.number for run in runs.all] == [0, 1]
 
 
 def test_no_two_have_one_name() -> None:
@@ -84,8 +84,21 @@ def test_a_removed_run_is_gone_and_its_name_is_free() -> None:
     assert _names(runs) == ["a (2)", "b"]
     _add(runs, "a")
     assert _names(runs) == ["a (2)", "b", "a"]
-    # the number, by which a line has its look, is used once
-    assert [run.number for run in runs.all] == [1, 2, 3]
+    # so is the number by which its line had its look
+    assert [run.number for run in runs.all] == [1, 2, 0]
+
+
+def test_an_empty_latest_run_can_be_forgotten() -> None:
+    runs = _runs("a")
+    runs.forget_empty()
+    assert _names(runs) == ["a"]
+    runs.add("b", setting_of("b"), Recording(10))
+    runs.forget_empty()
+    assert _names(runs) == ["a"]
+    alone = Runs()
+    alone.add("b", setting_of("b"), Recording(10))
+    alone.forget_empty()
+    assert _names(alone) == ["b"]
 
 
 def test_what_was_got_before_a_change_stays() -> None:

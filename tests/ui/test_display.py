@@ -43,6 +43,14 @@ def done() -> list[Any]:
 
 
 @pytest.fixture
+def answers(display: Display, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return where the page notes what it is told."""
+    told: list[Any] = []
+    monkeypatch.setattr(display.page, "send", lambda content, *_: told.append(content))
+    return told
+
+
+@pytest.fixture
 def display(done: list[Any]) -> Iterator[Display]:
     def noting(name: str) -> Callable[..., Any]:
         def hand(*what: object) -> bytes | str:
@@ -143,33 +151,38 @@ def _show_all(display: Display) -> None:
 
 @pytest.mark.parametrize(("act", "called"), _HANDS.values(), ids=_HANDS)
 def test_each_hand_is_heard_and_answered(
-    display: Display, done: list[Any], act: Any, called: Any
+    display: Display, done: list[Any], answers: list[Any], act: Any, called: Any
 ) -> None:
     _show_all(display)
     assert done == []
-    before = display.page.answered
+    assert answers == []
     act(display)
-    assert display.page.answered > before
-    assert set(done) == ({called} if called else set())
+    assert {"answered": True} in answers
+    # The end of a drag or click is a pick of its own, as nobody here shows the first.
+    assert done in ([], [called], [called, called])
+    assert bool(done) == bool(called)
 
 
 def test_a_click_that_chooses_nothing_is_answered(
-    display: Display, done: list[Any]
+    display: Display, done: list[Any], answers: list[Any]
 ) -> None:
     display.show_race([0.01], 2)  # of which there is no line yet
     click_race(_race(display), 1.0, 0.0)
-    assert display.page.answered == 1
+    assert len(answers) == 1
     display.show_rate(0.5)
     click(display.chart.handle, 0.5)  # where it is
-    assert display.page.answered == 2
+    assert len(answers) == 2
     assert done == []
 
 
-def test_what_python_does_is_not_answered(display: Display, done: list[Any]) -> None:
+def test_what_python_does_is_not_answered(
+    display: Display, done: list[Any], answers: list[Any]
+) -> None:
     _show_all(display)
     display.show_range(1e-9, 1e3)
     display.show_rate(None)
-    assert display.page.answered == 0
+    display.view_bar.show_total(40)
+    assert answers == []
     assert done == []
 
 

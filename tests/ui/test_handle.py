@@ -85,11 +85,13 @@ def test_dragging_picks_short_rates(handle: Handle, picked: list[float]) -> None
 
 def test_the_handle_is_the_mouses_while_it_is_dragged(clamping: Handle) -> None:
     clamping.show(1e-3, [])
-    places: list[float] = []
-    clamping.dot.observe(lambda change: places.append(change["new"][0]), "x")
-    drag(clamping, 0.00213456, 123.456)
-    assert places == [0.00213456, 123.456, 10.0]
-    assert clamping.line.x.tolist() == [10.0] * 2
+    move(clamping, 123.456)
+    assert clamping.dot.x.tolist() == [10.0]  # out of the chart it is put back
+    move(clamping, 0.00213456)
+    assert clamping.dot.x.tolist() == [0.00213456]
+    drag(clamping, 0.00213456)
+    assert clamping.dot.x.tolist() == [0.00213]
+    assert clamping.line.x.tolist() == [0.00213] * 2
 
 
 def test_a_move_that_arrives_after_the_end_of_the_drag(clamping: Handle) -> None:
@@ -105,14 +107,20 @@ def test_pressing_the_handle_picks_nothing(handle: Handle, picked: list[float]) 
     assert picked == []
 
 
-def test_a_click_ends_a_drag_whose_end_was_lost(handle: Handle) -> None:
-    handle.show(1e-3, [])
-    start_drag(handle)
-    handle.show(2e-3, [])
-    assert handle.dot.x.tolist() == [1e-3]
-    click(handle, 0.5)
-    handle.show(3e-3, [])
-    assert handle.dot.x.tolist() == [3e-3]
+def test_a_drag_whose_end_is_lost_leaves_it_free(clamping: Handle) -> None:
+    clamping.show(1e-3, [])
+    start_drag(clamping)
+    move(clamping, 0.00213456)
+    clamping.show(2e-3, [])  # as by the field
+    assert clamping.dot.x.tolist() == [2e-3]
+
+
+def test_other_words_leave_the_dot_where_the_mouse_has_it(handle: Handle) -> None:
+    handle.show(1e-3, ["1e-3"])
+    move(handle, 0.5)  # whose pick is on its way, and not shown yet
+    handle.say(["1e-3", "loss 2"])
+    assert handle.dot.x.tolist() == [0.5]
+    assert list(handle.label.text) == ["1e-3", "loss 2"]
 
 
 @pytest.mark.parametrize("place", [math.nan, math.inf])
