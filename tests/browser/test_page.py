@@ -58,6 +58,14 @@ def test_keys_move_the_handle(page: Page, notebook: Callable[..., Notebook]) -> 
     book.await_value("w.value", wanted.__eq__)
     page.keyboard.press("Home")
     book.await_value("w.value", lambda value: value == suggestion)
+    for keys in ("PageDown", "Home", "ArrowRight"):
+        page.keyboard.press(keys)
+    wanted = pytest.approx(suggestion * 10**0.1, rel=0.02)
+    book.await_value("w.value", wanted.__eq__)
+    finder.click(1e-5)
+    page.keyboard.press("ArrowRight")
+    wanted = pytest.approx(1e-5 * 10**0.1, rel=0.05)
+    book.await_value("w.value", wanted.__eq__)
     # The cell that is selected stays so: the arrows are not the notebook's there.
     expect(page.locator(".jp-Cell.jp-mod-active .lrwidget")).to_have_count(1)
 
@@ -215,8 +223,10 @@ def test_former_runs_are_named_hidden_and_removed(
     expect(finder.former).to_have_count(3)
     shown.uncheck()
     expect(finder.former).to_have_count(2)
-    finder.root.get_by_role("button", name=f"Remove {name}").click()
+    finder.root.get_by_role("button", name=f"Remove {name}").focus()
+    page.keyboard.press("Enter")
     expect(shown).to_have_count(0)
+    expect(finder.root.get_by_role("checkbox", name="run")).to_be_focused()
     assert book.await_value("[*w.curves]", lambda names: len(names) == 3) == [
         *("run", "b", "c"),
     ]
