@@ -1,0 +1,162 @@
+# ruff: noqa: PLC0415 (slow to import)
+"""
+A bare training loop, and the learning-rate finders, over as many steps each.
+
+The others run by their defaults but for what they print, which is left out.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from contextlib import contextmanager
+from itertools import chain, repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lrwidget import range_test
+from lrwidget.curve.schedule import learning_rates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+    from torch.utils.data import DataLoader
+
+    from lrwidget import LRCurve
+
+# No loss explodes on the way, since all are to have the same steps.
+_START, _END = 1e-7, 1e-2
+
+
+class Training(NamedTuple):
+    """What each of them trains."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    loader: DataLoader[Any]
+    loss_fn: Callable[[Tensor, Tensor], Tensor]
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def bare(training: Training, steps: int) -> list[float]:
+    """Train as people do by hand, with another rate at each step."""
+    model, optimizer, loader, loss_fn = training
+    batches = chain.from_iterable(repeat(loader))
+    losses = []
+    model.train()
+    rates = learning_rates(_START, _END, steps, "exp").tolist()
+    for lr, (inputs, targets) in zip(rates, batches, strict=False):
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        optimizer.zero_grad()
+        loss = loss_fn(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def lrwidget(training: Training, steps: int) -> LRCurve:
+    """Run our test without a notebook."""
+    return range_test(
+        *training, start_lr=_START, end_lr=_END, num_it=steps, stop_div=False
+    )
+
+
+def torch_lr_finder(training: Training, steps: int) -> None:
+    """Run torch-lr-finder's test, and reset."""
+    from torch_lr_finder import LRFinder
+
+    model, optimizer, loader, loss_fn = training
+    finder = LRFinder(model, optimizer, loss_fn, device="cpu")
+    optimizer.param_groups[0]["lr"] = _START
+    finder.range_test(loader, end_lr=_END, num_iter=steps, diverge_th=1e9)
+    finder.reset()
+
+
+def ignite(training: Training, steps: int) -> None:
+    """Run Ignite's test by its usual trainer."""
+    with _quietly():
+        from ignite.engine import create_supervised_trainer
+        from ignite.handlers import FastaiLRFinder
+
+        model, optimizer, loader, loss_fn = training
+        trainer = create_supervised_trainer(model, optimizer, loss_fn)
+        finder = FastaiLRFinder()
+        to_save = {"model": model, "optimizer": optimizer}
+        with finder.attach(
+            trainer,
+            to_save,
+            num_iter=steps,
+            start_lr=_START,
+            end_lr=_END,
+            diverge_th=1e9,
+        ) as attached:
+            attached.run(loader, max_epochs=-(-steps // len(loader)))
+
+
+def lightning(training: Training, steps: int) -> None:
+    """Run Lightning's test by a trainer that writes nothing."""
+    import lightning as pl
+    from lightning.pytorch.tuner.tuning import Tuner
+
+    from tests.frameworks.quiet import lightning_trainer
+
+    model, optimizer, loader, loss_fn = training
+
+    class Module(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model, self.lr = model, 1e-3
+
+        def training_step(self, batch: list[Tensor], _: int) -> Tensor:
+            return loss_fn(self.model(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> Optimizer:
+            return optimizer
+
+    with tempfile.TemporaryDirectory() as folder, _quietly():
+        Tuner(lightning_trainer(Path(folder), steps)).lr_find(
+            Module(),
+            loader,
+            min_lr=_START,
+            max_lr=_END,
+            num_training=steps,
+            early_stop_threshold=None,
+            update_attr=False,
+        )
+
+
+def fastai(training: Training, steps: int) -> None:
+    """Run fastai's test with the optimizer as it is, without a bar and a plot."""
+    with _quietly():
+        from fastai.callback import progress, schedule  # noqa: F401 (add no_bar, lr_find)
+        from fastai.data.core import DataLoaders
+        from fastai.learner import Learner
+        from fastai.optimizer import OptimWrapper
+
+    model, optimizer, loader, loss_fn = training
+
+    def opt_func(*_: object, **__: object) -> Any:  # noqa: ANN401 (fastai's)
+        return OptimWrapper(opt=optimizer)
+
+    with tempfile.TemporaryDirectory() as folder, _quietly():
+        loaders = DataLoaders(loader, loader, device="cpu")
+        learner = Learner(loaders, model, loss_fn, opt_func, path=folder)
+        with learner.no_bar():
+            learner.lr_find(
+                start_lr=_START,
+                end_lr=_END,
+                num_it=steps,
+                stop_div=False,
+                suggest_funcs=(),
+                show_plot=False,
+            )
