@@ -52,7 +52,11 @@ def plot(
         raise ImportError(msg) from error
     figure = plt.figure(figsize=_INCHES)
     ax = figure.add_subplot()
-    draw(ax, curve, beta, rule, choice)
+    try:
+        draw(ax, curve, beta, rule, choice)
+    except BaseException:
+        plt.close(figure)  # or a notebook shows it, empty
+        raise
     _explain_above(figure)
     return ax
 

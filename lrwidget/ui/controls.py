@@ -46,6 +46,7 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
         settings: ipw.Widget,
     ) -> None:
         self.button = ipw.Button(layout=_BUTTON)
+        self.button.add_class("lrwidget-toggle")
         self.button.on_click(lambda _button: on_toggle())
         self.race = ipw.Button(
             description="Race",

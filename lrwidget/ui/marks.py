@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EMPTY_PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
 # Of a line, a column for each four pixels of a wide chart: what takes a page longer to
 # draw than it takes a hand to notice shows no more.
-_MOST_POINTS = 1000
+MOST_POINTS = 1000
 
 
 def set_points(
@@ -38,4 +38,4 @@ def set_line(line: bqplot.Lines, lrs: FloatArray, losses: FloatArray) -> None:
 
 def shown_of(lrs: FloatArray, losses: FloatArray) -> npt.NDArray[np.intp]:
     """Return which points of a line a screen can show; the extremes are among them."""
-    return thinned(np.log(lrs), losses, _MOST_POINTS)
+    return thinned(np.log(lrs), losses, MOST_POINTS)

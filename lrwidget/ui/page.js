@@ -353,8 +353,11 @@ function watchKernel(page, root, notice) {
     timer = setTimeout(() => tell(notice, BUSY), PATIENCE);
   };
   const options = { signal: page.signal, capture: true };
-  const click = ({ target }) => {
-    if (target.closest(ASKING) && !page.el.contains(target)) page.awaitAnswer();
+  const click = (event) => {
+    const { target, detail } = event;
+    // The second press of a double click would stop what the first has started.
+    if (detail > 1 && target.closest(".lrwidget-toggle")) event.stopPropagation();
+    else if (target.closest(ASKING) && !page.el.contains(target)) page.awaitAnswer();
   };
   const press = ({ target, button }) => {
     if (button !== 0 || !target.closest(".dot")) return;

@@ -12,9 +12,10 @@ from bqscales import LinearScale
 
 from lrwidget.curve.axis import short
 from lrwidget.curve.limits import common_limits
+from lrwidget.curve.thinning import thinned
 from lrwidget.ui.colours import RACE_COLOURS
 from lrwidget.ui.labels import apart, in_a_row
-from lrwidget.ui.marks import EMPTY_PICTURE, set_points
+from lrwidget.ui.marks import EMPTY_PICTURE, MOST_POINTS, set_points
 from lrwidget.ui.status import outcome
 
 if TYPE_CHECKING:
@@ -137,7 +138,9 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
         for entry, losses in zip(self._entries, smoothed, strict=False):
             shown = np.isfinite(losses)
             steps = np.arange(1.0, len(losses) + 1)[shown]
-            set_points(entry.line, steps, losses[shown].clip(low, high))
+            heights = losses[shown].clip(low, high)
+            kept = thinned(steps, heights, MOST_POINTS)
+            set_points(entry.line, steps[kept], heights[kept])
         self._draw_labels()
 
     def show_outcomes(self) -> None:

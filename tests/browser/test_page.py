@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from lrwidget import LRCurve
-from tests.browser.cells import QUICK, SETUP
+from tests.browser.cells import LONG, QUICK, SETUP
 from tests.browser.finder import Finder
 from tests.browser.lab import DarkLab, Lab
 
@@ -208,6 +208,23 @@ def test_a_busy_kernel_is_told(
     book.await_cell(2)
     expect(notice).to_be_hidden()
     book.await_value("w.value", lambda value: value == pytest.approx(0.05, rel=0.05))
+
+
+def test_a_double_click_is_one_press(
+    page: Page, notebook: Callable[..., Notebook]
+) -> None:
+    book = notebook(SETUP, LONG)
+    book.execute(0)
+    book.execute(1)
+    finder = Finder(page)
+    finder.await_display()
+    finder.button.dblclick()
+    finder.await_points(3)
+    expect(finder.button).to_have_text("Stop")
+    finder.button.dblclick()
+    finder.await_status("Stopped after")
+    assert book.value("w.wait() and [*w.curves]") == ["run"]
+    assert not book.value("w.running")
 
 
 def test_former_runs_are_named_hidden_and_removed(

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from matplotlib import style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -238,6 +239,13 @@ assert ax.get_facecolor() == (0, 0, 0, 1)
 assert len(ax.figure.legends[0].get_texts()) == 2
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_bad_choice_leaves_no_empty_picture() -> None:
+    before = plt.get_fignums()
+    with pytest.raises(ValueError, match="choice=0 must be finite and above 0"):
+        _CURVES["smooth"].plot(choice=0)
+    assert plt.get_fignums() == before
 
 
 def test_plot_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,16 @@ def test_twelve_lines_differ(picked: list[float]) -> None:
     close_with_parts(chart)
 
 
+def test_a_long_race_sends_what_a_screen_shows(picked: list[float]) -> None:
+    chart = RaceChart([0.1], 50_000, picked.append, "loss")
+    losses = np.random.default_rng(0).uniform(1, 2, 50_000)
+    chart.draw([TrainingCurve(0.1, losses, "completed", 50_000)])
+    (entry,) = chart._entries
+    assert 100 < len(entry.line.x) <= 1000
+    assert (entry.line.x[0], entry.line.x[-1]) == (1, 50_000)
+    close_with_parts(chart)
+
+
 def test_an_explosion_flattens_nothing(chart: RaceChart) -> None:
     chart.draw(_CURVES)
     assert 4 < chart._losses.max < 5
