@@ -776,6 +776,14 @@ def test_nothing_starts_before_the_end_is_seen(
     assert widget.value == widget.curves["first"].suggest()
 
 
+def test_numbers_of_numpy_are_rates(make: Any) -> None:
+    widget = make(start_lr=np.float32(1e-5), end_lr=np.float32(1.0), num_it=20)
+    assert display_of(widget).settings.values["start_lr"] == np.float32(1e-5)
+    curve = _run(widget)
+    assert curve.lrs[0] == np.float32(1e-5)
+    assert list(widget.curves) == ["run"]
+
+
 def test_a_run_that_fails_at_once_leaves_the_curve(make: Any) -> None:
     widget = make(num_it=60)
     curve = _run(widget, "good")
