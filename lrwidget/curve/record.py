@@ -239,8 +239,9 @@ class Recording:
 
     def append(self, step: Step) -> None:
         """Add the next step."""
-        self._lrs.append(step.lr)
-        self._losses.append(step.loss)
+        _, lr, loss = step
+        self._lrs.append(lr)
+        self._losses.append(loss)
 
     def curve(self) -> LRCurve:
         """Return the steps so far as a curve."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     Context: TypeAlias = Callable[[], AbstractContextManager[object]]
 
+_NOTHING = nullcontext()
 _AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
@@ -35,15 +36,22 @@ class Ambient:
         default = torch.get_default_device()
         if default != torch.device("cpu"):
             contexts.append(partial(torch.device, default))
-        if torch.cuda.is_initialized():
-            contexts.append(partial(torch.cuda.device, torch.cuda.current_device()))
         self._contexts = contexts
+        self._usual = len(contexts) == 1
+        self._cuda: int | None = None
+        if torch.cuda.is_initialized():
+            self._cuda = torch.cuda.current_device()
+            contexts.append(partial(torch.cuda.device, self._cuda))
 
     def entered(self) -> AbstractContextManager[object]:
         """Return the context that applies the settings to the thread running it."""
-        if len(self._contexts) == 1:
-            return self._contexts[0]()  # the usual case, a microsecond a step
+        # Nearly always there is nothing to change, and this is asked at each step.
+        if self._usual and torch.is_grad_enabled() and self._on_its_device():
+            return _NOTHING
         with ExitStack() as stack:
             for context in self._contexts:
                 stack.enter_context(context())
             return stack.pop_all()
+
+    def _on_its_device(self) -> bool:
+        return self._cuda is None or self._cuda == torch.cuda.current_device()

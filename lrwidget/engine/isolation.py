@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import weakref
+from collections import OrderedDict
 from functools import partial
+from itertools import chain
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -17,7 +19,7 @@ from lrwidget.engine.memory import copied_on_write
 from lrwidget.engine.optimizers import parameters_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch.amp import GradScaler
     from torch.optim import Optimizer
@@ -204,6 +206,7 @@ def _copied(subject: Subject) -> Subject:
         for parameter in subject.model.parameters()
         if not parameter.requires_grad and type(parameter) is nn.Parameter
     }
+    memo |= {id(empty): OrderedDict() for empty in _empty_dicts(subject)}
     copied = copy.deepcopy(subject, memo)
     pairs = zip(_parameters(subject), _parameters(copied), strict=True)
     for parameter, twin in pairs:  # which has none of its attributes
@@ -212,6 +215,19 @@ def _copied(subject: Subject) -> Subject:
         vars(copied.model)["_trainer"] = vars(subject.model)["_trainer"]
     _complete(subject.optimizer, copied.optimizer, memo)
     return copied
+
+
+def _empty_dicts(subject: Subject) -> Iterator[OrderedDict[Any, Any]]:
+    """
+    Yield the empty ordered dicts of all modules and of the optimizer.
+
+    Each has ten for hooks alone, on which a deep copy would spend most of its time.
+    """
+    modules = [part for part in subject if isinstance(part, nn.Module)]
+    holders = chain([subject.optimizer], *(module.modules() for module in modules))
+    for value in chain.from_iterable(vars(holder).values() for holder in holders):
+        if type(value) is OrderedDict and not value:
+            yield value
 
 
 def _check_whole(subject: Subject, copied: Subject) -> None:

@@ -85,8 +85,17 @@ def _by_loss_fn(
     loss_fn: LossFunction,
     batch: Any,  # noqa: ANN401 (any batch)
 ) -> Tensor:
-    inputs, named_inputs, target = _inputs_and_target(model, batch)
-    outputs = _called(model, batch, "", *inputs, **named_inputs)
+    if type(batch) in (list, tuple) and len(batch) == _LEAST_PARTS:
+        # Nearly all batches are so, and what is done at each step is to be short.
+        inputs, target = batch
+        try:
+            outputs = model(inputs)
+        except TypeError as error:
+            _explain(error, model, batch, "", inputs)
+            raise
+    else:
+        args, kwargs, target = _inputs_and_target(model, batch)
+        outputs = _called(model, batch, "", *args, **kwargs)
     try:
         result = loss_fn(outputs, target)
     except (TypeError, AttributeError) as error:
@@ -97,6 +106,8 @@ def _by_loss_fn(
             f"{structure(outputs)}: {error}; {_to_paste(batch)}"
         )
         raise TypeError(msg) from error
+    if type(result) is torch.Tensor and not result.ndim:
+        return result  # as before
     hint = "return the mean loss, as reduction='mean' does"
     return _one(_loss_in(result), "loss_fn", result, hint)
 
@@ -166,13 +177,27 @@ def _called(
     try:
         return model(*args, **kwargs)
     except TypeError as error:
-        if _accepts(model, *args, **kwargs):  # an error of the model's own
-            raise
-        msg = (
-            f"the model cannot be called with what the dataloader gave, "
-            f"{structure(batch)}: {error}; {hint}{_to_paste(batch)}"
-        )
-        raise TypeError(msg) from error
+        _explain(error, model, batch, hint, *args, **kwargs)
+        raise
+
+
+def _explain(
+    error: TypeError,
+    model: nn.Module,
+    batch: object,
+    hint: str,
+    /,
+    *args: object,
+    **kwargs: object,
+) -> None:
+    """Raise a clearer error, unless the one there is is the model's own."""
+    if _accepts(model, *args, **kwargs):
+        return
+    msg = (
+        f"the model cannot be called with what the dataloader gave, "
+        f"{structure(batch)}: {error}; {hint}{_to_paste(batch)}"
+    )
+    raise TypeError(msg) from error
 
 
 def check_own_loss(model: Any) -> None:  # noqa: ANN401 (Lightning is not imported)

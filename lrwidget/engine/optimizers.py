@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import TYPE_CHECKING, Literal
+
+from torch.optim import Optimizer
 
 from lrwidget.engine.kinds import is_kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
     from torch.amp import GradScaler
-    from torch.optim import Optimizer
 
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:
@@ -18,9 +22,33 @@ def parameters_of(optimizer: Optimizer) -> list[Tensor]:
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
+def clearing(optimizer: Optimizer) -> Callable[[], object]:
+    """
+    Return the function that removes the gradients of what an optimizer trains.
+
+    That is torch's own without the note for its profiler, which takes longer than all
+    else that a range test adds to a training; or an optimizer's own, if it has one.
+    """
+    zero_grad = optimizer.zero_grad
+    if getattr(zero_grad, "__func__", None) is not Optimizer.zero_grad:
+        return zero_grad
+
+    def clear() -> None:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    return clear
+
+
 def needs_closure(optimizer: Optimizer) -> bool:
     """Whether an optimizer evaluates the loss itself."""
-    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    return _takes_closure(type(optimizer).step)
+
+
+@cache  # it takes a third of a short training step
+def _takes_closure(step: Callable[..., object]) -> bool:
+    closure = inspect.signature(step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty
 
 

@@ -60,10 +60,13 @@ def set_rate(optimizer: Optimizer, lr: float, ratios: list[float]) -> float:
 
     Returns the last group's, as the optimizer has it: a tensor may round it.
     """
+    rate = lr
     for group, ratio in zip(optimizer.param_groups, ratios, strict=True):
         rate = lr * ratio
         if isinstance(group["lr"], torch.Tensor):
             group["lr"].fill_(rate)
+            # not from its device, which would be to wait for it
+            rate = torch.tensor(rate, dtype=group["lr"].dtype).item()
         else:
             group["lr"] = rate
-    return float(optimizer.param_groups[-1]["lr"])
+    return rate

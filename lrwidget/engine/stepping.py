@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lrwidget.engine.optimizers import needs_closure, parameters_of
+from lrwidget.engine.optimizers import clearing, needs_closure, parameters_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
     from torch.amp import GradScaler
@@ -19,142 +18,109 @@ if TYPE_CHECKING:
     from lrwidget.engine.losses import LossOf
 
 
-class Taken(NamedTuple):
+class StepSkippedError(Exception):
     """
-    What came of one optimizer step.
+    An optimizer step was not done.
 
     Attributes
     ----------
     loss:
-        The mean loss before it of its batches that have one; None if none has.
-    skipped:
-        Whether it was not done: the gradient scaler skipped it, or there is no loss.
+        The mean loss, by whose gradients the gradient scaler skipped the step; None
+        if no batch has a loss.
     """
 
-    loss: float | None
-    skipped: bool = False
+    def __init__(self, loss: Tensor | None) -> None:
+        super().__init__(loss)
+        self.loss = loss
 
 
-class Stepper:
+def stepper(
+    optimizer: Optimizer,
+    loss_of: LossOf,
+    grad_scaler: GradScaler | None = None,
+    clip_grad_norm: float | None = None,
+) -> Stepper:
     """
-    Takes the optimizer steps of a training.
-
-    An optimizer that evaluates the loss itself, as `torch.optim.LBFGS` does, is given
-    a closure, and the loss is that of its first evaluation.
+    Return what takes the optimizer steps of a training.
 
     Parameters
     ----------
     optimizer:
         The optimizer.
+    loss_of:
+        Computes the loss of a batch, or None where there is none.
     grad_scaler:
         Scales the losses and skips the steps whose gradients are not finite. It can
         do nothing for an optimizer that evaluates the loss itself.
     clip_grad_norm:
         The most that the norm of the gradients may be.
     """
+    if needs_closure(optimizer):
+        return _WithClosure(optimizer, loss_of, clip_grad_norm)
+    if grad_scaler is not None:
+        return _Scaled(optimizer, loss_of, clip_grad_norm, grad_scaler)
+    return Stepper(optimizer, loss_of, clip_grad_norm)
+
+
+class Stepper:
+    """Takes the steps of an optimizer that takes them by the gradients alone."""
 
     def __init__(
-        self,
-        optimizer: Optimizer,
-        grad_scaler: GradScaler | None = None,
-        clip_grad_norm: float | None = None,
+        self, optimizer: Optimizer, loss_of: LossOf, clip_grad_norm: float | None
     ) -> None:
         self._optimizer = optimizer
+        self._loss_of = loss_of
+        self._clear = clearing(optimizer)
         self._clip = clip_grad_norm
-        self._step: Callable[[LossOf, Sequence[Any]], Taken] = self._plain
-        if needs_closure(optimizer):
-            self._step = self._with_closure
-        elif grad_scaler is not None:
-            self._step = partial(self._scaled, grad_scaler)
 
-    def step(self, loss_of: LossOf, batches: Sequence[Any]) -> Taken:
+    def step(self, batches: Sequence[Any]) -> Tensor:
         """
         Do one step with the mean gradient of one batch or more.
 
-        Parameters
-        ----------
-        loss_of:
-            Computes the loss of a batch, or None where there is none.
-        batches:
-            The micro-batches of the step.
+        Returns
+        -------
+        :
+            Their mean loss before the step, which stays on its device, unread.
 
         Raises
         ------
+        StepSkippedError
+            If the step is not done.
         ValueError
             If a loss depends on no trainable parameter.
         """
-        return self._step(loss_of, batches)
-
-    def _plain(self, loss_of: LossOf, batches: Sequence[Any]) -> Taken:
-        loss = self._differentiated(loss_of, batches)
-        if loss is None:
-            return Taken(None, skipped=True)
-        self._clip_gradients()
-        self._optimizer.step()
-        return Taken(loss.item())
-
-    def _scaled(
-        self, scaler: GradScaler, loss_of: LossOf, batches: Sequence[Any]
-    ) -> Taken:
-        loss = self._differentiated(loss_of, batches, scaler)
-        if loss is None:
-            return Taken(None, skipped=True)
+        loss = self._differentiated(batches)
         if self._clip is not None:
-            scaler.unscale_(self._optimizer)
             self._clip_gradients()
-        scale = scaler.get_scale()
-        scaler.step(self._optimizer)
-        scaler.update()
-        # It tells of a skipped step in this way only.
-        return Taken(loss.item(), skipped=scaler.get_scale() < scale)
+        self._optimizer.step()
+        return loss
 
-    def _with_closure(self, loss_of: LossOf, batches: Sequence[Any]) -> Taken:
-        losses: list[float] = []
-
-        def closure() -> float:
-            loss = self._differentiated(loss_of, batches)
-            if loss is None:
-                raise _NoLossError
-            self._clip_gradients()
-            losses.append(loss.item())
-            return losses[-1]
-
-        try:
-            self._optimizer.step(closure)
-        except _NoLossError:
-            return Taken(None, skipped=True)
-        return Taken(losses[0])
-
-    def _differentiated(
-        self,
-        loss_of: LossOf,
-        batches: Sequence[Any],
-        scaler: GradScaler | None = None,
-    ) -> Tensor | None:
+    def _differentiated(self, batches: Sequence[Any]) -> Tensor:
         """
-        Set the gradients, and return the mean loss; None if there is none.
+        Set the gradients, and return the mean loss.
 
         A batch without a loss has a gradient of zero, as in Lightning.
         """
-        self._optimizer.zero_grad()
-        losses: list[Tensor] = []
+        self._clear()
+        losses = []
         for batch in batches:
-            loss = loss_of(batch)
+            loss = self._loss_of(batch)
             if loss is None:
                 continue
-            losses.append(loss.detach())
             if not loss.requires_grad:
                 msg = (
                     "the loss depends on no trainable parameter; compute it with the "
                     "model that is passed, without detach() or no_grad()"
                 )
                 raise ValueError(msg)
-            if len(batches) > 1:
-                loss = loss / len(batches)
-            (loss if scaler is None else scaler.scale(loss)).backward()
-        if len(losses) > 1:
-            return torch.stack(losses).mean()
-        return losses[0] if losses else None
+            losses.append(loss)
+            self._backward(loss if len(batches) == 1 else loss / len(batches))
+        if not losses:
+            raise StepSkippedError(None)
+        return losses[0] if len(losses) == 1 else mean(losses)
+
+    def _backward(self, loss: Tensor) -> None:
+        loss.backward()
 
     def _clip_gradients(self) -> None:
         if self._clip is not None:
@@ -162,5 +128,56 @@ class Stepper:
             torch.nn.utils.clip_grad_norm_(parameters, self._clip)
 
 
-class _NoLossError(Exception):
-    """Leaves an optimizer that evaluates a loss where there is none."""
+class _Scaled(Stepper):
+    """Takes those that a gradient scaler does not skip."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        loss_of: LossOf,
+        clip_grad_norm: float | None,
+        scaler: GradScaler,
+    ) -> None:
+        super().__init__(optimizer, loss_of, clip_grad_norm)
+        self._scaler = scaler
+
+    def step(self, batches: Sequence[Any]) -> Tensor:
+        loss = self._differentiated(batches)
+        if self._clip is not None:
+            self._scaler.unscale_(self._optimizer)
+            self._clip_gradients()
+        scale = self._scaler.get_scale()
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        # It tells of a skipped step in this way only.
+        if self._scaler.get_scale() < scale:
+            raise StepSkippedError(loss)
+        return loss
+
+    def _backward(self, loss: Tensor) -> None:
+        self._scaler.scale(loss).backward()
+
+
+class _WithClosure(Stepper):
+    """
+    Takes those of an optimizer that evaluates the loss itself, as LBFGS does.
+
+    The loss is that of its first evaluation.
+    """
+
+    def step(self, batches: Sequence[Any]) -> Tensor:
+        losses: list[Tensor] = []
+
+        def closure() -> float:
+            losses.append(self._differentiated(batches))
+            self._clip_gradients()
+            return losses[-1].item()
+
+        self._optimizer.step(closure)
+        return losses[0]
+
+
+def mean(losses: Sequence[Tensor]) -> Tensor:
+    """Return the mean of some losses, where they are."""
+    precise = torch.promote_types(losses[0].dtype, torch.float32)
+    return torch.stack([loss.detach() for loss in losses]).to(precise).mean()

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
+from lrwidget.curve.record import Step
 from lrwidget.curve.smoothing import ExponentialMean
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from lrwidget.curve.record import StopReason
+
+# A step without its constructor, which is Python's own and takes longer.
+_step = partial(tuple.__new__, Step)
 
 _TIMES_BEST = 4
 _FIRST = 10
@@ -31,15 +39,18 @@ class StopRule:
     def __init__(self) -> None:
         self._mean = ExponentialMean()
         self._best = math.inf
+        self._limit = -math.inf
         self._highest = -math.inf
         self._count = 0
         self._signed = False
 
     def update(self, loss: float) -> StopReason | None:
         """Take in the next raw loss, and return why to stop, or None to go on."""
+        smoothed = self._mean.update(loss)
+        if self._best <= smoothed <= self._limit and (loss >= 0 or self._signed):
+            return None  # nothing new, which takes no time
         if not math.isfinite(loss):
             return "non_finite"
-        smoothed = self._mean.update(loss)
         self._signed = self._signed or loss < 0
         self._count += 1
         if self._count <= _FIRST:
@@ -54,6 +65,8 @@ class StopRule:
         if self._signed:
             unit = max(unit, self._highest - self._best)
         limit = self._best + (_TIMES_BEST - 1) * unit
+        if self._count >= _FIRST:
+            self._limit = limit
         return "diverged" if smoothed > limit else None
 
     def _lowered(self, smoothed: float) -> float:
@@ -70,3 +83,30 @@ class SteadyStopRule(StopRule):
 
     def _lowered(self, _smoothed: float) -> float:
         return self._best
+
+
+def judged(
+    points: Generator[tuple[float, float], None, StopReason], rule: StopRule | None
+) -> Generator[Step, None, StopReason]:
+    """
+    Yield rates with their losses as steps, until a rule says to stop; return why.
+
+    Parameters
+    ----------
+    points:
+        The rates and the losses, which end for a reason of their own.
+    rule:
+        When to stop; None to go on whatever the loss.
+    """
+    iteration = 0
+    with closing(points):
+        while True:
+            try:
+                lr, loss = next(points)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]  # it has no types
+            yield _step((iteration, lr, loss))
+            iteration += 1
+            reason = None if rule is None else rule.update(loss)
+            if reason is not None:
+                return reason

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import math
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from itertools import chain, islice, repeat, takewhile
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lrwidget.curve.record import Step
 from lrwidget.engine.rates import rate_ratios, set_rate
+from lrwidget.engine.stepping import StepSkippedError, mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from torch import Tensor
     from torch.optim import Optimizer
 
     from lrwidget.curve.record import StopReason
-    from lrwidget.engine.stepping import Taken
-    from lrwidget.engine.stopping import StopRule
+
+    Points: TypeAlias = Generator[tuple[float, Tensor], None, StopReason]
 
 # A gradient scaler that has halved its scale so often has nothing left to scale.
 _MOST_SKIPPED = 100
-# A loss that is not finite so often does not become so by another scale or batch.
-_MOST_BROKEN = 10
 
 
 @dataclass
@@ -36,82 +35,105 @@ class Sweep:
     optimizer:
         What has the rates.
     step:
-        Does one optimizer step with some batches.
+        Does one optimizer step with some batches, and returns their loss.
     batches:
-        The batches; they may end.
+        The batches of each step; they may end.
     entered:
         The context of each training step, as the thread that began the test has it.
-    rule:
-        When to stop; None to go on whatever the loss.
-    accumulate:
-        How many batches an optimizer step takes.
-    steps_per_lr:
-        How many optimizer steps are done at each rate.
-    validation_loss:
-        What the loss at a rate is, after its steps; if None, their mean loss.
+    patience:
+        How many steps in a row the gradient scaler may skip whose loss is not finite.
     """
 
     optimizer: Optimizer
-    step: Callable[[list[Any]], Taken]
-    batches: Iterator[Any]
+    step: Callable[[Sequence[Any]], Tensor]
+    batches: Iterator[Sequence[Any]]
     entered: Callable[[], AbstractContextManager[object]]
-    rule: StopRule | None
-    accumulate: int = 1
-    steps_per_lr: int = 1
-    validation_loss: Callable[[], float] | None = None
+    patience: int = _MOST_SKIPPED
 
-    def __post_init__(self) -> None:
-        """Take the ratios of the rates, before any of them changes."""
-        self._ratios = rate_ratios(self.optimizer)
-
-    def over(self, rates: Iterable[float]) -> Generator[Step, None, StopReason]:
+    def over(self, rates: Iterable[float]) -> Points:
         """
-        Yield one step for each rate, and return why they end.
+        Yield each rate as it was used with its loss, and return why they end.
+
+        The loss stays on its device, unread, so that nobody waits for it here.
 
         Raises
         ------
         RuntimeError
             If a hundred steps in a row are skipped for want of a loss.
         """
-        for iteration, lr in enumerate(rates):
-            with self.entered():
-                used, losses, reason = self._train(lr)
-                if losses:
-                    loss = sum(losses) / len(losses)
-                    if self.validation_loss is not None and math.isfinite(loss):
-                        loss = self.validation_loss()
-            if losses:
-                yield Step(iteration, used, loss)
-                if reason is None and self.rule is not None:
-                    reason = self.rule.update(loss)
-            if reason is not None:
-                return reason
+        ratios = rate_ratios(self.optimizer)
+        for lr in rates:
+            skipped: list[Tensor | None] = []
+            while True:
+                with self.entered():
+                    window = next(self.batches, None)
+                    if window is None:
+                        return "exhausted"
+                    used = set_rate(self.optimizer, lr, ratios)
+                    try:
+                        loss = self.step(window)
+                        break
+                    except StepSkippedError as error:
+                        skipped.append(error.loss)
+                        if self._hopeless(skipped):
+                            return "non_finite"
+            yield used, loss
         return "completed"
 
-    def _train(self, lr: float) -> tuple[float, list[float], StopReason | None]:
-        """Return the rate as it was used, the loss of each step, and why to stop."""
-        used, skipped, broken = lr, 0, 0
-        losses: list[float] = []
-        while len(losses) < self.steps_per_lr:
-            batches = list(islice(self.batches, self.accumulate))
-            if not batches:
-                return used, losses, "exhausted"
-            used = set_rate(self.optimizer, lr, self._ratios)
-            taken = self.step(batches)
-            if not taken.skipped and taken.loss is not None:
-                losses.append(taken.loss)
-                skipped = 0
-                continue
-            skipped += 1
-            if taken.loss is None:
-                if skipped == _MOST_SKIPPED:
-                    msg = (
-                        f"{skipped} steps in a row were skipped, the last one since "
-                        "its batches have no loss; return one for each batch"
-                    )
-                    raise RuntimeError(msg)
-                continue
-            broken = 0 if math.isfinite(taken.loss) else broken + 1
-            if skipped == _MOST_SKIPPED or (self.rule and broken == _MOST_BROKEN):
-                return used, losses, "non_finite"
-        return used, losses, None
+    def _hopeless(self, skipped: list[Tensor | None]) -> bool:
+        """Whether so many steps in a row were skipped that no other one helps."""
+        if skipped[-1] is None:
+            if len(skipped) < _MOST_SKIPPED:
+                return False
+            msg = (
+                f"{len(skipped)} steps in a row were skipped, the last one since its "
+                "batches have no loss; return one for each batch"
+            )
+            raise RuntimeError(msg)
+        losses = [loss for loss in skipped if loss is not None]
+        broken = takewhile(lambda loss: not loss.isfinite(), reversed(losses))
+        return len(skipped) >= _MOST_SKIPPED or len(list(broken)) >= self.patience
+
+
+def windows(batches: Iterator[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Return the batches by so many at once; the last may be fewer."""
+    if size == 1:
+        return zip(batches, strict=False)  # which takes no time
+    return iter(lambda: list(islice(batches, size)), [])
+
+
+def several_steps(rates: Iterable[float], count: int) -> Iterator[float]:
+    """Return each rate so many times."""
+    if count == 1:
+        return iter(rates)
+    return chain.from_iterable(repeat(lr, count) for lr in rates)
+
+
+def grouped(
+    points: Points, size: int, validation_loss: Callable[[], Tensor] | None
+) -> Points:
+    """
+    Yield one point for so many, with their mean loss or another one.
+
+    Parameters
+    ----------
+    points:
+        The rates and the losses. Where they end within a group, that is smaller.
+    size:
+        How many there are at each rate.
+    validation_loss:
+        What the loss at a rate is instead, where that of the training is finite.
+    """
+    reasons: list[StopReason] = []
+
+    def noted() -> Generator[tuple[float, Tensor], None, None]:
+        reasons.append((yield from points))
+
+    with closing(noted()) as ungrouped:
+        while group := list(islice(ungrouped, size)):
+            loss = mean([loss for _, loss in group])
+            # One look at each rate costs little beside its validation.
+            if validation_loss is not None and loss.isfinite():
+                loss = validation_loss()
+            yield group[-1][0], loss
+    return reasons[0]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from contextlib import closing
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from lrwidget.engine.arriving import arrived
 from lrwidget.engine.batches import to_device
 from lrwidget.engine.loaders import Batches
 from lrwidget.engine.losses import loss_function
 from lrwidget.engine.optimizers import set_mode
 from lrwidget.engine.originals import without_originals
-from lrwidget.engine.stepping import Stepper
-from lrwidget.engine.sweep import Sweep
+from lrwidget.engine.stepping import stepper
+from lrwidget.engine.stopping import judged
+from lrwidget.engine.sweep import Sweep, grouped, several_steps, windows
 from lrwidget.engine.validation import evaluating, mean_loss
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from lrwidget.engine.isolation import Subject
     from lrwidget.engine.losses import LossOf
     from lrwidget.engine.stopping import StopRule
+
+
+# A loss that is not finite so often does not become so by another scale or batch.
+_PATIENCE = 10
 
 
 class Plan(NamedTuple):
@@ -89,10 +94,15 @@ def training_steps(
     checked: LossOf = compute
     if subject is not original:
         checked = without_originals(compute, original, subject)
-    stepper = Stepper(optimizer, grad_scaler, plan.clip_grad_norm)
+    stepping = stepper(optimizer, checked, grad_scaler, plan.clip_grad_norm)
+    rule = None if plan.stop_rule is None else plan.stop_rule()
 
-    def validation_loss() -> float:
-        with evaluating(model, optimizer), closing(held_out.once()) as batches:
+    def validation_loss() -> Tensor:
+        with (
+            ambient.entered(),
+            evaluating(model, optimizer),
+            closing(held_out.once()) as batches,
+        ):
             return mean_loss(compute, batches)
 
     validated = plan.val_loader is not None
@@ -107,12 +117,14 @@ def training_steps(
     ):
         sweep = Sweep(
             optimizer=optimizer,
-            step=partial(stepper.step, checked),
-            batches=batches,
+            step=stepping.step,
+            batches=windows(batches, plan.accumulate),
             entered=ambient.entered,
-            rule=None if plan.stop_rule is None else plan.stop_rule(),
-            accumulate=plan.accumulate,
-            steps_per_lr=plan.steps_per_lr,
-            validation_loss=validation_loss if validated else None,
         )
-        return (yield from sweep.over(plan.rates))
+        if rule is not None:
+            sweep.patience = _PATIENCE
+        points = sweep.over(several_steps(plan.rates, plan.steps_per_lr))
+        if plan.steps_per_lr > 1 or validated:
+            validate = validation_loss if validated else None
+            points = grouped(points, plan.steps_per_lr, validate)
+        return (yield from judged(arrived(points), rule))

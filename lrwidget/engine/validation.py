@@ -13,13 +13,13 @@ from lrwidget.engine.optimizers import set_mode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from torch import nn
+    from torch import Tensor, nn
     from torch.optim import Optimizer
 
     from lrwidget.engine.losses import LossOf
 
 
-def mean_loss(loss_of: LossOf, batches: Iterable[Any]) -> float:
+def mean_loss(loss_of: LossOf, batches: Iterable[Any]) -> Tensor:
     """
     Return the mean loss of some batches, weighted by how many samples each has.
 
@@ -47,7 +47,7 @@ def mean_loss(loss_of: LossOf, batches: Iterable[Any]) -> float:
     if not samples:
         msg = "val_loader gave no batch that has a loss; pass one with some"
         raise ValueError(msg)
-    return total.item() / samples
+    return total / samples
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import math
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import LBFGS, SGD, AdamW
 
-from lrwidget.engine.stepping import Stepper, Taken
+from lrwidget.engine.stepping import StepSkippedError, mean, stepper
 
 
 def _model(seed: int = 1) -> nn.Linear:
@@ -26,8 +27,8 @@ def _loss_of(model: nn.Module) -> Any:
 @pytest.mark.parametrize("make", [SGD, AdamW, LBFGS])
 def test_a_step_is_that_of_the_usual_loop(make: Any) -> None:
     model, by_hand = _model(), _model()
-    stepper = Stepper(make(model.parameters(), lr=0.1))
-    losses = [stepper.step(_loss_of(model), [(_X, _Y)]) for _ in range(5)]
+    stepping = stepper(make(model.parameters(), lr=0.1), _loss_of(model))
+    losses = [stepping.step([(_X, _Y)]).item() for _ in range(5)]
     optimizer = make(by_hand.parameters(), lr=0.1)
 
     def closure() -> torch.Tensor:
@@ -36,8 +37,7 @@ def test_a_step_is_that_of_the_usual_loop(make: Any) -> None:
         loss.backward()
         return loss
 
-    expected = [Taken(optimizer.step(closure).item()) for _ in range(5)]
-    assert losses == expected
+    assert losses == [optimizer.step(closure).item() for _ in range(5)]
     assert torch.equal(model.weight, by_hand.weight)
 
 
@@ -45,19 +45,19 @@ def test_a_step_is_that_of_the_usual_loop(make: Any) -> None:
 def test_accumulated_batches_are_as_good_as_a_large_one(make: Any) -> None:
     model, at_once = _model(), _model()
     small = list(zip(_X.split(4), _Y.split(4), strict=True))
-    taken = Stepper(make(model.parameters(), lr=0.1)).step(_loss_of(model), small)
-    expected = Stepper(make(at_once.parameters(), lr=0.1)).step(
-        _loss_of(at_once), [(_X, _Y)]
+    loss = stepper(make(model.parameters(), lr=0.1), _loss_of(model)).step(small)
+    expected = stepper(make(at_once.parameters(), lr=0.1), _loss_of(at_once)).step(
+        [(_X, _Y)]
     )
-    assert taken.loss == pytest.approx(expected.loss)
+    torch.testing.assert_close(loss, expected.detach())
     torch.testing.assert_close(model.weight, at_once.weight)
 
 
 def test_gradients_are_clipped_to_a_norm() -> None:
     model = _model()
     before = [p.detach().clone() for p in model.parameters()]
-    stepper = Stepper(SGD(model.parameters(), lr=1.0), clip_grad_norm=0.01)
-    stepper.step(_loss_of(model), [(_X, 100 * _Y)])
+    optimizer = SGD(model.parameters(), lr=1.0)
+    stepper(optimizer, _loss_of(model), clip_grad_norm=0.01).step([(_X, 100 * _Y)])
     moved = [p - q for p, q in zip(model.parameters(), before, strict=True)]
     norm = torch.cat([m.flatten() for m in moved]).norm().item()
     assert norm == pytest.approx(0.01, rel=1e-5)
@@ -66,12 +66,12 @@ def test_gradients_are_clipped_to_a_norm() -> None:
 def test_a_scaler_changes_nothing_where_nothing_overflows() -> None:
     model, unscaled = _model(), _model()
     scaler = torch.amp.GradScaler("cpu", init_scale=1024)
-    scaled = Stepper(SGD(model.parameters(), lr=0.1), scaler, clip_grad_norm=0.5)
-    plain = Stepper(SGD(unscaled.parameters(), lr=0.1), clip_grad_norm=0.5)
+    scaled = stepper(SGD(model.parameters(), lr=0.1), _loss_of(model), scaler, 0.5)
+    optimizer = SGD(unscaled.parameters(), lr=0.1)
+    plain = stepper(optimizer, _loss_of(unscaled), clip_grad_norm=0.5)
     for _ in range(3):
-        taken = scaled.step(_loss_of(model), [(_X, _Y), (_Y.expand(16, 3), _Y)])
-        expected = plain.step(_loss_of(unscaled), [(_X, _Y), (_Y.expand(16, 3), _Y)])
-        assert taken == expected
+        batches = [(_X, _Y), (_Y.expand(16, 3), _Y)]
+        assert torch.equal(scaled.step(batches), plain.step(batches))
     torch.testing.assert_close(model.weight, unscaled.weight)
 
 
@@ -79,11 +79,11 @@ def test_a_scaler_skips_what_overflows() -> None:
     model = _model()
     before = model.weight.detach().clone()
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
-    stepper = Stepper(SGD(model.parameters(), lr=0.1), scaler)
-    taken = stepper.step(_loss_of(model), [(_X, 1e4 * _Y)])
-    assert taken.skipped
-    assert taken.loss is not None
-    assert math.isfinite(taken.loss)
+    stepping = stepper(SGD(model.parameters(), lr=0.1), _loss_of(model), scaler)
+    with pytest.raises(StepSkippedError) as skipped:
+        stepping.step([(_X, 1e4 * _Y)])
+    assert skipped.value.loss is not None
+    assert skipped.value.loss.isfinite()
     assert torch.equal(model.weight, before)
     assert scaler.get_scale() == 2.0**126
 
@@ -92,8 +92,10 @@ def test_a_scaler_skips_what_overflows() -> None:
 def test_without_a_loss_there_is_no_step(make: Any) -> None:
     model = _model()
     before = model.weight.detach().clone()
-    stepper = Stepper(make(model.parameters(), lr=0.1))
-    assert stepper.step(lambda _: None, [(_X, _Y)]) == Taken(None, skipped=True)
+    stepping = stepper(make(model.parameters(), lr=0.1), lambda _: None)
+    with pytest.raises(StepSkippedError) as skipped:
+        stepping.step([(_X, _Y)])
+    assert skipped.value.loss is None
     assert torch.equal(model.weight, before)
 
 
@@ -105,12 +107,47 @@ def test_the_mean_is_of_the_batches_that_have_a_loss() -> None:
         loss = losses[batch]
         return None if loss is None else loss + 0 * model.weight.sum()
 
-    stepper = Stepper(SGD(model.parameters(), lr=0.1))
-    assert stepper.step(loss_of, [1, 2, 3]) == Taken(3.0)
-    assert stepper.step(loss_of, [1, 2]) == Taken(4.0)
+    stepping = stepper(SGD(model.parameters(), lr=0.1), loss_of)
+    assert stepping.step([1, 2, 3]) == 3
+    assert stepping.step([1, 2]) == 4
+
+
+def test_a_mean_of_imprecise_losses_is_precise() -> None:
+    losses = [torch.tensor(x, dtype=torch.float16) for x in (2048.0, 2050.0, 2050.0)]
+    assert mean(losses).item() == pytest.approx(6148 / 3)
+    assert mean([x.double() for x in losses]).dtype == torch.float64
 
 
 def test_a_loss_that_cannot_be_differentiated() -> None:
-    stepper = Stepper(SGD(_model().parameters(), lr=0.1))
+    stepping = stepper(SGD(_model().parameters(), lr=0.1), lambda _: torch.ones(()))
     with pytest.raises(ValueError, match=r"depends on no trainable .* without detach"):
-        stepper.step(lambda _: torch.ones(()), [None])
+        stepping.step([None])
+
+
+def test_an_optimizer_that_clears_gradients_in_its_own_way_does() -> None:
+    cleared: list[str] = []
+
+    class Own(SGD):
+        def zero_grad(self, *_: Any) -> None:
+            cleared.append("own")
+
+    model = _model()
+    own, wrapped = Own(model.parameters(), lr=0.1), SGD(model.parameters(), lr=0.1)
+    vars(wrapped)["zero_grad"] = lambda: cleared.append("wrapped")
+    for optimizer in (own, wrapped):
+        stepper(optimizer, _loss_of(model)).step([(_X, _Y)])
+    assert cleared == ["own", "wrapped"]
+
+
+@pytest.mark.parametrize("make", [SGD, LBFGS])
+def test_what_takes_the_steps_goes_with_its_last_reference(make: Any) -> None:
+    model = _model()
+    stepping = stepper(make(model.parameters(), lr=0.1), _loss_of(model))
+    stepping.step([(_X, _Y)])
+    gone = weakref.ref(stepping)
+    gc.disable()
+    try:
+        del stepping
+        assert gone() is None
+    finally:
+        gc.enable()

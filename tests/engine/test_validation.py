@@ -13,7 +13,7 @@ from lrwidget.engine.validation import evaluating, mean_loss
 def test_the_mean_over_all_samples() -> None:
     samples = torch.arange(10.0)
     by_batch = mean_loss(lambda batch: batch.square().mean(), samples.split(4))
-    assert by_batch == pytest.approx(samples.square().mean().item())
+    assert by_batch.item() == pytest.approx(samples.square().mean().item())
 
 
 def test_without_gradients() -> None:
