@@ -65,10 +65,12 @@ def bare(training: Training, steps: int) -> list[float]:
 
 
 def lrwidget(training: Training, steps: int) -> LRCurve:
-    """Run our test without a notebook."""
-    return range_test(
-        *training, start_lr=_START, end_lr=_END, num_it=steps, stop_div=False
-    )
+    """Run our test without a notebook, with its rule when to stop."""
+    curve = range_test(*training, start_lr=_START, end_lr=_END, num_it=steps)
+    if len(curve) < steps:
+        msg = f"the test stopped after {len(curve)} of {steps} steps"
+        raise RuntimeError(msg)
+    return curve
 
 
 def torch_lr_finder(training: Training, steps: int) -> None:

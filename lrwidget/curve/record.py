@@ -226,29 +226,31 @@ class Recording:
     ----------
     stop_reason:
         Why the test ended, to be set when it has.
+    lrs, losses:
+        The rate and the loss of each step. Who has no time to call `append` at each
+        step appends to both, to the rates first.
     """
 
     def __init__(self, total: int) -> None:
         self.stop_reason: StopReason | None = None
         self.total = total
-        self._lrs = array("d")
-        self._losses = array("d")
+        self.lrs = array("d")
+        self.losses = array("d")
 
     def __len__(self) -> int:
-        return len(self._losses)
+        return len(self.losses)
 
     def append(self, step: Step) -> None:
         """Add the next step."""
-        _, lr, loss = step
-        self._lrs.append(lr)
-        self._losses.append(loss)
+        self.lrs.append(step.lr)
+        self.losses.append(step.loss)
 
     def curve(self) -> LRCurve:
         """Return the steps so far as a curve."""
         # Slices, since an array that numpy looks into cannot grow meanwhile; of one
         # length, since another thread may be between its two appends.
         count = len(self)
-        lrs, losses = np.array(self._lrs[:count]), np.array(self._losses[:count])
+        lrs, losses = np.array(self.lrs[:count]), np.array(self.losses[:count])
         return LRCurve(lrs, losses, self.stop_reason, self.total)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,48 +12,13 @@ if TYPE_CHECKING:
 DEFAULT_BETA = 0.98
 
 
-class ExponentialMean:
+def exponential_mean(losses: FloatArray, beta: float = DEFAULT_BETA) -> FloatArray:
     """
-    fastai's debiased exponential mean, one loss at a time.
+    Smooth losses by fastai's debiased exponential mean.
 
     After ``t`` finite losses ``x`` the mean is ``a_t / (1 - beta**t)`` with
     ``a_t = beta * a_(t-1) + (1 - beta) * x_t`` and ``a_0 = 0``, the formula of
     fastai's ``AvgSmoothLoss`` and of Adam's moments (arXiv:1412.6980).
-
-    Parameters
-    ----------
-    beta:
-        The weight of the past, from 0 (no smoothing) to below 1.
-
-    Raises
-    ------
-    ValueError
-        If ``beta`` is not in ``[0, 1)``.
-    """
-
-    def __init__(self, beta: float = DEFAULT_BETA) -> None:
-        _check(beta)
-        self._beta = beta
-        self._mean = 0.0
-        self._weight = 1.0
-
-    def update(self, loss: float) -> float:
-        """
-        Take in the next loss and return the mean so far.
-
-        A loss that is not finite gives NaN and is left out of the mean, so that
-        the losses after it still have one.
-        """
-        if not math.isfinite(loss):
-            return math.nan
-        self._mean = self._beta * self._mean + (1 - self._beta) * loss
-        self._weight *= self._beta
-        return self._mean / (1 - self._weight)
-
-
-def exponential_mean(losses: FloatArray, beta: float = DEFAULT_BETA) -> FloatArray:
-    """
-    Smooth losses by fastai's debiased exponential mean.
 
     Parameters
     ----------

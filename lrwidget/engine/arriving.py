@@ -61,7 +61,7 @@ def arrived(
             except Exception as error:  # noqa: BLE001 (raised again, after the losses)
                 failure = error
                 break
-            arrival = sent(loss)
+            arrival = None if loss.is_cpu else sent(loss)
             if arrival is None:
                 yield lr, loss.item()
                 continue

@@ -17,11 +17,19 @@ def to_device(  # noqa: PLR0911 (a branch for each kind)
     device: torch.device,
 ) -> Any:  # noqa: ANN401 (as above)
     """Return a batch with its tensors, at any depth, on a device."""
-    # What most batches are made of comes first, since this is done at each step.
-    if isinstance(batch, torch.Tensor):
-        return batch if batch.device == device else _moved(batch, device)
+    # What most batches are comes first, since this is done at each step.
     if type(batch) in (list, tuple):
-        return type(batch)([to_device(item, device) for item in batch])
+        return type(batch)(
+            [
+                item
+                if type(item) is torch.Tensor and item.device == device
+                else to_device(item, device)
+                for item in batch
+            ]
+        )
+    if isinstance(batch, torch.Tensor):
+        # Nothing waits for a GPU; but what goes to main memory must be there.
+        return batch.to(device, non_blocking=device.type == "cuda")
     # Packed sequences, encodings and graph batches know the way.
     move = getattr(batch, "to", None)
     if callable(move):
@@ -47,11 +55,6 @@ def to_device(  # noqa: PLR0911 (a branch for each kind)
             object.__setattr__(twin, name, to_device(item, device))
         return twin
     return batch
-
-
-def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    # Nothing waits for a GPU. What goes to main memory is there before it is used.
-    return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 def _fields(batch: Any) -> dict[str, Any]:  # noqa: ANN401 (any object)

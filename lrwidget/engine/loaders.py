@@ -54,7 +54,11 @@ class Batches:
         ValueError
             If the loader has none.
         """
-        if not (yield from self._counted()):
+        empty = True
+        for batch in self._begun():
+            empty = False
+            yield batch
+        if empty:
             raise empty_loader(self._dataloader)
 
     def endless(self) -> Generator[Any, None, None]:
@@ -69,18 +73,22 @@ class Batches:
         ValueError
             If the loader has none.
         """
-        yield from self.once()
-        if not isinstance(self._dataloader, Iterator):
-            while (yield from self._counted()):
-                pass
+        # One generator, not one in another: each takes time at every step.
+        first = True
+        while first or not isinstance(self._dataloader, Iterator):
+            empty = True
+            for batch in self._begun():
+                empty = False
+                yield batch
+            if empty and first:
+                raise empty_loader(self._dataloader)
+            if empty:
+                return
+            first = False
 
-    def _counted(self) -> Generator[Any, None, int]:
-        """Yield the batches from first to last, and return how many there were."""
+    def _begun(self) -> Iterator[Any]:
         self._iterator = iter(self._loader)
-        count = 0
-        for count, batch in enumerate(self._iterator, 1):  # noqa: B007 (used after it)
-            yield batch
-        return count
+        return self._iterator
 
 
 class EmptyLoaderError(ValueError):

@@ -30,7 +30,7 @@ def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> Lo
 
     A function cannot be copied with the model that it refers to, so what it trains
     would not be the copy, and what it changes not the copy's. Since to check it takes
-    time, that is done until there has been one loss.
+    time, it is not for every step.
 
     Parameters
     ----------
@@ -56,12 +56,8 @@ def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> Lo
     advice = f"but a copy of it is trained; {_RESTORE}"
     if original.training_step is not None:
         advice += ", or use the model that training_step is given"
-    checked = False
 
     def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
-        nonlocal checked
-        if checked:
-            return loss_of(batch)
         try:
             with _refused(modules, advice):
                 loss = loss_of(batch)
@@ -70,7 +66,6 @@ def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> Lo
         except BaseException:
             restore()
             raise
-        checked = loss is not None
         return loss
 
     return compute

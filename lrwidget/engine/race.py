@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve.race import Finish, RaceRecording, checked_rates, neighbours
+from lrwidget.curve.record import Recording
 from lrwidget.engine import arguments
 from lrwidget.engine.ambient import Ambient
 from lrwidget.engine.loaders import EmptyLoaderError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.training import TrainingCurve
     from lrwidget.engine.losses import LossFunction
     from lrwidget.engine.settings import Settings
+    from lrwidget.engine.trial import Trial
 
 
 class Race:
@@ -68,7 +70,7 @@ class Race:
         """
         ambient = Ambient()
         # At once, so that what keeps it from starting is raised here.
-        return self._items(self._trials[0].start(ambient), ambient)
+        return self._items(self._started(self._trials[0], ambient), ambient)
 
     def _items(
         self, first: Generator[Step, None, StopReason], ambient: Ambient
@@ -79,9 +81,14 @@ class Race:
             # An iterator cannot start again: the other rates would see other batches.
             if not isinstance(trial.plan.dataloader, Iterator):
                 with suppress(EmptyLoaderError):
-                    reason = yield from trial.start(ambient)
+                    reason = yield from self._started(trial, ambient)
             yield Finish(lr, reason)
         return "completed"
+
+    def _started(
+        self, trial: Trial, ambient: Ambient
+    ) -> Generator[Step, None, StopReason]:
+        return trial.start(ambient, Recording(self.steps))
 
 
 @with_settings_of(RangeTest)

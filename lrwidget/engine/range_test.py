@@ -202,9 +202,10 @@ class RangeTest:
         of autocast and device it takes; the steps may be taken in another. The
         generator returns why it stopped.
         """
-        steps = self._trial.start(Ambient())
-        self._recording = Recording(self.num_it)
-        return _recorded(steps, self._recording)
+        recording = Recording(self.num_it)
+        steps = self._trial.start(Ambient(), recording)
+        self._recording = recording
+        return steps
 
     def trial(self, lr: float, steps: int) -> Trial:
         """Return a training as the test's, with some steps at one rate."""
@@ -220,27 +221,6 @@ class RangeTest:
             If one does. What is written to model or optimizer meanwhile is lost.
         """
         self._trial.check_free()
-
-
-def _recorded(
-    steps: Generator[Step, None, StopReason], recording: Recording
-) -> Generator[Step, None, StopReason]:
-    """Record the steps before they are given, and in the end why they end."""
-    reason: StopReason | None = "stopped"
-    try:
-        while True:
-            step = next(steps)
-            recording.append(step)
-            yield step
-    except StopIteration as end:
-        reason = end.value
-        return end.value  # type: ignore[no-any-return]  # StopIteration has no types
-    except Exception:
-        reason = None
-        raise
-    finally:
-        recording.stop_reason = reason
-        steps.close()
 
 
 @with_settings_of(RangeTest)

@@ -9,7 +9,7 @@ import torch
 from lrwidget.engine.optimizers import clearing, needs_closure, parameters_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
     from torch.amp import GradScaler
@@ -95,7 +95,11 @@ class Stepper:
         self._optimizer.step()
         return loss
 
-    def _differentiated(self, batches: Sequence[Any]) -> Tensor:
+    def _differentiated(
+        self,
+        batches: Sequence[Any],
+        scale: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """
         Set the gradients, and return the mean loss.
 
@@ -114,13 +118,12 @@ class Stepper:
                 )
                 raise ValueError(msg)
             losses.append(loss)
-            self._backward(loss if len(batches) == 1 else loss / len(batches))
+            if len(batches) > 1:
+                loss = loss / len(batches)
+            (loss if scale is None else scale(loss)).backward()
         if not losses:
             raise StepSkippedError(None)
         return losses[0] if len(losses) == 1 else mean(losses)
-
-    def _backward(self, loss: Tensor) -> None:
-        loss.backward()
 
     def _clip_gradients(self) -> None:
         if self._clip is not None:
@@ -142,7 +145,7 @@ class _Scaled(Stepper):
         self._scaler = scaler
 
     def step(self, batches: Sequence[Any]) -> Tensor:
-        loss = self._differentiated(batches)
+        loss = self._differentiated(batches, self._scaler.scale)
         if self._clip is not None:
             self._scaler.unscale_(self._optimizer)
             self._clip_gradients()
@@ -153,9 +156,6 @@ class _Scaled(Stepper):
         if self._scaler.get_scale() < scale:
             raise StepSkippedError(loss)
         return loss
-
-    def _backward(self, loss: Tensor) -> None:
-        self._scaler.scale(loss).backward()
 
 
 class _WithClosure(Stepper):

@@ -8,14 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lrwidget.curve.record import Step
-from lrwidget.curve.smoothing import ExponentialMean
+from lrwidget.curve.smoothing import DEFAULT_BETA as _BETA
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from lrwidget.curve.record import StopReason
+    from lrwidget.curve.record import Recording, StopReason
 
-# A step without its constructor, which is Python's own and takes longer.
+# without its constructor, which is a function of Python's
 _step = partial(tuple.__new__, Step)
 
 _TIMES_BEST = 4
@@ -37,7 +37,8 @@ class StopRule:
     """
 
     def __init__(self) -> None:
-        self._mean = ExponentialMean()
+        self._sum = 0.0
+        self._bias = 1.0
         self._best = math.inf
         self._limit = -math.inf
         self._highest = -math.inf
@@ -46,28 +47,36 @@ class StopRule:
 
     def update(self, loss: float) -> StopReason | None:
         """Take in the next raw loss, and return why to stop, or None to go on."""
-        smoothed = self._mean.update(loss)
+        # the mean of `exponential_mean`, one loss at a time
+        self._sum = total = _BETA * self._sum + (1 - _BETA) * loss
+        self._bias = bias = _BETA * self._bias
+        smoothed = total / (1 - bias)
         if self._best <= smoothed <= self._limit and (loss >= 0 or self._signed):
-            return None  # nothing new, which takes no time
+            return None  # as nearly always, in no time
         if not math.isfinite(loss):
             return "non_finite"
         self._signed = self._signed or loss < 0
+        if self._count < _FIRST:
+            return self._judged_early(loss, smoothed)
+        self._best = self._lowered(smoothed)
+        self._limit = self._limit_above(self._best)
+        return "diverged" if smoothed > self._limit else None
+
+    def _judged_early(self, loss: float, smoothed: float) -> StopReason | None:
         self._count += 1
-        if self._count <= _FIRST:
-            self._highest = max(self._highest, loss)
-            if self._signed and self._count < _FIRST:
-                return None
-            doubt = _DOUBT / self._count**0.5 * abs(smoothed)
-            self._best = min(self._best, smoothed + doubt)
-        else:
-            self._best = self._lowered(smoothed)
-        unit = abs(self._best)
-        if self._signed:
-            unit = max(unit, self._highest - self._best)
-        limit = self._best + (_TIMES_BEST - 1) * unit
-        if self._count >= _FIRST:
+        self._highest = max(self._highest, loss)
+        if self._signed and self._count < _FIRST:
+            return None
+        doubt = _DOUBT / self._count**0.5 * abs(smoothed)
+        self._best = min(self._best, smoothed + doubt)
+        limit = self._limit_above(self._best)
+        if self._count == _FIRST:
             self._limit = limit
         return "diverged" if smoothed > limit else None
+
+    def _limit_above(self, best: float) -> float:
+        unit = max(abs(best), self._highest - best) if self._signed else abs(best)
+        return best + (_TIMES_BEST - 1) * unit
 
     def _lowered(self, smoothed: float) -> float:
         """Return what the best is after a loss that is not among the first ten."""
@@ -86,10 +95,15 @@ class SteadyStopRule(StopRule):
 
 
 def judged(
-    points: Generator[tuple[float, float], None, StopReason], rule: StopRule | None
+    points: Generator[tuple[float, float], None, StopReason],
+    rule: StopRule | None,
+    recording: Recording,
 ) -> Generator[Step, None, StopReason]:
     """
     Yield rates with their losses as steps, until a rule says to stop; return why.
+
+    What it does for each of them takes as few calls as can be: between two steps of a
+    training everything is out of the processor's caches.
 
     Parameters
     ----------
@@ -97,14 +111,19 @@ def judged(
         The rates and the losses, which end for a reason of their own.
     rule:
         When to stop; None to go on whatever the loss.
+    recording:
+        Has each step before it is yielded.
     """
     iteration = 0
+    add_lr, add_loss = recording.lrs.append, recording.losses.append
     with closing(points):
         while True:
             try:
                 lr, loss = next(points)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]  # it has no types
+            add_lr(lr)
+            add_loss(loss)
             yield _step((iteration, lr, loss))
             iteration += 1
             reason = None if rule is None else rule.update(loss)

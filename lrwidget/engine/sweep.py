@@ -34,8 +34,8 @@ class Sweep:
     ----------
     optimizer:
         What has the rates.
-    step:
-        Does one optimizer step with some batches, and returns their loss.
+    first_step, step:
+        Do one optimizer step with some batches, and return their loss.
     batches:
         The batches of each step; they may end.
     entered:
@@ -45,6 +45,7 @@ class Sweep:
     """
 
     optimizer: Optimizer
+    first_step: Callable[[Sequence[Any]], Tensor]
     step: Callable[[Sequence[Any]], Tensor]
     batches: Iterator[Sequence[Any]]
     entered: Callable[[], AbstractContextManager[object]]
@@ -62,6 +63,7 @@ class Sweep:
             If a hundred steps in a row are skipped for want of a loss.
         """
         ratios = rate_ratios(self.optimizer)
+        step = self.first_step
         for lr in rates:
             skipped: list[Tensor | None] = []
             while True:
@@ -71,7 +73,8 @@ class Sweep:
                         return "exhausted"
                     used = set_rate(self.optimizer, lr, ratios)
                     try:
-                        loss = self.step(window)
+                        loss = step(window)
+                        step = self.step
                         break
                     except StepSkippedError as error:
                         skipped.append(error.loss)

@@ -19,11 +19,11 @@ from lrwidget.engine.sweep import Sweep, grouped, several_steps, windows
 from lrwidget.engine.validation import evaluating, mean_loss
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from torch import Tensor
 
-    from lrwidget.curve.record import Step, StopReason
+    from lrwidget.curve.record import Recording, Step, StopReason
     from lrwidget.engine.ambient import Ambient
     from lrwidget.engine.isolation import Subject
     from lrwidget.engine.losses import LossOf
@@ -65,6 +65,7 @@ def training_steps(
     subject: Subject,
     original: Subject,
     ambient: Ambient,
+    recording: Recording,
 ) -> Generator[Step, None, StopReason]:
     """
     Train, and yield a step for each rate; return why they end.
@@ -79,6 +80,8 @@ def training_steps(
         What the user passed, which is the subject itself unless that is a copy.
     ambient:
         The settings of the thread that began the test.
+    recording:
+        Has each step before it is yielded.
     """
     model, optimizer, loss_fn, training_step, grad_scaler = subject
     device = plan.device or next(model.parameters()).device
@@ -91,10 +94,12 @@ def training_steps(
         with torch.autocast(device.type, plan.autocast):
             return loss_of(batch)
 
-    checked: LossOf = compute
+    def step_with(loss_of: LossOf) -> Callable[[Sequence[Any]], Tensor]:
+        return stepper(optimizer, loss_of, grad_scaler, plan.clip_grad_norm).step
+
+    step = first_step = step_with(compute)
     if subject is not original:
-        checked = without_originals(compute, original, subject)
-    stepping = stepper(optimizer, checked, grad_scaler, plan.clip_grad_norm)
+        first_step = step_with(without_originals(compute, original, subject))
     rule = None if plan.stop_rule is None else plan.stop_rule()
 
     def validation_loss() -> Tensor:
@@ -117,7 +122,8 @@ def training_steps(
     ):
         sweep = Sweep(
             optimizer=optimizer,
-            step=stepping.step,
+            first_step=first_step,
+            step=step,
             batches=windows(batches, plan.accumulate),
             entered=ambient.entered,
         )
@@ -127,4 +133,4 @@ def training_steps(
         if plan.steps_per_lr > 1 or validated:
             validate = validation_loss if validated else None
             points = grouped(points, plan.steps_per_lr, validate)
-        return (yield from judged(arrived(points), rule))
+        return (yield from judged(arrived(points), rule, recording))

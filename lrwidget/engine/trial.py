@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from lrwidget.engine.isolation import isolate
@@ -12,7 +13,7 @@ from lrwidget.engine.training import training_steps
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from lrwidget.curve.record import Step, StopReason
+    from lrwidget.curve.record import Recording, Step, StopReason
     from lrwidget.engine.ambient import Ambient
     from lrwidget.engine.isolation import Isolation, Subject
     from lrwidget.engine.training import Plan
@@ -45,7 +46,9 @@ class Trial(NamedTuple):
         plan = self.plan._replace(rates=[lr] * steps, steps_per_lr=1, stop_rule=rule)
         return self._replace(plan=plan)
 
-    def start(self, ambient: Ambient) -> Generator[Step, None, StopReason]:
+    def start(
+        self, ambient: Ambient, recording: Recording
+    ) -> Generator[Step, None, StopReason]:
         """
         Set apart what is trained, at once; the steps may be taken in another thread.
 
@@ -53,6 +56,9 @@ class Trial(NamedTuple):
         ----------
         ambient:
             The settings of the thread that began.
+        recording:
+            Has each step before it is given, and in the end why they end, unless one
+            fails.
 
         Returns
         -------
@@ -72,7 +78,8 @@ class Trial(NamedTuple):
             random_state.restore()
             raise
         return self._restoring(
-            training_steps(plan, subject, self.subject, ambient),
+            training_steps(plan, subject, self.subject, ambient, recording),
+            recording,
             restore,
             random_state,
             trains_original=subject.model is self.subject.model,
@@ -90,25 +97,30 @@ class Trial(NamedTuple):
     def _restoring(
         self,
         steps: Generator[Step, None, StopReason],
+        recording: Recording,
         restore: Callable[[], object],
         random_state: RandomState,
         *,
         trains_original: bool,
     ) -> Generator[Step, None, StopReason]:
-        """Take the steps, and make all as it was when they end, however."""
+        """Take the steps, make all as it was when they end, and record why they do."""
         self.check_free()
-        model = id(self.subject.model)
-        if trains_original:
-            _trained_now.add(model)
+        reason: StopReason | None = "stopped"
         try:
-            if self.seed is not None:
-                # Not at the start: others may draw until the first step is taken.
-                random_state.seed(self.seed)
-            return (yield from steps)
-        finally:
-            try:
-                restore()
-            finally:
-                random_state.restore()
+            with ExitStack() as at_the_end:
                 if trains_original:
-                    _trained_now.discard(model)
+                    model = id(self.subject.model)
+                    _trained_now.add(model)
+                    at_the_end.callback(_trained_now.discard, model)
+                at_the_end.callback(random_state.restore)
+                at_the_end.callback(restore)
+                if self.seed is not None:
+                    # Not at the start: others may draw until the first step is taken.
+                    random_state.seed(self.seed)
+                reason = yield from steps
+        except Exception:
+            reason = None
+            raise
+        finally:
+            recording.stop_reason = reason
+        return reason

@@ -47,7 +47,9 @@ class _Script:
         **settings: Any,
     ) -> tuple[list[tuple[float, float]], Any]:
         taken = windows(self.batches, accumulate)
-        sweep = Sweep(self.optimizer, self.step, taken, nullcontext, **settings)
+        sweep = Sweep(
+            self.optimizer, self.step, self.step, taken, nullcontext, **settings
+        )
         points = sweep.over(several_steps(_RATES, steps_per_lr))
         if steps_per_lr > 1 or validation_loss:
             points = grouped(points, steps_per_lr, validation_loss)
@@ -143,3 +145,19 @@ def test_the_validation_loss_is_the_loss() -> None:
 def test_a_broken_loss_needs_no_validation() -> None:
     points, _ = _Script(math.inf).run(validation_loss=torch.empty)
     assert points == [(lr, math.inf) for lr in _RATES]
+
+
+def test_the_first_step_is_done_until_it_is_not_skipped() -> None:
+    script = _Script(1)
+    done: list[str] = []
+
+    def first(_batches: Sequence[int]) -> torch.Tensor:
+        done.append("first")
+        if len(done) == 1:
+            raise _skipped(None)
+        return torch.tensor(2.0)
+
+    batches = windows(script.batches, 1)
+    sweep = Sweep(script.optimizer, first, script.step, batches, nullcontext)
+    assert [loss.item() for _, loss in sweep.over(_RATES)] == [2, 1, 1]
+    assert done == ["first", "first"]

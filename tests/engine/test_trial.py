@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
+from lrwidget.curve.record import Recording
 from lrwidget.engine.ambient import Ambient
 from lrwidget.engine.range_test import RangeTest
 from tests.engine.training_parts import loader, state
@@ -25,29 +26,32 @@ def test_one_rate_all_the_time(isolation: Any) -> None:
     test, parts = _test(isolation=isolation, steps_per_lr=3)
     before = state(*parts)
     trial = test.trial(0.1, 4)
-    assert [step.lr for step in trial.start(Ambient())] == [0.1] * 4
+    assert [step.lr for step in trial.start(Ambient(), Recording(4))] == [0.1] * 4
     assert state(*parts) == before
 
 
 def test_trials_of_one_original_come_one_after_the_other() -> None:
     test, _ = _test(isolation="restore")
     trial = test.trial(0.1, 2)
-    first, second = trial.start(Ambient()), trial.start(Ambient())
+    first, second = (
+        trial.start(Ambient(), Recording(4)),
+        trial.start(Ambient(), Recording(4)),
+    )
     next(first)
     with pytest.raises(RuntimeError, match="training this model itself at the moment"):
         next(second)
     with pytest.raises(RuntimeError, match="training this model itself at the moment"):
-        trial.start(Ambient())
+        trial.start(Ambient(), Recording(4))
     first.close()
     trial.check_free()
-    assert len(list(trial.start(Ambient()))) == 2
+    assert len(list(trial.start(Ambient(), Recording(4)))) == 2
 
 
 @pytest.mark.parametrize("isolation", ["copy", "restore"])
 def test_a_trial_that_takes_no_step_seeds_nothing(isolation: Any) -> None:
     test, parts = _test(isolation=isolation, seed=5)
     before = state(*parts)
-    steps = test.trial(0.1, 2).start(Ambient())
+    steps = test.trial(0.1, 2).start(Ambient(), Recording(4))
     assert state(*parts) == before
     steps.close()
     assert state(*parts) == before
@@ -56,5 +60,8 @@ def test_a_trial_that_takes_no_step_seeds_nothing(isolation: Any) -> None:
 def test_trials_of_copies_come_at_one_time() -> None:
     test, _ = _test(isolation="copy")
     trial = test.trial(0.1, 2)
-    first, second = trial.start(Ambient()), trial.start(Ambient())
+    first, second = (
+        trial.start(Ambient(), Recording(4)),
+        trial.start(Ambient(), Recording(4)),
+    )
     assert len(list(zip(first, second, strict=True))) == 2
