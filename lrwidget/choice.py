@@ -11,6 +11,7 @@ import traitlets
 from lrwidget.curve.axis import short
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES
 from lrwidget.engine.rates import apply_rate, rate_ratios
+from lrwidget.ui.threads import SetInThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _STEPS_PER_DECADE = 10
 
 
-class RateChoice(ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
+class RateChoice(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
     """
     A box whose value is a learning rate for an optimizer.
 

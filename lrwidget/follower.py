@@ -17,6 +17,7 @@ T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 
 _SECONDS_BETWEEN_NEWS = 0.1
+_LONG_SILENCE = 10.0
 
 
 class Recorder(Protocol[T_contra]):
@@ -44,12 +45,14 @@ class Follower:
     Parameters
     ----------
     items:
-        The source, which may return why it stopped.
+        The source, which may return why it stopped. It may have an attribute
+        ``waiting_for``: what its next item waits for at the moment, in words.
     recorder:
         What keeps its items.
     on_news:
         Called in another background thread when there are new items, at most ten
-        times a second: a source that waits for its next item does not keep it back.
+        times a second, and after each ten seconds without any: a source that waits for
+        its next item does not keep it back.
     on_end:
         Called in the first thread with this follower, after the last news, when the
         record and `error` are final. It may set `running` to False, as soon as
@@ -75,15 +78,25 @@ class Follower:
         self._recorder: Recorder[Any] = recorder
         self._on_end = on_end
         self._worker: Worker[T, StopReason] = Worker(items, self._item, self._end)
-        self._ticker = Ticker(_SECONDS_BETWEEN_NEWS, self._tell)
+        self._source = items
+        self._ticker = Ticker(_SECONDS_BETWEEN_NEWS, self._tell, _LONG_SILENCE)
         self._on_news = on_news
         self._first_time: float | None = None
-        self._last_time = 0.0
+        self._last_time = time.monotonic()
 
     @property
     def seconds(self) -> float:
         """How long the items after the first took."""
         return self._last_time - (self._first_time or self._last_time)
+
+    @property
+    def waiting(self) -> tuple[str, float] | None:
+        """What it waits for, and how many seconds; None if that is not long yet."""
+        seconds = time.monotonic() - self._last_time
+        if not self.running or seconds < _LONG_SILENCE:
+            return None
+        what = getattr(self._source, "waiting_for", None)
+        return None if what is None else (what, seconds)
 
     def start(self) -> None:
         """Start it, and return at once; raise what keeps it from starting."""

@@ -28,6 +28,9 @@ def in_words(session: Session, suggestion: Suggestion, *, running: bool) -> str:
     if session.error is not None:
         what = "Race failed" if session.racing else "Failed"
         return status.failed(what, len(session.latest), session.error)
+    waiting = session.waiting
+    if running and waiting is not None:
+        return status.waiting(*waiting, len(session.latest), session.latest.total)
     if session.racing:
         if running:
             return status.racing(session.raced, session.seconds)

@@ -85,6 +85,11 @@ class Session:
         """How long the latest run took after its first step."""
         return 0.0 if self.follower is None else self.follower.seconds
 
+    @property
+    def waiting(self) -> tuple[str, float] | None:
+        """What the latest run waits for; see `Follower.waiting`."""
+        return None if self.follower is None else self.follower.waiting
+
     def check_idle(self) -> None:
         """Raise RuntimeError if something is running, or nothing may."""
         if self.closed:

@@ -22,11 +22,16 @@ class Ticker:
         A call that takes longer than half of it is followed by a rest as long.
     call:
         What to call, in a daemon thread. If it raises, it is not called any more.
+    silence:
+        After how many seconds without news it is called as well, each time.
     """
 
-    def __init__(self, seconds: float, call: Callable[[], object]) -> None:
+    def __init__(
+        self, seconds: float, call: Callable[[], object], silence: float
+    ) -> None:
         self._seconds = seconds
         self._call = call
+        self._silence = silence
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -58,7 +63,10 @@ class Ticker:
 
     def _run(self) -> None:
         try:
-            while self._news.wait() and not self._stopping.is_set():
+            while True:
+                self._news.wait(self._silence)
+                if self._stopping.is_set():
+                    return
                 self._news.clear()
                 began = time.monotonic()
                 self._call()

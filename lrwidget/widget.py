@@ -144,7 +144,8 @@ class LRWidget(FromFrameworks, RateChoice):
         Start a test in the background, and return at once.
 
         What it trains is set apart before this returns, so that later changes to
-        the model are not seen by the test. The former runs stay in the chart.
+        the model are not seen by the test. The last thirty former runs stay in the
+        chart.
 
         Parameters
         ----------

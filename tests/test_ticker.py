@@ -14,7 +14,7 @@ def _threads() -> list[str]:
 
 def test_news_are_told_at_once() -> None:
     told = threading.Event()
-    ticker = Ticker(_SECONDS, told.set)
+    ticker = Ticker(_SECONDS, told.set, _SECONDS)
     ticker.start()
     ticker.tell()
     assert told.wait(_SECONDS)
@@ -23,10 +23,25 @@ def test_news_are_told_at_once() -> None:
 
 def test_without_news_nothing_is_told() -> None:
     calls: list[int] = []
-    ticker = Ticker(0.001, lambda: calls.append(1))
+    ticker = Ticker(0.001, lambda: calls.append(1), _SECONDS)
     ticker.start()
     ticker.stop()
     assert not calls
+
+
+def test_silence_is_told_again_and_again() -> None:
+    calls: list[int] = []
+    third = threading.Event()
+
+    def call() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            third.set()
+
+    ticker = Ticker(0.001, call, 0.001)
+    ticker.start()
+    assert third.wait(_SECONDS)
+    assert ticker.stop() is None
 
 
 def test_many_news_are_told_once_until_the_time_is_over() -> None:
@@ -38,7 +53,7 @@ def test_many_news_are_told_once_until_the_time_is_over() -> None:
         calls.append(told)
         (second if first.is_set() else first).set()
 
-    ticker = Ticker(0.01, call)
+    ticker = Ticker(0.01, call, _SECONDS)
     ticker.start()
     ticker.tell()
     assert first.wait(_SECONDS)
@@ -54,7 +69,7 @@ def test_many_news_are_told_once_until_the_time_is_over() -> None:
 def test_stopping_ends_a_rest_and_leaves_no_thread() -> None:
     told = threading.Event()
     before = _threads()
-    ticker = Ticker(10 * _SECONDS, told.set)
+    ticker = Ticker(10 * _SECONDS, told.set, _SECONDS)
     ticker.start()
     ticker.tell()
     assert told.wait(_SECONDS)
@@ -71,7 +86,7 @@ def test_what_a_call_raises_is_returned() -> None:
         called.set()
         raise ZeroDivisionError
 
-    ticker = Ticker(0.001, call)
+    ticker = Ticker(0.001, call, _SECONDS)
     ticker.start()
     ticker.tell()
     assert called.wait(_SECONDS)
@@ -85,7 +100,7 @@ def test_a_call_may_stop_it() -> None:
         ticker.stop()
         stopped.set()
 
-    ticker = Ticker(0.001, call)
+    ticker = Ticker(0.001, call, _SECONDS)
     ticker.start()
     ticker.tell()
     assert stopped.wait(_SECONDS)
@@ -102,7 +117,7 @@ def test_calls_are_in_the_context_of_who_started_it() -> None:
         told.set()
 
     token = variable.set("cell")
-    ticker = Ticker(0.001, call)
+    ticker = Ticker(0.001, call, _SECONDS)
     ticker.start()
     variable.reset(token)
     ticker.tell()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.record import LRCurve, Recording
 
 _ENOUGH = 3
+_MOST_FORMER = 30  # more lines tell nothing
 
 
 class Setting(NamedTuple):
@@ -83,6 +84,8 @@ class Runs:
         """
         Add a run, which has begun; the latest is forgotten if it has no step.
 
+        Of the former runs the last thirty are kept.
+
         Parameters
         ----------
         label:
@@ -92,7 +95,7 @@ class Runs:
         recording:
             Where its steps are recorded.
         """
-        kept = [run for run in self._runs if len(run.recording)]
+        kept = [run for run in self._runs if len(run.recording)][-_MOST_FORMER:]
         taken = {run.name for run in kept}
         names = [label, *(f"{label} ({n})" for n in range(2, len(taken) + 2))]
         name = next(name for name in names if name not in taken)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from inspect import GEN_RUNNING, getgeneratorstate
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader
@@ -28,6 +29,12 @@ class Batches:
         self._dataloader = dataloader
         self._loader = _own(dataloader)
         self._iterator: Iterator[Any] | None = None
+        self._given: Generator[Any, None, None] | None = None
+
+    @property
+    def kind(self) -> str:
+        """The name of the loader's class."""
+        return type(self._dataloader).__name__
 
     def close(self) -> None:
         """End the worker processes."""
@@ -45,25 +52,27 @@ class Batches:
         kept = getattr(iterator, "_persistent_workers", False)
         return bool(kept) and self._loader is underlying(self._dataloader)
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for the next batch at the moment."""
+        given = self._given
+        return given is not None and getgeneratorstate(given) == GEN_RUNNING
+
     def once(self) -> Generator[Any, None, None]:
         """
-        Yield the batches from first to last.
+        Return the batches from first to last.
 
         Raises
         ------
         ValueError
             If the loader has none.
         """
-        empty = True
-        for batch in self._begun():
-            empty = False
-            yield batch
-        if empty:
-            raise empty_loader(self._dataloader)
+        self._given = self._pass_once()
+        return self._given
 
     def endless(self) -> Generator[Any, None, None]:
         """
-        Yield the batches, from the first again whenever they end.
+        Return the batches, from the first again whenever they end.
 
         Ends only where the loader cannot start again: a one-shot iterator, or what
         has one inside.
@@ -73,6 +82,18 @@ class Batches:
         ValueError
             If the loader has none.
         """
+        self._given = self._pass_endlessly()
+        return self._given
+
+    def _pass_once(self) -> Generator[Any, None, None]:
+        empty = True
+        for batch in self._begun():
+            empty = False
+            yield batch
+        if empty:
+            raise empty_loader(self._dataloader)
+
+    def _pass_endlessly(self) -> Generator[Any, None, None]:
         # One generator, not one in another: each takes time at every step.
         first = True
         while first or not isinstance(self._dataloader, Iterator):
@@ -89,6 +110,25 @@ class Batches:
     def _begun(self) -> Iterator[Any]:
         self._iterator = iter(self._loader)
         return self._iterator
+
+
+class Awaited:
+    """The loaders of a training, by which one can see what it waits for."""
+
+    def __init__(self) -> None:
+        self._loaders: dict[str, Batches] = {}
+
+    def watch(self, **loaders: Batches) -> None:
+        """Look at these from now on, by the names of the arguments that they are."""
+        self._loaders = loaders
+
+    @property
+    def now(self) -> str | None:
+        """The loader whose next batch somebody waits for, if it is one."""
+        for name, batches in self._loaders.items():
+            if batches.awaited:
+                return f"{name}=<{batches.kind}>"
+        return None
 
 
 class EmptyLoaderError(ValueError):

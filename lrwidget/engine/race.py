@@ -60,7 +60,13 @@ class Race:
         self.rates = checked_rates(rates)
         arguments.check_count("steps", steps)
         self.steps = steps
+        self._test = test
         self._trials = [test.trial(lr, steps) for lr in self.rates]
+
+    @property
+    def waiting_for(self) -> str | None:
+        """As that of a `RangeTest`."""
+        return self._test.waiting_for
 
     def __iter__(self) -> Generator[Step | Finish, None, StopReason]:
         """

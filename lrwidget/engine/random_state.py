@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import chain
-from typing import TYPE_CHECKING, Any
+from itertools import chain, count
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +21,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
+_PROCESS = "process"
+_lock = threading.RLock()
+_begun: list[RandomState] = []
+_numbers = count()
+
+
+class _Kept(NamedTuple):
+    """How something stood: the number is lower the earlier that was."""
+
+    number: int
+    restore: Callable[[], object]
+
+
 class RandomState:
     """
     The random states of Python, NumPy and torch, and how some loaders stand.
@@ -27,18 +41,23 @@ class RandomState:
     They are taken when it is made, and put back by `restore`, whatever `seed` has made
     of them. Of a loader, and of those that it wraps, those are the attributes, the
     generators, and all that the samplers hold.
+
+    Of trainings that overlap, the last one to end puts back what there was before any
+    of them, if each calls `begin` and `end`.
     """
 
     def __init__(self, *dataloaders: Iterable[Any]) -> None:
-        self._python = random.getstate()
-        self._numpy = np.random.get_state()  # noqa: NPY002 (the one that users seed)
-        self._torch = torch.get_rng_state()
-        self._cuda: list[torch.Tensor] = []
-        if torch.cuda.is_initialized():
-            self._cuda = torch.cuda.get_rng_state_all()
-        kept = [_keep(underlying(loader)) for loader in dataloaders]
-        self._restores = [restore for restore, _ in kept]
-        self._generators = [one for _, generators in kept for one in generators]
+        self._cuda = torch.cuda.is_initialized()
+        self._generators: list[object] = []
+        with _lock:
+            number = next(_numbers)
+            self._kept = {_PROCESS: _Kept(number, _keep_process(cuda=self._cuda))}
+            for loader in map(underlying, dataloaders):
+                restore, generators = _keep(loader)
+                self._kept[f"loader {id(loader)}"] = _Kept(number, restore)
+                self._generators += generators
+            for other in _begun:
+                self._adopt(other)
 
     def seed(self, seed: int) -> None:
         """
@@ -58,16 +77,50 @@ class RandomState:
         for generator in self._generators:
             _seed(generator, seed)
 
+    def begin(self) -> None:
+        """Say that something draws from now on."""
+        with _lock:
+            _begun.append(self)
+
+    def end(self) -> None:
+        """Put back the states that nobody else draws from; leave the others to them."""
+        with _lock, ExitStack() as stack:
+            _begun.remove(self)
+            for other in _begun:
+                other._adopt(self)  # noqa: SLF001 (of this class)
+            shared = {key for other in _begun for key in other._kept}  # noqa: SLF001 (as above)
+            for key, kept in self._kept.items():
+                if key not in shared:
+                    stack.callback(kept.restore)
+
     def restore(self) -> None:
         """Put the states back."""
-        random.setstate(self._python)
-        np.random.set_state(self._numpy)  # noqa: NPY002 (as above)
-        torch.set_rng_state(self._torch)
-        if self._cuda:
-            torch.cuda.set_rng_state_all(self._cuda)
         with ExitStack() as stack:
-            for restore in self._restores:
-                stack.callback(restore)
+            for kept in self._kept.values():
+                stack.callback(kept.restore)
+
+    def _adopt(self, other: RandomState) -> None:
+        """Take what another one keeps of the same things since earlier."""
+        for key, kept in other._kept.items():
+            if key in self._kept and kept.number < self._kept[key].number:
+                self._kept[key] = kept
+
+
+def _keep_process(*, cuda: bool) -> Callable[[], None]:
+    """Return what puts the random states of this process back to what they are."""
+    of_python = random.getstate()
+    of_numpy = np.random.get_state()  # noqa: NPY002 (the one that users seed)
+    of_torch = torch.get_rng_state()
+    of_cuda = torch.cuda.get_rng_state_all() if cuda else []
+
+    def restore() -> None:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)  # noqa: NPY002 (as above)
+        torch.set_rng_state(of_torch)
+        if of_cuda:
+            torch.cuda.set_rng_state_all(of_cuda)
+
+    return restore
 
 
 def _keep(dataloader: Iterable[Any]) -> tuple[Callable[[], None], list[object]]:

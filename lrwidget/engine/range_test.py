@@ -9,6 +9,7 @@ from lrwidget.curve.schedule import learning_rates
 from lrwidget.engine import arguments
 from lrwidget.engine.ambient import Ambient
 from lrwidget.engine.isolation import ISOLATIONS, Subject
+from lrwidget.engine.loaders import Awaited
 from lrwidget.engine.losses import check_own_loss
 from lrwidget.engine.optimizers import unwrapped
 from lrwidget.engine.rates import rate_ratios
@@ -170,6 +171,7 @@ class RangeTest:
             autocast=autocast,
             clip_grad_norm=clip_grad_norm,
             device=arguments.usable_device(device),
+            awaited=Awaited(),
         )
         self._trial = Trial(subject, plan, isolation, seed)
         self._recording = Recording(self.num_it)
@@ -193,6 +195,11 @@ class RangeTest:
     def curve(self) -> LRCurve:
         """The steps of the latest iteration so far."""
         return self._recording.curve()
+
+    @property
+    def waiting_for(self) -> str | None:
+        """The loader whose next batch the latest iteration waits for, if it does."""
+        return self._trial.plan.awaited.now
 
     def __iter__(self) -> Generator[Step, None, StopReason]:
         """

@@ -9,7 +9,7 @@ import torch
 
 from lrwidget.engine.arriving import arrived
 from lrwidget.engine.batches import to_device
-from lrwidget.engine.loaders import Batches
+from lrwidget.engine.loaders import Awaited, Batches
 from lrwidget.engine.losses import loss_function
 from lrwidget.engine.optimizers import set_mode
 from lrwidget.engine.originals import without_originals
@@ -42,6 +42,8 @@ class Plan(NamedTuple):
     ----------
     rates:
         The learning rate of each point.
+    awaited:
+        Is told of the loaders.
     stop_rule:
         Makes what tells when to stop; None to go on whatever the loss.
     dataloader, val_loader, accumulate, steps_per_lr, autocast, \
@@ -58,6 +60,7 @@ class Plan(NamedTuple):
     autocast: torch.dtype | None
     clip_grad_norm: float | None
     device: torch.device | None
+    awaited: Awaited
 
 
 def training_steps(
@@ -120,6 +123,7 @@ def training_steps(
         closing(Batches(held_out_data)) as held_out,
         closing(loader.endless()) as batches,
     ):
+        plan.awaited.watch(dataloader=loader, val_loader=held_out)
         sweep = Sweep(
             optimizer=optimizer,
             first_step=first_step,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import atexit
+import weakref
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from lrwidget.engine.isolation import isolate
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from lrwidget.engine.training import Plan
 
 _trained_now: set[int] = set()  # models that are trained themselves, by identity
+_open: weakref.WeakSet[Generator[Step, None, StopReason]] = weakref.WeakSet()
 
 
 class Trial(NamedTuple):
@@ -77,13 +80,15 @@ class Trial(NamedTuple):
         except BaseException:
             random_state.restore()
             raise
-        return self._restoring(
+        restoring = self._restoring(
             training_steps(plan, subject, self.subject, ambient, recording),
             recording,
             restore,
             random_state,
             trains_original=subject.model is self.subject.model,
         )
+        _open.add(restoring)
+        return restoring
 
     def check_free(self) -> None:
         """Raise RuntimeError where the model itself, and not a copy, is trained now."""
@@ -112,7 +117,8 @@ class Trial(NamedTuple):
                     model = id(self.subject.model)
                     _trained_now.add(model)
                     at_the_end.callback(_trained_now.discard, model)
-                at_the_end.callback(random_state.restore)
+                random_state.begin()
+                at_the_end.callback(random_state.end)
                 at_the_end.callback(restore)
                 if self.seed is not None:
                     # Not at the start: others may draw until the first step is taken.
@@ -124,3 +130,16 @@ class Trial(NamedTuple):
         finally:
             recording.stop_reason = reason
         return reason
+
+
+@atexit.register
+def _close_all() -> None:
+    """
+    End the trainings that somebody has left half-way, before the interpreter goes.
+
+    Torch aborts the process where tensors are put back while it is torn down.
+    """
+    for steps in list(_open):
+        # One that another thread is in the midst of is closed there.
+        with suppress(ValueError):
+            steps.close()

@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 import numbers
 
+from lrwidget.curve.shown import shown
 from lrwidget.ui.view import MOST_SMOOTHING
 
 
 def check_smoothing(smoothing: object) -> None:
     """Raise unless the slider can stand there."""
     if isinstance(smoothing, bool) or not isinstance(smoothing, numbers.Real):
-        msg = f"smoothing={smoothing!r} must be a number; pass for example 0.98"
+        msg = f"smoothing={shown(smoothing)} must be a number; pass for example 0.98"
         raise TypeError(msg)
-    if not 0 <= float(smoothing) <= MOST_SMOOTHING:
-        msg = f"smoothing={smoothing!r} must be from 0 to {MOST_SMOOTHING}"
+    try:
+        usable = 0 <= float(smoothing) <= MOST_SMOOTHING
+    except OverflowError:
+        usable = False
+    if not usable:
+        msg = f"smoothing={shown(smoothing)} must be from 0 to {MOST_SMOOTHING}"
         raise ValueError(msg)
 
 
@@ -27,14 +32,20 @@ def check_value(value: object) -> None:
     except (TypeError, ValueError, OverflowError):
         usable = False
     if not usable:
-        msg = f"value={value!r} must be a rate above 0, or None; pass for example 1e-3"
+        msg = (
+            f"value={shown(value)} must be a rate above 0, or None; "
+            "pass for example 1e-3"
+        )
         raise ValueError(msg)
 
 
 def check_label(label: object) -> None:
     """Raise unless a run can be called so, or is to be named by itself."""
     if label is not None and not (isinstance(label, str) and label):
-        msg = f"label={label!r} must be some text, or None; pass for example 'wd=1e-4'"
+        msg = (
+            f"label={shown(label)} must be some text, or None; "
+            "pass for example 'wd=1e-4'"
+        )
         raise TypeError(msg)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as ipw
 
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES
+from lrwidget.ui.threads import SetInThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +125,10 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
             self.progress.bar_style = style
 
 
+class _Field(SetInThreads, ipw.BoundedFloatText):  # type: ignore[misc]  # untyped base
+    pass
+
+
 class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     """
     The field for the exact rate, the buttons that move it, and the menu of rules.
@@ -153,7 +158,7 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         self._on_pick = on_pick
         self._rate: float | None = None
         # From 0, since a number field steps from its lowest value.
-        self.field = ipw.BoundedFloatText(
+        self.field = _Field(
             min=0.0,
             max=sys.float_info.max,
             value=start_lr,

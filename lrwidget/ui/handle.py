@@ -10,6 +10,7 @@ import numpy as np
 
 from lrwidget.ui.colours import CHOICE
 from lrwidget.ui.marks import set_points
+from lrwidget.ui.threads import SetInThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,10 @@ _HEIGHT = 0.045
 _LINE_HEIGHT = 0.068
 _LABEL_GAP = 14  # pixels
 _LABEL_TURNS_AT = 0.5  # since on a narrow page, half of the plot is just enough
+
+
+class _Dot(SetInThreads, bqplot.Scatter):  # type: ignore[misc]  # untyped base
+    pass
 
 
 class Handle:
@@ -53,7 +58,7 @@ class Handle:
         self.label = bqplot.Label(
             x=[], y=[], text=[], scales=axes.on_plot, default_size=13, apply_clip=False
         )
-        self.dot = bqplot.Scatter(
+        self.dot = _Dot(
             x=[],
             y=[_HEIGHT],
             scales=axes.on_plot,

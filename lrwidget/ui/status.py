@@ -63,6 +63,25 @@ def running(curve: LRCurve, seconds: float) -> str:
     return f"Running: {pace(len(curve), curve.num_it, seconds)}. {loss}"
 
 
+def waiting(what: str, seconds: float, done: int, total: int) -> str:
+    """
+    Return the status of a test or race that has no new step for long.
+
+    Parameters
+    ----------
+    what:
+        The loader that it waits for.
+    seconds:
+        How long.
+    done, total:
+        The steps done, and those that it has in all.
+    """
+    return (
+        f"Waiting {seconds:.0f} s for the next batch of {what}, at step {done} of "
+        f"{total}. Stop takes effect when that comes, and close() gives it up."
+    )
+
+
 def ended(curve: LRCurve, suggestion: Suggestion) -> str:
     """Return the status of a test that has ended by itself or was stopped."""
     if not len(curve):

@@ -8,6 +8,7 @@ import ipywidgets as ipw
 import numpy as np
 
 from lrwidget.curve.limits import loss_limits, whole_limits
+from lrwidget.ui.threads import SetInThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +87,14 @@ def _logarithms(losses: FloatArray) -> FloatArray:
     return logarithms
 
 
+class _Slider(SetInThreads, ipw.FloatSlider):  # type: ignore[misc]  # untyped base
+    pass
+
+
+class _RangeSlider(SetInThreads, ipw.IntRangeSlider):  # type: ignore[misc]  # untyped base
+    pass
+
+
 class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     """
     The smoothing slider, the points that are seen, and the two switches of the axis.
@@ -105,7 +114,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     ) -> None:
         self._on_change = on_change
         self._left_out = 0, 0  # as wanted, also where a curve has fewer points
-        self.smoothing = ipw.FloatSlider(
+        self.smoothing = _Slider(
             value=beta,
             min=0.0,
             max=MOST_SMOOTHING,
@@ -116,7 +125,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             style={"description_width": "75px"},
             layout={"flex": "1 1 240px", "width": "auto"},
         )
-        self.points = ipw.IntRangeSlider(
+        self.points = _RangeSlider(
             value=(1, total),
             min=1,
             max=total,

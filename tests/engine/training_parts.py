@@ -71,9 +71,11 @@ def train(
     return losses
 
 
-def warm(make_optimizer: Callable[[Any], Optimizer]) -> tuple[Net, Optimizer]:
+def warm(
+    make_optimizer: Callable[[Any], Optimizer], make_model: Callable[[], Net] = Net
+) -> tuple[Net, Optimizer]:
     """Return a network in mid-training: warm optimizer, gradients, mixed modes."""
-    model = Net()
+    model = make_model()
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = make_optimizer(parameters)
     train(model, optimizer, loader())

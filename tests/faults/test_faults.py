@@ -1,0 +1,39 @@
+"""After whatever goes wrong, all is as it was, and the widget works again."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.scene import Scene, left
+from tests.faults.table import FAULTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.faults.table import Fault
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_nothing_is_lost(
+    fault: Fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary, folder = tmp_path / "temporary", tmp_path / "folder"
+    for path in (temporary, folder):
+        path.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    before = left()
+    scene = Scene(**fault.options)
+    try:
+        fault.play(scene, folder)
+        assert scene.state() == scene.before
+        there = left()
+        assert there.threads <= before.threads
+        assert there.processes <= before.processes
+        scene.check_usable(scene.widget)
+        assert scene.state() == scene.before
+    finally:
+        scene.widget.close()
+    assert left() == before

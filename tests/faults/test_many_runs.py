@@ -1,0 +1,51 @@
+"""A thousand runs in a row leave no more than one."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections import Counter
+from pathlib import Path
+
+from ipywidgets.widgets import widget as ipywidgets_widget
+
+from tests.faults.scene import Scene
+from tests.widget_parts import SECONDS
+
+_RUNS = 1000
+_WARM = 500
+_KIB_PER_RUN = 4  # its curve alone would take one
+
+
+def _resident_kib() -> int:
+    """Return how much memory the process has, which only Linux tells so easily."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1])
+    raise AssertionError
+
+
+def _objects() -> Counter[str]:
+    gc.collect()
+    return Counter(type(value).__name__ for value in gc.get_objects())
+
+
+def test_threads_memory_and_widgets_stay_flat() -> None:
+    scene = Scene()
+    threads = threading.active_count()
+    for run in range(_RUNS):
+        scene.widget.run(num_it=2)
+        scene.widget.wait(SECONDS)
+        if run == _WARM:
+            widgets = len(ipywidgets_widget._instances)
+            gc.collect()
+            memory = _resident_kib()
+            objects = _objects()
+    gc.collect()
+    assert _resident_kib() - memory < _KIB_PER_RUN * (_RUNS - _WARM)
+    assert threading.active_count() == threads
+    assert len(ipywidgets_widget._instances) == widgets
+    more = _objects() - objects
+    assert sum(more.values()) < _RUNS - _WARM, more.most_common(9)
+    assert scene.state() == scene.before
+    scene.widget.close()
