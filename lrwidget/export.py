@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from lrwidget.curve import picture
+from lrwidget.curve.storage import as_csv, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lrwidget.curve.picture import Looks
     from lrwidget.curve.record import LRCurve
 
@@ -39,7 +36,7 @@ def exported(curve: LRCurve, kind: str, looks: Looks) -> bytes:
         msg = "there is nothing to export yet: run the test first"
         raise RuntimeError(msg)
     if kind in {"json", "csv"}:
-        return _written(curve.save if kind == "json" else curve.to_csv)
+        return as_json(curve) if kind == "json" else as_csv(curve)
     drawn = picture.png(curve, **looks) if kind == "png" else _svg(curve, looks)
     if drawn is None:
         msg = "a picture needs matplotlib: pip install 'lrwidget[plot]'"
@@ -50,10 +47,3 @@ def exported(curve: LRCurve, kind: str, looks: Looks) -> bytes:
 def _svg(curve: LRCurve, looks: Looks) -> bytes | None:
     text = picture.svg(curve, **looks)
     return None if text is None else text.encode()
-
-
-def _written(write: Callable[[Path], object]) -> bytes:
-    with TemporaryDirectory() as folder:
-        file = Path(folder, "curve")
-        write(file)
-        return file.read_bytes()

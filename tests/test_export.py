@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sys
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,16 @@ def test_they_are_the_files_that_a_curve_writes(tmp_path: Path) -> None:
     _CURVE.to_csv(tmp_path / "curve.csv")
     for kind in ("json", "csv"):
         assert _export(kind) == (tmp_path / f"curve.{kind}").read_bytes()
+
+
+def test_no_disk_is_needed() -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # as on a full one
+    try:
+        contents = [_export(kind) for kind in ("json", "csv")]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert contents == [_export(kind) for kind in ("json", "csv")]
 
 
 def test_pictures_show_what_the_widget_does() -> None:

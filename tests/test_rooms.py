@@ -49,7 +49,8 @@ _ROOMS = {
     ),
     "choice": (
         _import_all("choice"),
-        {"bqplot", "matplotlib"} | _all_but("choice", "engine", "curve"),
+        ({"bqplot", "matplotlib"} | _all_but("choice", "engine", "curve", "ui.threads"))
+        - {"lrwidget.ui"},
     ),
     "recipe": (
         _import_all("recipe"),

@@ -7,7 +7,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from lrwidget.curve.shown import shown
+
 FloatArray: TypeAlias = npt.NDArray[np.float64]
+_NOT_FINITE = ("nan", "inf", "-inf")  # as strings, since JSON has no numbers for them
 
 
 def float_array(name: str, values: object) -> FloatArray:
@@ -21,8 +24,9 @@ def float_array(name: str, values: object) -> FloatArray:
     """
     try:
         array = np.array(values, np.float64)
-    except (TypeError, ValueError) as error:
-        msg = f"{name}={str(values)[:80]} must be numbers: {error}"
+    # A tensor with a gradient raises RuntimeError.
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        msg = f"{name}={shown(values)} must be numbers: {error}"
         raise ValueError(msg) from error
     if array.ndim != 1:
         msg = f"{name} must be one-dimensional, not of shape {array.shape}"
@@ -37,8 +41,8 @@ def listed_floats(name: str, values: object) -> FloatArray:
         raise ValueError(msg)  # noqa: TRY004 (bad data, not a wrong call)
     for value in values:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number and value not in ("nan", "inf", "-inf"):
-            msg = f"{name} holds {str(value)[:40]!r}, which is not a number"
+        if not number and not (isinstance(value, str) and value in _NOT_FINITE):
+            msg = f"{name} holds {shown(value)}, which is not a number"
             raise ValueError(msg)
     try:
         return np.array([float(value) for value in values], np.float64)

@@ -10,6 +10,7 @@ import numpy as np
 
 from lrwidget.curve import picture
 from lrwidget.curve.arrays import float_array
+from lrwidget.curve.shown import shown
 from lrwidget.curve.smoothing import DEFAULT_BETA, exponential_mean
 from lrwidget.curve.storage import Stored
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES, suggest
@@ -24,6 +25,7 @@ StopReason: TypeAlias = Literal[
     "completed", "diverged", "non_finite", "exhausted", "stopped"
 ]
 _STOP_REASONS: tuple[str, ...] = get_args(StopReason)
+_MOST_STEPS = 2**53 - 1  # what every reader of JSON has as an exact number
 
 
 class Step(NamedTuple):
@@ -256,9 +258,11 @@ class Recording:
 
 def check_stop_reason(stop_reason: object) -> None:
     """Raise ValueError unless it is a known reason, or None."""
-    if stop_reason is not None and stop_reason not in _STOP_REASONS:
+    if stop_reason is None:
+        return
+    if not isinstance(stop_reason, str) or stop_reason not in _STOP_REASONS:
         msg = (
-            f"stop_reason={stop_reason!r} is not known; "
+            f"stop_reason={shown(stop_reason)} is not known; "
             f"pass None or one of {_STOP_REASONS}"
         )
         raise ValueError(msg)
@@ -267,9 +271,12 @@ def check_stop_reason(stop_reason: object) -> None:
 def planned_steps(num_it: object, done: int) -> int:
     """Return how many steps there were to be: those that were done, if it is 0."""
     if isinstance(num_it, bool) or not isinstance(num_it, int):
-        msg = f"num_it={num_it!r} must be an integer"
+        msg = f"num_it={shown(num_it)} must be an integer"
         raise ValueError(msg)  # noqa: TRY004 (one error for all that is wrong)
     if 0 != num_it < done:
-        msg = f"num_it={num_it!r} is less than the {done} steps that were done"
+        msg = f"num_it={shown(num_it)} is less than the {done} steps that were done"
+        raise ValueError(msg)
+    if num_it > _MOST_STEPS:
+        msg = f"num_it={shown(num_it)} must be at most {_MOST_STEPS}"
         raise ValueError(msg)
     return num_it or done

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from lrwidget.curve.shown import shown
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 StepMode: TypeAlias = Literal["exp", "linear"]
+_MOST_LR = 1e38  # torch.float32, and what draws the chart, have no larger numbers
 _MOST = 1_000_000  # before a slip of the finger fills the memory
 _STEP_MODES: tuple[str, ...] = get_args(StepMode)
 
@@ -28,7 +31,7 @@ def learning_rates(
     start_lr:
         The first rate, above 0.
     end_lr:
-        The last rate, above ``start_lr``.
+        The last rate, above ``start_lr``, and at most 1e38.
     num_it:
         How many rates, from 2 to a million.
     step_mode:
@@ -50,20 +53,23 @@ def learning_rates(
     start, end = positive_rate("start_lr", start_lr), positive_rate("end_lr", end_lr)
     if start >= end:
         msg = (
-            f"start_lr={start_lr!r} must be below end_lr={end_lr!r}; "
+            f"start_lr={shown(start_lr)} must be below end_lr={shown(end_lr)}; "
             "pass for example start_lr=1e-7, end_lr=10"
         )
         raise ValueError(msg)
+    if end > _MOST_LR:
+        msg = f"end_lr={shown(end_lr)} must be at most {_MOST_LR}; pass for example 10"
+        raise ValueError(msg)
     count = _count("num_it", num_it)
-    if step_mode not in _STEP_MODES:
-        msg = f"step_mode={step_mode!r} is not known; pass one of {_STEP_MODES}"
+    if not isinstance(step_mode, str) or step_mode not in _STEP_MODES:
+        msg = f"step_mode={shown(step_mode)} is not known; pass one of {_STEP_MODES}"
         raise ValueError(msg)
     spaced = np.geomspace if step_mode == "exp" else np.linspace
     rates = spaced(start, end, count)
     if not np.all(np.diff(rates) > 0):
         msg = (
-            f"num_it={num_it!r} rates between start_lr={start_lr!r} and "
-            f"end_lr={end_lr!r} are too close to tell apart; "
+            f"num_it={shown(num_it)} rates between start_lr={shown(start_lr)} and "
+            f"end_lr={shown(end_lr)} are too close to tell apart; "
             "pass fewer steps or a wider range"
         )
         raise ValueError(msg)
@@ -82,7 +88,7 @@ def positive_rate(name: str, value: object) -> float:
         If it is not finite and above 0.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        msg = f"{name}={value!r} must be a number; pass for example {name}=1e-3"
+        msg = f"{name}={shown(value)} must be a number; pass for example {name}=1e-3"
         raise TypeError(msg)
     try:
         rate = float(value)
@@ -90,7 +96,8 @@ def positive_rate(name: str, value: object) -> float:
         rate = math.inf
     if not (math.isfinite(rate) and rate > 0):
         msg = (
-            f"{name}={value!r} must be finite and above 0; pass for example {name}=1e-3"
+            f"{name}={shown(value)} must be finite and above 0; "
+            f"pass for example {name}=1e-3"
         )
         raise ValueError(msg)
     return rate
@@ -102,12 +109,15 @@ def _count(name: str, value: object) -> int:
             raise TypeError  # noqa: TRY301 (a bool is an index, but never meant)
         count = operator.index(value)  # type: ignore[arg-type]  # raises TypeError
     except TypeError:
-        msg = f"{name}={value!r} must be an integer; pass for example {name}=100"
+        msg = f"{name}={shown(value)} must be an integer; pass for example {name}=100"
         raise TypeError(msg) from None
     if count < 2:  # noqa: PLR2004 (a range has two ends)
-        msg = f"{name}={value!r} must be at least 2; pass for example {name}=100"
+        msg = f"{name}={shown(value)} must be at least 2; pass for example {name}=100"
         raise ValueError(msg)
     if count > _MOST:
-        msg = f"{name}={value!r} must be at most {_MOST}; pass for example {name}=100"
+        msg = (
+            f"{name}={shown(value)} must be at most {_MOST}; "
+            f"pass for example {name}=100"
+        )
         raise ValueError(msg)
     return count

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
-from pathlib import Path
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from lrwidget.curve import files
 from lrwidget.curve.arrays import listed_floats
+from lrwidget.curve.shown import shown
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
+    from typing import NoReturn
 
     import pandas as pd
     from typing_extensions import Self
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 _FORMAT = "lrwidget.LRCurve"
 _VERSION = 1
+_MOST_DIGITS = 400  # no number has more before its point
 
 
 class Stored:
@@ -57,11 +62,13 @@ class Stored:
         ValueError
             If ``data`` is not of that form.
         """
-        if not isinstance(data, dict) or data.get("format") != _FORMAT:
+        given = data.get("format") if isinstance(data, dict) else None
+        if not (isinstance(given, str) and given == _FORMAT):
             msg = f"data must be a dict with format={_FORMAT!r}, as to_dict returns it"
             raise ValueError(msg)
-        if data.get("version") != _VERSION:
-            msg = f"version={data.get('version')!r} is not known; this is {_VERSION}"
+        version = data.get("version")
+        if type(version) is not int or version != _VERSION:  # not True, nor 1.0
+            msg = f"version={shown(version)} is not known; this is {_VERSION}"
             raise ValueError(msg)
         make: Callable[..., Self] = cls
         return make(
@@ -72,10 +79,15 @@ class Stored:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the curve to a JSON file, from which `load` makes it again."""
-        Path(path).write_text(
-            json.dumps(self.to_dict(), allow_nan=False) + "\n", encoding="utf-8"
-        )
+        """
+        Write the curve to a JSON file, from which `load` makes it again.
+
+        Raises
+        ------
+        OSError
+            If that fails, as on a full disk. A file that was there is as before then.
+        """
+        files.write(path, as_json(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -84,21 +96,30 @@ class Stored:
 
         Raises
         ------
+        OSError
+            If the file cannot be read.
         ValueError
-            If the file holds no such curve.
+            If it holds no such curve.
         """
         try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, RecursionError) as error:
-            msg = f"path={str(path)!r} holds no curve that LRCurve.save wrote: {error}"
+            return cls.from_dict(_parsed(files.read(path)))
+        except (ValueError, RecursionError, MemoryError) as error:
+            msg = (
+                f"path={str(path)!r} holds no curve that LRCurve.save wrote: "
+                f"{str(error) or type(error).__name__}"
+            )
             raise ValueError(msg) from error
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write a CSV file with the columns ``lr`` and ``loss``, one row a step."""
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file)
-            rows.writerow(["lr", "loss"])
-            rows.writerows(zip(self.lrs.tolist(), self.losses.tolist(), strict=True))
+        """
+        Write a CSV file with the columns ``lr`` and ``loss``, one row a step.
+
+        Raises
+        ------
+        OSError
+            If that fails, as on a full disk. A file that was there is as before then.
+        """
+        files.write(path, as_csv(self))
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a data frame with the columns ``lr`` and ``loss``, one row a step."""
@@ -106,3 +127,50 @@ class Stored:
 
         frame: pd.DataFrame = pd.DataFrame({"lr": self.lrs, "loss": self.losses})
         return frame
+
+
+def as_json(curve: Stored) -> bytes:
+    """Return the contents of the file that `Stored.save` writes."""
+    return (json.dumps(curve.to_dict(), allow_nan=False) + "\n").encode()
+
+
+def as_csv(curve: Stored) -> bytes:
+    """Return the contents of the file that `Stored.to_csv` writes."""
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(["lr", "loss"])
+    rows.writerows(zip(curve.lrs.tolist(), curve.losses.tolist(), strict=True))
+    return text.getvalue().encode()
+
+
+def _parsed(contents: bytes) -> Any:  # noqa: ANN401 (any data)
+    """Return what is in a file of strict JSON."""
+    return json.loads(
+        contents.decode("utf-8"),
+        parse_int=_integer,
+        parse_constant=_refuse,
+        object_pairs_hook=_unique,
+    )
+
+
+def _integer(digits: str) -> int:
+    # Python refuses thousands of them in words about its own settings.
+    if len(digits) > _MOST_DIGITS:
+        msg = f"a number of {len(digits)} digits is too large"
+        raise ValueError(msg)
+    return int(digits)
+
+
+def _refuse(constant: str) -> NoReturn:
+    msg = f"{constant} is not strict JSON"
+    raise ValueError(msg)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, in which each name is there once."""
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        key, count = Counter(key for key, _ in pairs).most_common(1)[0]
+        msg = f"{shown(key)} is there {count} times"
+        raise ValueError(msg)
+    return data

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from lrwidget.curve.classic import classic, min_grad, minimum, slide, steep, valley
 from lrwidget.curve.descent import descent
+from lrwidget.curve.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +61,6 @@ def suggest(rule: str, lrs: FloatArray, losses: FloatArray, num_it: int) -> Sugg
 
 def check_rule(rule: object) -> None:
     """Raise ValueError unless it is the name of a rule."""
-    if rule not in tuple(RULES):
-        msg = f"rule={rule!r} is not known; pass one of {tuple(RULES)}"
+    if not isinstance(rule, str) or rule not in RULES:
+        msg = f"rule={shown(rule)} is not known; pass one of {tuple(RULES)}"
         raise ValueError(msg)

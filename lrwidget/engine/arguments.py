@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from lrwidget.curve.shown import shown
 from lrwidget.engine.loaders import empty_loader
 from lrwidget.engine.optimizers import needs_closure
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-_MOST_SHOWN = 80
+_MOST_COUNT = 1_000_000  # before a slip of the finger makes a step that never ends
 _MOST_SEED = 2**32 - 1  # NumPy's limit
 _HALF_PRECISIONS = (torch.float16, torch.bfloat16)
 _NO_LOADERS = (str, bytes, Mapping, torch.Tensor)  # iterable, but not over batches
@@ -25,27 +26,27 @@ def check_trained(model: object, optimizer: object) -> None:
     """Raise unless an optimizer can train a model."""
     if not isinstance(model, nn.Module):
         msg = (
-            f"model={_shown(model)} must be a torch.nn.Module; "
+            f"model={shown(model)} must be a torch.nn.Module; "
             "pass for example torch.nn.Linear(8, 2)"
         )
         raise TypeError(msg)
     trainable = {id(p) for p in model.parameters() if p.requires_grad}
     if not trainable:
         msg = (
-            f"model={_shown(model)} has no trainable parameter; "
+            f"model={shown(model)} has no trainable parameter; "
             "pass one with requires_grad=True in some of its parameters"
         )
         raise ValueError(msg)
     groups = getattr(optimizer, "param_groups", None)
     if not isinstance(groups, list) or not callable(getattr(optimizer, "step", None)):
         msg = (
-            f"optimizer={_shown(optimizer)} must be a torch optimizer; "
+            f"optimizer={shown(optimizer)} must be a torch optimizer; "
             "pass for example torch.optim.SGD(model.parameters(), lr=0.1)"
         )
         raise TypeError(msg)
     if not any(id(p) in trainable for group in groups for p in group["params"]):
         msg = (
-            f"optimizer={_shown(optimizer)} holds none of the model's trainable "
+            f"optimizer={shown(optimizer)} holds none of the model's trainable "
             "parameters; make it with model.parameters(), after the model was "
             "moved, replaced or unfrozen"
         )
@@ -56,7 +57,7 @@ def check_loader(dataloader: object, name: str = "dataloader") -> None:
     """Raise unless a loader can give batches."""
     if not isinstance(dataloader, Iterable) or isinstance(dataloader, _NO_LOADERS):
         msg = (
-            f"{name}={_shown(dataloader)} must be an iterable of batches; pass for "
+            f"{name}={shown(dataloader)} must be an iterable of batches; pass for "
             "example torch.utils.data.DataLoader(dataset, batch_size=64)"
         )
         raise TypeError(msg)
@@ -75,7 +76,7 @@ def check_validation(val_loader: object) -> None:
     check_loader(val_loader, "val_loader")
     if isinstance(val_loader, Iterator):
         msg = (
-            f"val_loader={_shown(val_loader)} is an iterator, which is spent after the "
+            f"val_loader={shown(val_loader)} is an iterator, which is spent after the "
             "first rate; pass a loader that can be iterated again"
         )
         raise TypeError(msg)
@@ -84,10 +85,11 @@ def check_validation(val_loader: object) -> None:
 def check_count(name: str, value: object) -> None:
     """Raise unless a value is a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int):
-        msg = f"{name}={_shown(value)} must be an integer; pass for example 1"
+        msg = f"{name}={shown(value)} must be an integer; pass for example 1"
         raise TypeError(msg)
-    if value < 1:
-        msg = f"{name}={value!r} must be at least 1; pass for example 1"
+    if not 1 <= value <= _MOST_COUNT:
+        most = "at least 1" if value < 1 else f"at most {_MOST_COUNT}"
+        msg = f"{name}={shown(value)} must be {most}; pass for example 1"
         raise ValueError(msg)
 
 
@@ -97,27 +99,35 @@ def check_seed(seed: object) -> None:
         return
     if isinstance(seed, bool) or not isinstance(seed, int):
         msg = (
-            f"seed={_shown(seed)} must be an integer; pass for example 0, or None to "
+            f"seed={shown(seed)} must be an integer; pass for example 0, or None to "
             "go on from the present random states"
         )
         raise TypeError(msg)
     if not 0 <= seed <= _MOST_SEED:
-        msg = f"seed={_shown(seed)} must be from 0 to 2**32 - 1; pass for example 0"
+        msg = f"seed={shown(seed)} must be from 0 to 2**32 - 1; pass for example 0"
         raise ValueError(msg)
 
 
 def check_precision(autocast: object, clip_grad_norm: object) -> None:
     """Raise unless a precision and a limit of the gradients are such, or None."""
-    if autocast is not None and autocast not in _HALF_PRECISIONS:
-        msg = f"autocast={_shown(autocast)} must be one of {_HALF_PRECISIONS}, or None"
+    known = isinstance(autocast, torch.dtype) and autocast in _HALF_PRECISIONS
+    if autocast is not None and not known:
+        msg = f"autocast={shown(autocast)} must be one of {_HALF_PRECISIONS}, or None"
         raise ValueError(msg)
     if clip_grad_norm is None:
         return
     if isinstance(clip_grad_norm, bool) or not isinstance(clip_grad_norm, int | float):
-        msg = f"clip_grad_norm={_shown(clip_grad_norm)} must be a number, or None"
+        msg = f"clip_grad_norm={shown(clip_grad_norm)} must be a number, or None"
         raise TypeError(msg)
-    if not clip_grad_norm > 0:
-        msg = f"clip_grad_norm={clip_grad_norm!r} must be above 0; pass None for none"
+    try:
+        usable = float(clip_grad_norm) > 0
+    except OverflowError:
+        usable = False
+    if not usable:
+        msg = (
+            f"clip_grad_norm={shown(clip_grad_norm)} must be above 0, and in the range "
+            "of a float; pass None for none"
+        )
         raise ValueError(msg)
 
 
@@ -127,13 +137,13 @@ def check_scaler(grad_scaler: object, optimizer: Optimizer) -> None:
         return
     if not isinstance(grad_scaler, torch.amp.GradScaler):
         msg = (
-            f"grad_scaler={_shown(grad_scaler)} must be a torch.amp.GradScaler; pass "
+            f"grad_scaler={shown(grad_scaler)} must be a torch.amp.GradScaler; pass "
             "for example torch.amp.GradScaler('cuda')"
         )
         raise TypeError(msg)
     if needs_closure(optimizer):
         msg = (
-            f"grad_scaler={_shown(grad_scaler)} cannot scale for "
+            f"grad_scaler={shown(grad_scaler)} cannot scale for "
             f"{type(optimizer).__name__}, which evaluates the loss itself; pass None"
         )
         raise ValueError(msg)
@@ -143,17 +153,15 @@ def check_functions(loss_fn: object, training_step: object) -> None:
     """Raise unless exactly one thing, or the model itself, gives the loss."""
     for name, function in (("loss_fn", loss_fn), ("training_step", training_step)):
         if function is not None and not callable(function):
-            msg = (
-                f"{name}={_shown(function)} must be callable; pass a function, or None"
-            )
+            msg = f"{name}={shown(function)} must be callable; pass a function, or None"
             raise TypeError(msg)
     if inspect.isclass(loss_fn):
         name = loss_fn.__name__
-        msg = f"loss_fn={_shown(loss_fn)} is a class; pass an object of it: {name}()"
+        msg = f"loss_fn={shown(loss_fn)} is a class; pass an object of it: {name}()"
         raise TypeError(msg)
     if loss_fn is not None and training_step is not None:
         msg = (
-            f"loss_fn={_shown(loss_fn)} and training_step={_shown(training_step)} both "
+            f"loss_fn={shown(loss_fn)} and training_step={shown(training_step)} both "
             "give the loss; pass one of them"
         )
         raise ValueError(msg)
@@ -162,7 +170,7 @@ def check_functions(loss_fn: object, training_step: object) -> None:
 def check_switch(name: str, value: object) -> None:
     """Raise unless a value is True or False."""
     if not isinstance(value, bool):
-        msg = f"{name}={_shown(value)} is neither; pass True or False"
+        msg = f"{name}={shown(value)} is neither; pass True or False"
         raise TypeError(msg)
 
 
@@ -171,14 +179,18 @@ def usable_device(device: torch.device | str | None) -> torch.device | None:
     if device is None:
         return None
     try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, TypeError, AssertionError) as error:
+        tensor = torch.zeros((), device=device)
+        tensor.item()  # raises where there are no numbers, as on "meta"
+    except (
+        RuntimeError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        AssertionError,
+    ) as error:
         msg = (
-            f"device={device!r} cannot be used here: {error}; pass None for the model's"
+            f"device={shown(device)} cannot be used here: {error}; "
+            "pass None for the model's"
         )
         raise ValueError(msg) from error
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _MOST_SHOWN else f"<{type(value).__name__}>"
+    return tensor.device

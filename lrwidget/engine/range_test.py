@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve.record import LRCurve, Recording, Step
 from lrwidget.curve.schedule import learning_rates
+from lrwidget.curve.shown import shown
 from lrwidget.engine import arguments
 from lrwidget.engine.ambient import Ambient
 from lrwidget.engine.isolation import ISOLATIONS, Subject
@@ -64,7 +65,7 @@ class RangeTest:
     start_lr:
         The first rate, above 0.
     end_lr:
-        The last rate, above ``start_lr``.
+        The last rate, above ``start_lr`` and at most 1e38.
     num_it:
         How many optimizer steps, at least 2.
     step_mode:
@@ -152,8 +153,8 @@ class RangeTest:
         arguments.check_count("steps_per_lr", steps_per_lr)
         arguments.check_precision(autocast, clip_grad_norm)
         arguments.check_seed(seed)
-        if isolation not in ISOLATIONS:
-            msg = f"isolation={isolation!r} is not known; pass one of {ISOLATIONS}"
+        if not isinstance(isolation, str) or isolation not in ISOLATIONS:
+            msg = f"isolation={shown(isolation)} is not known; pass one of {ISOLATIONS}"
             raise ValueError(msg)
         rates = learning_rates(start_lr, end_lr, num_it, step_mode).tolist()
         rate_ratios(optimizer)  # raises where there are none

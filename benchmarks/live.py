@@ -1,0 +1,111 @@
+"""
+What a step costs in a live JupyterLab, with the widget in Chromium, over one without.
+
+In one kernel, a test without a widget and one by a press on Run follow each other, over
+the same training. A time per step is that from the first loss to the last:
+
+    python -m benchmarks.live
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect, sync_playwright
+
+from tests.browser.chromium import launch
+from tests.browser.finder import Finder
+from tests.browser.lab import Lab
+
+if TYPE_CHECKING:
+    from tests.browser.lab import Notebook
+
+_ROOT = Path(__file__).parents[1]
+_SETUP = """
+import sys, time
+sys.path.insert(0, {root!r})
+import torch
+from benchmarks.steps import cnn, mlp
+from lrwidget import LRWidget, range_test
+
+torch.set_num_threads(1)
+times = []
+
+def noted(training):
+    loss_fn = training.loss_fn
+    def note(outputs, targets):
+        times.append(time.perf_counter())
+        return loss_fn(outputs, targets)
+    return training._replace(loss_fn=note)
+
+def per_step():
+    seconds = (times[-1] - times[0]) / (len(times) - 1)
+    times.clear()
+    return seconds
+
+training = noted({make}())
+settings = dict(num_it={steps}, end_lr=1e-2, stop_div=False)
+w = LRWidget(*training, **settings)
+
+def headless():
+    range_test(*training, **settings)
+    return per_step()
+"""
+# Steps of some seconds a test, and what is allowed.
+_TASKS = {"mlp": (8000, 1.10), "cnn": (300, 1.03)}
+_ROUNDS = 9
+
+
+def _ratio(book: Notebook, finder: Finder) -> tuple[float, float]:
+    """Return the seconds of a step without the widget, and the ratio of one in it."""
+    before = book.value("headless()")
+    finder.button.click()
+    expect(finder.button).to_have_text("Stop")
+    expect(finder.button).to_have_text("Run", timeout=600_000)
+    live = book.value("per_step()")
+    after = book.value("headless()")
+    return (before + after) / 2, 2 * live / (before + after)
+
+
+def _report() -> int:
+    held = True
+    with (
+        TemporaryDirectory() as folder,
+        sync_playwright() as playwright,
+        launch(playwright) as browser,
+    ):
+        lab = Lab(Path(folder))
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        try:
+            for make, (steps, bound) in _TASKS.items():
+                setup = _SETUP.format(root=str(_ROOT), make=make, steps=steps)
+                book = lab.open(page, [setup, "w"])
+                try:
+                    book.execute_all()
+                    finder = Finder(page)
+                    finder.await_display()
+                    _ratio(book, finder)  # to warm up
+                    rounds = [_ratio(book, finder) for _ in range(_ROUNDS)]
+                finally:
+                    book.close()
+                step = statistics.median(seconds for seconds, _ in rounds)
+                ratios = [ratio for _, ratio in rounds]
+                ratio = statistics.median(ratios)
+                held &= ratio <= bound
+                print(
+                    f"{make}: {1e3 * step:.3f} ms a step without the widget; in it "
+                    f"{ratio:.3f} times that ({min(ratios):.3f} to {max(ratios):.3f}); "
+                    f"at most {bound}: {'holds' if ratio <= bound else 'FALLS SHORT'}"
+                )
+        finally:
+            lab.terminate()
+            lab.wait()
+    return int(not held)
+
+
+if __name__ == "__main__":
+    sys.exit(_report())
