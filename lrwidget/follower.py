@@ -78,7 +78,7 @@ class Follower:
         self._recorder: Recorder[Any] = recorder
         self._on_end = on_end
         self._worker: Worker[T, StopReason] = Worker(items, self._item, self._end)
-        self._source = items
+        self._source: Iterable[T] | None = items
         self._ticker = Ticker(_SECONDS_BETWEEN_NEWS, self._tell, _LONG_SILENCE)
         self._on_news = on_news
         self._first_time: float | None = None
@@ -144,6 +144,7 @@ class Follower:
         if error is None:
             self._recorder.stop_reason = reason or "stopped"
         drawing_error = self._ticker.stop()
+        self._source = None  # which may hold much
         self.error = error or drawing_error
         try:
             self._on_end(self)

@@ -146,6 +146,8 @@ class Stage:
             setting = self._recipe.setting(every, label)
             name = self._recipe.name(every) if label is None else label
             self.session.run(test, name, setting)
+            if not changes:
+                self._test = test  # as it is, rather than two of them
             self.display.view_bar.show_total(test.num_it)
             self._show_range()
 

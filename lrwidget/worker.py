@@ -56,6 +56,7 @@ class Worker(Generic[T, R]):
     def start(self) -> None:
         """Start the thread, and return at once."""
         iterator = iter(self._items)
+        del self._items  # they may hold much, and the iterator ends with the thread
         # In some versions of ipykernel only a thread in the context of the cell can
         # reach the front end.
         run = contextvars.copy_context().run

@@ -51,7 +51,7 @@ class Plan(NamedTuple):
         As `RangeTest` takes them.
     """
 
-    rates: list[float]
+    rates: Sequence[float]
     dataloader: Iterable[Any]
     val_loader: Iterable[Any] | None
     stop_rule: type[StopRule] | None

@@ -127,18 +127,20 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
             The rate for the diamond, and the range for the band; none for a rate that
             is None.
         """
-        self._sight = self._view.of(curve)
+        latest = self._view.of(curve)
+        # For the handle, which tells nothing of the raw losses: they take memory.
+        self._sight = latest._replace(raw=_NOTHING.raw)
         self._suggested = suggestion.lr
-        sights = [self._sight, *(sight for _, sight in self._others)]
+        sights = [latest, *(sight for _, sight in self._others)]
         limits = _all(sight.limits for sight in sights)
         if limits is not None:
             self.axes.show_losses(limits, logarithmic=self._view.logarithmic)
-        self.latest.draw(self._sight)
+        self.latest.draw(latest)
         # Without limits there is nothing to draw, and something to take away perhaps.
         if limits is None or self._limits != limits:
             self._limits = limits
             self._draw_others()
-        self.suggestion.draw(suggestion, self._sight)
+        self.suggestion.draw(suggestion, latest)
         # The handle itself may be on its way to another rate.
         self.handle.say(self._told())
 
