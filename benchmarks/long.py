@@ -77,15 +77,20 @@ def _in_a_widget(steps: int) -> LRWidget:
 def _bytes_a_step(run: Callable[[int], Any]) -> float:
     """Return how much more memory there is after a long test than after a short one."""
     sizes = []
+    _closed(run(_TURN))  # so that all is imported
     for steps in (_STEPS // 10, _STEPS):
         tracemalloc.start()
         kept = run(steps)
         sizes.append(tracemalloc.get_traced_memory()[0])
         tracemalloc.stop()
-        if isinstance(kept, LRWidget):
-            kept.close()
+        _closed(kept)
         del kept
     return (sizes[1] - sizes[0]) / (_STEPS - _STEPS // 10)
+
+
+def _closed(kept: object) -> None:
+    if isinstance(kept, LRWidget):
+        kept.close()
 
 
 def _report() -> int:

@@ -1,4 +1,9 @@
-"""From losses on their device to numbers, without waiting for them."""
+"""
+From losses on their device to numbers, without waiting for them.
+
+Who needs numbers to go on waits all the same: a gradient scaler, an optimizer that is
+given a closure, and a validation, which asks once at each rate whether it is worth it.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +44,7 @@ def arrived(
     Yield rates with their losses as numbers, and return what the rates' source does.
 
     A loss that a device has still to compute comes after further steps. Those before
-    an error come before it is raised.
+    an error come before it is raised. Who closes it does without those on their way.
 
     Parameters
     ----------
@@ -70,7 +75,13 @@ def arrived(
                 lr, arrival = waiting.popleft()
                 yield lr, arrival.wait()
         for lr, arrival in waiting:
-            yield lr, arrival.wait()
+            try:
+                number = arrival.wait()
+            except Exception as error:
+                if failure is None:
+                    raise
+                raise failure from error  # which came first, and tells more
+            yield lr, number
     if failure is not None:
         try:
             raise failure
@@ -80,7 +91,9 @@ def arrived(
 
 
 def _sent(loss: Tensor) -> Arrival | None:
-    return _FromCuda(loss) if loss.is_cuda else None
+    # Those that are spread over devices are no plain tensors.
+    plain = type(loss) is torch.Tensor
+    return _FromCuda(loss) if loss.is_cuda and plain else None
 
 
 class _FromCuda:
@@ -88,7 +101,9 @@ class _FromCuda:
 
     def __init__(self, loss: Tensor) -> None:
         with torch.cuda.device(loss.device):
-            self._here = torch.empty((), dtype=torch.float64, pin_memory=True)
+            self._here = torch.empty(
+                (), dtype=torch.float64, device="cpu", pin_memory=True
+            )
             self._event = torch.cuda.Event(blocking=True)
             self._here.copy_(loss.double().reshape(()), non_blocking=True)
             self._event.record()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,9 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-_PROCESS = "process"
 _lock = threading.RLock()
-_begun: list[RandomState] = []
+_taken: weakref.WeakSet[RandomState] = weakref.WeakSet()
 _numbers = count()
 
 
@@ -42,22 +43,26 @@ class RandomState:
     of them. Of a loader, and of those that it wraps, those are the attributes, the
     generators, and all that the samplers hold.
 
-    Of trainings that overlap, the last one to end puts back what there was before any
-    of them, if each calls `begin` and `end`.
+    Where trainings overlap, who began later may have taken what another one had drawn
+    from already. So who ends leaves what it has taken to those that go on: the last
+    one puts back what there was before the first.
     """
 
     def __init__(self, *dataloaders: Iterable[Any]) -> None:
         self._cuda = torch.cuda.is_initialized()
         self._generators: list[object] = []
+        number = next(_numbers)
+        self._kept = {"process": _Kept(number, _keep_process())}
+        if self._cuda:
+            states = torch.cuda.get_rng_state_all()
+            restore = partial(torch.cuda.set_rng_state_all, states)
+            self._kept["cuda"] = _Kept(number, restore)
+        for loader in map(underlying, dataloaders):
+            restore_loader, generators = _keep(loader)
+            self._kept[f"loader {id(loader)}"] = _Kept(number, restore_loader)
+            self._generators += generators
         with _lock:
-            number = next(_numbers)
-            self._kept = {_PROCESS: _Kept(number, _keep_process(cuda=self._cuda))}
-            for loader in map(underlying, dataloaders):
-                restore, generators = _keep(loader)
-                self._kept[f"loader {id(loader)}"] = _Kept(number, restore)
-                self._generators += generators
-            for other in _begun:
-                self._adopt(other)
+            _taken.add(self)
 
     def seed(self, seed: int) -> None:
         """
@@ -77,48 +82,31 @@ class RandomState:
         for generator in self._generators:
             _seed(generator, seed)
 
-    def begin(self) -> None:
-        """Say that something draws from now on."""
-        with _lock:
-            _begun.append(self)
-
-    def end(self) -> None:
-        """Put back the states that nobody else draws from; leave the others to them."""
-        with _lock, ExitStack() as stack:
-            _begun.remove(self)
-            for other in _begun:
-                other._adopt(self)  # noqa: SLF001 (of this class)
-            shared = {key for other in _begun for key in other._kept}  # noqa: SLF001 (as above)
-            for key, kept in self._kept.items():
-                if key not in shared:
-                    stack.callback(kept.restore)
-
     def restore(self) -> None:
         """Put the states back."""
-        with ExitStack() as stack:
+        with _lock, ExitStack() as stack:
+            for other in _taken:
+                other._adopt(self)  # noqa: SLF001 (of this class)
             for kept in self._kept.values():
                 stack.callback(kept.restore)
 
     def _adopt(self, other: RandomState) -> None:
-        """Take what another one keeps of the same things since earlier."""
+        """Take what another one has taken of the same things earlier."""
         for key, kept in other._kept.items():
             if key in self._kept and kept.number < self._kept[key].number:
                 self._kept[key] = kept
 
 
-def _keep_process(*, cuda: bool) -> Callable[[], None]:
-    """Return what puts the random states of this process back to what they are."""
+def _keep_process() -> Callable[[], None]:
+    """Return what puts the random states of the CPU back to what they are."""
     of_python = random.getstate()
     of_numpy = np.random.get_state()  # noqa: NPY002 (the one that users seed)
     of_torch = torch.get_rng_state()
-    of_cuda = torch.cuda.get_rng_state_all() if cuda else []
 
     def restore() -> None:
         random.setstate(of_python)
         np.random.set_state(of_numpy)  # noqa: NPY002 (as above)
         torch.set_rng_state(of_torch)
-        if of_cuda:
-            torch.cuda.set_rng_state_all(of_cuda)
 
     return restore
 

@@ -56,7 +56,8 @@ class RangeTest:
         learning-rate schedulers have no part in the test.
     dataloader:
         Any iterable of batches. It starts again when it ends; where it cannot,
-        since it is an iterator, the test ends with it.
+        since it is an iterator, the test ends with it. Nobody waits until a batch is
+        on a GPU: what is in pinned memory must not be written to meanwhile.
     loss_fn:
         Called as ``loss_fn(model(*inputs), target)`` for batches ``(*inputs,
         target)``, mappings with one target under a usual name (labels, label,
@@ -83,10 +84,10 @@ class RangeTest:
         step, in evaluation mode, weighted by their samples. That takes the time of
         a validation for each rate.
     accumulate:
-        How many batches an optimizer step takes, at least 1. Its gradient and its
+        How many batches an optimizer step takes, 1 to 1,000,000. Its gradient and its
         loss are their means.
     steps_per_lr:
-        How many optimizer steps are done at each rate, at least 1. The loss at a
+        How many optimizer steps are done at each rate, 1 to 1,000,000. The loss at a
         rate is their mean.
     autocast:
         The precision of the forward pass, `torch.float16` or `torch.bfloat16`;

@@ -66,7 +66,7 @@ def set_rate(optimizer: Optimizer, lr: float, ratios: list[float]) -> float:
         if isinstance(group["lr"], torch.Tensor):
             group["lr"].fill_(rate)
             # not from its device, which would be to wait for it
-            rate = torch.tensor(rate, dtype=group["lr"].dtype).item()
+            rate = torch.tensor(rate, dtype=group["lr"].dtype, device="cpu").item()
         else:
             group["lr"] = rate
     return rate

@@ -90,8 +90,7 @@ class Stepper:
             If a loss depends on no trainable parameter.
         """
         loss = self._differentiated(batches)
-        if self._clip is not None:
-            self._clip_gradients()
+        self._clip_gradients()
         self._optimizer.step()
         return loss
 
@@ -117,7 +116,7 @@ class Stepper:
                     "model that is passed, without detach() or no_grad()"
                 )
                 raise ValueError(msg)
-            losses.append(loss)
+            losses.append(loss.detach())  # else its graph would be kept
             if len(batches) > 1:
                 loss = loss / len(batches)
             (loss if scale is None else scale(loss)).backward()
@@ -178,6 +177,7 @@ class _WithClosure(Stepper):
 
 
 def mean(losses: Sequence[Tensor]) -> Tensor:
-    """Return the mean of some losses, where they are."""
-    precise = torch.promote_types(losses[0].dtype, torch.float32)
-    return torch.stack([loss.detach() for loss in losses]).to(precise).mean()
+    """Return the mean of some losses, where they are, as precisely as can be."""
+    on_apple = any(loss.device.type == "mps" for loss in losses)  # has no float64
+    precise = torch.float32 if on_apple else torch.float64
+    return torch.stack([loss.reshape(()).to(precise) for loss in losses]).mean()

@@ -51,7 +51,8 @@ class StopRule:
         self._sum = total = _BETA * self._sum + (1 - _BETA) * loss
         self._bias = bias = _BETA * self._bias
         smoothed = total / (1 - bias)
-        if self._best <= smoothed <= self._limit and (loss >= 0 or self._signed):
+        known = self._best <= smoothed <= self._limit < math.inf
+        if known and (loss >= 0 or self._signed):
             return None  # as nearly always, in no time
         if not math.isfinite(loss):
             return "non_finite"

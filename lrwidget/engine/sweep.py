@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Points: TypeAlias = Generator[tuple[float, Tensor], None, StopReason]
 
 # A gradient scaler that has halved its scale so often has nothing left to scale.
-_MOST_SKIPPED = 100
+MOST_SKIPPED = 100
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Sweep:
     step: Callable[[Sequence[Any]], Tensor]
     batches: Iterator[Sequence[Any]]
     entered: Callable[[], AbstractContextManager[object]]
-    patience: int = _MOST_SKIPPED
+    patience: int
 
     def over(self, rates: Iterable[float]) -> Points:
         """
@@ -86,7 +86,7 @@ class Sweep:
     def _hopeless(self, skipped: list[Tensor | None]) -> bool:
         """Whether so many steps in a row were skipped that no other one helps."""
         if skipped[-1] is None:
-            if len(skipped) < _MOST_SKIPPED:
+            if len(skipped) < MOST_SKIPPED:
                 return False
             msg = (
                 f"{len(skipped)} steps in a row were skipped, the last one since its "
@@ -95,7 +95,7 @@ class Sweep:
             raise RuntimeError(msg)
         losses = [loss for loss in skipped if loss is not None]
         broken = takewhile(lambda loss: not loss.isfinite(), reversed(losses))
-        return len(skipped) >= _MOST_SKIPPED or len(list(broken)) >= self.patience
+        return len(skipped) >= MOST_SKIPPED or len(list(broken)) >= self.patience
 
 
 def windows(batches: Iterator[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -15,7 +15,7 @@ from lrwidget.engine.optimizers import set_mode
 from lrwidget.engine.originals import without_originals
 from lrwidget.engine.stepping import stepper
 from lrwidget.engine.stopping import judged
-from lrwidget.engine.sweep import Sweep, grouped, several_steps, windows
+from lrwidget.engine.sweep import MOST_SKIPPED, Sweep, grouped, several_steps, windows
 from lrwidget.engine.validation import evaluating, mean_loss
 
 if TYPE_CHECKING:
@@ -130,9 +130,8 @@ def training_steps(
             step=step,
             batches=windows(batches, plan.accumulate),
             entered=ambient.entered,
+            patience=MOST_SKIPPED if rule is None else _PATIENCE,
         )
-        if rule is not None:
-            sweep.patience = _PATIENCE
         points = sweep.over(several_steps(plan.rates, plan.steps_per_lr))
         if plan.steps_per_lr > 1 or validated:
             validate = validation_loss if validated else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import atexit
 import weakref
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
+from inspect import GEN_RUNNING, getgeneratorstate
 from typing import TYPE_CHECKING, NamedTuple
 
 from lrwidget.engine.isolation import isolate
@@ -117,8 +118,7 @@ class Trial(NamedTuple):
                     model = id(self.subject.model)
                     _trained_now.add(model)
                     at_the_end.callback(_trained_now.discard, model)
-                random_state.begin()
-                at_the_end.callback(random_state.end)
+                at_the_end.callback(random_state.restore)
                 at_the_end.callback(restore)
                 if self.seed is not None:
                     # Not at the start: others may draw until the first step is taken.
@@ -139,7 +139,8 @@ def _close_all() -> None:
 
     Torch aborts the process where tensors are put back while it is torn down.
     """
-    for steps in list(_open):
-        # One that another thread is in the midst of is closed there.
-        with suppress(ValueError):
-            steps.close()
+    with ExitStack() as stack:
+        for steps in list(_open):
+            # One that another thread is in the midst of is closed there.
+            if getgeneratorstate(steps) != GEN_RUNNING:
+                stack.callback(steps.close)

@@ -103,6 +103,21 @@ def test_losses_before_an_error_come_before_it(late: int) -> None:
         next(points)
 
 
+def test_an_error_that_came_first_is_the_one_that_is_raised() -> None:
+    class Broken(_Late):
+        def wait(self) -> float:
+            msg = "the device is gone"
+            raise RuntimeError(msg)
+
+    device = _SlowDevice(_LOSSES, late=9)
+    points = arrived(
+        _trained(2, ZeroDivisionError("step 2")), lambda _: Broken(device, 0)
+    )
+    with pytest.raises(ZeroDivisionError, match="step 2") as caught:
+        next(points)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
 def test_who_stops_needs_none_of_what_is_on_its_way() -> None:
     closed = []
 

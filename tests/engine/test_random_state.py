@@ -213,3 +213,42 @@ def test_an_iterator_goes_on(workers: int) -> None:
     next(users)
     random_state.restore()
     assert len(list(users)) == 4
+
+
+def _draws() -> list[float]:
+    return [
+        random.random(),  # noqa: S311 (to be restored)
+        np.random.rand(),  # noqa: NPY002 (to be restored)
+        torch.rand(()).item(),
+    ]
+
+
+@pytest.mark.parametrize("first_to_end", [0, 1])
+def test_those_that_overlap_put_back_what_was_before_the_first(
+    first_to_end: int,
+) -> None:
+    batches = loader(generator=torch.Generator().manual_seed(3))
+    before = RandomState(batches)
+    expected = [*_draws(), torch.rand((), generator=batches.generator).item()]
+    before.restore()
+
+    taken = []
+    for _ in range(2):
+        taken.append(RandomState(batches))
+        _draws()
+        torch.rand((), generator=batches.generator)
+    for turn in (first_to_end, 1 - first_to_end):
+        taken[turn].restore()
+        if turn == first_to_end:
+            _draws()
+    assert [*_draws(), torch.rand((), generator=batches.generator).item()] == expected
+
+
+def test_one_that_never_ends_is_in_nobodys_way() -> None:
+    hanging = RandomState()
+    _draws()
+    latter = RandomState()
+    expected = _draws()
+    latter.restore()
+    assert _draws() == expected
+    hanging.restore()

@@ -103,3 +103,8 @@ def test_noise_around_zero_after_a_descent_does_not_stop() -> None:
 def test_what_is_not_finite_stops_at_once(broken: float) -> None:
     assert _stop([2.0, 1.0, broken, 1.0]) == (2, "non_finite")
     assert _stop([broken]) == (0, "non_finite")
+
+
+@pytest.mark.parametrize("count", [9, 15])
+def test_no_limit_is_so_high_that_an_infinite_loss_passes(count: int) -> None:
+    assert _stop([*[1e308] * count, math.inf]) == (count, "non_finite")

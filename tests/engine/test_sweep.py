@@ -47,6 +47,7 @@ class _Script:
         **settings: Any,
     ) -> tuple[list[tuple[float, float]], Any]:
         taken = windows(self.batches, accumulate)
+        settings = {"patience": 100, **settings}
         sweep = Sweep(
             self.optimizer, self.step, self.step, taken, nullcontext, **settings
         )
@@ -158,6 +159,6 @@ def test_the_first_step_is_done_until_it_is_not_skipped() -> None:
         return torch.tensor(2.0)
 
     batches = windows(script.batches, 1)
-    sweep = Sweep(script.optimizer, first, script.step, batches, nullcontext)
+    sweep = Sweep(script.optimizer, first, script.step, batches, nullcontext, 9)
     assert [loss.item() for _, loss in sweep.over(_RATES)] == [2, 1, 1]
     assert done == ["first", "first"]

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -21,7 +22,6 @@ from tests.widget_parts import SECONDS, display_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from lrwidget import LRWidget
 
@@ -114,7 +114,7 @@ def _not_finite(where: str, value: float, at: int, scene: Scene, _folder: Path) 
     assert (len(curve), curve.stop_reason) == (at, "non_finite")
     assert not math.isfinite(curve.losses[-1])
     assert all(map(math.isfinite, curve.losses[:-1]))
-    assert "not" not in scene.widget.status.partition("Done")[0]
+    assert scene.widget.status.startswith("Done: the loss stopped being finite")
 
 
 # ---- stops
@@ -264,7 +264,10 @@ def _beside_a_training(_scene: Scene, _folder: Path) -> None:
     for training in (beside, alone):
         training.model.eval()  # nothing random, which threads would draw from by turns
         if training is beside:
+            reached = threading.Event()
+            beside.faults.plan("loss", reached.set)
             beside.widget.run(num_it=_MANY)
+            assert reached.wait(SECONDS), _NEVER
         for _ in range(50):
             training.optimizer.zero_grad()
             outputs = training.model(inputs)
@@ -289,7 +292,6 @@ def _full_disk(scene: Scene, folder: Path) -> None:
     for write in (curve.save, curve.to_csv):
         with pytest.raises(OSError, match="/dev/full"):
             write("/dev/full")
-    assert not list(folder.iterdir())
     curve.save(folder / "curve.json")
     assert LRCurve.load(folder / "curve.json").losses.tolist() == curve.losses.tolist()
 
@@ -299,8 +301,10 @@ def _bad_file(text: str, scene: Scene, folder: Path) -> None:
     scene.check_usable(scene.widget).save(file)
     whole = file.read_text()
     file.write_text(text.format(half=whole[: len(whole) // 2]))
+    before = set(Path.cwd().iterdir())
     with pytest.raises(ValueError, match=r"curve\.json' holds no curve"):
         LRCurve.load(file)
+    assert set(Path.cwd().iterdir()) == before  # where a call would write
     assert [path.name for path in folder.iterdir()] == ["curve.json"]
 
 
@@ -333,7 +337,7 @@ FAULTS = [
     *[Fault(f"stop at step {step}", partial(_stop, step)) for step in range(1, 11)],
     Fault("Run pressed twice", _pressed_twice),
     Fault("closed in mid-run", _closed),
-    Fault("garbage-collected in mid-run", _collected),
+    Fault("held by nobody, and garbage-collected, in mid-run", _collected),
     Fault("two widgets on one model", _two_on_one_model),
     Fault("two that train the model itself", _two_that_train_it_itself),
     Fault("beside a training of the same model", _beside_a_training),
