@@ -56,8 +56,8 @@ def headless():
     return per_step()
 """
 # Steps of some seconds a test, and what is allowed.
-_TASKS = {"mlp": (8000, 1.10), "cnn": (300, 1.03)}
-_ROUNDS = 9
+_TASKS = {"mlp": (6000, 1.10), "cnn": (250, 1.03)}
+_ROUNDS = 7
 
 
 def _ratio(book: Notebook, finder: Finder) -> tuple[float, float]:

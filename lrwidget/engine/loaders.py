@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from inspect import GEN_RUNNING, getgeneratorstate
 from typing import TYPE_CHECKING, Any
 
@@ -108,8 +110,27 @@ class Batches:
             first = False
 
     def _begun(self) -> Iterator[Any]:
-        self._iterator = iter(self._loader)
+        with _interrupts_held_back():
+            self._iterator = iter(self._loader)
         return self._iterator
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """
+    Hold interrupts back from this thread, and for good from processes it starts.
+
+    They are for the one that runs the test, which ends its workers in order; where
+    these end first, the test fails instead of being stopped.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # as on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Awaited:

@@ -46,6 +46,15 @@ class Notebook(Document):
         done = re.compile(r"\[\d+\]:")
         expect(self.prompt(index)).to_have_text(done, timeout=MILLISECONDS)
 
+    def interrupt(self) -> None:
+        """Interrupt the kernel, by the keys for that."""
+        self._press_twice("i")
+
+    def restart(self) -> None:
+        """Restart the kernel, by the keys for that, and return at once."""
+        self._press_twice("0")
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+
     def save(self) -> None:
         """Save it with all that is executed, and wait until it is written."""
         with self.page.expect_response(
@@ -56,6 +65,11 @@ class Notebook(Document):
             )
         ):
             self.page.keyboard.press("Control+s")
+
+    def _press_twice(self, key: str) -> None:
+        self.prompt(0).click()
+        for pressed in ("Escape", key, key):
+            self.page.keyboard.press(pressed)
 
     def _cells(self) -> Locator:
         return self.page.locator(".jp-Notebook .jp-CodeCell")
@@ -96,6 +110,10 @@ class Lab(Server[Notebook]):
     def show(self, page: Page, name: str) -> Notebook:
         """Open a notebook of the folder in a page."""
         page.goto(f"{self.url}/{self._address}/{name}")
+        return self.shown(page, name)
+
+    def shown(self, page: Page, name: str) -> Notebook:
+        """Return a notebook that a page has been told to open, once it is there."""
         page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=MILLISECONDS)
         return Notebook(page, self._connection_file(self._kernel(name)))
 
