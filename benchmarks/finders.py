@@ -48,11 +48,15 @@ def _quietly() -> Iterator[None]:
 
 def bare(training: Training, steps: int) -> list[float]:
     """Train as people do by hand, with another rate at each step."""
+    return trained(training, learning_rates(_START, _END, steps, "exp").tolist())
+
+
+def trained(training: Training, rates: list[float]) -> list[float]:
+    """Train so at these rates."""
     model, optimizer, loader, loss_fn = training
     batches = chain.from_iterable(repeat(loader))
     losses = []
     model.train()
-    rates = learning_rates(_START, _END, steps, "exp").tolist()
     for lr, (inputs, targets) in zip(rates, batches, strict=False):
         for group in optimizer.param_groups:
             group["lr"] = lr

@@ -16,6 +16,7 @@ import os
 import statistics
 import sys
 import time
+from collections import deque
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from io import StringIO
@@ -27,6 +28,7 @@ import tests.torchvision_operators  # noqa: F401 (before whatever imports torchv
 from benchmarks import finders
 from benchmarks.steps import cnn, mlp, transformer
 from benchmarks.turns import seconds_by_turns
+from lrwidget import RangeTest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +98,18 @@ def _ratios(task: Task) -> tuple[float, dict[str, float]]:
     }
 
 
-def _around(finder: Callable[[Training, int], object], task: Task) -> float:
+def _prepared_bare(training: Training, steps: int) -> Callable[[], object]:
+    return partial(finders.trained, training, [1e-3] * steps)
+
+
+def _prepared_test(training: Training, steps: int) -> Callable[[], object]:
+    test = RangeTest(*training, num_it=steps, end_lr=1e-2)
+    return lambda: deque(test, maxlen=0)
+
+
+def _around(
+    prepared: Callable[[Training, int], Callable[[], object]], task: Task
+) -> float:
     """Return the seconds before the second loss, and after the last."""
     training = task.make()
     times: list[float] = []
@@ -106,9 +119,10 @@ def _around(finder: Callable[[Training, int], object], task: Task) -> float:
         times.append(time.perf_counter())
         return loss_fn(outputs, targets)
 
+    run = prepared(training._replace(loss_fn=noted), task.steps)
     gc.collect()
     began = time.perf_counter()
-    finder(training._replace(loss_fn=noted), task.steps)
+    run()
     return times[1] - began + time.perf_counter() - times[-1]
 
 
@@ -125,7 +139,7 @@ def _measured(name: str, task: Task) -> bool:
             f"{finder:16} {medians[finder]:.3f} ({min(found):.3f} to {max(found):.3f})"
         )
     around = [
-        _around(finders.lrwidget, task) - _around(finders.bare, task)
+        _around(_prepared_test, task) - _around(_prepared_bare, task)
         for _ in range(_ROUNDS_AROUND)
     ]
     low, extra, high = (x / step for x in statistics.quantiles(around, n=4))

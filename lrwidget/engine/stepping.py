@@ -90,7 +90,8 @@ class Stepper:
             If a loss depends on no trainable parameter.
         """
         loss = self._differentiated(batches)
-        self._clip_gradients()
+        if self._clip is not None:
+            self._clip_gradients(self._clip)
         self._optimizer.step()
         return loss
 
@@ -116,18 +117,18 @@ class Stepper:
                     "model that is passed, without detach() or no_grad()"
                 )
                 raise ValueError(msg)
-            losses.append(loss.detach())  # else its graph would be kept
-            if len(batches) > 1:
+            if len(batches) == 1:
+                losses.append(loss)
+            else:
+                losses.append(loss.detach())  # else its graph would be kept
                 loss = loss / len(batches)
             (loss if scale is None else scale(loss)).backward()
         if not losses:
             raise StepSkippedError(None)
         return losses[0] if len(losses) == 1 else mean(losses)
 
-    def _clip_gradients(self) -> None:
-        if self._clip is not None:
-            parameters = parameters_of(self._optimizer)
-            torch.nn.utils.clip_grad_norm_(parameters, self._clip)
+    def _clip_gradients(self, norm: float) -> None:
+        torch.nn.utils.clip_grad_norm_(parameters_of(self._optimizer), norm)
 
 
 class _Scaled(Stepper):
@@ -147,13 +148,13 @@ class _Scaled(Stepper):
         loss = self._differentiated(batches, self._scaler.scale)
         if self._clip is not None:
             self._scaler.unscale_(self._optimizer)
-            self._clip_gradients()
+            self._clip_gradients(self._clip)
         scale = self._scaler.get_scale()
         self._scaler.step(self._optimizer)
         self._scaler.update()
         # It tells of a skipped step in this way only.
         if self._scaler.get_scale() < scale:
-            raise StepSkippedError(loss)
+            raise StepSkippedError(loss.detach())
         return loss
 
 
@@ -168,8 +169,9 @@ class _WithClosure(Stepper):
         losses: list[Tensor] = []
 
         def closure() -> float:
-            losses.append(self._differentiated(batches))
-            self._clip_gradients()
+            losses.append(self._differentiated(batches).detach())
+            if self._clip is not None:
+                self._clip_gradients(self._clip)
             return losses[-1].item()
 
         self._optimizer.step(closure)
@@ -180,4 +182,5 @@ def mean(losses: Sequence[Tensor]) -> Tensor:
     """Return the mean of some losses, where they are, as precisely as can be."""
     on_apple = any(loss.device.type == "mps" for loss in losses)  # has no float64
     precise = torch.float32 if on_apple else torch.float64
-    return torch.stack([loss.reshape(()).to(precise) for loss in losses]).mean()
+    single = [loss.detach().reshape(()).to(precise) for loss in losses]
+    return torch.stack(single).mean()

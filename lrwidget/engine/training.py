@@ -98,7 +98,11 @@ def training_steps(
             return loss_of(batch)
 
     def step_with(loss_of: LossOf) -> Callable[[Sequence[Any]], Tensor]:
-        return stepper(optimizer, loss_of, grad_scaler, plan.clip_grad_norm).step
+        step = stepper(optimizer, loss_of, grad_scaler, plan.clip_grad_norm).step
+        if plan.steps_per_lr == 1:
+            return step
+        # Else each loss would keep its graph until there is their mean.
+        return lambda batches: step(batches).detach()
 
     step = first_step = step_with(compute)
     if subject is not original:
