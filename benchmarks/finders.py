@@ -38,6 +38,15 @@ class Training(NamedTuple):
     loader: DataLoader[Any]
     loss_fn: Callable[[Tensor, Tensor], Tensor]
 
+    def noting(self, note: Callable[[], object]) -> Training:
+        """Return the same with something that is called before each loss."""
+
+        def noted(outputs: Tensor, targets: Tensor) -> Tensor:
+            note()
+            return self.loss_fn(outputs, targets)
+
+        return self._replace(loss_fn=noted)
+
 
 @contextmanager
 def _quietly() -> Iterator[None]:

@@ -34,21 +34,10 @@ _SETTINGS: Any = {"start_lr": 1e-7, "end_lr": 1e-2, "stop_div": False}
 
 def _times() -> list[float]:
     """Return the ratio of our time per step to a bare one's, tenth by tenth."""
-
-    def program(run: Callable[[Any, int], object], step: Callable[[], None]) -> None:
-        training = mlp()
-        loss_fn = training.loss_fn
-
-        def noted(outputs: Any, targets: Any) -> Any:  # noqa: ANN401 (tensors of any kind)
-            step()
-            return loss_fn(outputs, targets)
-
-        run(training._replace(loss_fn=noted), _STEPS)
-
     seconds = seconds_by_turns(
         {
-            "bare": lambda step: program(finders.bare, step),
-            "lrwidget": lambda step: program(finders.lrwidget, step),
+            "bare": lambda step: finders.bare(mlp().noting(step), _STEPS),
+            "lrwidget": lambda step: finders.lrwidget(mlp().noting(step), _STEPS),
         },
         _TURN,
     )

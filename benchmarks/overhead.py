@@ -20,7 +20,7 @@ from collections import deque
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from io import StringIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -78,14 +78,7 @@ def _ratios(task: Task) -> tuple[float, dict[str, float]]:
     def program(
         finder: Callable[[Training, int], object], step: Callable[[], None]
     ) -> None:
-        training = task.make()
-        loss_fn = training.loss_fn
-
-        def noted(outputs: Any, targets: Any) -> Any:  # noqa: ANN401 (tensors of any kind)
-            step()
-            return loss_fn(outputs, targets)
-
-        finder(training._replace(loss_fn=noted), task.steps * (task.turns + 1) + 1)
+        finder(task.make().noting(step), task.steps * (task.turns + 1) + 1)
 
     programs = {name: partial(program, finder) for name, finder in _FINDERS.items()}
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
@@ -111,15 +104,9 @@ def _around(
     prepared: Callable[[Training, int], Callable[[], object]], task: Task
 ) -> float:
     """Return the seconds before the second loss, and after the last."""
-    training = task.make()
     times: list[float] = []
-    loss_fn = training.loss_fn
-
-    def noted(outputs: Any, targets: Any) -> Any:  # noqa: ANN401 (tensors of any kind)
-        times.append(time.perf_counter())
-        return loss_fn(outputs, targets)
-
-    run = prepared(training._replace(loss_fn=noted), task.steps)
+    training = task.make().noting(lambda: times.append(time.perf_counter()))
+    run = prepared(training, task.steps)
     gc.collect()
     began = time.perf_counter()
     run()

@@ -74,7 +74,7 @@ class RandomState:
             From 0 to 2**32 - 1.
         """
         random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 (as above)
+        np.random.seed(seed)  # noqa: NPY002 (the one that users seed)
         # Not torch.manual_seed: that seeds CUDA, too, as soon as it is initialised.
         torch.default_generator.manual_seed(seed)
         if self._cuda:
@@ -100,7 +100,7 @@ class RandomState:
 def _keep_process() -> Callable[[], None]:
     """Return what puts the random states of the CPU back to what they are."""
     of_python = random.getstate()
-    of_numpy = np.random.get_state()  # noqa: NPY002 (the one that users seed)
+    of_numpy = np.random.get_state()  # noqa: NPY002 (as above)
     of_torch = torch.get_rng_state()
 
     def restore() -> None:
