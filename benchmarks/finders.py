@@ -14,13 +14,15 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from torch import nn
+
 from lrwidget import range_test
 from lrwidget.curve.schedule import learning_rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from torch import Tensor, nn
+    from torch import Tensor
     from torch.optim import Optimizer
     from torch.utils.data import DataLoader
 
@@ -40,12 +42,22 @@ class Training(NamedTuple):
 
     def noting(self, note: Callable[[], object]) -> Training:
         """Return the same with something that is called before each loss."""
+        return self._replace(loss_fn=_Noted(self.loss_fn, note))
 
-        def noted(outputs: Tensor, targets: Tensor) -> Tensor:
-            note()
-            return self.loss_fn(outputs, targets)
 
-        return self._replace(loss_fn=noted)
+class _Noted(nn.Module):
+    """A loss that calls something first: a module, as the losses of most trainings."""
+
+    def __init__(
+        self, loss_fn: Callable[[Tensor, Tensor], Tensor], note: Callable[[], object]
+    ) -> None:
+        super().__init__()
+        self._note = note
+        self._loss_fn = loss_fn
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        self._note()
+        return self._loss_fn(outputs, targets)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
 _MOST_ITEMS = 1000  # more are data
 
@@ -66,17 +66,21 @@ def _used_by(function: FunctionType) -> list[object]:
     for cell in function.__closure__ or ():
         with suppress(ValueError):  # where it has no value yet
             used.append(cell.cell_contents)
-    names = _global_names(function.__code__)
-    return used + [function.__globals__[x] for x in names if x in function.__globals__]
+    values = function.__globals__
+    return used + [values[name] for name in _global_names(function.__code__, values)]
 
 
-def _global_names(code: CodeType) -> set[str]:
-    names = {
-        str(instruction.argval)
-        for instruction in dis.get_instructions(code)
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-    }
+def _global_names(code: CodeType, among: Container[str]) -> set[str]:
+    """Return which of some global names a function uses."""
+    # To tell those from attributes of the same name takes long, and is seldom needed.
+    names = {name for name in code.co_names if name in among}
+    if names:
+        names &= {
+            str(instruction.argval)
+            for instruction in dis.get_instructions(code)
+            if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+        }
     for constant in code.co_consts:
         if isinstance(constant, CodeType):  # of a function or comprehension inside
-            names |= _global_names(constant)
+            names |= _global_names(constant, among)
     return names

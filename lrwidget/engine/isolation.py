@@ -15,6 +15,7 @@ from torch import nn
 
 from lrwidget.engine.closures import outside
 from lrwidget.engine.keeper import Keeper
+from lrwidget.engine.members import buffers_in, parameters_in
 from lrwidget.engine.memory import copied_on_write
 from lrwidget.engine.optimizers import parameters_of
 
@@ -38,6 +39,8 @@ _UNCOPIED = {
     "OptimizedModule",
     "UninitializedParameter",
 }
+
+_LEADING = (FunctionType, partial, weakref.ref)
 
 
 class Subject(NamedTuple):
@@ -132,17 +135,18 @@ def _original(
 
 def _check_copyable(subject: Subject) -> None:
     """Raise where a copy can be made, but what is trained would not be the same."""
-    model = subject.model
-    kinds = {kind.__name__ for module in model.modules() for kind in type(module).mro()}
-    kinds |= {type(tensor).__name__ for tensor in model.parameters()}
+    modules = list(subject.model.modules())
+    parameters = parameters_in(modules)
+    kinds = {kind.__name__ for module in modules for kind in type(module).__mro__}
+    kinds |= {type(tensor).__name__ for tensor in parameters}
     for kind in kinds & _UNCOPIED:
         msg = f"a copy of its {kind} would not be the same"
         raise ValueError(msg)
-    own = {id(part) for part in parts_of(model)}
+    own = set(map(id, chain(modules, parameters, buffers_in(modules))))
     if any(id(value) in own for value in outside(subject.loss_fn)):
         msg = "loss_fn uses the original by its name"
         raise ValueError(msg)
-    if any(_points_back(module, own) for module in model.modules()):
+    if any(_points_back(module, own) for module in modules):
         msg = "it holds a function that uses the original by its name"
         raise ValueError(msg)
     for tensor in _parameters(subject):
@@ -154,26 +158,26 @@ def _check_copyable(subject: Subject) -> None:
 
 def _parameters(subject: Subject) -> list[torch.Tensor]:
     """Return the parameters of all modules and of the optimizer."""
-    modules = [part for part in subject if isinstance(part, nn.Module)]
-    own = [p for module in modules for p in module.parameters()]
+    own = parameters_in(_modules(subject))
     return [*own, *parameters_of(subject.optimizer)]
 
 
-def parts_of(model: nn.Module) -> list[object]:
-    """Return the modules of a model, their parameters and their buffers."""
-    return [*model.modules(), *model.parameters(), *model.buffers()]
+def _modules(subject: Subject) -> list[nn.Module]:
+    """Return the modules of all parts."""
+    parts = [part for part in subject if isinstance(part, nn.Module)]
+    return [module for part in parts for module in part.modules()]
 
 
 def _points_back(module: nn.Module, own: set[int]) -> bool:
     """Whether a module holds a function or a weak reference that leads to some."""
-    held = [
-        value
-        for name, kept in vars(module).items()
-        if name not in ("_parameters", "_modules", "_buffers")
-        for value in (kept.values() if isinstance(kept, dict) else [kept])
-    ]
+    held: list[object] = []
+    for name, kept in vars(module).items():
+        if not isinstance(kept, dict):
+            held.append(kept)
+        elif name not in ("_parameters", "_modules", "_buffers"):
+            held += kept.values()
     # A deep copy follows methods and containers by itself, but not what is in them.
-    leading = [x for x in held if isinstance(x, FunctionType | partial | weakref.ref)]
+    leading = [x for x in held if isinstance(x, _LEADING)]
     return any(id(part) in own for value in leading for part in outside(value))
 
 
@@ -187,7 +191,7 @@ def _keep_outside(subject: Subject) -> Callable[[], None]:
     own = set(subject.model.modules())
     used = (*outside(subject.loss_fn), *outside(subject.training_step))
     modules = [x for x in used if isinstance(x, nn.Module) and x not in own]
-    parameters = [p for module in modules for p in module.parameters()]
+    parameters = parameters_in(part for x in modules for part in x.modules())
     without_grad = [p for p in parameters if p.grad is None]
     restore = Keeper(besides=parameters).keep(modules)
 
@@ -203,14 +207,15 @@ def _copied(subject: Subject) -> Subject:
     """Return a deep copy of all parts in one, so that their references follow."""
     memo: dict[int, Any] = {
         id(parameter): _shared(parameter)
-        for parameter in subject.model.parameters()
+        for parameter in parameters_in(subject.model.modules())
         if not parameter.requires_grad and type(parameter) is nn.Parameter
     }
     memo |= {id(empty): OrderedDict() for empty in _empty_dicts(subject)}
     copied = copy.deepcopy(subject, memo)
     pairs = zip(_parameters(subject), _parameters(copied), strict=True)
     for parameter, twin in pairs:  # which has none of its attributes
-        vars(twin).update(copy.deepcopy(vars(parameter), memo))
+        if vars(parameter):
+            vars(twin).update(copy.deepcopy(vars(parameter), memo))
     if "_trainer" in vars(subject.model):  # which Lightning leaves out of a copy
         vars(copied.model)["_trainer"] = vars(subject.model)["_trainer"]
     _complete(subject.optimizer, copied.optimizer, memo)
@@ -223,18 +228,17 @@ def _empty_dicts(subject: Subject) -> Iterator[OrderedDict[Any, Any]]:
 
     Each has ten for hooks alone, on which a deep copy would spend most of its time.
     """
-    modules = [part for part in subject if isinstance(part, nn.Module)]
-    holders = chain([subject.optimizer], *(module.modules() for module in modules))
-    for value in chain.from_iterable(vars(holder).values() for holder in holders):
-        if type(value) is OrderedDict and not value:
-            yield value
+    for holder in (subject.optimizer, *_modules(subject)):
+        for value in vars(holder).values():
+            if type(value) is OrderedDict and not value:
+                yield value
 
 
 def _check_whole(subject: Subject, copied: Subject) -> None:
     """Raise unless the copied optimizer trains the copied model, and nothing else."""
     before, after = (
-        {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
-        for model in (subject.model, copied.model)
+        set(map(id, (*parameters_in(modules), *buffers_in(modules))))
+        for modules in (list(part.model.modules()) for part in (subject, copied))
     )
     pairs = zip(
         parameters_of(subject.optimizer), parameters_of(copied.optimizer), strict=True

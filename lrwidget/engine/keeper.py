@@ -6,9 +6,9 @@ import random
 import sys
 from collections import OrderedDict, UserDict, deque
 from contextlib import ExitStack
-from functools import partial, singledispatchmethod
+from functools import partial, singledispatch
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    Found: TypeAlias = tuple[Callable[[], object] | None, Iterable[object]]
 
 GENERATORS = (
     torch.Generator,
@@ -33,7 +34,7 @@ GENERATORS = (
 
 
 # What is most of what containers hold, and cannot change.
-_VALUES = {int, float, bool, str, bytes, type(None)}
+VALUES = {int, float, bool, str, bytes, type(None)}
 
 
 class Keeper:
@@ -78,134 +79,149 @@ class Keeper:
 
     def keep_attributes(self, value: object) -> None:
         """Remember which values the attributes of an object have."""
-        attributes = vars(value)
-        before = dict(attributes)
-
-        def restore() -> None:
-            for name in attributes.keys() - before.keys():
-                del attributes[name]
-            attributes.update(before)
-
-        self._restores.append(restore)
+        self._restores.append(_attributes(value))
 
     def _keep(self, value: object) -> None:
-        if type(value) not in _VALUES and id(value) not in self._seen:
-            self._seen[id(value)] = value
-            self._look_into(value)
-
-    @singledispatchmethod
-    def _look_into(self, value: object) -> None:
-        """Keep the attributes of anything else, and take what they hold as values."""
-        attributes = getattr(value, "__dict__", None)
-        library = type(value).__module__.partition(".")[0]
-        # Classes have no plain dict; what belongs to Python's own library may be of
-        # use elsewhere meanwhile: a thread, a lock, a logger.
-        if type(attributes) is dict and library not in sys.stdlib_module_names:
-            self.keep_attributes(value)
-
-    @_look_into.register(nn.Module)
-    @_look_into.register(Optimizer)
-    @_look_into.register(torch.amp.GradScaler)
-    @_look_into.register(Sampler)
-    @_look_into.register(UserDict)
-    def _(self, value: object) -> None:
-        self._keep_class(value)
-        self._keep(vars(value))
-
-    @_look_into.register(dict)
-    def _(self, value: dict[Any, Any]) -> None:
-        # not its own methods, which may refuse
-        kind = OrderedDict if isinstance(value, OrderedDict) else dict
-        clear, fill = partial(kind.clear, value), partial(kind.update, value)
-        self._keep_items(clear, dict(value), fill, value.values())
-
-    @_look_into.register(list)
-    @_look_into.register(deque)
-    def _(self, value: list[Any] | deque[Any]) -> None:
-        self._keep_items(value.clear, list(value), value.extend, value)
-
-    @_look_into.register(set)
-    def _(self, value: set[Any]) -> None:
-        self._keep_items(value.clear, set(value), value.update, value)
-
-    @_look_into.register(tuple)
-    def _(self, value: tuple[Any, ...]) -> None:
-        for item in value:
-            self._keep(item)
-
-    @_look_into.register(partial)
-    def _(self, value: partial[Any]) -> None:
-        self._keep((value.func, value.args, value.keywords))
-
-    @_look_into.register(MethodType)
-    def _(self, value: MethodType) -> None:
-        self._keep(value.__self__)
-
-    @_look_into.register(torch.Generator)
-    def _(self, value: torch.Generator) -> None:
-        self._restores.append(partial(value.set_state, value.get_state()))
-
-    @_look_into.register(np.random.RandomState)
-    def _(self, value: np.random.RandomState) -> None:
-        self._restores.append(partial(value.set_state, value.get_state()))
-
-    @_look_into.register(random.Random)
-    def _(self, value: random.Random) -> None:
-        if not isinstance(value, random.SystemRandom):  # which has no state
-            self._restores.append(partial(value.setstate, value.getstate()))
-
-    @_look_into.register(np.random.Generator)
-    def _(self, value: np.random.Generator) -> None:
-        bits, state = value.bit_generator, value.bit_generator.state
-        self._restores.append(lambda: setattr(bits, "state", state))
-
-    @_look_into.register(np.ndarray)
-    def _(self, value: npt.NDArray[Any]) -> None:
-        saved = value.copy()
-        self._restores.append(lambda: np.copyto(value, saved))
-
-    @_look_into.register(torch.Tensor)
-    def _(self, tensor: torch.Tensor) -> None:
-        self._keep_class(tensor)
-        data, requires_grad = tensor.data, tensor.requires_grad
-        grad = tensor.grad if tensor.is_leaf else None
-        lazy = nn.parameter.is_lazy(tensor)
-        saved = None if lazy else _saved(tensor)
-
-        def restore() -> None:
-            tensor.data = data
-            if tensor.is_leaf:
-                tensor.requires_grad = requires_grad
-                tensor.grad = grad
-            if saved is not None and not _same_bits(tensor.data, saved):
-                tensor.data.copy_(saved)
-
-        self._restores.append(restore)
-        self._keep(grad)
-
-    def _keep_class(self, value: object) -> None:
-        kind = type(value)  # lazy modules and parameters change theirs
-
-        def restore() -> None:
-            if type(value) is not kind:
-                value.__class__ = kind
-
-        self._restores.append(restore)
-
-    def _keep_items(
-        self,
-        clear: Callable[[], object],
-        items: Iterable[Any],
-        fill: Callable[[Any], object],
-        inside: Iterable[object],
-    ) -> None:
-        def restore() -> None:
-            clear()
-            fill(items)
-
-        self._restores.append(restore)
+        if type(value) in VALUES or id(value) in self._seen:
+            return
+        self._seen[id(value)] = value
+        restore, inside = _look_into(value)
+        if restore is not None:
+            self._restores.append(restore)
         for item in inside:
             self._keep(item)
+
+
+@singledispatch
+def _look_into(value: object) -> Found:
+    """
+    Return what puts a value back, if it can change, and what it holds.
+
+    Of anything that is not known here, the attributes are kept, and what they hold is
+    taken as values.
+    """
+    attributes = getattr(value, "__dict__", None)
+    library = type(value).__module__.partition(".")[0]
+    # Classes have no plain dict; what belongs to Python's own library may be of
+    # use elsewhere meanwhile: a thread, a lock, a logger.
+    if type(attributes) is dict and library not in sys.stdlib_module_names:
+        return _attributes(value), ()
+    return None, ()
+
+
+@_look_into.register(nn.Module)
+@_look_into.register(Optimizer)
+@_look_into.register(torch.amp.GradScaler)
+@_look_into.register(Sampler)
+@_look_into.register(UserDict)
+def _(value: object) -> Found:
+    return partial(_set_class, value, type(value)), (vars(value),)
+
+
+@_look_into.register(dict)
+def _(value: dict[Any, Any]) -> Found:
+    # not its own methods, which may refuse
+    kind = OrderedDict if isinstance(value, OrderedDict) else dict
+    items = dict(value)
+    clear, fill = partial(kind.clear, value), partial(kind.update, value, items)
+    return partial(_refill, clear, fill), items.values()
+
+
+@_look_into.register(list)
+@_look_into.register(deque)
+def _(value: list[Any] | deque[Any]) -> Found:
+    items = list(value)
+    return partial(_refill, value.clear, partial(value.extend, items)), items
+
+
+@_look_into.register(set)
+def _(value: set[Any]) -> Found:
+    items = set(value)
+    return partial(_refill, value.clear, partial(value.update, items)), items
+
+
+@_look_into.register(tuple)
+def _(value: tuple[Any, ...]) -> Found:
+    return None, value
+
+
+@_look_into.register(partial)
+def _(value: partial[Any]) -> Found:
+    return None, (value.func, value.args, value.keywords)
+
+
+@_look_into.register(MethodType)
+def _(value: MethodType) -> Found:
+    return None, (value.__self__,)
+
+
+@_look_into.register(torch.Generator)
+def _(value: torch.Generator) -> Found:
+    return partial(value.set_state, value.get_state()), ()
+
+
+@_look_into.register(np.random.RandomState)
+def _(value: np.random.RandomState) -> Found:
+    return partial(value.set_state, value.get_state()), ()
+
+
+@_look_into.register(random.Random)
+def _(value: random.Random) -> Found:
+    if isinstance(value, random.SystemRandom):  # which has no state
+        return None, ()
+    return partial(value.setstate, value.getstate()), ()
+
+
+@_look_into.register(np.random.Generator)
+def _(value: np.random.Generator) -> Found:
+    bits = value.bit_generator
+    return partial(setattr, bits, "state", bits.state), ()
+
+
+@_look_into.register(np.ndarray)
+def _(value: npt.NDArray[Any]) -> Found:
+    return partial(np.copyto, value, value.copy()), ()
+
+
+@_look_into.register(torch.Tensor)
+def _(tensor: torch.Tensor) -> Found:
+    kind, data, requires_grad = type(tensor), tensor.data, tensor.requires_grad
+    grad = tensor.grad if tensor.is_leaf else None
+    saved = None if nn.parameter.is_lazy(tensor) else _saved(tensor)
+
+    def restore() -> None:
+        tensor.data = data
+        if tensor.is_leaf:
+            tensor.requires_grad = requires_grad
+            tensor.grad = grad
+        if saved is not None and not _same_bits(tensor.data, saved):
+            tensor.data.copy_(saved)
+        _set_class(tensor, kind)
+
+    return restore, (grad,)
+
+
+def _attributes(value: object) -> Callable[[], None]:
+    """Return what gives the attributes of an object the values that they have now."""
+    attributes = vars(value)
+    before = dict(attributes)
+
+    def restore() -> None:
+        for name in attributes.keys() - before.keys():
+            del attributes[name]
+        attributes.update(before)
+
+    return restore
+
+
+def _set_class(value: object, kind: type) -> None:
+    if type(value) is not kind:  # as of lazy modules and parameters
+        value.__class__ = kind
+
+
+def _refill(clear: Callable[[], object], fill: Callable[[], object]) -> None:
+    clear()
+    fill()
 
 
 def _saved(tensor: torch.Tensor) -> torch.Tensor:

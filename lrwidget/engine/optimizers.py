@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import inspect
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch.optim import Optimizer
+from torch.optim.optimizer import (
+    _global_optimizer_post_hooks,
+    _global_optimizer_pre_hooks,
+)
 
 from lrwidget.engine.kinds import is_kind
 
@@ -15,6 +19,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
     from torch.amp import GradScaler
+
+
+# what torch wraps each class's step in, to note it for its profiler and to call hooks
+_NOTING = Optimizer.profile_hook_step(print).__code__
 
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:
@@ -39,6 +47,36 @@ def clearing(optimizer: Optimizer) -> Callable[[], object]:
                 parameter.grad = None
 
     return clear
+
+
+def stepping(optimizer: Optimizer) -> Callable[[], object]:
+    """
+    Return the function that takes a step of an optimizer that needs no closure.
+
+    That is its own without the note for torch's profiler, as above. Where somebody
+    has hooks on the step or has replaced it, it is taken as it is.
+    """
+    step: Any = type(optimizer).step
+    if getattr(step, "__code__", None) is not _NOTING or "step" in vars(optimizer):
+        return optimizer.step
+    own = step.__wrapped__
+
+    def take() -> None:
+        if _has_hooks(optimizer):
+            optimizer.step()
+        else:
+            own(optimizer)
+
+    return take
+
+
+def _has_hooks(optimizer: Optimizer) -> bool:
+    return bool(
+        optimizer._optimizer_step_pre_hooks  # noqa: SLF001 (torch has no other way)
+        or optimizer._optimizer_step_post_hooks  # noqa: SLF001
+        or _global_optimizer_pre_hooks
+        or _global_optimizer_post_hooks
+    )
 
 
 def needs_closure(optimizer: Optimizer) -> bool:

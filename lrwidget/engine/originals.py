@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from lrwidget.engine.closures import outside
-from lrwidget.engine.isolation import parts_of
 from lrwidget.engine.keeper import Keeper
+from lrwidget.engine.members import parameters_in, parts_of
 from lrwidget.engine.optimizers import parameters_of
 
 if TYPE_CHECKING:
@@ -42,15 +42,16 @@ def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> Lo
     copied:
         What is trained instead.
     """
-    modules = set(original.model.modules()) - set(copied.model.modules())
+    own_modules = list(original.model.modules())
+    modules = set(own_modules) - set(copied.model.modules())
     parameters = {
-        *original.model.parameters(),
+        *parameters_in(own_modules),
         *parameters_of(original.optimizer),
     }
 
     # What it calls by name it may call in ways that nothing tells of.
     used = outside(original.training_step)
-    own = {id(part) for part in parts_of(original.model)}
+    own = set(map(id, parts_of(original.model))) if used else ()
     by_name = any(id(value) in own for value in used)
     restore = Keeper(besides=parameters).keep(original.model if by_name else None)
     advice = f"but a copy of it is trained; {_RESTORE}"

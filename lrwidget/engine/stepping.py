@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lrwidget.engine.optimizers import clearing, needs_closure, parameters_of
+from lrwidget.engine.optimizers import clearing, needs_closure, parameters_of, stepping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,6 +71,7 @@ class Stepper:
         self._optimizer = optimizer
         self._loss_of = loss_of
         self._clear = clearing(optimizer)
+        self._take = stepping(optimizer)
         self._clip = clip_grad_norm
 
     def step(self, batches: Sequence[Any]) -> Tensor:
@@ -92,7 +93,7 @@ class Stepper:
         loss = self._differentiated(batches)
         if self._clip is not None:
             self._clip_gradients(self._clip)
-        self._optimizer.step()
+        self._take()
         return loss
 
     def _differentiated(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import lion_pytorch
 import numpy as np
@@ -12,11 +13,18 @@ import schedulefree
 import torch
 from torch import nn
 from torch.optim import SGD, Optimizer
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 from torch.utils.data import DataLoader, TensorDataset
 
-from lrwidget.engine.optimizers import needs_closure, parameters_of
+from lrwidget.engine.optimizers import needs_closure, parameters_of, stepping
 from lrwidget.engine.range_test import RangeTest
 from tests.engine.training_parts import loader, state, train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LOSS = nn.CrossEntropyLoss()
 _TORCHS = {
@@ -109,3 +117,88 @@ def test_which_optimizers_evaluate_the_loss() -> None:
     assert needs_closure(torch.optim.LBFGS(model.parameters()))
     assert not needs_closure(SGD(model.parameters()))
     assert parameters_of(SGD(model.parameters())) == list(model.parameters())
+
+
+def _counted_by_a_hook(optimizer: Optimizer, count: Callable[..., None]) -> None:
+    optimizer.register_step_post_hook(count)
+
+
+def _counted_before(optimizer: Optimizer, count: Callable[..., None]) -> None:
+    optimizer.register_step_pre_hook(count)
+
+
+def _counted_by_its_own_step(optimizer: Any, count: Callable[..., None]) -> None:
+    step = optimizer.step
+
+    @wraps(step)
+    def counted(*args: Any) -> Any:
+        count()
+        return step(*args)
+
+    optimizer.step = counted
+
+
+@pytest.mark.parametrize(
+    "counted", [_counted_by_a_hook, _counted_before, _counted_by_its_own_step]
+)
+def test_what_is_hung_on_a_step_is_called(counted: Any) -> None:
+    model = nn.Linear(2, 2)
+    optimizer = SGD(model.parameters())
+    calls: list[None] = []
+    first = stepping(optimizer)
+    first()
+    counted(optimizer, lambda *_: calls.append(None))
+    stepping(optimizer)()
+    assert len(calls) == 1
+    if counted is not _counted_by_its_own_step:
+        first()  # a hook that came later
+        assert len(calls) == 2
+
+
+def test_hooks_on_all_optimizers_are_called() -> None:
+    optimizer = SGD(nn.Linear(2, 2).parameters())
+    calls: list[object] = []
+    step = stepping(optimizer)
+    hooks = (
+        register_optimizer_step_pre_hook(lambda *args: calls.append(args[0])),
+        register_optimizer_step_post_hook(lambda *args: calls.append(args[0])),
+    )
+    step()
+    for hook in hooks:
+        hook.remove()
+    step()
+    assert calls == [optimizer, optimizer]
+
+
+def test_a_step_that_a_class_has_wrapped_is_taken_with_its_wrapper() -> None:
+    class Own(SGD):
+        pass
+
+    calls: list[None] = []
+    optimizer = Own(nn.Linear(2, 2).parameters())
+    of_torch = Own.step
+
+    @wraps(of_torch)
+    def counted(*args: Any) -> Any:
+        calls.append(None)
+        return of_torch(*args)
+
+    Own.step = counted  # type: ignore[assignment]  # as a library may do to a class
+    stepping(optimizer)()
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("kind", [SGD, torch.optim.AdamW])
+def test_a_step_is_the_optimizers_own_bit_for_bit(kind: Any) -> None:
+    results = []
+    for take in (lambda o: o.step, stepping):
+        torch.manual_seed(0)
+        model = nn.Linear(3, 2)
+        optimizer = kind(model.parameters(), lr=0.1, weight_decay=0.1)
+        step = take(optimizer)
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.ones(4, 3)).square().mean().backward()
+            step()
+        results.append(model.weight.tolist())
+    assert results[0] == results[1]
