@@ -26,7 +26,7 @@ import torch
 
 import tests.torchvision_operators  # noqa: F401 (before whatever imports torchvision)
 from benchmarks import finders
-from benchmarks.steps import cnn, mlp, transformer
+from benchmarks.steps import KEEP_MEMORY, cnn, mlp, transformer
 from benchmarks.turns import seconds_by_turns
 from lrwidget import RangeTest
 
@@ -36,12 +36,6 @@ if TYPE_CHECKING:
     from benchmarks.finders import Training
 
 os.environ["TQDM_DISABLE"] = "1"  # their bars cost more than all else
-# Memory that glibc gives back to the system at each step comes again by page faults,
-# whose price varies by a tenth of a step from one training to the next.
-_KEEP_MEMORY = {
-    "MALLOC_TRIM_THRESHOLD_": str(4 * 10**9),
-    "MALLOC_MMAP_THRESHOLD_": str(4 * 10**9),
-}
 _LRWIDGET = "lrwidget"
 _ROUNDS = 9
 _ROUNDS_AROUND = 21
@@ -151,7 +145,7 @@ def _report() -> int:
 
 
 if __name__ == "__main__":
-    if not _KEEP_MEMORY.items() <= os.environ.items():
+    if not KEEP_MEMORY.items() <= os.environ.items():
         command = [sys.executable, "-m", "benchmarks.overhead", *sys.argv[1:]]
-        os.execve(sys.executable, command, {**os.environ, **_KEEP_MEMORY})  # noqa: S606 (it is this program)
+        os.execve(sys.executable, command, {**os.environ, **KEEP_MEMORY})  # noqa: S606 (it is this program)
     sys.exit(_report())

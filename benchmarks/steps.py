@@ -14,6 +14,13 @@ from benchmarks.finders import Training
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# For the environment of a process: memory that glibc gives back to the system at each
+# step comes again by page faults, whose price varies by a tenth of a step from one
+# training to the next.
+KEEP_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": str(4 * 10**9),
+    "MALLOC_MMAP_THRESHOLD_": str(4 * 10**9),
+}
 _BATCHES = 64
 
 

@@ -44,4 +44,5 @@ def thinned(x: FloatArray, y: FloatArray, most: int) -> npt.NDArray[np.intp]:
     kept = M4Downsampler().downsample(
         shares, np.ascontiguousarray(y), n_out=most - most % 4
     )
-    return np.unique(kept).astype(np.intp)
+    kept = np.sort(kept.astype(np.intp))
+    return kept[np.diff(kept, prepend=-1) > 0]
