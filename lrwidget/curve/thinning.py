@@ -44,5 +44,5 @@ def thinned(x: FloatArray, y: FloatArray, most: int) -> npt.NDArray[np.intp]:
     kept = M4Downsampler().downsample(
         shares, np.ascontiguousarray(y), n_out=most - most % 4
     )
-    kept = np.sort(kept.astype(np.intp))
+    kept = np.sort(kept.astype(np.intp))  # np.unique takes several times as long
     return kept[np.diff(kept, prepend=-1) > 0]

@@ -236,9 +236,10 @@ def _empty_dicts(subject: Subject) -> Iterator[OrderedDict[Any, Any]]:
 
 def _check_whole(subject: Subject, copied: Subject) -> None:
     """Raise unless the copied optimizer trains the copied model, and nothing else."""
+    # As the models say it: one may have others than its modules hold.
     before, after = (
-        set(map(id, (*parameters_in(modules), *buffers_in(modules))))
-        for modules in (list(part.model.modules()) for part in (subject, copied))
+        {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
+        for model in (subject.model, copied.model)
     )
     pairs = zip(
         parameters_of(subject.optimizer), parameters_of(copied.optimizer), strict=True

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    # what puts a value back, if it can change, and what it holds
     Found: TypeAlias = tuple[Callable[[], object] | None, Iterable[object]]
 
 GENERATORS = (
@@ -31,10 +32,8 @@ GENERATORS = (
     np.random.RandomState,
     random.Random,
 )
-
-
-# What is most of what containers hold, and cannot change.
-VALUES = {int, float, bool, str, bytes, type(None)}
+# The classes of most of what containers hold, which cannot change.
+IMMUTABLE = frozenset({int, float, bool, str, bytes, type(None)})
 
 
 class Keeper:
@@ -82,7 +81,7 @@ class Keeper:
         self._restores.append(_attributes(value))
 
     def _keep(self, value: object) -> None:
-        if type(value) in VALUES or id(value) in self._seen:
+        if type(value) in IMMUTABLE or id(value) in self._seen:
             return
         self._seen[id(value)] = value
         restore, inside = _look_into(value)
@@ -123,21 +122,21 @@ def _(value: dict[Any, Any]) -> Found:
     # not its own methods, which may refuse
     kind = OrderedDict if isinstance(value, OrderedDict) else dict
     items = dict(value)
-    clear, fill = partial(kind.clear, value), partial(kind.update, value, items)
-    return partial(_refill, clear, fill), items.values()
+    clear = partial(kind.clear, value)
+    return _refilling(clear, partial(kind.update, value, items)), items.values()
 
 
 @_look_into.register(list)
 @_look_into.register(deque)
 def _(value: list[Any] | deque[Any]) -> Found:
     items = list(value)
-    return partial(_refill, value.clear, partial(value.extend, items)), items
+    return _refilling(value.clear, partial(value.extend, items)), items
 
 
 @_look_into.register(set)
 def _(value: set[Any]) -> Found:
     items = set(value)
-    return partial(_refill, value.clear, partial(value.update, items)), items
+    return _refilling(value.clear, partial(value.update, items)), items
 
 
 @_look_into.register(tuple)
@@ -215,13 +214,21 @@ def _attributes(value: object) -> Callable[[], None]:
 
 
 def _set_class(value: object, kind: type) -> None:
+    """Make a value be of a class, unless it is."""
     if type(value) is not kind:  # as of lazy modules and parameters
         value.__class__ = kind
 
 
-def _refill(clear: Callable[[], object], fill: Callable[[], object]) -> None:
-    clear()
-    fill()
+def _refilling(
+    clear: Callable[[], object], fill: Callable[[], object]
+) -> Callable[[], None]:
+    """Return what makes a container empty, and then fills it."""
+
+    def restore() -> None:
+        clear()
+        fill()
+
+    return restore
 
 
 def _saved(tensor: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ import inspect
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from torch._C._autograd import _profiler_enabled
 from torch.optim import Optimizer
 from torch.optim.optimizer import (
     _global_optimizer_post_hooks,
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
 
 
-# what torch wraps each class's step in, to note it for its profiler and to call hooks
-_NOTING = Optimizer.profile_hook_step(print).__code__
+# What torch wraps each class's step in, to note it for its profiler and to call hooks;
+# None where another library has put something else in its place.
+_TORCHS_WRAPPER = getattr(Optimizer.profile_hook_step(print), "__code__", None)
 
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:
@@ -53,16 +55,22 @@ def stepping(optimizer: Optimizer) -> Callable[[], object]:
     """
     Return the function that takes a step of an optimizer that needs no closure.
 
-    That is its own without the note for torch's profiler, as above. Where somebody
-    has hooks on the step or has replaced it, it is taken as it is.
+    That is its own without the note for torch's profiler, which costs as much as that
+    of `clearing`. While the profiler runs, or where somebody has hung hooks on the step
+    or has replaced it, even since the last one, it is ``optimizer.step()``.
     """
     step: Any = type(optimizer).step
-    if getattr(step, "__code__", None) is not _NOTING or "step" in vars(optimizer):
-        return optimizer.step
-    own = step.__wrapped__
+    is_torchs = getattr(step, "__code__", ...) is _TORCHS_WRAPPER
+    own = step.__wrapped__ if is_torchs else None
 
     def take() -> None:
-        if _has_hooks(optimizer):
+        if (
+            own is None
+            or type(optimizer).step is not step
+            or "step" in vars(optimizer)
+            or _has_hooks(optimizer)
+            or _profiler_enabled()
+        ):
             optimizer.step()
         else:
             own(optimizer)
@@ -73,7 +81,7 @@ def stepping(optimizer: Optimizer) -> Callable[[], object]:
 def _has_hooks(optimizer: Optimizer) -> bool:
     return bool(
         optimizer._optimizer_step_pre_hooks  # noqa: SLF001 (torch has no other way)
-        or optimizer._optimizer_step_post_hooks  # noqa: SLF001
+        or optimizer._optimizer_step_post_hooks  # noqa: SLF001 (as above)
         or _global_optimizer_pre_hooks
         or _global_optimizer_post_hooks
     )

@@ -10,7 +10,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from lrwidget.engine.closures import outside
 from lrwidget.engine.keeper import Keeper
-from lrwidget.engine.members import parameters_in, parts_of
+from lrwidget.engine.members import buffers_in, parameters_in
 from lrwidget.engine.optimizers import parameters_of
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> Lo
 
     # What it calls by name it may call in ways that nothing tells of.
     used = outside(original.training_step)
-    own = set(map(id, parts_of(original.model))) if used else ()
+    parts = (*own_modules, *parameters_in(own_modules), *buffers_in(own_modules))
+    own = set(map(id, parts))
     by_name = any(id(value) in own for value in used)
     restore = Keeper(besides=parameters).keep(original.model if by_name else None)
     advice = f"but a copy of it is trained; {_RESTORE}"

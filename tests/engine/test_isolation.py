@@ -372,6 +372,64 @@ def test_a_model_that_copies_itself_in_its_own_way_is_restored() -> None:
             isolate(_subject(model), "copy", None)
 
 
+class _Untying(nn.Linear):
+    """Copies itself with a weight of its own, whoever else has it."""
+
+    def __deepcopy__(self, _memo: Any) -> _Untying:
+        twin = _Untying(self.in_features, self.out_features, bias=False)
+        twin.load_state_dict(self.state_dict())
+        return twin
+
+
+def _scripted(linear: nn.Linear) -> nn.Module:
+    scripted: nn.Module = torch.jit.script(linear)
+    return scripted
+
+
+@pytest.mark.parametrize("finish", [lambda head: head, _scripted])
+def test_weights_that_a_copy_would_untie_train_on_the_original(finish: Any) -> None:
+    words = nn.Embedding(10, 4)
+    head = (nn.Linear if finish is _scripted else _Untying)(4, 10, bias=False)
+    head.weight = words.weight
+    model = nn.Sequential(words, finish(head))
+    optimizer = SGD(model.parameters(), lr=0.1)
+    batches = [(torch.arange(8) % 5, torch.arange(8))]
+    curves = [
+        [step.loss for step in RangeTest(model, optimizer, batches, _LOSS, **settings)]
+        for settings in ({"num_it": 20}, {"num_it": 20, "isolation": "restore"})
+    ]
+    assert curves[0] == curves[1]
+    with pytest.raises(ValueError, match="isolation='copy' cannot copy the model"):
+        list(RangeTest(model, optimizer, batches, _LOSS, isolation="copy"))
+
+
+class _Hidden(nn.Module):
+    """Has parameters that none of its modules holds."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.networks: Any = lambda: [network]
+
+    def parameters(self, recurse: bool = True) -> Any:  # noqa: FBT001, FBT002 (torch's)
+        return self.networks()[0].parameters(recurse)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor = self.networks()[0](x)
+        return output
+
+
+def test_parameters_that_a_model_has_elsewhere_train_on_the_original() -> None:
+    model = _Hidden(nn.Linear(4, 3))
+    optimizer = SGD(model.parameters(), lr=0.1)
+    batches = [(torch.ones(5, 4), torch.arange(5) % 3)]
+    curves = [
+        [step.loss for step in RangeTest(model, optimizer, batches, _LOSS, **settings)]
+        for settings in ({"num_it": 20}, {"num_it": 20, "isolation": "restore"})
+    ]
+    assert curves[0] == curves[1]
+    assert len(curves[0]) > 10
+
+
 def test_hooks_of_parameters_train_on_the_original() -> None:
     model = nn.Linear(8, 3)
     optimizer = SGD(model.parameters(), lr=0.1)

@@ -142,17 +142,14 @@ def _counted_by_its_own_step(optimizer: Any, count: Callable[..., None]) -> None
     "counted", [_counted_by_a_hook, _counted_before, _counted_by_its_own_step]
 )
 def test_what_is_hung_on_a_step_is_called(counted: Any) -> None:
-    model = nn.Linear(2, 2)
-    optimizer = SGD(model.parameters())
+    optimizer = SGD(nn.Linear(2, 2).parameters())
     calls: list[None] = []
-    first = stepping(optimizer)
-    first()
+    step = stepping(optimizer)
+    step()
     counted(optimizer, lambda *_: calls.append(None))
+    step()
     stepping(optimizer)()
-    assert len(calls) == 1
-    if counted is not _counted_by_its_own_step:
-        first()  # a hook that came later
-        assert len(calls) == 2
+    assert len(calls) == 2
 
 
 def test_hooks_on_all_optimizers_are_called() -> None:
@@ -176,7 +173,7 @@ def test_a_step_that_a_class_has_wrapped_is_taken_with_its_wrapper() -> None:
 
     calls: list[None] = []
     optimizer = Own(nn.Linear(2, 2).parameters())
-    of_torch = Own.step
+    step, of_torch = stepping(optimizer), Own.step
 
     @wraps(of_torch)
     def counted(*args: Any) -> Any:
@@ -184,8 +181,39 @@ def test_a_step_that_a_class_has_wrapped_is_taken_with_its_wrapper() -> None:
         return of_torch(*args)
 
     Own.step = counted  # type: ignore[assignment]  # as a library may do to a class
+    step()
     stepping(optimizer)()
-    assert len(calls) == 1
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_a_step_that_replaces_itself(isolation: Any) -> None:
+    class Late(SGD):
+        def step(self, _closure: Any = None) -> Any:
+            vars(self)["step"] = super().step  # this one is the first only
+
+    model, batch = nn.Linear(2, 1), (torch.ones(1, 2), torch.zeros(1, 1))
+    optimizer = Late(model.parameters())
+    settings: Any = {"start_lr": 0.01, "end_lr": 0.1, "isolation": isolation}
+    test = RangeTest(model, optimizer, [batch], nn.MSELoss(), num_it=6, **settings)
+    losses = [step.loss for step in test]
+    assert losses[0] == losses[1] > losses[2] > losses[3]
+
+
+def test_torchs_profiler_is_told_while_it_runs_and_costs_nothing_else() -> None:
+    optimizer = SGD(nn.Linear(2, 2).parameters())
+    told: list[None] = []
+    # torch calls it in what it wraps a step in
+    optimizer._optimizer_step_code = lambda: told.append(None)  # type: ignore[method-assign]
+    step = stepping(optimizer)
+    step()
+    assert not told
+    with torch.profiler.profile() as profile:
+        step()
+    assert len(told) == 1
+    assert "Optimizer.step#SGD.step" in {event.key for event in profile.key_averages()}
+    optimizer.step()
+    assert len(told) == 2
 
 
 @pytest.mark.parametrize("kind", [SGD, torch.optim.AdamW])
