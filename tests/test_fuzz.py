@@ -292,6 +292,14 @@ def test_data_is_a_curve_or_refused(data: Any) -> None:
         _check_curve(curve)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_of_ours_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any word is the name of a file for a record."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz") / "curve.json"

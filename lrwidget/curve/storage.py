@@ -6,17 +6,16 @@ import csv
 import io
 import json
 import math
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.curve import files
+from lrwidget.curve import files, journal
 from lrwidget.curve.arrays import listed_floats
 from lrwidget.curve.shown import shown
+from lrwidget.curve.strict_json import parsed
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
-    from typing import NoReturn
 
     import pandas as pd
     from typing_extensions import Self
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 _FORMAT = "lrwidget.LRCurve"
 _VERSION = 1
-_MOST_DIGITS = 400  # no number has more before its point
 
 
 class Stored:
@@ -92,7 +90,10 @@ class Stored:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """
-        Read a curve from a file that `save` wrote. It is data: nothing is run.
+        Read a curve from a file that `save` wrote, or from the record of a test.
+
+        Of a record to which several tests have added, that is the latest one; so far,
+        where it goes on or has died. It is data: nothing is run.
 
         Raises
         ------
@@ -101,14 +102,29 @@ class Stored:
         ValueError
             If it holds no such curve.
         """
+        expected = "curve that LRCurve.save wrote, and no record of a test"
         try:
-            return cls.from_dict(_parsed(files.read(path)))
+            contents = files.read(path)
+            if journal.is_record(contents):
+                expected = "record of a test as it must be"
+                return cls._of_journal(journal.latest(contents))
+            return cls.from_dict(parsed(contents))
         except (ValueError, RecursionError, MemoryError) as error:
             msg = (
-                f"path={str(path)!r} holds no curve that LRCurve.save wrote: "
+                f"path={str(path)!r} holds no {expected}: "
                 f"{str(error) or type(error).__name__}"
             )
             raise ValueError(msg) from error
+
+    @classmethod
+    def _of_journal(cls, recorded: journal.Journal) -> Self:
+        make: Callable[..., Self] = cls
+        return make(
+            lrs=listed_floats("lrs", recorded.lrs),
+            losses=listed_floats("losses", recorded.losses),
+            stop_reason=recorded.stop_reason,
+            num_it=recorded.num_it,
+        )
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """
@@ -141,36 +157,3 @@ def as_csv(curve: Stored) -> bytes:
     rows.writerow(["lr", "loss"])
     rows.writerows(zip(curve.lrs.tolist(), curve.losses.tolist(), strict=True))
     return text.getvalue().encode()
-
-
-def _parsed(contents: bytes) -> Any:  # noqa: ANN401 (any data)
-    """Return what is in a file of strict JSON."""
-    return json.loads(
-        contents.decode("utf-8"),
-        parse_int=_integer,
-        parse_constant=_refuse,
-        object_pairs_hook=_unique,
-    )
-
-
-def _integer(digits: str) -> int:
-    # Python refuses thousands of them in words about its own settings.
-    if len(digits) > _MOST_DIGITS:
-        msg = f"a number of {len(digits)} digits is too large"
-        raise ValueError(msg)
-    return int(digits)
-
-
-def _refuse(constant: str) -> NoReturn:
-    msg = f"{constant} is not strict JSON"
-    raise ValueError(msg)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object, in which each name is there once."""
-    data = dict(pairs)
-    if len(data) < len(pairs):
-        key, count = Counter(key for key, _ in pairs).most_common(1)[0]
-        msg = f"{shown(key)} is there {count} times"
-        raise ValueError(msg)
-    return data

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import math
+import numbers
+import operator
+import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from lrwidget.curve.journal import check_continued
 from lrwidget.curve.shown import shown
 from lrwidget.engine.loaders import empty_loader
 from lrwidget.engine.optimizers import needs_closure
@@ -82,53 +89,69 @@ def check_validation(val_loader: object) -> None:
         raise TypeError(msg)
 
 
-def check_count(name: str, value: object) -> None:
-    """Raise unless a value is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int):
+def usable_count(name: str, value: object) -> int:
+    """Return a whole number of at least 1, or raise what is wrong with it."""
+    count = _whole(value)
+    if count is None:
         msg = f"{name}={shown(value)} must be an integer; pass for example 1"
         raise TypeError(msg)
-    if not 1 <= value <= _MOST_COUNT:
-        most = "at least 1" if value < 1 else f"at most {_MOST_COUNT}"
+    if not 1 <= count <= _MOST_COUNT:
+        most = "at least 1" if count < 1 else f"at most {_MOST_COUNT}"
         msg = f"{name}={shown(value)} must be {most}; pass for example 1"
         raise ValueError(msg)
+    return count
 
 
-def check_seed(seed: object) -> None:
-    """Raise unless a seed is one that Python, NumPy and torch all take, or None."""
+def usable_seed(seed: object) -> int | None:
+    """Return a seed that Python, NumPy and torch all take, or None for None."""
     if seed is None:
-        return
-    if isinstance(seed, bool) or not isinstance(seed, int):
+        return None
+    number = _whole(seed)
+    if number is None:
         msg = (
             f"seed={shown(seed)} must be an integer; pass for example 0, or None to "
             "go on from the present random states"
         )
         raise TypeError(msg)
-    if not 0 <= seed <= _MOST_SEED:
+    if not 0 <= number <= _MOST_SEED:
         msg = f"seed={shown(seed)} must be from 0 to 2**32 - 1; pass for example 0"
         raise ValueError(msg)
+    return number
 
 
-def check_precision(autocast: object, clip_grad_norm: object) -> None:
-    """Raise unless a precision and a limit of the gradients are such, or None."""
+def _whole(value: object) -> int | None:
+    """Return an integer of Python's or NumPy's as one of Python's; None for others."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        return None
+    return operator.index(value)
+
+
+def check_autocast(autocast: object) -> None:
+    """Raise unless a precision is one to cast to, or None."""
     known = isinstance(autocast, torch.dtype) and autocast in _HALF_PRECISIONS
     if autocast is not None and not known:
         msg = f"autocast={shown(autocast)} must be one of {_HALF_PRECISIONS}, or None"
         raise ValueError(msg)
+
+
+def usable_norm(clip_grad_norm: object) -> float | None:
+    """Return a limit of the gradients as a float, or None for None."""
     if clip_grad_norm is None:
-        return
-    if isinstance(clip_grad_norm, bool) or not isinstance(clip_grad_norm, int | float):
+        return None
+    if isinstance(clip_grad_norm, bool) or not isinstance(clip_grad_norm, numbers.Real):
         msg = f"clip_grad_norm={shown(clip_grad_norm)} must be a number, or None"
         raise TypeError(msg)
     try:
-        usable = float(clip_grad_norm) > 0
+        norm = float(clip_grad_norm)
     except OverflowError:
-        usable = False
-    if not usable:
+        norm = math.nan
+    if not norm > 0:
         msg = (
             f"clip_grad_norm={shown(clip_grad_norm)} must be above 0, and in the range "
             "of a float; pass None for none"
         )
         raise ValueError(msg)
+    return norm
 
 
 def check_scaler(grad_scaler: object, optimizer: Optimizer) -> None:
@@ -194,3 +217,31 @@ def usable_device(device: torch.device | str | None) -> torch.device | None:
         )
         raise ValueError(msg) from error
     return tensor.device
+
+
+def check_record(record: object) -> None:
+    """Raise unless a record can be written to a file, as far as one can see now."""
+    if record is None:
+        return
+    if not isinstance(record, str | os.PathLike) or isinstance(
+        os.fspath(record), bytes
+    ):
+        msg = f"record={shown(record)} must be the path of a file; pass one, or None"
+        raise TypeError(msg)
+    path = Path(record)
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        regular = True  # as it is going to be
+    except (OSError, ValueError) as error:
+        msg = f"record={shown(record)} cannot be a file: {error}; pass another path"
+        raise ValueError(msg) from error
+    if not path.parent.is_dir():
+        msg = f"record={shown(record)} is in a folder that is not there; make it first"
+        raise ValueError(msg)
+    if not regular:
+        msg = f"record={shown(record)} is no regular file; pass the path of one"
+        raise ValueError(msg)
+    if path.exists():
+        with path.open("rb") as file:
+            check_continued(file, path)

@@ -58,10 +58,9 @@ class Race:
 
     def __init__(self, test: RangeTest, rates: Iterable[float], steps: int) -> None:
         self.rates = checked_rates(rates)
-        arguments.check_count("steps", steps)
-        self.steps = steps
+        self.steps = arguments.usable_count("steps", steps)
         self._test = test
-        self._trials = [test.trial(lr, steps) for lr in self.rates]
+        self._trials = [test.trial(lr, self.steps) for lr in self.rates]
 
     @property
     def waiting_for(self) -> str | None:
@@ -138,7 +137,7 @@ def race(  # noqa: PLR0913 (the four parts of a training, and its two numbers)
         raises.
     """
     test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
-    arguments.check_count("steps", steps)  # before a test that may take long
+    steps = arguments.usable_count("steps", steps)  # before a test that may take long
     if rates is None:
         rates = _found_by(test)
     racing = Race(test, rates, steps)

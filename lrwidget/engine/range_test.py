@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from array import array
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lrwidget.curve import journal
 from lrwidget.curve.record import LRCurve, Recording, Step
 from lrwidget.curve.schedule import learning_rates
 from lrwidget.curve.shown import shown
@@ -21,6 +23,7 @@ from lrwidget.engine.training import Plan
 from lrwidget.engine.trial import Trial
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Generator, Iterable
 
     import torch
@@ -111,6 +114,11 @@ class RangeTest:
     device:
         Where to train the copy, and where the batches go; the model's own device
         if None.
+    record:
+        A file to which each test adds what it finds, step by step: if the process is
+        killed, the steps that were done are there, for `LRCurve.load`. It is JSON
+        lines: a header with the settings and versions, a line for each step, and why
+        the test has ended. A race has no part in it. None for no file.
 
     Raises
     ------
@@ -143,6 +151,7 @@ class RangeTest:
         seed: int | None = None,
         isolation: Isolation = "auto",
         device: torch.device | str | None = None,
+        record: str | os.PathLike[str] | None = None,
     ) -> None:
         arguments.check_trained(model, optimizer)
         arguments.check_loader(dataloader)
@@ -151,10 +160,12 @@ class RangeTest:
             check_own_loss(model)
         arguments.check_switch("stop_div", stop_div)
         arguments.check_validation(val_loader)
-        arguments.check_count("accumulate", accumulate)
-        arguments.check_count("steps_per_lr", steps_per_lr)
-        arguments.check_precision(autocast, clip_grad_norm)
-        arguments.check_seed(seed)
+        accumulate = arguments.usable_count("accumulate", accumulate)
+        steps_per_lr = arguments.usable_count("steps_per_lr", steps_per_lr)
+        arguments.check_autocast(autocast)
+        clip_grad_norm = arguments.usable_norm(clip_grad_norm)
+        seed = arguments.usable_seed(seed)
+        arguments.check_record(record)
         if not isinstance(isolation, str) or isolation not in ISOLATIONS:
             msg = f"isolation={shown(isolation)} is not known; pass one of {ISOLATIONS}"
             raise ValueError(msg)
@@ -179,6 +190,28 @@ class RangeTest:
         )
         self._trial = Trial(subject, plan, isolation, seed)
         self._recording = Recording(self.num_it)
+        self._record = None if record is None else Path(record).absolute()
+        self._settings = {
+            "model": model,
+            "optimizer": optimizer,
+            "dataloader": dataloader,
+            "loss_fn": loss_fn,
+            "start_lr": self.start_lr,
+            "end_lr": self.end_lr,
+            "num_it": self.num_it,
+            "step_mode": step_mode,
+            "stop_div": stop_div,
+            "training_step": training_step,
+            "val_loader": val_loader,
+            "accumulate": accumulate,
+            "steps_per_lr": steps_per_lr,
+            "autocast": None if autocast is None else str(autocast),
+            "grad_scaler": scaler,
+            "clip_grad_norm": clip_grad_norm,
+            "seed": seed,
+            "isolation": isolation,
+            "device": None if device is None else str(device),
+        }
 
     @property
     def start_lr(self) -> float:
@@ -216,7 +249,9 @@ class RangeTest:
         recording = Recording(self.num_it)
         steps = self._trial.start(Ambient(), recording)
         self._recording = recording
-        return steps
+        if self._record is None:
+            return steps
+        return journal.journaled(steps, self._record, self._settings)
 
     def trial(self, lr: float, steps: int) -> Trial:
         """Return a training as the test's, with some steps at one rate."""

@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable
 
     import torch
@@ -36,6 +37,7 @@ class Settings(TypedDict, total=False):
     seed: int | None
     isolation: Isolation
     device: torch.device | str | None
+    record: str | os.PathLike[str] | None
 
 
 def with_settings_of(taking: Callable[..., Any]) -> Callable[[F], F]:

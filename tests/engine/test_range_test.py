@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from lrwidget.curve.record import LRCurve, Step
 from lrwidget.engine.range_test import RangeTest, range_test
 from lrwidget.engine.settings import Settings
-from tests.engine.training_parts import Net, data, loader, state
+from tests.engine.training_parts import Net, data, loader, state, warm
 
 _LOSS = nn.CrossEntropyLoss()
 
@@ -500,3 +500,17 @@ def test_a_compiled_model_is_as_it_was() -> None:
     curve = range_test(compiled, optimizer, loader(), _LOSS, num_it=20)
     np.testing.assert_allclose(curve.losses, expected.losses, rtol=1e-4)
     assert state(model, optimizer) == before
+
+
+def test_numpys_numbers_are_numbers() -> None:
+    given: Any = {
+        "num_it": np.int64(6),
+        "accumulate": np.int32(2),
+        "steps_per_lr": np.uint8(2),
+        "seed": np.int64(3),
+        "clip_grad_norm": np.float32(0.5),
+    }
+    plain: Any = {name: value.item() for name, value in given.items()}
+    training: Any = (*warm(SGD), loader(), _LOSS)
+    curves = [range_test(*training, **settings) for settings in (given, plain)]
+    assert curves[0].to_dict() == curves[1].to_dict()

@@ -1,0 +1,54 @@
+"""JSON as its standard has it, from whoever has written it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from lrwidget.curve.shown import shown
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+_MOST_DIGITS = 400  # no number has more before its point
+
+
+def parsed(contents: bytes) -> Any:  # noqa: ANN401 (any data)
+    """
+    Return what is in some strict JSON.
+
+    Raises
+    ------
+    ValueError, RecursionError, MemoryError
+        If it is none, or too much.
+    """
+    return json.loads(
+        contents.decode("utf-8"),
+        parse_int=_integer,
+        parse_constant=_refuse,
+        object_pairs_hook=_unique,
+    )
+
+
+def _integer(digits: str) -> int:
+    # Python refuses thousands of them in words about its own settings.
+    if len(digits) > _MOST_DIGITS:
+        msg = f"a number of {len(digits)} digits is too large"
+        raise ValueError(msg)
+    return int(digits)
+
+
+def _refuse(constant: str) -> NoReturn:
+    msg = f"{constant} is not strict JSON"
+    raise ValueError(msg)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, in which each name is there once."""
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        key, count = Counter(key for key, _ in pairs).most_common(1)[0]
+        msg = f"{shown(key)} is there {count} times"
+        raise ValueError(msg)
+    return data

@@ -1,0 +1,200 @@
+"""Tests that are recorded, and what is left of those that are killed."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD, AdamW
+
+from lrwidget import LRCurve, RangeTest, range_test
+from tests.engine.training_parts import loader, state, warm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lrwidget import LRWidget
+
+_LOSS = nn.CrossEntropyLoss()
+_KILLED = """
+import os, signal, sys
+import torch
+from torch import nn
+from lrwidget import RangeTest
+
+model = nn.Linear(2, 1)
+batches = [(torch.ones(4, 2), torch.zeros(4, 1))]
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for step in RangeTest(model, optimizer, batches, nn.MSELoss(), record=sys.argv[1]):
+    print(repr(step.loss), flush=True)
+    if step.iteration == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_a_record_is_the_curve_and_nothing_else_differs(
+    tmp_path: Path, isolation: Any
+) -> None:
+    model, optimizer = warm(AdamW)
+    batches = loader()
+    before = state(model, optimizer, batches)
+    settings: Any = {"num_it": 30, "isolation": isolation, "seed": 3}
+    expected = range_test(model, optimizer, batches, _LOSS, **settings)
+    path = tmp_path / "run.jsonl"
+    test = RangeTest(model, optimizer, batches, _LOSS, record=path, **settings)
+    for _ in test:
+        pass
+    assert state(model, optimizer, batches) == before
+    for curve in (test.curve, LRCurve.load(path)):
+        assert curve.to_dict() == expected.to_dict()
+    header = json.loads(path.read_text().partition("\n")[0])
+    said = {
+        "model": type(model).__name__,
+        "optimizer": type(optimizer).__name__,
+        "end_lr": 10.0,
+        **settings,
+    }
+    assert said.items() <= header["settings"].items()
+    assert header["versions"]["torch"] == torch.__version__
+
+
+def test_a_killed_job_leaves_every_finished_step(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    curve = LRCurve.load(path)
+    assert curve.losses.tolist() == [float(x) for x in killed.stdout.split()]
+    assert len(curve) == 7
+    assert (curve.stop_reason, curve.num_it) == (None, 100)
+
+
+def test_an_error_is_recorded_and_raised(tmp_path: Path) -> None:
+    def failing(outputs: Any, targets: Any) -> Any:
+        calls.append(None)
+        if len(calls) > 3:
+            msg = "at the fourth"
+            raise RuntimeError(msg)
+        return _LOSS(outputs, targets)
+
+    calls: list[None] = []
+    model, optimizer = warm(AdamW)
+    batches = loader()
+    before = state(model, optimizer, batches)
+    path = tmp_path / "run.jsonl"
+    with pytest.raises(RuntimeError, match="at the fourth"):
+        range_test(model, optimizer, batches, failing, record=path)
+    assert state(model, optimizer, batches) == before
+    last = json.loads(path.read_text().splitlines()[-1])
+    assert last["error"] == "RuntimeError: at the fourth"
+    assert len(LRCurve.load(path)) == 3
+
+
+def test_a_widget_records_each_of_its_runs(
+    tmp_path: Path, make: Callable[..., LRWidget]
+) -> None:
+    path = tmp_path / "run.jsonl"
+    widget = make(record=str(path), num_it=20)
+    for number in (1, 2):
+        widget.run()
+        widget.wait()
+        assert LRCurve.load(path).to_dict() == widget.curve.to_dict()
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        assert sum("format" in line for line in lines) == number
+
+
+def test_a_file_that_cannot_be_written_to_is_said_at_the_first_step(
+    tmp_path: Path,
+) -> None:
+    model = nn.Linear(8, 3)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    path = tmp_path / "gone" / "run.jsonl"
+    path.parent.mkdir()
+    test = RangeTest(model, optimizer, loader(), _LOSS, record=path)
+    path.parent.rmdir()
+    weights = model.weight.detach().clone()
+    with pytest.raises(FileNotFoundError, match=r"run\.jsonl"):
+        list(test)
+    assert torch.equal(model.weight, weights)
+    path.parent.mkdir()
+    assert len(list(test)) == len(LRCurve.load(path))
+
+
+@pytest.mark.parametrize(
+    ("record", "kind", "said"),
+    [
+        (3, TypeError, "record=3 must be the path of a file"),
+        (b"run", TypeError, "record=b'run' must be"),
+        (
+            "no/such/run.jsonl",
+            ValueError,
+            "record='no/such/run.jsonl' is in a folder",
+        ),
+        (".", ValueError, r"record='\.' is no regular file"),
+        (os.devnull, ValueError, "record='/dev/null' is no regular file"),
+        ("a\0b", ValueError, r"record='a\\x00b' cannot be a file: embedded null"),
+        ("\ud800", ValueError, r"record='\\ud800' cannot be a file: .*surrogates"),
+        ("a" * 300, ValueError, "record=<str> cannot be a file: .*too long"),
+    ],
+)
+def test_bad_paths(record: Any, kind: type[Exception], said: str) -> None:
+    model = nn.Linear(8, 3)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    with pytest.raises(kind, match=said):
+        RangeTest(model, optimizer, loader(), _LOSS, record=record)
+
+
+def test_the_header_has_every_setting(tmp_path: Path) -> None:
+    model = nn.Linear(8, 3)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    path = tmp_path / "run.jsonl"
+    settings: Any = {"clip_grad_norm": math.inf, "val_loader": loader()}
+    test = RangeTest(model, optimizer, loader(), _LOSS, record=path, **settings)
+    next(iter(test))
+    said = json.loads(path.read_text().partition("\n")[0])["settings"]
+    assert {*said, "record"} == set(inspect.signature(RangeTest).parameters)
+    assert said["clip_grad_norm"] == "inf"
+    assert said["val_loader"] == "DataLoader"
+    assert said["training_step"] is None
+
+
+def test_a_relative_path_is_that_of_the_folder_where_the_test_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    model = nn.Linear(8, 3)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    test = RangeTest(model, optimizer, loader(), _LOSS, record="run.jsonl")
+    monkeypatch.chdir(tmp_path / "other")
+    list(test)
+    assert len(LRCurve.load(tmp_path / "run.jsonl")) == len(test.curve)
+    (tmp_path / "other" / "train.py").write_text("import torch")
+    with pytest.raises(ValueError, match=r"record='train\.py' is a file of another"):
+        RangeTest(model, optimizer, loader(), _LOSS, record="train.py")
+
+
+def test_numpys_numbers_can_be_recorded(tmp_path: Path) -> None:
+    model = nn.Linear(8, 3)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    settings: Any = {"start_lr": np.float32(1e-3), "end_lr": np.float64(1.0)}
+    settings |= {"clip_grad_norm": np.float32(1.0), "seed": np.int64(3)}
+    path = tmp_path / "run.jsonl"
+    range_test(model, optimizer, loader(), _LOSS, record=path, num_it=5, **settings)
+    assert len(LRCurve.load(path)) == 5
