@@ -19,7 +19,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve.shown import shown
-from lrwidget.curve.strict_json import parsed
+from lrwidget.curve.strict_json import check_version, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -245,10 +245,7 @@ def _checked(header: dict[str, Any]) -> dict[str, Any]:
     if header["format"] != _FORMAT:
         msg = f"format={shown(header['format'])} must be {_FORMAT!r}"
         raise ValueError(msg)
-    version = header.get("version")
-    if type(version) is not int or version != _VERSION:  # not True, nor 1.0
-        msg = f"version={shown(version)} is not known; this is {_VERSION}"
-        raise ValueError(msg)
+    check_version(header.get("version"), _VERSION)
     for name, kind in (("test", str), ("settings", dict)):
         if not isinstance(header.get(name), kind):
             msg = f"{name}={shown(header.get(name))} must be of another kind"

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve import files, journal
 from lrwidget.curve.arrays import listed_floats
-from lrwidget.curve.shown import shown
-from lrwidget.curve.strict_json import parsed
+from lrwidget.curve.strict_json import check_version, parsed
 
 if TYPE_CHECKING:
     import os
@@ -64,10 +63,7 @@ class Stored:
         if not (isinstance(given, str) and given == _FORMAT):
             msg = f"data must be a dict with format={_FORMAT!r}, as to_dict returns it"
             raise ValueError(msg)
-        version = data.get("version")
-        if type(version) is not int or version != _VERSION:  # not True, nor 1.0
-            msg = f"version={shown(version)} is not known; this is {_VERSION}"
-            raise ValueError(msg)
+        check_version(data.get("version"), _VERSION)
         make: Callable[..., Self] = cls
         return make(
             lrs=listed_floats("lrs", data.get("lrs")),

@@ -31,6 +31,13 @@ def parsed(contents: bytes) -> Any:  # noqa: ANN401 (any data)
     )
 
 
+def check_version(version: object, known: int) -> None:
+    """Raise ValueError unless the version of a format is the one that is known."""
+    if type(version) is not int or version != known:  # not True, nor 1.0
+        msg = f"version={shown(version)} is not known; this is {known}"
+        raise ValueError(msg)
+
+
 def _integer(digits: str) -> int:
     # Python refuses thousands of them in words about its own settings.
     if len(digits) > _MOST_DIGITS:

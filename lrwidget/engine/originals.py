@@ -43,16 +43,13 @@ def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> Lo
         What is trained instead.
     """
     own_modules = list(original.model.modules())
+    held = parameters_in(own_modules)
     modules = set(own_modules) - set(copied.model.modules())
-    parameters = {
-        *parameters_in(own_modules),
-        *parameters_of(original.optimizer),
-    }
+    parameters = {*held, *parameters_of(original.optimizer)}
 
     # What it calls by name it may call in ways that nothing tells of.
     used = outside(original.training_step)
-    parts = (*own_modules, *parameters_in(own_modules), *buffers_in(own_modules))
-    own = set(map(id, parts))
+    own = set(map(id, (*own_modules, *held, *buffers_in(own_modules))))
     by_name = any(id(value) in own for value in used)
     restore = Keeper(besides=parameters).keep(original.model if by_name else None)
     advice = f"but a copy of it is trained; {_RESTORE}"
