@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lrwidget.curve.record import LRCurve, Step
     from lrwidget.curve.training import TrainingCurve
+    from lrwidget.engine.notices import RankError
     from lrwidget.engine.race import race
     from lrwidget.engine.range_test import RangeTest, range_test
     from lrwidget.widget import LRWidget
@@ -18,6 +19,7 @@ __all__ = [
     "LRCurve",
     "LRWidget",
     "RangeTest",
+    "RankError",
     "Step",
     "TrainingCurve",
     "race",
@@ -29,6 +31,7 @@ _HOMES = {
     "LRCurve": "lrwidget.curve.record",
     "LRWidget": "lrwidget.widget",
     "RangeTest": "lrwidget.engine.range_test",
+    "RankError": "lrwidget.engine.notices",
     "Step": "lrwidget.curve.record",
     "TrainingCurve": "lrwidget.curve.training",
     "race": "lrwidget.engine.race",

@@ -20,6 +20,7 @@ def test_the_public_names_are_sorted_and_there() -> None:
         "LRCurve",
         "LRWidget",
         "RangeTest",
+        "RankError",
         "Step",
         "TrainingCurve",
         "race",

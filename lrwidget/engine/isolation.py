@@ -6,7 +6,6 @@ import copy
 import weakref
 from collections import OrderedDict
 from functools import partial
-from itertools import chain
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -14,6 +13,7 @@ import torch
 from torch import nn
 
 from lrwidget.engine.closures import outside
+from lrwidget.engine.groups import replicated, sharded_states
 from lrwidget.engine.keeper import Keeper
 from lrwidget.engine.members import buffers_in, parameters_in
 from lrwidget.engine.memory import copied_on_write
@@ -73,7 +73,7 @@ def isolate(
     Parameters
     ----------
     subject:
-        What the user passed.
+        What the user passed. A copy is without the wrapper that averages gradients.
     how:
         ``"copy"`` trains a deep copy, which shares the memory of frozen parameters.
         ``"restore"`` trains the original and puts it back bit for bit.
@@ -90,8 +90,10 @@ def isolate(
         return _original(subject, device)
     try:
         _check_copyable(subject)
-        copied = _copied(subject)
-        _check_whole(subject, copied)
+        # Its wrapper communicates, which that of a test does in another group.
+        inner = subject._replace(model=replicated(subject.model))
+        copied = _copied(inner)
+        _check_whole(inner, copied)
     except Exception as error:
         # Torch refuses non-leaf tensors, Python locks and files, and a class may refuse
         # with any error: what cannot be copied is put back.
@@ -119,7 +121,7 @@ def _original(
         )
         raise ValueError(msg)
     restore_outside = _keep_outside(subject)
-    keeper = Keeper()
+    keeper = Keeper(besides=sharded_states(subject.model))
     for part in subject:  # of whatever class
         keeper.keep_inside(part)
     restore_subject = keeper.keep(subject)
@@ -135,14 +137,14 @@ def _original(
 
 def _check_copyable(subject: Subject) -> None:
     """Raise where a copy can be made, but what is trained would not be the same."""
-    modules = list(subject.model.modules())
+    modules = list(replicated(subject.model).modules())
     parameters = parameters_in(modules)
     kinds = {kind.__name__ for module in modules for kind in type(module).__mro__}
     kinds |= {type(tensor).__name__ for tensor in parameters}
     for kind in kinds & _UNCOPIED:
         msg = f"a copy of its {kind} would not be the same"
         raise ValueError(msg)
-    own = set(map(id, chain(modules, parameters, buffers_in(modules))))
+    own = set(map(id, (subject.model, *modules, *parameters, *buffers_in(modules))))
     if any(id(value) in own for value in outside(subject.loss_fn)):
         msg = "loss_fn uses the original by its name"
         raise ValueError(msg)

@@ -184,6 +184,8 @@ def _(value: npt.NDArray[Any]) -> Found:
 
 @_look_into.register(torch.Tensor)
 def _(tensor: torch.Tensor) -> Found:
+    if hasattr(tensor, "_local_tensor"):
+        return _shard(tensor)
     kind, data, requires_grad = type(tensor), tensor.data, tensor.requires_grad
     grad = tensor.grad if tensor.is_leaf else None
     saved = None if nn.parameter.is_lazy(tensor) else _saved(tensor)
@@ -196,6 +198,26 @@ def _(tensor: torch.Tensor) -> Found:
         if saved is not None and not _same_bits(tensor.data, saved):
             tensor.data.copy_(saved)
         _set_class(tensor, kind)
+
+    return restore, (grad,)
+
+
+def _shard(tensor: Any) -> Found:  # noqa: ANN401 (torch's distributed part is not imported)
+    """
+    Return what puts back a tensor that is spread over ranks, as far as it is here.
+
+    Its data is put into the memory that it has then, to which others refer, too.
+    """
+    requires_grad, grad = tensor.requires_grad, tensor.grad if tensor.is_leaf else None
+    saved = _saved(tensor._local_tensor)  # noqa: SLF001 (torch has no other way without autograd)
+
+    def restore() -> None:
+        if tensor.is_leaf:
+            tensor.requires_grad = requires_grad
+            tensor.grad = grad
+        here = tensor._local_tensor  # noqa: SLF001 (as above)
+        if not _same_bits(here, saved):
+            here.copy_(saved)
 
     return restore, (grad,)
 

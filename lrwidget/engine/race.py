@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve.race import Finish, RaceRecording, checked_rates, neighbours
 from lrwidget.curve.record import Recording
-from lrwidget.engine import arguments
+from lrwidget.engine import arguments, ranks
 from lrwidget.engine.ambient import Ambient
 from lrwidget.engine.loaders import EmptyLoaderError
 from lrwidget.engine.range_test import RangeTest
@@ -93,7 +93,7 @@ class Race:
     def _started(
         self, trial: Trial, ambient: Ambient
     ) -> Generator[Step, None, StopReason]:
-        return trial.start(ambient, Recording(self.steps))
+        return trial.start(ambient, Recording(self.steps), ranks.begun())
 
 
 @with_settings_of(RangeTest)

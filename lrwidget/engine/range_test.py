@@ -10,7 +10,7 @@ from lrwidget.curve import journal
 from lrwidget.curve.record import LRCurve, Recording, Step
 from lrwidget.curve.schedule import learning_rates
 from lrwidget.curve.shown import shown
-from lrwidget.engine import arguments
+from lrwidget.engine import arguments, ranks
 from lrwidget.engine.ambient import Ambient
 from lrwidget.engine.isolation import ISOLATIONS, Subject
 from lrwidget.engine.loaders import Awaited
@@ -46,6 +46,12 @@ class RangeTest:
     Each iteration is one test: it trains while the learning rate grows, and
     gives one `Step` for each optimizer step. Model, optimizer, loss function and
     random states are afterwards as if it had never run, however it ends.
+
+    Where torch's default process group is initialised, all its ranks run the test
+    together: begin it on each. A point's loss is the mean over the ranks, weighted by
+    their samples, and what ends the test on one rank ends it on all. The model is
+    wrapped in `DistributedDataParallel`, sharded by ``fully_shard``, or whatever else
+    averages gradients as your training does; the test itself averages none.
     Source: Smith (2015, arXiv:1506.01186), with the defaults of fastai.
 
     Parameters
@@ -118,7 +124,8 @@ class RangeTest:
         A file to which each test adds what it finds, step by step: if the process is
         killed, the steps that were done are there, for `LRCurve.load`. It is JSON
         lines: a header with the settings and versions, a line for each step, and why
-        the test has ended. A race has no part in it. None for no file.
+        the test has ended. A race has no part in it. Of several ranks, the first one
+        alone keeps it. None for no file.
 
     Raises
     ------
@@ -165,6 +172,8 @@ class RangeTest:
         arguments.check_autocast(autocast)
         clip_grad_norm = arguments.usable_norm(clip_grad_norm)
         seed = arguments.usable_seed(seed)
+        if ranks.rank() > 0:
+            record = None
         arguments.check_record(record)
         if not isinstance(isolation, str) or isolation not in ISOLATIONS:
             msg = f"isolation={shown(isolation)} is not known; pass one of {ISOLATIONS}"
@@ -247,11 +256,13 @@ class RangeTest:
         generator returns why it stopped.
         """
         recording = Recording(self.num_it)
-        steps = self._trial.start(Ambient(), recording)
+        company = ranks.begun()
+        steps = self._trial.start(Ambient(), recording, company)
         self._recording = recording
         if self._record is None:
             return steps
-        return journal.journaled(steps, self._record, self._settings)
+        journaled = journal.journaled(steps, self._record, self._settings)
+        return company.told(journaled)
 
     def trial(self, lr: float, steps: int) -> Trial:
         """Return a training as the test's, with some steps at one rate."""

@@ -16,7 +16,7 @@ from lrwidget.engine.originals import without_originals
 from lrwidget.engine.stepping import stepper
 from lrwidget.engine.stopping import judged
 from lrwidget.engine.sweep import MOST_SKIPPED, Sweep, grouped, several_steps, windows
-from lrwidget.engine.validation import evaluating, mean_loss
+from lrwidget.engine.validation import evaluating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lrwidget.curve.record import Recording, Step, StopReason
+    from lrwidget.engine.agreement import Agreement
     from lrwidget.engine.ambient import Ambient
     from lrwidget.engine.isolation import Subject
     from lrwidget.engine.losses import LossOf
@@ -63,12 +64,13 @@ class Plan(NamedTuple):
     awaited: Awaited
 
 
-def training_steps(
+def training_steps(  # noqa: PLR0913, PLR0917 (what makes a training)
     plan: Plan,
     subject: Subject,
     original: Subject,
     ambient: Ambient,
     recording: Recording,
+    agreement: Agreement,
 ) -> Generator[Step, None, StopReason]:
     """
     Train, and yield a step for each rate; return why they end.
@@ -85,6 +87,8 @@ def training_steps(
         The settings of the thread that began the test.
     recording:
         Has each step before it is yielded.
+    agreement:
+        Makes it a part of the training of all ranks.
     """
     model, optimizer, loss_fn, training_step, grad_scaler = subject
     device = plan.device or next(model.parameters()).device
@@ -115,7 +119,7 @@ def training_steps(
             evaluating(model, optimizer),
             closing(held_out.once()) as batches,
         ):
-            return mean_loss(compute, batches)
+            return agreement.mean_loss(compute, batches)
 
     validated = plan.val_loader is not None
     held_out_data = () if plan.val_loader is None else plan.val_loader
@@ -130,9 +134,9 @@ def training_steps(
         plan.awaited.watch(dataloader=loader, val_loader=held_out)
         sweep = Sweep(
             optimizer=optimizer,
-            first_step=first_step,
-            step=step,
-            batches=windows(batches, plan.accumulate),
+            first_step=agreement.step(first_step),
+            step=agreement.step(step),
+            batches=agreement.batches(windows(batches, plan.accumulate)),
             entered=ambient.entered,
             patience=MOST_SKIPPED if rule is None else _PATIENCE,
         )

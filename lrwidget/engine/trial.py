@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from lrwidget.engine.isolation import isolate
 from lrwidget.engine.random_state import RandomState
 from lrwidget.engine.stopping import SteadyStopRule
-from lrwidget.engine.training import training_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.record import Recording, Step, StopReason
     from lrwidget.engine.ambient import Ambient
     from lrwidget.engine.isolation import Isolation, Subject
+    from lrwidget.engine.ranks import Company
     from lrwidget.engine.training import Plan
 
 _trained_now: set[int] = set()  # models that are trained themselves, by identity
@@ -51,7 +51,7 @@ class Trial(NamedTuple):
         return self._replace(plan=plan)
 
     def start(
-        self, ambient: Ambient, recording: Recording
+        self, ambient: Ambient, recording: Recording, company: Company
     ) -> Generator[Step, None, StopReason]:
         """
         Set apart what is trained, at once; the steps may be taken in another thread.
@@ -63,6 +63,8 @@ class Trial(NamedTuple):
         recording:
             Has each step before it is given, and in the end why they end, unless one
             fails.
+        company:
+            Who runs it.
 
         Returns
         -------
@@ -78,11 +80,12 @@ class Trial(NamedTuple):
         try:
             with ambient.entered():
                 subject, restore = isolate(self.subject, self.isolation, plan.device)
-        except BaseException:
+        except BaseException as error:
             random_state.restore()
+            company.fail(error)
             raise
         restoring = self._restoring(
-            training_steps(plan, subject, self.subject, ambient, recording),
+            company.steps(plan, subject, self.subject, ambient, recording),
             recording,
             restore,
             random_state,

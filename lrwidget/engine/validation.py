@@ -35,19 +35,36 @@ def mean_loss(loss_of: LossOf, batches: Iterable[Any]) -> Tensor:
     ValueError
         If none of them has a loss.
     """
+    total, samples = summed_loss(loss_of, weighted(batches))
+    if not samples:
+        raise no_loss()
+    return total / samples
+
+
+def weighted(batches: Iterable[Any]) -> Iterator[tuple[Any, int]]:
+    """Yield each batch with how many samples it has."""
+    return ((batch, samples_in(batch)) for batch in batches)
+
+
+def summed_loss(
+    loss_of: LossOf, batches: Iterable[tuple[Any, int]]
+) -> tuple[Tensor, int]:
+    """Return the sum of the losses of all samples, and how many have one."""
     total = torch.zeros(())
     samples = 0
     with torch.no_grad():
-        for batch in batches:
+        for batch, count in batches:
             loss = loss_of(batch)
-            if loss is not None:
-                count = samples_in(batch)
+            if loss is not None and count:
                 total = total.to(loss.device, torch.float64) + loss * count
                 samples += count
-    if not samples:
-        msg = "val_loader gave no batch that has a loss; pass one with some"
-        raise ValueError(msg)
-    return total / samples
+    return total, samples
+
+
+def no_loss() -> ValueError:
+    """Return the error of batches that have no loss."""
+    msg = "val_loader gave no batch that has a loss; pass one with some"
+    return ValueError(msg)
 
 
 @contextmanager

@@ -1,0 +1,207 @@
+"""Process groups of a test's own, over which a model communicates meanwhile."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from lrwidget.engine.kinds import is_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from torch import nn
+    from typing_extensions import Self
+
+_CPU = torch.device("cpu")
+_MEBI = 2**20
+_TAG = 2**30  # of a message that nobody sends
+# What FSDP2 has its process groups in.
+_OF_A_MESH = (
+    "shard_process_group",
+    "replicate_process_group",
+    "reduce_scatter_process_group",
+)
+
+
+class OwnGroups:
+    """
+    Process groups of a test's own.
+
+    A rank that fails can cut them, so that no other one waits for it, and those of the
+    user are as they were.
+
+    Attributes
+    ----------
+    all_ranks:
+        That of all ranks, for tensors in main memory.
+    """
+
+    def __init__(self) -> None:
+        self.all_ranks = dist.new_group(backend="gloo", timeout=default_timeout())
+        self._twins: dict[dist.ProcessGroup, dist.ProcessGroup] = {}
+
+    def __enter__(self) -> Self:
+        """Return them."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Destroy them."""
+        for group in (self.all_ranks, *self._twins.values()):
+            dist.destroy_process_group(group)
+
+    def twin(self, group: dist.ProcessGroup) -> dist.ProcessGroup:
+        """
+        Return an own group of the same ranks.
+
+        All ranks ask for one at the same time, each for that of its own group.
+        """
+        if group not in self._twins:
+            for ranks in self._parted(dist.get_process_group_ranks(group)):
+                made = dist.new_group(ranks, timeout=_timeout(group))
+                if dist.get_rank() in ranks:
+                    self._twins[group] = made
+        return self._twins[group]
+
+    def _parted(self, own: list[int]) -> list[list[int]]:
+        """Return all groups of ranks, each of which knows its own."""
+        if len(own) == dist.get_world_size():
+            return [own]
+        # All ranks make all groups. Those that only their members make have names
+        # that come again, under which the store still has the addresses of before.
+        every: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(every, own, group=self.all_ranks)
+        return sorted({tuple(ranks): ranks for ranks in every}.values())
+
+    def cut(self) -> None:
+        """Let all that wait in them fail, on every rank, as far as that can be done."""
+        for group in (self.all_ranks, *self._twins.values()):
+            if "cpu:gloo" in dist.get_backend_config(group) and group.size() > 1:
+                _cut(group)
+
+
+def default_timeout() -> timedelta:
+    """Return how long ranks wait for each other."""
+    return _timeout(dist.group.WORLD)
+
+
+def _timeout(group: Any) -> timedelta:  # noqa: ANN401 (of torch's private parts)
+    """Return that of a process group."""
+    with suppress(AttributeError, RuntimeError):  # of a backend that tells none
+        timeout: timedelta = group._get_backend(_CPU).options._timeout  # noqa: SLF001 (torch has no other way)
+        return timeout
+    return dist.default_pg_timeout
+
+
+def _cut(group: dist.ProcessGroup) -> None:
+    """
+    Close the connections of a group.
+
+    To destroy it closes none as long as somebody refers to it, the traceback of an
+    error, say. But gloo closes all of them where a message does not come in time.
+    """
+    others = [x for x in dist.get_process_group_ranks(group) if x != dist.get_rank()]
+    message = torch.empty(1, device="cpu")
+    with suppress(RuntimeError):
+        work = dist.irecv(message, src=others[0], group=group, tag=_TAG)
+        if work is not None:
+            work.wait(timedelta(milliseconds=1))
+
+
+def replicated(model: nn.Module) -> nn.Module:
+    """Return what is in torch's wrapper that averages gradients, or a model itself."""
+    if type(model) is not DistributedDataParallel:
+        return model
+    inner: nn.Module = model.module
+    return inner
+
+
+@contextmanager
+def communicating(
+    model: nn.Module, original: nn.Module, groups: OwnGroups
+) -> Iterator[nn.Module]:
+    """
+    Have a model communicate over groups of the test's own.
+
+    Parameters
+    ----------
+    model:
+        The original, or a copy of what is in its wrapper.
+    original:
+        The user's model.
+    groups:
+        The groups.
+    """
+    if replicated(original) is not original:
+        yield _wrapped_as(original, replicated(model), groups)
+        return
+    with ExitStack() as stack:
+        states = sharded_states(model)
+        meshes = {id(mesh): mesh for state in states for mesh in _meshes(state)}
+        for mesh in meshes.values():
+            for name in _OF_A_MESH:
+                group = getattr(mesh, name, None)
+                if group is not None:
+                    stack.callback(setattr, mesh, name, group)
+                    setattr(mesh, name, groups.twin(group))
+        yield model
+
+
+def _wrapped_as(
+    wrapper: nn.Module, module: nn.Module, groups: OwnGroups
+) -> DistributedDataParallel:
+    """Wrap a module as another one is, with the same settings."""
+    parameters = inspect.signature(DistributedDataParallel.__init__).parameters
+    kept = vars(wrapper)
+    settings = {name: kept[name] for name in parameters if name in kept}
+    settings["device_ids"] = settings["output_device"] = None
+    settings.pop("device_mesh", None)
+    cap = None if kept["bucket_bytes_cap_default"] else kept["bucket_bytes_cap"] / _MEBI
+    settings |= {
+        "module": module,
+        "process_group": groups.twin(kept["process_group"]),
+        "bucket_cap_mb": cap,
+        "init_sync": False,
+    }
+    wrapped = DistributedDataParallel(**settings)
+    for hook, state in kept["_comm_hooks"]:
+        wrapped.register_comm_hook(state, hook)
+    return wrapped
+
+
+def _meshes(state: Any) -> list[Any]:  # noqa: ANN401 (of torch's private parts)
+    """Return where a state of FSDP2 has its process groups."""
+    # Torch 2.4 has one for each state.
+    kept = getattr(state, "_fsdp_param_groups", None) or [state._fsdp_param_group]  # noqa: SLF001 (torch has no other way)
+    groups = [group for group in kept if group is not None]
+    both = [(x.mesh_info, x.post_forward_mesh_info) for x in groups]
+    return [mesh for pair in both for mesh in pair if mesh is not None]
+
+
+def sharded_states(model: nn.Module) -> list[Any]:
+    """Return what FSDP2 keeps beside the modules of a model that it has sharded."""
+    sharded: list[Any] = [x for x in model.modules() if is_kind(x, "FSDPModule")]
+    return [module._get_fsdp_state() for module in sharded]  # noqa: SLF001 (torch has no other way)
+
+
+def recover(model: nn.Module) -> None:
+    """Let a sharded model forget a step in whose midst there was an error."""
+    for module in model.modules():
+        if not is_kind(module, "FSDPModule"):
+            continue
+        (state,) = sharded_states(module)[:1]
+        # The root knows all the others, and torch 2.4 has no way back.
+        if state._is_root and hasattr(module, "reset_iter_state"):  # noqa: SLF001 (torch has no other way)
+            module.reset_iter_state()  # type: ignore[operator]  # torch's mixin

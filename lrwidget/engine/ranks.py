@@ -1,0 +1,172 @@
+"""The ranks of a process group, which run a test together."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from itertools import count
+from typing import TYPE_CHECKING, Protocol
+
+from torch import distributed as dist
+
+from lrwidget.engine.agreement import Alone, Together
+from lrwidget.engine.groups import OwnGroups, communicating, default_timeout, recover
+from lrwidget.engine.notices import Notices
+from lrwidget.engine.training import training_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import TypeAlias
+
+    from lrwidget.curve.record import Recording, Step, StopReason
+    from lrwidget.engine.ambient import Ambient
+    from lrwidget.engine.isolation import Subject
+    from lrwidget.engine.training import Plan
+
+    Steps: TypeAlias = Generator[Step, None, StopReason]
+
+# Each rank begins the same tests in the same order.
+_numbers = count()
+
+
+def rank() -> int:
+    """Return the number of this process among those that run a test together."""
+    return dist.get_rank() if _several() else 0
+
+
+def _several() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def begun() -> Company:
+    """Return who runs a test that begins now: this process alone, or a whole group."""
+    return AllRanks() if _several() else OneRank()
+
+
+class Company(Protocol):
+    """Who runs a test."""
+
+    def fail(self, error: BaseException) -> None:
+        """Let nobody wait for this rank, where the test cannot begin or go on."""
+
+    def told(self, steps: Steps) -> Steps:
+        """Return steps whose failure is told to the others, even before the first."""
+
+    def steps(
+        self,
+        plan: Plan,
+        subject: Subject,
+        original: Subject,
+        ambient: Ambient,
+        recording: Recording,
+    ) -> Steps:
+        """Return the steps of a training; see `training_steps`."""
+
+
+class OneRank:
+    """A test of this process alone."""
+
+    def fail(self, error: BaseException) -> None:
+        """Let nobody wait; there is nobody."""
+
+    def told(self, steps: Steps) -> Steps:
+        """Return the steps."""
+        return steps
+
+    def steps(
+        self,
+        plan: Plan,
+        subject: Subject,
+        original: Subject,
+        ambient: Ambient,
+        recording: Recording,
+    ) -> Steps:
+        """Return the steps of a training; see `training_steps`."""
+        return training_steps(plan, subject, original, ambient, recording, Alone())
+
+
+class AllRanks:
+    """
+    A test of all ranks of torch's default process group.
+
+    Whatever ends the test on one of them ends it on all.
+    """
+
+    def __init__(self) -> None:
+        self._notices = Notices(f"test {next(_numbers)}")
+
+    def fail(self, error: BaseException) -> None:
+        """Let nobody wait for this rank, where the test cannot begin or go on."""
+        self._notices.fail(error)
+
+    def told(self, steps: Steps) -> Steps:
+        """Yield the steps, and tell the others what keeps the first one back."""
+        try:
+            return (yield from steps)
+        except Exception as error:
+            self._notices.fail(error)
+            raise
+
+    def steps(
+        self,
+        plan: Plan,
+        subject: Subject,
+        original: Subject,
+        ambient: Ambient,
+        recording: Recording,
+    ) -> Steps:
+        """
+        Return the steps of a training that every rank does; see `training_steps`.
+
+        Raises
+        ------
+        RankError
+            If it has failed on another rank.
+        """
+        notices = self._notices
+        with ExitStack() as stack:
+            groups: OwnGroups | None = None
+            try:
+                notices.meet(_in_common(plan), default_timeout())
+                groups = stack.enter_context(OwnGroups())
+                model = stack.enter_context(
+                    communicating(subject.model, original.model, groups)
+                )
+                agreement = Together(groups.all_ranks, notices)
+                trained = subject._replace(model=model)
+                untouched = trained if subject is original else original
+                reason = yield from training_steps(
+                    plan, trained, untouched, ambient, recording, agreement
+                )
+            except BaseException as error:
+                if isinstance(error, GeneratorExit):
+                    notices.stop()
+                else:
+                    notices.fail(error)
+                if groups is not None:
+                    groups.cut()
+                stack.close()
+                recover(subject.model)
+                if not isinstance(error, Exception):
+                    raise
+                notice = notices.found(error)
+                if notice.message is None:
+                    return "stopped"
+                if notice.rank == rank():
+                    raise
+                raise notices.error(notice) from error
+            notices.part()
+            return reason
+
+
+def _in_common(plan: Plan) -> dict[str, object]:
+    """Return those settings that must be the same on all ranks."""
+    rule = plan.stop_rule
+    return {
+        "start_lr": plan.rates[0],
+        "end_lr": plan.rates[-1],
+        "num_it": len(plan.rates),
+        "accumulate": plan.accumulate,
+        "steps_per_lr": plan.steps_per_lr,
+        "stop_div": rule is not None,
+        "val_loader": plan.val_loader is not None,
+    }

@@ -1,0 +1,411 @@
+"""What the ranks of a `Pool` play: each function is one scene, as one rank has it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import threading
+import time
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import distributed as dist
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data.distributed import DistributedSampler
+
+from lrwidget import RangeTest, race
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+BATCH = 4
+STEPS = 40
+SETTINGS: dict[str, Any] = {"start_lr": 1e-4, "end_lr": 0.5, "num_it": STEPS}
+
+
+def data(batches: int, size: int = 1) -> TensorDataset:
+    generator = torch.Generator().manual_seed(3)
+    inputs = torch.randn(batches * size * BATCH, 6, generator=generator).double()
+    return TensorDataset(inputs, inputs[:, :3].sum(1, keepdim=True).sin())
+
+
+def layers() -> nn.Sequential:
+    torch.manual_seed(5)
+    parts = [nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 1)]
+    return nn.Sequential(*parts).double()
+
+
+def optimizer_of(model: nn.Module, kind: str = "sgd") -> Optimizer:
+    if kind == "sgd":
+        return torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
+    return torch.optim.AdamW(model.parameters(), 0.01)
+
+
+def model_of(kind: str) -> nn.Module:
+    model = layers()
+    if kind == "ddp":
+        return DistributedDataParallel(model)
+    if kind == "fsdp":
+        for part in model:
+            if isinstance(part, nn.Linear):
+                fully_shard(part)
+        fully_shard(model)
+    if kind == "hsdp":
+        mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("copies", "shards"))
+        fully_shard(model, mesh=mesh)
+    return model
+
+
+def own_batches(batches: int = STEPS) -> DataLoader[Any]:
+    every = data(batches, dist.get_world_size())
+    return DataLoader(every, BATCH, sampler=DistributedSampler(every, shuffle=False))
+
+
+def found(test: RangeTest) -> dict[str, Any]:
+    for _ in test:
+        pass
+    return curve_of(test)
+
+
+def curve_of(test: RangeTest) -> dict[str, Any]:
+    curve = test.curve
+    return {
+        "lrs": curve.lrs.tolist(),
+        "losses": curve.losses.tolist(),
+        "stop_reason": curve.stop_reason,
+    }
+
+
+def curve(kind: str, optimizer: str = "sgd", **settings: Any) -> dict[str, Any]:
+    """Run a test of a model that is replicated or sharded."""
+    model = model_of(kind)
+    trained = optimizer_of(model, optimizer)
+    loader = own_batches(settings.pop("batches", STEPS))
+    if settings.get("val_loader"):
+        settings["val_loader"] = held_out()
+    every = {**SETTINGS, **settings}
+    return found(RangeTest(model, trained, loader, nn.MSELoss(), **every))
+
+
+def held_out(share: bool = True) -> list[tuple[Tensor, Tensor]]:  # noqa: FBT001, FBT002 (a part, or all)
+    """Return 10 samples: the first rank has 7 of them, in three batches."""
+    inputs, target = data(10).tensors
+    inputs, target = inputs[:10], target[:10]
+    if not share:
+        return [(inputs, target)]
+    if dist.get_rank() == 0:
+        return [(inputs[a:b], target[a:b]) for a, b in ((0, 3), (3, 6), (6, 7))]
+    own = dist.get_rank() + 6
+    last = 10 if own + 1 == dist.get_world_size() + 6 else own + 1
+    return [(inputs[own:last], target[own:last])]
+
+
+def averaging(optimizer: Optimizer, *_: Any) -> None:
+    """Average the gradients of plain replicas, as a user's own hook may."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= dist.get_world_size()
+
+
+def averaged_by_hand() -> dict[str, Any]:
+    model = layers()
+    optimizer = optimizer_of(model)
+    optimizer.register_step_pre_hook(averaging)
+    return found(RangeTest(model, optimizer, own_batches(), nn.MSELoss(), **SETTINGS))
+
+
+def unequal_batches(sizes: list[int]) -> dict[str, Any]:
+    """Have each rank its own batch size, and return its first loss, too."""
+    model = layers()
+    size = sizes[dist.get_rank()]
+    inputs, target = data(9)[dist.get_rank() * 10 :][:size]
+    test = RangeTest(
+        model, optimizer_of(model), [(inputs, target)], nn.MSELoss(), **SETTINGS
+    )
+    own = nn.functional.mse_loss(model(inputs), target).item()
+    return {"own": own, **found(test)}
+
+
+def unequal_streams(kind: str, counts: list[int]) -> Any:
+    model, optimizer = trained_before(kind)
+    batches = list(own_batches())[: counts[dist.get_rank()]]
+    test = RangeTest(model, optimizer, iter(batches), nn.MSELoss(), **SETTINGS)
+    return outcome(test, model, optimizer)
+
+
+def restored_original() -> list[dict[str, Any]]:
+    """Test the same model on a copy, and as it is."""
+    curves = []
+    for isolation in ("copy", "restore"):
+        model, optimizer = trained_before("ddp")
+        test = RangeTest(
+            *(model, optimizer, own_batches(), nn.MSELoss()),
+            **SETTINGS,
+            isolation=isolation,
+        )
+        curves.append(outcome(test, model, optimizer))
+    return curves
+
+
+def not_finite_somewhere() -> Any:
+    loss_fn = Faulty(1, 5, "nan")
+    model, optimizer = trained_before("ddp")
+    test = RangeTest(model, optimizer, own_batches(), loss_fn, **SETTINGS)
+    return outcome(test, model, optimizer)
+
+
+def recorded(path: str) -> Any:
+    """Run a test with a record, of whose folder only the first rank knows."""
+    model = model_of("ddp")
+    path = path if dist.get_rank() == 0 else "/nowhere/run.jsonl"
+    test = RangeTest(
+        *(model, optimizer_of(model), own_batches(), nn.MSELoss()),
+        **SETTINGS,
+        record=path,
+    )
+    return found(test)["losses"]
+
+
+def raced() -> list[list[float]]:
+    model = model_of("ddp")
+    curves = race(
+        *(model, optimizer_of(model), own_batches(), nn.MSELoss()),
+        rates=[0.01, 0.1],
+        steps=5,
+    )
+    return [curve.losses.tolist() for curve in curves]
+
+
+def other_settings(kind: str) -> Any:
+    model, optimizer = trained_before(kind)
+    settings = {**SETTINGS, "num_it": 30 + dist.get_rank()}
+    test = RangeTest(model, optimizer, own_batches(), nn.MSELoss(), **settings)
+    return outcome(test, model, optimizer)
+
+
+def begun_by(ranks: list[int]) -> Any:
+    """Let only some ranks begin."""
+    if dist.get_rank() not in ranks:
+        return None
+    model, optimizer = trained_before("plain")
+    test = RangeTest(model, optimizer, own_batches(), nn.MSELoss(), **SETTINGS)
+    return outcome(test, model, optimizer)
+
+
+def stopped(kind: str, rank: int, steps: int) -> Any:
+    """Let one rank stop after some steps, and train on with all of them."""
+    model, optimizer = trained_before(kind)
+    test = RangeTest(model, optimizer, own_batches(), nn.MSELoss(), **SETTINGS)
+    own = islice(iter(test), steps) if dist.get_rank() == rank else test
+    ended = outcome(own, model, optimizer)
+    del own
+    ended["as before"] = state(model, optimizer) == ended.pop("before")
+    ended["stop_reason"] = test.curve.stop_reason
+    ended["again"] = trains_on(model, optimizer)
+    return ended
+
+
+def state(model: nn.Module, optimizer: Optimizer) -> str:
+    """Return a digest of every bit of a training that is in this rank's memory."""
+    digest = hashlib.sha256()
+    tensors = [*model.parameters(), *model.buffers()]
+    grads = [tensor.grad for tensor in model.parameters()]
+    kept = [dict(optimizer.state[p]) for p in model.parameters()]
+    for item in (*tensors, *grads, *(x for d in kept for x in sorted(d.items()))):
+        for part in item if isinstance(item, tuple) else (item,):
+            digest.update(_bits(part))
+    modes = [module.training for module in model.modules()]
+    rates = [group["lr"] for group in optimizer.param_groups]
+    randoms = random.getstate(), np.random.get_state(), torch.get_rng_state().tolist()  # noqa: NPY002
+    digest.update(repr((modes, rates, randoms)).encode())
+    return digest.hexdigest()
+
+
+def _bits(value: Any) -> bytes:
+    if isinstance(value, torch.Tensor):
+        value = getattr(value, "_local_tensor", value).detach()
+        return bytes(value.contiguous().flatten().view(torch.uint8).numpy())
+    return repr(value).encode()
+
+
+def trained_before(kind: str) -> tuple[nn.Module, Optimizer]:
+    """Return a model and an optimizer in the midst of a training."""
+    model = model_of(kind)
+    optimizer = optimizer_of(model, "adamw")
+    for inputs, target in list(own_batches(4))[:2]:
+        optimizer.zero_grad()
+        nn.functional.mse_loss(model(inputs), target).backward()
+        optimizer.step()
+    return model, optimizer
+
+
+class FaultyLoader:
+    """A loader that fails at its n-th batch on one rank."""
+
+    def __init__(self, rank: int, call: int) -> None:
+        self.rank, self.call = rank, call
+
+    def __iter__(self) -> Iterator[Any]:
+        for number, batch in enumerate(own_batches(), 1):
+            if dist.get_rank() == self.rank and number == self.call:
+                msg = "no batch today"
+                raise ValueError(msg)
+            yield batch
+
+
+class Faulty(nn.Module):
+    """A loss that does something at its n-th call on one rank."""
+
+    def __init__(self, rank: int, call: int, fault: str) -> None:
+        super().__init__()
+        self.rank, self.call, self.fault = rank, call, fault
+        self.calls = 0
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        loss = nn.functional.mse_loss(outputs, target)
+        self.calls += 1
+        if dist.get_rank() == self.rank and self.calls == self.call:
+            return _FAULTS[self.fault](loss)
+        return loss
+
+
+class _FailingBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(_ctx: Any, loss: Tensor) -> Tensor:
+        return loss.clone()
+
+    @staticmethod
+    def backward(_ctx: Any, *_grads: Tensor) -> Any:
+        msg = "no backward today"
+        raise ValueError(msg)
+
+
+def _raise(_loss: Tensor) -> Tensor:
+    msg = "no loss today"
+    raise ValueError(msg)
+
+
+def _interrupt(_loss: Tensor) -> Tensor:
+    raise KeyboardInterrupt
+
+
+def _kill(_loss: Tensor) -> Tensor:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def _nan(loss: Tensor) -> Tensor:
+    return loss * torch.nan
+
+
+def _slow(loss: Tensor) -> Tensor:
+    time.sleep(2)
+    return loss
+
+
+_FAULTS = {
+    "forward": _raise,
+    "backward": _FailingBackward.apply,
+    "interrupt": _interrupt,
+    "kill": _kill,
+    "nan": _nan,
+    "slow": _slow,
+}
+
+
+def outcome(test: Iterable[Any], model: nn.Module, optimizer: Optimizer) -> Any:
+    """Return how a test ends on this rank, and whether all is as it was before."""
+    before = state(model, optimizer)
+    steps: list[list[float]] = []
+    ended: dict[str, Any] = {}
+    try:
+        for lr, loss in ((step.lr, step.loss) for step in test):
+            steps.append([lr, loss])
+    except BaseException as error:  # noqa: BLE001 (it is the result)
+        ended = {"error": type(error).__name__, "words": str(error)}
+        ended["rank"] = getattr(error, "rank", None)
+    return {
+        **ended,
+        "steps": steps,
+        "as before": state(model, optimizer) == before,
+        "before": before,
+    }
+
+
+def fault(kind: str, rank: int, call: int, fault: str, *, train_on: bool = True) -> Any:
+    """Have something happen on one rank, and then train on with all of them."""
+    model, optimizer = trained_before(kind)
+    loader: Iterable[Any] = own_batches()
+    loss_fn: nn.Module = nn.MSELoss()
+    settings: dict[str, Any] = {**SETTINGS, "seed": 0}
+    if fault == "loader":
+        loader = FaultyLoader(rank, call)
+    elif fault == "start":
+        settings["isolation"] = "copy"
+        getattr(model, "module", model).held = (
+            threading.Lock() if dist.get_rank() == rank else None
+        )
+    elif fault == "record":
+        settings["record"] = "/dev/full"
+    else:
+        loss_fn = Faulty(rank, call, fault)
+    test = RangeTest(model, optimizer, loader, loss_fn, **settings)
+    ended = outcome(test, model, optimizer)
+    ended["stop_reason"] = test.curve.stop_reason
+    if train_on:
+        ended["again"] = trains_on(model, optimizer)
+    return ended
+
+
+def trains_on(model: nn.Module, optimizer: Optimizer) -> list[float]:
+    """Return the losses of a test, and of some steps of a training after it."""
+    test = RangeTest(model, optimizer, own_batches(), nn.MSELoss(), **SETTINGS)
+    losses: list[float] = found(test)["losses"][:3]
+    for inputs, target in list(own_batches(4))[:3]:
+        optimizer.zero_grad()
+        loss: Tensor = nn.functional.mse_loss(model(inputs), target)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def never_failed(kind: str) -> list[float]:
+    return trains_on(*trained_before(kind))
+
+
+def without_a_store() -> Any:
+    """Fail after the store is gone, which is after this scene has begun."""
+    model, optimizer = trained_before("ddp")
+
+    def loss_fn(outputs: Tensor, target: Tensor) -> Tensor:
+        calls.append(1)
+        if len(calls) == 5:
+            _wait_until_the_store_is_gone()
+            if dist.get_rank() == 1:
+                _raise(outputs)
+        return nn.functional.mse_loss(outputs, target)
+
+    calls: list[int] = []
+    test = RangeTest(model, optimizer, own_batches(), loss_fn, **SETTINGS)
+    return outcome(test, model, optimizer)
+
+
+def _wait_until_the_store_is_gone() -> None:
+    store = dist.distributed_c10d._get_default_store()
+    with suppress(dist.DistError):
+        while True:
+            store.check(["any"])

@@ -1,0 +1,133 @@
+"""Whatever ends a test on one rank ends it on all, and all is as before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.distributed.pool import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.distributed.conftest import Pools
+
+_ERRORS = {
+    "forward": ("ValueError", "no loss today"),
+    "backward": ("ValueError", "no backward today"),
+    "loader": ("ValueError", "no batch today"),
+    "interrupt": ("KeyboardInterrupt", ""),
+    "start": ("ValueError", "isolation='copy' cannot copy the model"),
+    "record": ("OSError", "No space left on device"),
+}
+
+
+def _check(found: list[Any], at: int, error: str, words: str) -> None:
+    """Assert that one rank has raised its own error, and the others name it."""
+    assert found[at]["error"] == error
+    assert words in found[at]["words"]
+    for number, rank in enumerate(found):
+        assert rank["as before"]
+        assert len(rank["steps"]) == len(found[0]["steps"])
+        if number != at:
+            assert (rank["error"], rank["rank"]) == ("RankError", at)
+            told = rank["words"].partition("\n")[0]
+            assert told.startswith(f"rank {at} of {len(found)}: {error}")
+            assert words in told
+
+
+@pytest.mark.parametrize("fault", _ERRORS)
+@pytest.mark.parametrize("kind", ["plain", "ddp", "fsdp"])
+def test_an_error_on_one_rank(two: Pool, kind: str, fault: str) -> None:
+    if (kind, fault) == ("fsdp", "start"):
+        return  # which is never copied
+    at = 0 if fault == "record" else 1
+    never = two.play("never_failed", kind=kind)
+    found = two.play("fault", kind=kind, rank=at, call=5, fault=fault)
+    _check(found, at, *_ERRORS[fault])
+    assert [rank["again"] for rank in found] == never
+
+
+@pytest.mark.parametrize("kind", ["ddp", "hsdp"])
+def test_an_error_on_one_of_four(pools: Pools, kind: str) -> None:
+    four = pools.of(4)
+    never = four.play("never_failed", kind=kind)
+    found = four.play("fault", kind=kind, rank=2, call=5, fault="forward")
+    _check(found, 2, *_ERRORS["forward"])
+    assert [rank["again"] for rank in found] == never
+
+
+@pytest.mark.parametrize("kind", ["plain", "ddp", "fsdp"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_stop_on_one_rank(two: Pool, kind: str, at: int) -> None:
+    never = two.play("never_failed", kind=kind)
+    found = two.play("stopped", kind=kind, rank=at, steps=6)
+    for rank, expected in zip(found, never, strict=True):
+        assert "error" not in rank
+        assert len(rank["steps"]) == 6
+        assert rank["stop_reason"] == "stopped"
+        assert rank["as before"]
+        assert rank["again"] == expected
+
+
+def test_a_slow_rank_is_waited_for(two: Pool) -> None:
+    slow = two.play("fault", kind="ddp", rank=1, call=5, fault="slow")
+    for rank in slow:
+        assert len(rank["steps"]) == 40
+        assert rank["stop_reason"] == "completed"
+        assert rank["as before"]
+
+
+def test_other_settings_on_one_rank(two: Pool) -> None:
+    found = two.play("other_settings", kind="ddp")
+    at = [rank["error"] for rank in found].index("ValueError")
+    assert (
+        f"num_it={30 + at} on rank {at}, and {31 - at} on another" in found[at]["words"]
+    )
+    assert found[1 - at]["rank"] == at
+
+
+@pytest.fixture
+def patient() -> Iterator[Pool]:
+    """Yield two ranks that wait for each other for three seconds."""
+    pool = Pool(2, timeout=3)
+    yield pool
+    pool.close()
+
+
+def test_a_test_that_not_all_begin(patient: Pool) -> None:
+    alone, absent = patient.play("begun_by", ranks=[0])
+    assert absent is None
+    assert alone["error"] == "TimeoutError"
+    assert "1 of 2 ranks have begun the test within 3 s" in alone["words"]
+    assert alone["as before"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "ddp", "fsdp"])
+def test_a_rank_is_killed(kind: str) -> None:
+    pool = Pool(3)
+    try:
+        pool.begin("fault", kind=kind, rank=1, call=5, fault="kill", train_on=False)
+        for number in (0, 2):
+            rank = pool.result(number)
+            assert (rank["error"], rank["rank"]) == ("RankError", 1)
+            assert "rank 1 does not answer any more" in rank["words"]
+            assert len(rank["steps"]) == 4
+            assert rank["as before"]
+    finally:
+        pool.close()
+
+
+def test_the_store_is_gone() -> None:
+    pool = Pool(2)
+    try:
+        pool.play("never_failed", kind="ddp")
+        pool.begin("without_a_store")
+        pool.close_store()
+        for number in (0, 1):
+            rank = pool.result(number)
+            assert rank["error"] in {"RankError", "ValueError"}
+            assert rank["as before"]
+    finally:
+        pool.close()
