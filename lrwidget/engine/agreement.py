@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lrwidget.engine.notices import Notices
 
     StepFunction: TypeAlias = Callable[[Sequence[Any]], Tensor]
+    # what all have told, once it is there
+    _Told: TypeAlias = tuple[Tensor, dist.Work]
 
 
 class Agreement(Protocol):
@@ -29,6 +31,9 @@ class Agreement(Protocol):
 
     def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         """Return the batches of each step, as long as every rank has some."""
+
+    def loss_of(self, own: LossOf) -> LossOf:
+        """Return what computes the loss of a batch of this rank, and notes it."""
 
     def step(self, own: StepFunction) -> StepFunction:
         """Return what does a step of this rank, and returns the loss of all."""
@@ -42,6 +47,10 @@ class Alone:
 
     def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         """Return them as they are."""
+        return own
+
+    def loss_of(self, own: LossOf) -> LossOf:
+        """Return it as it is."""
         return own
 
     def step(self, own: StepFunction) -> StepFunction:
@@ -58,8 +67,11 @@ class Together:
     That of several ranks, by one small all-reduce a step.
 
     Each fetches its batches for the next step before it tells the others how the
-    present one was. So all know whether all can go on, and no rank begins a step, in
+    present one is. So all know whether all can go on, and no rank begins a step, in
     which it would wait for the others, alone.
+
+    A step is told as early as can be, so that the all-reduce goes on beside the
+    backward pass: once its losses are known, if they are in main memory already.
 
     Parameters
     ----------
@@ -67,20 +79,28 @@ class Together:
         The process group, whose tensors are in main memory.
     notices:
         Where an error is told before the others learn that there is one.
+    certain:
+        Whether a step is done once its losses are known, and no gradient scaler may
+        skip it.
     """
 
-    def __init__(self, group: dist.ProcessGroup, notices: Notices) -> None:
+    def __init__(
+        self, group: dist.ProcessGroup, notices: Notices, *, certain: bool
+    ) -> None:
         self._group = group
         self._notices = notices
+        self._certain = certain
         self._own: Iterator[Sequence[Any]] = iter(())
         self._next: Sequence[Any] | None = None
         self._failure: Exception | None = None
         self._ended = self._failed = 0.0
+        self._noted = _Noted(0)
+        self._told: _Told | None = None
 
     def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         """Return the batches of each step, as long as every rank has some."""
         self._own = own
-        self._share()
+        self._heard(self._tell())
         while self._next is not None and not self._ended and not self._failed:
             window, self._next = self._next, None
             yield window
@@ -89,24 +109,42 @@ class Together:
         if self._failed:
             raise LostRankError
 
+    def loss_of(self, own: LossOf) -> LossOf:
+        """Return what computes the loss of a batch of this rank, and notes it."""
+
+        def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
+            loss = own(batch)
+            noted = self._noted
+            # An optimizer that is given a closure comes more than once.
+            if noted.missing:
+                noted.add(loss, samples_in(batch))
+                if self._certain and not noted.missing and noted.in_main_memory:
+                    self._told = self._tell(*noted.sums())
+            return loss
+
+        return compute
+
     def step(self, own: StepFunction) -> StepFunction:
         """
         Return what does a step of this rank, and returns the loss of all.
 
-        A rank that has skipped it has no part in that; it is skipped where all have.
+        A rank that skips it has no part in that; it is skipped where all do.
         """
 
         def take(window: Sequence[Any]) -> Tensor:
-            samples = sum(map(samples_in, window))
+            self._noted = _Noted(len(window))
+            skipped = False
             try:
-                loss = own(window).item() * samples
-            except StepSkippedError as error:
-                of_rank = (0.0, 0) if error.loss is None else (error.loss.item(), 1)
-                done, skipped = self._share(skipped=of_rank)
-            else:
-                done, skipped = self._share(done=(loss, samples))
+                own(window)
+            except StepSkippedError:
+                skipped = True
+            told, self._told = self._told, None
+            if told is None:
+                sums = self._noted.sums()
+                told = self._tell(*((0, 0, *sums) if skipped else sums))
+            done, lost = self._heard(told)
             if done is None:
-                raise StepSkippedError(skipped)
+                raise StepSkippedError(lost)
             return done
 
         return take
@@ -118,6 +156,7 @@ class Together:
         Who has no batch left does its last one again, which counts for nothing, since
         a model may communicate while it computes a loss.
         """
+        self._noted = _Noted(0)
         total, samples = summed_loss(loss_of, self._padded(batches))
         loss = _mean(*self._sum(total.item(), samples))
         if loss is None:
@@ -138,21 +177,24 @@ class Together:
             elif last is not None:
                 yield last[0], 0
 
-    def _share(
-        self, done: tuple[float, int] = (0.0, 0), skipped: tuple[float, int] = (0.0, 0)
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def _sum(self, *numbers: float) -> list[float]:
+        """Return the sums of some numbers over all ranks."""
+        sums = torch.tensor(numbers, dtype=torch.float64, device="cpu")
+        dist.all_reduce(sums, group=self._group)
+        return sums.tolist()
+
+    def _tell(
+        self, total: float = 0, samples: int = 0, lost: float = 0, lost_samples: int = 0
+    ) -> _Told:
         """
-        Fetch the batches of the next step, and share how the present one was.
+        Fetch the batches of the next step, and tell the others how the present one is.
 
         Parameters
         ----------
-        done, skipped:
-            The sum and the number of the losses of this rank.
-
-        Returns
-        -------
-        :
-            Their means over all ranks, as far as there are any.
+        total, samples:
+            The sum of the losses of this rank, and of how many samples.
+        lost, lost_samples:
+            The same of a step that it has skipped.
         """
         try:
             self._next = next(self._own, None)
@@ -161,14 +203,46 @@ class Together:
             self._notices.fail(error)
         failed = self._failure is not None
         ended = self._next is None and not failed
-        *sums, self._ended, self._failed = self._sum(*done, *skipped, ended, failed)
-        return _mean(*sums[:2]), _mean(*sums[2:])
-
-    def _sum(self, *numbers: float) -> list[float]:
-        """Return the sums of some numbers over all ranks."""
+        numbers = (total, samples, lost, lost_samples, ended, failed)
         sums = torch.tensor(numbers, dtype=torch.float64, device="cpu")
-        dist.all_reduce(sums, group=self._group)
-        return sums.tolist()
+        return sums, dist.all_reduce(sums, group=self._group, async_op=True)
+
+    def _heard(self, told: _Told) -> tuple[Tensor | None, Tensor | None]:
+        """
+        Wait for what all have told.
+
+        Returns
+        -------
+        :
+            The mean loss of those who do the step, and of those who have skipped it, as
+            far as there are any.
+        """
+        sums, work = told
+        work.wait()
+        *means, self._ended, self._failed = sums.tolist()
+        return _mean(*means[:2]), _mean(*means[2:])
+
+
+class _Noted:
+    """The losses of the batches of a step, as far as they are known."""
+
+    def __init__(self, batches: int) -> None:
+        self.missing = batches
+        self._losses: list[tuple[Tensor, int]] = []
+
+    def add(self, loss: Tensor | None, samples: int) -> None:
+        self.missing -= 1
+        if loss is not None:
+            self._losses.append((loss.detach(), samples))
+
+    @property
+    def in_main_memory(self) -> bool:
+        return all(loss.is_cpu for loss, _ in self._losses)
+
+    def sums(self) -> tuple[float, int]:
+        """Return the sum of the losses of all samples, and how many there are."""
+        total = sum(loss.item() * samples for loss, samples in self._losses)
+        return total, sum(samples for _, samples in self._losses)
 
 
 def _mean(total: float, count: float) -> Tensor | None:

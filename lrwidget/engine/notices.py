@@ -22,19 +22,19 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.1
 
 class RankError(RuntimeError):
     """
-    A range test has failed on another rank of the process group.
+    A range test has failed, and not by what has happened on this rank.
 
     Attributes
     ----------
     rank:
-        The number of that rank.
+        The number of that rank; None if nobody could tell.
     """
 
-    def __init__(self, message: str, rank: int) -> None:
+    def __init__(self, message: str, rank: int | None) -> None:
         super().__init__(message)
         self.rank = rank
 
-    def __reduce__(self) -> tuple[type[RankError], tuple[str, int]]:
+    def __reduce__(self) -> tuple[type[RankError], tuple[str, int | None]]:
         """Let it be sent to other processes."""
         return type(self), (str(self), self.rank)
 
@@ -46,14 +46,14 @@ class Notice(NamedTuple):
     Attributes
     ----------
     rank:
-        Where.
+        Where, if that is known.
     message:
         With what error, in words; None if its user has stopped it.
     details:
         The traceback of that.
     """
 
-    rank: int
+    rank: int | None
     message: str | None
     details: str = ""
 
@@ -149,12 +149,16 @@ class Notices:
                 self._tell(self._blamed(error))
             return self._read("end")
         except dist.DistError:
-            words = "the rank that keeps the store of the process group has gone"
-            return Notice(0, words)
+            if not _is_of_the_network(error):
+                return _noticed(self._rank, error)
+            words = "whoever keeps the store of the process group has gone"
+            return Notice(None, words)
 
     def error(self, notice: Notice) -> RankError:
         """Return the error of a notice from another rank."""
-        msg = f"rank {notice.rank} of {self._size}: {notice.message}"
+        msg = str(notice.message)
+        if notice.rank is not None:
+            msg = f"rank {notice.rank} of {self._size}: {msg}"
         if notice.details:
             msg += f"\n\n{notice.details}"
         return RankError(msg, notice.rank)

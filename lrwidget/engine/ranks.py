@@ -131,7 +131,9 @@ class AllRanks:
                 model = stack.enter_context(
                     communicating(subject.model, original.model, groups)
                 )
-                agreement = Together(groups.all_ranks, notices)
+                agreement = Together(
+                    groups.all_ranks, notices, certain=subject.grad_scaler is None
+                )
                 trained = subject._replace(model=model)
                 untouched = trained if subject is original else original
                 reason = yield from training_steps(

@@ -108,9 +108,10 @@ def training_steps(  # noqa: PLR0913, PLR0917 (what makes a training)
         # Else each loss would keep its graph until there is their mean.
         return lambda batches: step(batches).detach()
 
-    step = first_step = step_with(compute)
+    own_loss = agreement.loss_of(compute)
+    step = first_step = step_with(own_loss)
     if subject is not original:
-        first_step = step_with(without_originals(compute, original, subject))
+        first_step = step_with(without_originals(own_loss, original, subject))
     rule = None if plan.stop_rule is None else plan.stop_rule()
 
     def validation_loss() -> Tensor:

@@ -26,9 +26,14 @@ def main() -> None:
         world_size=int(size),
         timeout=timedelta(seconds=float(timeout)),
     )
+
+    def say(what: object) -> None:
+        print(json.dumps(what), file=results)
+
     for line in sys.stdin:
         scene, arguments = json.loads(line)
-        print(json.dumps(getattr(scenes, scene)(**arguments)), file=results)
+        arguments |= {"say": say} if scene in scenes.TALKING else {}
+        say(getattr(scenes, scene)(**arguments))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,13 @@ import hashlib
 import os
 import random
 import signal
+import tempfile
 import threading
 import time
 from contextlib import suppress
+from datetime import timedelta
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,13 +26,15 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
 from lrwidget import RangeTest, race
+from lrwidget.engine import notices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor
     from torch.optim import Optimizer
 
+TALKING = ["without_a_store"]  # those that say something before their end
 BATCH = 4
 STEPS = 40
 SETTINGS: dict[str, Any] = {"start_lr": 1e-4, "end_lr": 0.5, "num_it": STEPS}
@@ -131,7 +136,8 @@ def unequal_batches(sizes: list[int]) -> dict[str, Any]:
     """Have each rank its own batch size, and return its first loss, too."""
     model = layers()
     size = sizes[dist.get_rank()]
-    inputs, target = data(9)[dist.get_rank() * 10 :][:size]
+    first = dist.get_rank() * 10
+    inputs, target = data(9)[first : first + size]
     test = RangeTest(
         model, optimizer_of(model), [(inputs, target)], nn.MSELoss(), **SETTINGS
     )
@@ -348,6 +354,7 @@ def outcome(test: Iterable[Any], model: nn.Module, optimizer: Optimizer) -> Any:
 def fault(kind: str, rank: int, call: int, fault: str, *, train_on: bool = True) -> Any:
     """Have something happen on one rank, and then train on with all of them."""
     model, optimizer = trained_before(kind)
+    notices._GRACE = timedelta(seconds=2)
     loader: Iterable[Any] = own_batches()
     loss_fn: nn.Module = nn.MSELoss()
     settings: dict[str, Any] = {**SETTINGS, "seed": 0}
@@ -359,10 +366,13 @@ def fault(kind: str, rank: int, call: int, fault: str, *, train_on: bool = True)
             threading.Lock() if dist.get_rank() == rank else None
         )
     elif fault == "record":
-        settings["record"] = "/dev/full"
+        folder = Path(tempfile.mkdtemp())
+        settings["record"] = folder / "run.jsonl"
     else:
         loss_fn = Faulty(rank, call, fault)
     test = RangeTest(model, optimizer, loader, loss_fn, **settings)
+    if fault == "record":
+        folder.rmdir()
     ended = outcome(test, model, optimizer)
     ended["stop_reason"] = test.curve.stop_reason
     if train_on:
@@ -387,13 +397,14 @@ def never_failed(kind: str) -> list[float]:
     return trains_on(*trained_before(kind))
 
 
-def without_a_store() -> Any:
-    """Fail after the store is gone, which is after this scene has begun."""
+def without_a_store(say: Callable[[str], None]) -> Any:
+    """Fail once the store is gone, which is after this scene has said so."""
     model, optimizer = trained_before("ddp")
 
     def loss_fn(outputs: Tensor, target: Tensor) -> Tensor:
         calls.append(1)
         if len(calls) == 5:
+            say("ready")
             _wait_until_the_store_is_gone()
             if dist.get_rank() == 1:
                 _raise(outputs)

@@ -19,7 +19,7 @@ _ERRORS = {
     "loader": ("ValueError", "no batch today"),
     "interrupt": ("KeyboardInterrupt", ""),
     "start": ("ValueError", "isolation='copy' cannot copy the model"),
-    "record": ("OSError", "No space left on device"),
+    "record": ("FileNotFoundError", "No such file or directory"),
 }
 
 
@@ -29,7 +29,8 @@ def _check(found: list[Any], at: int, error: str, words: str) -> None:
     assert words in found[at]["words"]
     for number, rank in enumerate(found):
         assert rank["as before"]
-        assert len(rank["steps"]) == len(found[0]["steps"])
+        # Who waits for no gradients may have done the step in which another one fails.
+        assert len(rank["steps"]) - len(found[at]["steps"]) in {0, 1}
         if number != at:
             assert (rank["error"], rank["rank"]) == ("RankError", at)
             told = rank["words"].partition("\n")[0]
@@ -122,12 +123,14 @@ def test_a_rank_is_killed(kind: str) -> None:
 def test_the_store_is_gone() -> None:
     pool = Pool(2)
     try:
-        pool.play("never_failed", kind="ddp")
         pool.begin("without_a_store")
+        assert pool.result(0) == pool.result(1) == "ready"
         pool.close_store()
-        for number in (0, 1):
-            rank = pool.result(number)
-            assert rank["error"] in {"RankError", "ValueError"}
-            assert rank["as before"]
+        other, failed = pool.result(0), pool.result(1)
+        assert failed["error"] == "ValueError"
+        assert (other["error"], other["rank"]) == ("RankError", None)
+        assert "keeps the store of the process group has gone" in other["words"]
+        assert other["as before"]
+        assert failed["as before"]
     finally:
         pool.close()

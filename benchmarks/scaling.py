@@ -1,0 +1,119 @@
+"""
+What a step of a range test costs on several ranks, over one of a bare loop there.
+
+Every rank trains a model in `DistributedDataParallel` over gloo, as a process of this
+machine with one thread, by hand and by a test in turns:
+
+    python -m benchmarks.scaling
+
+The bytes on the wire are what the loopback device has carried in a turn of the test
+more than in one of the loop by hand, so let nothing else talk meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from benchmarks import finders
+from benchmarks.steps import KEEP_MEMORY, cnn, mlp, transformer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.finders import Training
+
+_TASKS = {"MLP": (mlp, 400), "CNN": (cnn, 60), "transformer": (transformer, 60)}
+_RANKS = (1, 2, 4, 8)
+_ROUNDS = 9
+_BOUND = 1.05
+
+
+class _Turn(NamedTuple):
+    """What a step takes, on average of a turn."""
+
+    seconds: float
+    bytes: float
+
+
+def _turn(
+    finder: Callable[[Training, int], object], make: Callable[[], Training], steps: int
+) -> _Turn:
+    training = make()
+    noted: list[tuple[float, int]] = []
+    wrapped = training._replace(model=DistributedDataParallel(training.model))
+    dist.barrier()
+    finder(wrapped.noting(lambda: noted.append((time.perf_counter(), _sent()))), steps)
+    # Some steps at the beginning are of other buckets.
+    (began, before), (ended, after) = noted[4], noted[-1]
+    taken = len(noted) - 5
+    return _Turn((ended - began) / taken, (after - before) / taken)
+
+
+def _sent() -> int:
+    """Return how many bytes the loopback device has sent, if this is the first rank."""
+    if dist.get_rank() or not sys.platform.startswith("linux"):
+        return 0
+    lines = Path("/proc/net/dev").read_text().splitlines()
+    (loopback,) = [line for line in lines if line.lstrip().startswith("lo:")]
+    return int(loopback.partition(":")[2].split()[8])
+
+
+def _play(name: str) -> None:
+    """Be one rank: measure, and print what was found if it is the first."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    make, steps = _TASKS[name]
+    rounds = []
+    for number in range(_ROUNDS + 1):
+        both = [finders.bare, finders.lrwidget]
+        if number % 2:
+            both.reverse()
+        found = {finder: _turn(finder, make, steps) for finder in both}
+        rounds.append([found[finders.bare], found[finders.lrwidget]])
+    if dist.get_rank() == 0:
+        print(json.dumps(rounds[1:]))  # the first is to warm up
+    dist.destroy_process_group()
+
+
+def _measured(name: str, ranks: int) -> bool:
+    """Measure on some ranks, and print a row; whether ours holds."""
+    launch = ["-m", "torch.distributed.run", "--standalone"]
+    program = ["-m", "benchmarks.scaling", "--play", name]
+    command = [sys.executable, *launch, f"--nproc-per-node={ranks}", *program]
+    environment = {**os.environ, **KEEP_MEMORY, "OMP_NUM_THREADS": "1"}
+    printed = subprocess.run(command, env=environment, stdout=-1, check=True).stdout
+    rounds = [[_Turn(*turn) for turn in both] for both in json.loads(printed)]
+    ratios = [test.seconds / bare.seconds for bare, test in rounds]
+    extra = [(test.bytes - bare.bytes) / ranks for bare, test in rounds]
+    step = statistics.median(bare.seconds for bare, _ in rounds)
+    low, ratio, high = statistics.quantiles(ratios, n=4)
+    print(
+        f"{name:12} {ranks} ranks: bare {1e3 * step:.3f} ms a step, test {ratio:.3f} "
+        f"(quartiles {low:.3f} and {high:.3f}), {statistics.median(extra):.0f} bytes "
+        "a step and rank more on the wire"
+    )
+    return ratio <= _BOUND
+
+
+def _report(names: list[str]) -> int:
+    holds = [_measured(name, ranks) for name in names for ranks in _RANKS]
+    print(f"at most {_BOUND} of bare: {'holds' if all(holds) else 'FALLS SHORT'}")
+    return int(not all(holds))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--play"]:
+        _play(sys.argv[2])
+    else:
+        sys.exit(_report(sys.argv[1:] or list(_TASKS)))
