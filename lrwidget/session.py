@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.record import LRCurve
     from lrwidget.curve.runs import Setting
-    from lrwidget.engine.race import Race
-    from lrwidget.engine.range_test import RangeTest
+    from lrwidget.recipe import RaceSource, Source
 
 
 class Session:
@@ -100,7 +99,9 @@ class Session:
             msg = f"a {what} is running already; call stop() and wait() first"
             raise RuntimeError(msg)
 
-    def run(self, test: RangeTest, label: str, setting: Setting) -> None:
+    def run(
+        self, test: Source, recording: Recording, label: str, setting: Setting
+    ) -> None:
         """
         Start a test, and return at once; where it cannot start, it is no run.
 
@@ -108,16 +109,17 @@ class Session:
         ----------
         test:
             The test.
+        recording:
+            What is to record it.
         label:
             What to call it.
         setting:
             What it has in common with those runs that repeat it.
         """
-        recording = Recording(test.num_it)
         self._start(test, recording)
         self.runs.add(label, setting, recording)
 
-    def race(self, race: Race) -> None:
+    def race(self, race: RaceSource) -> None:
         """Start a race, and return at once; the former one stays if it cannot start."""
         recording = RaceRecording(race.rates, race.steps)
         self._start(race, recording)

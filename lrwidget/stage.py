@@ -10,19 +10,18 @@ from lrwidget.curve.race import RaceRecording, neighbours
 from lrwidget.curve.record import Recording
 from lrwidget.curve.suggestion import NO_SUGGESTION
 from lrwidget.engine.ambient import Ambient
-from lrwidget.engine.race import Race
-from lrwidget.recipe import DEFAULTS
 from lrwidget.report import in_detail, in_words
 from lrwidget.session import Session
 from lrwidget.ui import arguments, status
 from lrwidget.ui.display import Display, Hands
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.follower import Follower
-    from lrwidget.recipe import Changes, Recipe
+    from lrwidget.recipe import Recipe
 
 
 class Choosing(NamedTuple):
@@ -58,7 +57,7 @@ class Stage:
     Parameters
     ----------
     recipe:
-        What is run.
+        What makes that which is run.
     choosing:
         Who chooses the rate.
     beta:
@@ -104,12 +103,14 @@ class Stage:
             apply=choosing.apply,
             export=choosing.export,
         )
-        settings = {name: recipe.arguments[name] for name in DEFAULTS}
-        # The rates as plain numbers, whatever kind they were given in.
-        settings |= {"start_lr": self.bounds[0], "end_lr": self.bounds[1]}
-        validated = recipe.arguments.get("val_loader") is not None
-        loss_name = "validation loss" if validated else "loss"
-        self.display = Display(hands, settings, beta, rule, loss_name)
+        self.display = Display(
+            hands,
+            recipe.settings,
+            beta,
+            rule,
+            recipe.loss_name,
+            controls=recipe.controls,
+        )
         self._on_settings()
         self._draw()
         self._show_running()
@@ -134,18 +135,19 @@ class Stage:
         return self.session.curve.suggestion(self._rule)
 
     def check_free(self) -> None:
-        """Raise where the model itself is trained now, as `RangeTest` does."""
+        """Raise where nothing can be written to the optimizer, as `Source` does."""
         self._test.check_free()
 
-    def run(self, label: str | None, changes: Changes) -> None:
+    def run(self, label: str | None, changes: Mapping[str, Any]) -> None:
         """Start a test, as `LRWidget.run` does."""
+        self._recipe.check_runs()
         with self._starting(Recording(0)):
             arguments.check_label(label)
             every = {**self.display.settings.values, **changes}
             test = self._recipe.test(every)
             setting = self._recipe.setting(every, label)
             name = self._recipe.name(every) if label is None else label
-            self.session.run(test, name, setting)
+            self.session.run(test, self._recipe.recording(test), name, setting)
             if not changes:
                 self._test = test  # as it is, rather than two of them
             self.display.view_bar.show_total(test.num_it)
@@ -153,18 +155,23 @@ class Stage:
 
     def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
         """Start a race, as `LRWidget.race` does."""
+        self._recipe.check_runs()
         with self._starting(RaceRecording([], 0)):
-            test = self._recipe.test(self.display.settings.values)
             if rates is None:
                 suggestion, chosen = self.suggestion(), self._choosing.chosen()
                 rates = neighbours(suggestion, chosen, *self.bounds)
                 if not rates:
                     msg = "nothing to race: run() and wait() first, or pass rates"
                     raise RuntimeError(msg)
-            race = Race(test, rates, test.num_it if steps is None else steps)
+            race = self._recipe.race(self.display.settings.values, rates, steps)
             arguments.check_inside(race.rates, *self.bounds)
             self.session.race(race)
             self.display.show_race(race.rates, race.steps)
+
+    def stop(self) -> None:
+        """Ask what runs to stop, as `LRWidget.stop` does."""
+        self.session.stop()
+        self._show_status()
 
     def remove(self, name: str) -> None:
         """Forget a former run, as `LRWidget.remove` does."""
@@ -235,7 +242,7 @@ class Stage:
 
     def _on_toggle(self) -> None:
         if self.running:
-            self.session.stop()
+            self.stop()
         else:
             # What keeps it from starting is in the status, and raised by wait().
             with suppress(Exception), self._ambient.entered():

@@ -16,7 +16,7 @@ from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.settings import with_settings_of
 from lrwidget.export import exported
 from lrwidget.frameworks.constructors import FromFrameworks
-from lrwidget.recipe import Recipe
+from lrwidget.local import LocalRecipe
 from lrwidget.stage import Choosing, Stage
 from lrwidget.ui import arguments
 from lrwidget.ui.closing import close_with_parts
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from lrwidget.curve.training import TrainingCurve
     from lrwidget.engine.losses import LossFunction
     from lrwidget.engine.settings import Settings
-    from lrwidget.recipe import Changes
+    from lrwidget.local import Changes
+    from lrwidget.recipe import Recipe
 
 _STATUS_IN_REPR = 80
 
@@ -76,15 +77,21 @@ class LRWidget(FromFrameworks, RateChoice):
         rule: str = DEFAULT_RULE,
         **settings: Unpack[Settings],
     ) -> None:
-        arguments.check_smoothing(smoothing)
-        arguments.check_value(value)
-        check_rule(rule)
         parts = {
             "model": model,
             "optimizer": optimizer,
             "dataloader": dataloader,
             "loss_fn": loss_fn,
         }
+        self._make(LocalRecipe({**parts, **settings}), smoothing, value, rule)
+
+    def _make(
+        self, recipe: Recipe, smoothing: float, value: float | None, rule: str
+    ) -> None:
+        """Make all there is of the widget, whatever it is to show."""
+        arguments.check_smoothing(smoothing)
+        arguments.check_value(value)
+        check_rule(rule)
         choosing = Choosing(
             chosen=lambda: self.value,
             follow=self._follow,
@@ -94,9 +101,8 @@ class LRWidget(FromFrameworks, RateChoice):
             apply=self._apply,
             export=self._export,
         )
-        recipe = Recipe({**parts, **settings})
         self._stage = Stage(recipe, choosing, smoothing, rule)
-        super().__init__(self._stage.display.parts, optimizer, self._stage)
+        super().__init__(self._stage.display.parts, recipe, self._stage)
         self.add_class("lrwidget")
         self.rule = rule
         traitlets.link((self, "rule"), (self._stage.display.pick_bar.rule, "value"))
@@ -213,7 +219,7 @@ class LRWidget(FromFrameworks, RateChoice):
 
     def stop(self) -> None:
         """Ask what runs to stop after its present step, and return at once."""
-        self._stage.session.stop()
+        self._stage.stop()
 
     def wait(self, timeout: float | None = None) -> LRCurve:
         """

@@ -49,12 +49,17 @@ _ROOMS = {
     ),
     "choice": (
         _import_all("choice"),
-        ({"bqplot", "matplotlib"} | _all_but("choice", "engine", "curve", "ui.threads"))
+        ({"bqplot", "matplotlib", "torch"} | _all_but("choice", "curve", "ui.threads"))
         - {"lrwidget.ui"},
     ),
     "recipe": (
         _import_all("recipe"),
-        (_HEAVY - {"torch"}) | _all_but("recipe", "engine", "curve"),
+        _HEAVY | {"numpy"} | _all_but("recipe"),
+    ),
+    "local": (
+        _import_all("local"),
+        ((_HEAVY - {"torch"}) | _all_but("local", "engine", "curve", "ui.offered"))
+        - {"lrwidget.ui"},
     ),
     "follower": (
         _import_all("follower"),
