@@ -12,6 +12,7 @@ from lrwidget.engine.race import Race
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.rates import apply_rate, rate_ratios
 from lrwidget.engine.settings import Settings
+from lrwidget.recipe import DEFAULTS
 from lrwidget.ui.offered import EVERYTHING
 
 if TYPE_CHECKING:
@@ -23,15 +24,6 @@ if TYPE_CHECKING:
     from lrwidget.engine.losses import LossFunction
     from lrwidget.recipe import Source
 
-# Those that the widget has fields for, as the test has them.
-DEFAULTS: dict[str, Any] = {
-    "start_lr": 1e-7,
-    "end_lr": 10.0,
-    "num_it": 100,
-    "step_mode": "exp",
-    "stop_div": True,
-    "seed": None,
-}
 _PLAIN = (numbers.Number, str, type(None))  # NumPy's numbers, too
 
 

@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from lrwidget.curve.runs import Setting
     from lrwidget.ui.offered import Controls
 
+# Those that the widget has fields for, as the test has them.
+DEFAULTS: dict[str, Any] = {
+    "start_lr": 1e-7,
+    "end_lr": 10.0,
+    "num_it": 100,
+    "step_mode": "exp",
+    "stop_div": True,
+    "seed": None,
+}
+
 
 class Source(Protocol):
     """

@@ -89,6 +89,11 @@ class Session:
         """What the latest run waits for; see `Follower.waiting`."""
         return None if self.follower is None else self.follower.waiting
 
+    @property
+    def state(self) -> str | None:
+        """How the latest run is elsewhere; see `Follower.state`."""
+        return None if self.follower is None else self.follower.state
+
     def check_idle(self) -> None:
         """Raise RuntimeError if something is running, or nothing may."""
         if self.closed:
@@ -148,7 +153,7 @@ class Session:
         """
         Wait for the end of what runs, and raise what ended it.
 
-        An interrupt stops it.
+        An interrupt stops it, or leaves it where it runs elsewhere.
         """
         follower = self.follower
         if self._refusal is not None:
@@ -159,7 +164,7 @@ class Session:
         try:
             follower.wait(timeout)
         except KeyboardInterrupt:
-            follower.stop()
+            follower.leave()
             raise
 
     def abandon(self) -> None:

@@ -85,7 +85,8 @@ class Stage:
         self._recipe = recipe
         self._rule = rule
         self._choosing = choosing
-        self._test = recipe.test({})
+        self._running = self._test = recipe.test({})
+        self._room: tuple[float, float, int] | None = None
         self.bounds = self._test.start_lr, self._test.end_lr
         self.session = Session(self._on_news, self._on_end)
         # A press on Run may come on a thread that lacks this one's settings.
@@ -141,6 +142,13 @@ class Stage:
     def run(self, label: str | None, changes: Mapping[str, Any]) -> None:
         """Start a test, as `LRWidget.run` does."""
         self._recipe.check_runs()
+        self._run(label, changes)
+
+    def follow(self) -> None:
+        """Follow the test that runs elsewhere."""
+        self._run(None, {})
+
+    def _run(self, label: str | None, changes: Mapping[str, Any]) -> None:
         with self._starting(Recording(0)):
             arguments.check_label(label)
             every = {**self.display.settings.values, **changes}
@@ -150,8 +158,8 @@ class Stage:
             self.session.run(test, self._recipe.recording(test), name, setting)
             if not changes:
                 self._test = test  # as it is, rather than two of them
-            self.display.view_bar.show_total(test.num_it)
-            self._show_range()
+            self._running, self._room = test, None
+            self._make_room()
 
     def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
         """Start a race, as `LRWidget.race` does."""
@@ -229,6 +237,15 @@ class Stage:
         raceable = self._choosing.chosen() is not None or self.known().lr is not None
         self.display.run_bar.show_running(running=self.running, raceable=raceable)
 
+    def _make_room(self) -> None:
+        """Have room for the test that runs, of which more may be known by now."""
+        test = self._running
+        room = test.start_lr, test.end_lr, test.num_it
+        if room != self._room:
+            self._room = room
+            self.display.view_bar.show_total(test.num_it)
+            self._show_range()
+
     def _show_range(self) -> None:
         """Have all rates in the chart: those to come, those that were, the chosen."""
         ranges = [(self._test.start_lr, self._test.end_lr)]
@@ -279,6 +296,7 @@ class Stage:
             if race is not None and self.session.racing:
                 race.draw(self.session.raced.curves())
             else:
+                self._make_room()
                 self.display.draw(self.session.curve, NO_SUGGESTION)
             self._show_status()
 
@@ -306,6 +324,7 @@ class Stage:
                 return NO_SUGGESTION
             if follower.error is not None:
                 self.session.runs.forget_empty()
+            self._make_room()
             self.display.view_bar.show_total(len(self.session.curve))
             self._look()
             self._show_running()

@@ -9,7 +9,8 @@ from torch import nn
 from torch.optim import SGD, AdamW
 
 from lrwidget.engine.range_test import RangeTest
-from lrwidget.local import DEFAULTS, Changes, LocalRecipe
+from lrwidget.local import Changes, LocalRecipe
+from lrwidget.recipe import DEFAULTS
 from tests.widget_parts import BATCHES, parts
 
 

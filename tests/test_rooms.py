@@ -58,7 +58,25 @@ _ROOMS = {
     ),
     "local": (
         _import_all("local"),
-        ((_HEAVY - {"torch"}) | _all_but("local", "engine", "curve", "ui.offered"))
+        (
+            (_HEAVY - {"torch"})
+            | _all_but("local", "recipe", "engine", "curve", "ui.offered")
+        )
+        - {"lrwidget.ui"},
+    ),
+    "followed": (
+        _import_all("followed"),
+        (_HEAVY | _all_but("followed", "curve", "ui.status")) - {"lrwidget.ui"},
+    ),
+    "recorded": (
+        _import_all("recorded"),
+        (
+            _HEAVY
+            | _all_but(
+                *("recorded", "followed", "recipe", "curve"),
+                *("ui.status", "ui.offered"),
+            )
+        )
         - {"lrwidget.ui"},
     ),
     "follower": (
