@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from lrwidget.curve.race import RaceRecording, neighbours
 from lrwidget.curve.record import Recording
@@ -16,35 +16,13 @@ from lrwidget.ui import arguments, status
 from lrwidget.ui.display import Display, Hands
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
+    from lrwidget.choosing import Choosing
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.follower import Follower
     from lrwidget.recipe import Recipe
-
-
-class Choosing(NamedTuple):
-    """
-    What chooses a rate, and what it is called for.
-
-    Attributes
-    ----------
-    chosen:
-        Returns the rate that is chosen at the moment, if any.
-    follow:
-        Called with the suggested rate, if any, where that may be a new one.
-    pick, step, home, apply, export:
-        As `Hands` has them.
-    """
-
-    chosen: Callable[[], float | None]
-    follow: Callable[[float | None], object]
-    pick: Callable[[float], object]
-    step: Callable[[int], object]
-    home: Callable[[], object]
-    apply: Callable[[], str]
-    export: Callable[[str], bytes]
 
 
 class Stage:

@@ -9,6 +9,7 @@ import traitlets
 
 from lrwidget import reruns
 from lrwidget.choice import RateChoice
+from lrwidget.choosing import Choosing
 from lrwidget.curve import picture
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.curve.suggest import DEFAULT_RULE, check_rule
@@ -18,7 +19,7 @@ from lrwidget.export import exported
 from lrwidget.frameworks.constructors import FromFrameworks
 from lrwidget.local import LocalRecipe
 from lrwidget.recorded import RecordedRecipe
-from lrwidget.stage import Choosing, Stage
+from lrwidget.stage import Stage
 from lrwidget.ui import arguments
 from lrwidget.ui.closing import close_with_parts
 

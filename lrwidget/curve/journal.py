@@ -18,6 +18,7 @@ FORMAT = "lrwidget.record"
 VERSION = 1
 _BEGINNING = f'{{"format": "{FORMAT}"'.encode()
 _LONGEST_LINE = 100_000
+_LONGEST_TIME = 1e9  # thirty years
 _PIECE = 2**20
 _ENDS = ("stop_reason", "error")
 
@@ -88,7 +89,7 @@ class Journal:
         self.lrs.append(lr)
         self.losses.append(loss)
         time = line.get("time")
-        if isinstance(time, int | float) and 0 <= time < math.inf:
+        if isinstance(time, int | float) and 0 <= time <= _LONGEST_TIME:
             first = float(time) if self.times is None else self.times[0]
             self.times = first, float(time)
 

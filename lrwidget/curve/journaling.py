@@ -22,7 +22,8 @@ from lrwidget.curve.stop_request import StopRequest
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from lrwidget.curve.places import Appender, Place
+    from lrwidget.curve.look import Appender
+    from lrwidget.curve.places import Place
     from lrwidget.curve.record import Step, StopReason
 
 _LONGEST_ERROR = 2000

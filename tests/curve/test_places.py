@@ -8,8 +8,10 @@ import fsspec
 import pytest
 
 from lrwidget.curve import files
-from lrwidget.curve.places import LocalPlace, RemotePlace, place_of
+from lrwidget.curve.local_place import LocalPlace
+from lrwidget.curve.places import place_of
 from lrwidget.curve.record import LRCurve
+from lrwidget.curve.remote_place import RemotePlace
 from lrwidget.curve.storage import as_json
 
 if TYPE_CHECKING:
