@@ -160,7 +160,7 @@ def test_a_killed_test_leaves_its_steps_and_is_silent(
         running.kill()
     _await_status(widget, "No new step for ")
     _await_status(widget, "No new step for 1 s")
-    assert f"It is process {running.number} on " in widget.status
+    assert f"The test is process {running.number} on " in widget.status
     assert widget.running
     widget.stop()
     _await_status(widget, "at step 10 of 60. Asked process ")
@@ -384,7 +384,8 @@ def test_an_interrupt_leaves_the_test_alone(
     path.write_bytes(_BEGUN)
     widget = follow(path)
     _await_status(widget, "Running: waiting for the first step.")
-    interrupt = threading.Timer(0.2, signal.raise_signal, (signal.SIGINT,))
+    main = threading.get_ident()
+    interrupt = threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGINT])
     interrupt.start()
     with pytest.raises(KeyboardInterrupt):
         widget.wait(SECONDS)

@@ -143,8 +143,8 @@ def test_silence_is_told_from_the_time_of_the_file_on(
     assert test.state is None
     monkeypatch.setattr(followed, "_LONG_SILENCE", 0.0)
     assert test.state == (
-        "No new step for 0 s, at step 1 of 4. It is process 3 on <b>a  : Stop asks "
-        "that to stop, and a second Stop ends following."
+        "No new step for 0 s, at step 1 of 4. The test is process 3 on <b>a  : Stop "
+        "asks it to stop, and a second Stop ends following."
     )
 
 

@@ -131,7 +131,7 @@ def elsewhere(job: str, *, asked: bool) -> str:
             f"Asked {job} to stop, which it does at its next step; "
             "Stop again ends following."
         )
-    return f"It is {job}: Stop asks that to stop, and a second Stop ends following."
+    return f"The test is {job}: Stop asks it to stop, and a second Stop ends following."
 
 
 def ended(curve: LRCurve, suggestion: Suggestion) -> str:
