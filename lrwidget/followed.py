@@ -147,7 +147,7 @@ class FollowedTest:
         test to ask yet, leaves it instead.
         """
         journal = self._journal
-        if journal is None or journal is self._asked:
+        if journal is None or journal is self._asked or self._left.is_set():
             self.leave()
             return
         self._asked = journal

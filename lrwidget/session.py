@@ -146,7 +146,7 @@ class Session:
 
     def stop(self) -> None:
         """Ask what runs to stop after its present step, and return at once."""
-        if self.follower is not None:
+        if self.follower is not None and self.running:
             self.follower.stop()
 
     def wait(self, timeout: float | None) -> None:

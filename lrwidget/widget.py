@@ -263,12 +263,19 @@ class LRWidget(FromFrameworks, RateChoice):
         self._stage.race(rates, steps)
 
     def stop(self) -> None:
-        """Ask what runs to stop after its present step, and return at once."""
+        """
+        Ask what runs to stop after its present step, and return at once.
+
+        A test that is followed is asked by a file beside its record; the second time,
+        it is followed no more.
+        """
         self._stage.stop()
 
     def wait(self, timeout: float | None = None) -> LRCurve:
         """
         Wait for what runs to end. An interrupt of the kernel stops it.
+
+        A test that is followed goes on at an interrupt, and is followed no more.
 
         Parameters
         ----------

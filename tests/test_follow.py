@@ -377,6 +377,23 @@ def test_closing_ends_following_at_once(
     assert not (tmp_path / "run.jsonl.stop").exists()  # nobody was asked
 
 
+def test_nobody_is_asked_to_stop_after_the_end(
+    tmp_path: Path, follow: Callable[..., LRWidget]
+) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(_BEGUN + b'{"test": "<b>x</b>", "stop_reason": "exhausted"}\n')
+    ended = follow(path)
+    ended.wait(SECONDS)
+    path.write_bytes(_BEGUN)
+    closed = follow(path)
+    _await_status(closed, "Running: waiting for the first step.")
+    closed.close()
+    for widget in (ended, closed):
+        eventually(lambda widget=widget: not widget.running, lambda: "runs")  # type: ignore[misc]  # a lambda's default
+        widget.stop()
+    assert not (tmp_path / "run.jsonl.stop").exists()
+
+
 def test_an_interrupt_leaves_the_test_alone(
     tmp_path: Path, follow: Callable[..., LRWidget]
 ) -> None:
