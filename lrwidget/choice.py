@@ -10,14 +10,12 @@ import traitlets
 
 from lrwidget.curve.axis import short
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES
-from lrwidget.engine.rates import apply_rate, rate_ratios
 from lrwidget.ui.threads import SetInThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from torch.optim import Optimizer
-
+    from lrwidget.recipe import Recipe
     from lrwidget.stage import Stage
 
 _STEPS_PER_DECADE = 10
@@ -25,14 +23,14 @@ _STEPS_PER_DECADE = 10
 
 class RateChoice(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
     """
-    A box whose value is a learning rate for an optimizer.
+    A box whose value is a learning rate.
 
     Parameters
     ----------
     children:
         What is in the box.
-    optimizer:
-        Where `apply` writes the rate.
+    recipe:
+        What knows the parameter groups, and writes the rate where it is to go.
     stage:
         What has the bounds of the rate, and suggests one.
     """
@@ -56,13 +54,13 @@ class RateChoice(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
     def __init__(
         self,
         children: Sequence[ipw.Widget],
-        optimizer: Optimizer,
+        recipe: Recipe,
         stage: Stage,
     ) -> None:
-        self._optimizer = optimizer
+        self._ratios = recipe.ratios
         self._stage = stage
         self._suggested: float | None = None
-        self._write_rate: Callable[[float], str] = self._write_to_groups
+        self._write_rate: Callable[[float], str] = recipe.write
         super().__init__(children)
 
     @property
@@ -77,7 +75,7 @@ class RateChoice(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
         """
         if self.value is None:
             return None
-        return [self.value * ratio for ratio in rate_ratios(self._optimizer)]
+        return [self.value * ratio for ratio in self._ratios()]
 
     def apply(self) -> None:
         """
@@ -101,15 +99,6 @@ class RateChoice(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
             msg = "value=None: choose a rate first, by run() and wait() or value=1e-3"
             raise RuntimeError(msg)
         return f"Wrote {short(self.value)} to {self._write_rate(self.value)}."
-
-    def _write_to_groups(self, rate: float) -> str:
-        apply_rate(self._optimizer, rate)
-        groups = self._optimizer.param_groups
-        name = type(self._optimizer).__name__
-        if len(groups) == 1:
-            return name
-        rates = ", ".join(short(float(group["lr"])) for group in groups)
-        return f"{name}, whose groups have {rates} now"
 
     def _pick(self, rate: float) -> None:
         self._suggested = None  # since it is chosen now, even if it was suggested

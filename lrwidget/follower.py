@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from lrwidget.ticker import Ticker
-from lrwidget.worker import Worker
+from lrwidget.worker import Leavable, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,13 +27,36 @@ class Recorder(Protocol[T_contra]):
     Attributes
     ----------
     stop_reason:
-        Set at the end to why the source stopped; it stays None where that failed.
+        Set at the end to why the source stopped; it stays None where that failed, or
+        where it goes on elsewhere.
     """
 
     stop_reason: StopReason | None
 
     def append(self, item: T_contra, /) -> object:
         """Add the next item."""
+
+
+@runtime_checkable
+class Elsewhere(Leavable, Protocol):
+    """
+    A source that runs in another process, which goes on when it is left.
+
+    Attributes
+    ----------
+    seconds:
+        How long its items after the first took there.
+    state:
+        How it is, in words, where there is more to say than how far it has come.
+    """
+
+    @property
+    def seconds(self) -> float: ...  # noqa: D102 (see above)
+    @property
+    def state(self) -> str | None: ...  # noqa: D102 (see above)
+
+    def stop(self) -> None:
+        """Ask it to stop, and return at once; the second time, leave it."""
 
 
 class Follower:
@@ -46,7 +69,8 @@ class Follower:
     ----------
     items:
         The source, which may return why it stopped. It may have an attribute
-        ``waiting_for``: what its next item waits for at the moment, in words.
+        ``waiting_for``: what its next item waits for at the moment, in words. One that
+        is `Elsewhere` is asked to stop there.
     recorder:
         What keeps its items.
     on_news:
@@ -79,6 +103,7 @@ class Follower:
         self._on_end = on_end
         self._worker: Worker[T, StopReason] = Worker(items, self._item, self._end)
         self._source: Iterable[T] | None = items
+        self._elsewhere = items if isinstance(items, Elsewhere) else None
         self._ticker = Ticker(_SECONDS_BETWEEN_NEWS, self._tell, _LONG_SILENCE)
         self._on_news = on_news
         self._first_time: float | None = None
@@ -87,7 +112,14 @@ class Follower:
     @property
     def seconds(self) -> float:
         """How long the items after the first took."""
+        if self._elsewhere is not None:
+            return self._elsewhere.seconds
         return self._last_time - (self._first_time or self._last_time)
+
+    @property
+    def state(self) -> str | None:
+        """How a source that runs elsewhere is, where there is much to say."""
+        return None if self._elsewhere is None else self._elsewhere.state
 
     @property
     def waiting(self) -> tuple[str, float] | None:
@@ -112,6 +144,13 @@ class Follower:
 
     def stop(self) -> None:
         """Ask it to stop after its present item, and return at once."""
+        if self._elsewhere is None:
+            self._worker.stop()
+        else:
+            self._elsewhere.stop()
+
+    def leave(self) -> None:
+        """Take no more items, and return at once; what is elsewhere goes on."""
         self._worker.stop()
 
     def wait(self, timeout: float | None = None) -> None:
@@ -142,7 +181,9 @@ class Follower:
 
     def _end(self, reason: StopReason | None, error: BaseException | None) -> None:
         if error is None:
-            self._recorder.stop_reason = reason or "stopped"
+            # What was left goes on, for all that is known.
+            at_a_stop: StopReason | None = None if self._elsewhere else "stopped"
+            self._recorder.stop_reason = reason or at_a_stop
         drawing_error = self._ticker.stop()
         self._source = None  # which may hold much
         self.error = error or drawing_error

@@ -1,22 +1,16 @@
-"""What a widget runs: its training, as it was given or with something else in it."""
+"""What a stage needs to know of what it shows, wherever that is trained."""
 
 from __future__ import annotations
 
-import numbers
-from typing import TYPE_CHECKING, Any
-
-from lrwidget.curve.axis import plain
-from lrwidget.curve.runs import Setting
-from lrwidget.engine.range_test import RangeTest
-from lrwidget.engine.settings import Settings
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from torch import nn
-    from torch.optim import Optimizer
-
-    from lrwidget.engine.losses import LossFunction
+    from lrwidget.curve.race import Finish
+    from lrwidget.curve.record import Recording, Step
+    from lrwidget.curve.runs import Setting
+    from lrwidget.ui.offered import Controls
 
 # Those that the widget has fields for, as the test has them.
 DEFAULTS: dict[str, Any] = {
@@ -27,79 +21,91 @@ DEFAULTS: dict[str, Any] = {
     "stop_div": True,
     "seed": None,
 }
-_PLAIN = (numbers.Number, str, type(None))  # NumPy's numbers, too
 
 
-class Changes(Settings, total=False):
-    """What one run may have otherwise than the widget: any argument of `RangeTest`."""
-
-    model: nn.Module
-    optimizer: Optimizer
-    dataloader: Iterable[Any]
-    loss_fn: LossFunction | None
-
-
-class Recipe:
+class Source(Protocol):
     """
-    The arguments of a range test, of which each run may change some.
+    A range test, run by iterating over it, which may return why it stopped.
 
-    Parameters
+    Attributes
     ----------
-    arguments:
-        All of them, as `RangeTest` takes them.
+    start_lr, end_lr, num_it:
+        As `learning_rates` takes them, as far as they are known by now.
     """
 
-    def __init__(self, arguments: Mapping[str, Any]) -> None:
-        self.arguments = {**DEFAULTS, **arguments}
+    @property
+    def start_lr(self) -> float: ...  # noqa: D102 (see above)
+    @property
+    def end_lr(self) -> float: ...  # noqa: D102 (see above)
+    @property
+    def num_it(self) -> int: ...  # noqa: D102 (see above)
 
-    def test(self, changes: Mapping[str, Any]) -> RangeTest:
-        """Return the range test with some arguments changed."""
-        return RangeTest(**{**self.arguments, **changes})
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def check_free(self) -> None:
+        """Raise RuntimeError where nothing can be written to model or optimizer."""
+
+
+class RaceSource(Protocol):
+    """
+    A race, run by iterating over it, which may return why it stopped.
+
+    Attributes
+    ----------
+    rates, steps:
+        As `RaceRecording` takes them.
+    """
+
+    rates: list[float]
+    steps: int
+
+    def __iter__(self) -> Iterator[Step | Finish]: ...
+
+
+class Recipe(Protocol):
+    """
+    What makes the tests and races of a widget.
+
+    Attributes
+    ----------
+    settings:
+        What the fields for the next run say at first: ``start_lr``, ``end_lr``,
+        ``num_it``, ``step_mode``, ``stop_div`` and ``seed``.
+    loss_name:
+        What the losses are, at their axis.
+    controls:
+        What there is to press.
+    """
+
+    @property
+    def settings(self) -> dict[str, Any]: ...  # noqa: D102 (see above)
+    @property
+    def loss_name(self) -> str: ...  # noqa: D102 (see above)
+    @property
+    def controls(self) -> Controls: ...  # noqa: D102 (see above)
+
+    def check_runs(self) -> None:
+        """Raise RuntimeError where tests and races cannot be started by a user."""
+
+    def test(self, changes: Mapping[str, Any]) -> Source:
+        """Return the test with some arguments changed."""
+
+    def race(
+        self, changes: Mapping[str, Any], rates: Sequence[float], steps: int | None
+    ) -> RaceSource:
+        """Return a race of such a test, with as many steps as that has if None."""
+
+    def recording(self, test: Source) -> Recording:
+        """Return what records the items of a test."""
 
     def name(self, changes: Mapping[str, Any]) -> str:
         """Return what a run is called for what it has otherwise than the widget."""
-        other = self._other(changes)
-        return ", ".join(f"{name}={_shown(other[name])}" for name in other) or "run"
 
     def setting(self, changes: Mapping[str, Any], label: str | None) -> Setting:
-        """
-        Return what a run has in common with those that repeat it.
+        """Return what a run has in common with those that repeat it."""
 
-        These differ in the seed at most. Whether one optimizer, say, is set as another
-        is not known, so that runs with others than the widget repeat each other only
-        if they have the same label.
+    def ratios(self) -> list[float]:
+        """Return the rate of each parameter group as a share of the last one's."""
 
-        Parameters
-        ----------
-        changes:
-            What it has otherwise than the widget.
-        label:
-            What it is called by its user.
-        """
-        every = {**self.arguments, **changes}
-        start, end = float(every["start_lr"]), float(every["end_lr"])
-        rates = start, end, int(every["num_it"])
-        if label is not None:
-            return Setting(label, *rates, every["step_mode"])
-        other = self._other({**changes, "seed": self.arguments["seed"]})
-        known = all(isinstance(value, _PLAIN) for value in other.values())
-        alike = tuple(other.items()) if known else object()
-        return Setting(self.name(other), *rates, alike)
-
-    def _other(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those changes that change something."""
-        own = self.arguments
-        return {x: changes[x] for x in changes if not _same(changes[x], own.get(x))}
-
-
-def _same(one: object, other: object) -> bool:
-    # Objects of users may compare in any way, or not at all.
-    return one is other or (isinstance(one, _PLAIN) and one == other)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
-        return plain(float(value))
-    if isinstance(value, _PLAIN):
-        return str(value)
-    return type(value).__name__
+    def write(self, rate: float) -> str:
+        """Write a rate to where the training takes it from, and return where."""

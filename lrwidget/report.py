@@ -28,9 +28,9 @@ def in_words(session: Session, suggestion: Suggestion, *, running: bool) -> str:
     if session.error is not None:
         what = "Race failed" if session.racing else "Failed"
         return status.failed(what, len(session.latest), session.error)
-    waiting = session.waiting
-    if running and waiting is not None:
-        return status.waiting(*waiting, len(session.latest), session.latest.total)
+    special = _special(session) if running else None
+    if special is not None:
+        return special
     if session.racing:
         if running:
             return status.racing(session.raced, session.seconds)
@@ -38,6 +38,14 @@ def in_words(session: Session, suggestion: Suggestion, *, running: bool) -> str:
     if running:
         return status.running(session.curve, session.seconds)
     return status.ended(session.curve, suggestion)
+
+
+def _special(session: Session) -> str | None:
+    """Return how what runs is, where there is more to say than how far it is."""
+    waiting = session.waiting
+    if waiting is None:
+        return session.state
+    return status.waiting(*waiting, len(session.latest), session.latest.total)
 
 
 def in_detail(error: BaseException) -> str:

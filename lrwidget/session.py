@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.record import LRCurve
     from lrwidget.curve.runs import Setting
-    from lrwidget.engine.race import Race
-    from lrwidget.engine.range_test import RangeTest
+    from lrwidget.recipe import RaceSource, Source
 
 
 class Session:
@@ -90,6 +89,11 @@ class Session:
         """What the latest run waits for; see `Follower.waiting`."""
         return None if self.follower is None else self.follower.waiting
 
+    @property
+    def state(self) -> str | None:
+        """How the latest run is elsewhere; see `Follower.state`."""
+        return None if self.follower is None else self.follower.state
+
     def check_idle(self) -> None:
         """Raise RuntimeError if something is running, or nothing may."""
         if self.closed:
@@ -100,7 +104,9 @@ class Session:
             msg = f"a {what} is running already; call stop() and wait() first"
             raise RuntimeError(msg)
 
-    def run(self, test: RangeTest, label: str, setting: Setting) -> None:
+    def run(
+        self, test: Source, recording: Recording, label: str, setting: Setting
+    ) -> None:
         """
         Start a test, and return at once; where it cannot start, it is no run.
 
@@ -108,16 +114,17 @@ class Session:
         ----------
         test:
             The test.
+        recording:
+            What is to record it.
         label:
             What to call it.
         setting:
             What it has in common with those runs that repeat it.
         """
-        recording = Recording(test.num_it)
         self._start(test, recording)
         self.runs.add(label, setting, recording)
 
-    def race(self, race: Race) -> None:
+    def race(self, race: RaceSource) -> None:
         """Start a race, and return at once; the former one stays if it cannot start."""
         recording = RaceRecording(race.rates, race.steps)
         self._start(race, recording)
@@ -139,14 +146,14 @@ class Session:
 
     def stop(self) -> None:
         """Ask what runs to stop after its present step, and return at once."""
-        if self.follower is not None:
+        if self.follower is not None and self.running:
             self.follower.stop()
 
     def wait(self, timeout: float | None) -> None:
         """
         Wait for the end of what runs, and raise what ended it.
 
-        An interrupt stops it.
+        An interrupt stops it, or leaves it where it runs elsewhere.
         """
         follower = self.follower
         if self._refusal is not None:
@@ -157,7 +164,7 @@ class Session:
         try:
             follower.wait(timeout)
         except KeyboardInterrupt:
-            follower.stop()
+            follower.leave()
             raise
 
     def abandon(self) -> None:

@@ -4,48 +4,25 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from lrwidget.curve.race import RaceRecording, neighbours
 from lrwidget.curve.record import Recording
 from lrwidget.curve.suggestion import NO_SUGGESTION
 from lrwidget.engine.ambient import Ambient
-from lrwidget.engine.race import Race
-from lrwidget.recipe import DEFAULTS
 from lrwidget.report import in_detail, in_words
 from lrwidget.session import Session
 from lrwidget.ui import arguments, status
 from lrwidget.ui.display import Display, Hands
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
+    from lrwidget.choosing import Choosing
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.follower import Follower
-    from lrwidget.recipe import Changes, Recipe
-
-
-class Choosing(NamedTuple):
-    """
-    What chooses a rate, and what it is called for.
-
-    Attributes
-    ----------
-    chosen:
-        Returns the rate that is chosen at the moment, if any.
-    follow:
-        Called with the suggested rate, if any, where that may be a new one.
-    pick, step, home, apply, export:
-        As `Hands` has them.
-    """
-
-    chosen: Callable[[], float | None]
-    follow: Callable[[float | None], object]
-    pick: Callable[[float], object]
-    step: Callable[[int], object]
-    home: Callable[[], object]
-    apply: Callable[[], str]
-    export: Callable[[str], bytes]
+    from lrwidget.recipe import Recipe
 
 
 class Stage:
@@ -58,7 +35,7 @@ class Stage:
     Parameters
     ----------
     recipe:
-        What is run.
+        What makes that which is run.
     choosing:
         Who chooses the rate.
     beta:
@@ -86,7 +63,8 @@ class Stage:
         self._recipe = recipe
         self._rule = rule
         self._choosing = choosing
-        self._test = recipe.test({})
+        self._running = self._test = recipe.test({})
+        self._room: tuple[float, float, int] | None = None
         self.bounds = self._test.start_lr, self._test.end_lr
         self.session = Session(self._on_news, self._on_end)
         # A press on Run may come on a thread that lacks this one's settings.
@@ -104,12 +82,14 @@ class Stage:
             apply=choosing.apply,
             export=choosing.export,
         )
-        settings = {name: recipe.arguments[name] for name in DEFAULTS}
-        # The rates as plain numbers, whatever kind they were given in.
-        settings |= {"start_lr": self.bounds[0], "end_lr": self.bounds[1]}
-        validated = recipe.arguments.get("val_loader") is not None
-        loss_name = "validation loss" if validated else "loss"
-        self.display = Display(hands, settings, beta, rule, loss_name)
+        self.display = Display(
+            hands,
+            recipe.settings,
+            beta,
+            rule,
+            recipe.loss_name,
+            controls=recipe.controls,
+        )
         self._on_settings()
         self._draw()
         self._show_running()
@@ -134,37 +114,50 @@ class Stage:
         return self.session.curve.suggestion(self._rule)
 
     def check_free(self) -> None:
-        """Raise where the model itself is trained now, as `RangeTest` does."""
+        """Raise where nothing can be written to the optimizer, as `Source` does."""
         self._test.check_free()
 
-    def run(self, label: str | None, changes: Changes) -> None:
+    def run(self, label: str | None, changes: Mapping[str, Any]) -> None:
         """Start a test, as `LRWidget.run` does."""
+        self._recipe.check_runs()
+        self._run(label, changes)
+
+    def follow(self) -> None:
+        """Follow the test that runs elsewhere."""
+        self._run(None, {})
+
+    def _run(self, label: str | None, changes: Mapping[str, Any]) -> None:
         with self._starting(Recording(0)):
             arguments.check_label(label)
             every = {**self.display.settings.values, **changes}
             test = self._recipe.test(every)
             setting = self._recipe.setting(every, label)
             name = self._recipe.name(every) if label is None else label
-            self.session.run(test, name, setting)
+            self.session.run(test, self._recipe.recording(test), name, setting)
             if not changes:
                 self._test = test  # as it is, rather than two of them
-            self.display.view_bar.show_total(test.num_it)
-            self._show_range()
+            self._running, self._room = test, None
+            self._make_room()
 
     def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
         """Start a race, as `LRWidget.race` does."""
+        self._recipe.check_runs()
         with self._starting(RaceRecording([], 0)):
-            test = self._recipe.test(self.display.settings.values)
             if rates is None:
                 suggestion, chosen = self.suggestion(), self._choosing.chosen()
                 rates = neighbours(suggestion, chosen, *self.bounds)
                 if not rates:
                     msg = "nothing to race: run() and wait() first, or pass rates"
                     raise RuntimeError(msg)
-            race = Race(test, rates, test.num_it if steps is None else steps)
+            race = self._recipe.race(self.display.settings.values, rates, steps)
             arguments.check_inside(race.rates, *self.bounds)
             self.session.race(race)
             self.display.show_race(race.rates, race.steps)
+
+    def stop(self) -> None:
+        """Ask what runs to stop, as `LRWidget.stop` does."""
+        self.session.stop()
+        self._show_status()
 
     def remove(self, name: str) -> None:
         """Forget a former run, as `LRWidget.remove` does."""
@@ -222,6 +215,15 @@ class Stage:
         raceable = self._choosing.chosen() is not None or self.known().lr is not None
         self.display.run_bar.show_running(running=self.running, raceable=raceable)
 
+    def _make_room(self) -> None:
+        """Have room for the test that runs, of which more may be known by now."""
+        test = self._running
+        room = test.start_lr, test.end_lr, test.num_it
+        if room != self._room:
+            self._room = room
+            self.display.view_bar.show_total(test.num_it)
+            self._show_range()
+
     def _show_range(self) -> None:
         """Have all rates in the chart: those to come, those that were, the chosen."""
         ranges = [(self._test.start_lr, self._test.end_lr)]
@@ -235,7 +237,7 @@ class Stage:
 
     def _on_toggle(self) -> None:
         if self.running:
-            self.session.stop()
+            self.stop()
         else:
             # What keeps it from starting is in the status, and raised by wait().
             with suppress(Exception), self._ambient.entered():
@@ -272,6 +274,7 @@ class Stage:
             if race is not None and self.session.racing:
                 race.draw(self.session.raced.curves())
             else:
+                self._make_room()
                 self.display.draw(self.session.curve, NO_SUGGESTION)
             self._show_status()
 
@@ -299,6 +302,7 @@ class Stage:
                 return NO_SUGGESTION
             if follower.error is not None:
                 self.session.runs.forget_empty()
+            self._make_room()
             self.display.view_bar.show_total(len(self.session.curve))
             self._look()
             self._show_running()

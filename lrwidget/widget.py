@@ -9,6 +9,7 @@ import traitlets
 
 from lrwidget import reruns
 from lrwidget.choice import RateChoice
+from lrwidget.choosing import Choosing
 from lrwidget.curve import picture
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.curve.suggest import DEFAULT_RULE, check_rule
@@ -16,24 +17,27 @@ from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.settings import with_settings_of
 from lrwidget.export import exported
 from lrwidget.frameworks.constructors import FromFrameworks
-from lrwidget.recipe import Recipe
-from lrwidget.stage import Choosing, Stage
+from lrwidget.local import LocalRecipe
+from lrwidget.recorded import RecordedRecipe
+from lrwidget.stage import Stage
 from lrwidget.ui import arguments
 from lrwidget.ui.closing import close_with_parts
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Sequence
 
     from torch import nn
     from torch.optim import Optimizer
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
     from lrwidget.curve.picture import Looks
     from lrwidget.curve.record import LRCurve
     from lrwidget.curve.training import TrainingCurve
     from lrwidget.engine.losses import LossFunction
     from lrwidget.engine.settings import Settings
-    from lrwidget.recipe import Changes
+    from lrwidget.local import Changes
+    from lrwidget.recipe import Recipe
 
 _STATUS_IN_REPR = 80
 
@@ -76,15 +80,21 @@ class LRWidget(FromFrameworks, RateChoice):
         rule: str = DEFAULT_RULE,
         **settings: Unpack[Settings],
     ) -> None:
-        arguments.check_smoothing(smoothing)
-        arguments.check_value(value)
-        check_rule(rule)
         parts = {
             "model": model,
             "optimizer": optimizer,
             "dataloader": dataloader,
             "loss_fn": loss_fn,
         }
+        self._make(LocalRecipe({**parts, **settings}), smoothing, value, rule)
+
+    def _make(
+        self, recipe: Recipe, smoothing: float, value: float | None, rule: str
+    ) -> None:
+        """Make all there is of the widget, whatever it is to show."""
+        arguments.check_smoothing(smoothing)
+        arguments.check_value(value)
+        check_rule(rule)
         choosing = Choosing(
             chosen=lambda: self.value,
             follow=self._follow,
@@ -94,14 +104,55 @@ class LRWidget(FromFrameworks, RateChoice):
             apply=self._apply,
             export=self._export,
         )
-        recipe = Recipe({**parts, **settings})
         self._stage = Stage(recipe, choosing, smoothing, rule)
-        super().__init__(self._stage.display.parts, optimizer, self._stage)
+        super().__init__(self._stage.display.parts, recipe, self._stage)
         self.add_class("lrwidget")
         self.rule = rule
         traitlets.link((self, "rule"), (self._stage.display.pick_bar.rule, "value"))
         self.value = value
         reruns.watch(self)
+
+    @classmethod
+    def follow(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        smoothing: float = DEFAULT_BETA,
+        value: float | None = None,
+        rule: str = DEFAULT_RULE,
+    ) -> Self:
+        """
+        Return a widget that shows a test which runs elsewhere, by its record.
+
+        It begins at once: it waits for the record, draws what is there and what
+        comes, and ends with the test. Of several tests in a record it shows the
+        latest. Where no step has come for 30 s, the status says so. Stop asks the
+        test to stop, which it does at its next step, and a second Stop ends
+        following, as `close` does; the test goes on then.
+
+        There is no model here: `run`, `race`, `apply` and `values` raise RuntimeError.
+
+        Parameters
+        ----------
+        path:
+            What the test has as its ``record``: a path that leads here to the same
+            file, or a URL that fsspec opens, such as ``s3://...``.
+        smoothing, value, rule:
+            As the constructor takes them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described. What is wrong with the record itself
+            is in the status, and raised by `wait`.
+        """
+        place = arguments.usable_path(path)
+        arguments.check_value(value)
+        widget = cls.__new__(cls)
+        recipe = RecordedRecipe(place, None if value is None else float(value))
+        widget._make(recipe, smoothing, value, rule)
+        widget._stage.follow()  # noqa: SLF001 (its own)
+        return widget
 
     @property
     def curve(self) -> LRCurve:
@@ -212,12 +263,19 @@ class LRWidget(FromFrameworks, RateChoice):
         self._stage.race(rates, steps)
 
     def stop(self) -> None:
-        """Ask what runs to stop after its present step, and return at once."""
-        self._stage.session.stop()
+        """
+        Ask what runs to stop after its present step, and return at once.
+
+        A test that is followed is asked by a file beside its record; the second time,
+        it is followed no more.
+        """
+        self._stage.stop()
 
     def wait(self, timeout: float | None = None) -> LRCurve:
         """
         Wait for what runs to end. An interrupt of the kernel stops it.
+
+        A test that is followed goes on at an interrupt, and is followed no more.
 
         Parameters
         ----------

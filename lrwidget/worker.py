@@ -6,7 +6,7 @@ import atexit
 import contextvars
 import threading
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +18,14 @@ _LAST_SECONDS = 5.0
 _running: set[Worker[Any, Any]] = set()
 
 
+@runtime_checkable
+class Leavable(Protocol):
+    """An iterable whose next item may be long in coming, and need not be awaited."""
+
+    def leave(self) -> None:
+        """Give no more items, and none that is awaited now."""
+
+
 class Worker(Generic[T, R]):
     """
     Takes the items of an iterable in a daemon thread, one after the other.
@@ -26,7 +34,8 @@ class Worker(Generic[T, R]):
     ----------
     items:
         What to iterate over. ``iter`` is called on it by `start`, in the thread
-        of the caller; everything else happens in the worker's.
+        of the caller; everything else happens in the worker's. One that is `Leavable`
+        is left where the thread is to stop.
     on_item:
         Called with each item.
     on_end:
@@ -41,6 +50,7 @@ class Worker(Generic[T, R]):
         on_end: Callable[[R | None, BaseException | None], object],
     ) -> None:
         self._items = items
+        self._leave = items.leave if isinstance(items, Leavable) else None
         self._on_item = on_item
         self._on_end = on_end
         self._stopping = threading.Event()
@@ -69,6 +79,8 @@ class Worker(Generic[T, R]):
     def stop(self) -> None:
         """Ask the thread to stop after its present item, and return at once."""
         self._stopping.set()
+        if self._leave is not None:
+            self._leave()
 
     def join(self, timeout: float | None = None) -> None:
         """

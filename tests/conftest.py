@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+import fsspec
 import pytest
 import torch
 from hypothesis import settings
@@ -51,6 +52,14 @@ def _threads() -> set[threading.Thread]:
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def memory() -> Iterator[str]:
+    """Return the URL of a file in fsspec's memory, which is empty."""
+    fsspec.filesystem("memory").store.clear()
+    yield "memory://folder/run.jsonl"
+    fsspec.filesystem("memory").store.clear()
 
 
 @pytest.fixture

@@ -14,7 +14,14 @@ from lrwidget import LRWidget
 from lrwidget.ui.closing import close_with_parts
 from tests.ui.front_end import click_suggestion, tell
 from tests.ways import WAYS, places
-from tests.widget_parts import BATCHES, SECONDS, Gate, display_of, two_groups
+from tests.widget_parts import (
+    BATCHES,
+    SECONDS,
+    Gate,
+    display_of,
+    optimizer_of,
+    two_groups,
+)
 
 
 def _left(widget: LRWidget) -> None:
@@ -253,7 +260,7 @@ def test_a_rule_that_is_not_known(make: Any) -> None:
 def test_apply_writes_the_rate_and_keeps_the_ratios() -> None:
     widget = LRWidget(*two_groups(), BATCHES, nn.MSELoss(), value=0.5)
     widget.apply()
-    groups = widget._optimizer.param_groups
+    groups = optimizer_of(widget).param_groups
     assert [group["lr"] for group in groups] == pytest.approx([0.05, 0.5])
     assert [group["momentum"] for group in groups] == [0.9, 0.9]
     widget.close()
@@ -265,11 +272,11 @@ def test_the_button_applies_and_says_what_it_wrote(make: Any) -> None:
     assert bar.button.disabled
     widget.value = 0.014
     bar.button.click()
-    assert widget._optimizer.param_groups[0]["lr"] == 0.014
+    assert optimizer_of(widget).param_groups[0]["lr"] == 0.014
     assert bar.said.value == "Wrote 1.4e-2 to SGD."
     widget.value = 0.02
     assert bar.said.value == ""
-    assert widget._optimizer.param_groups[0]["lr"] == 0.014
+    assert optimizer_of(widget).param_groups[0]["lr"] == 0.014
 
 
 def test_what_was_written_to_several_groups() -> None:
@@ -300,7 +307,7 @@ def test_a_rate_is_not_applied_to_what_is_put_back(make: Any) -> None:
     widget.wait()
     bar.button.click()
     assert bar.said.value == "Wrote 0.5 to SGD."
-    assert widget._optimizer.param_groups[0]["lr"] == 0.5
+    assert optimizer_of(widget).param_groups[0]["lr"] == 0.5
 
 
 def test_nothing_is_applied_before_a_choice(make: Any) -> None:

@@ -35,10 +35,13 @@ def test_the_snippets_run_as_pasted(
             assert names["optimizer"].param_groups[0]["lr"] == made[0].value
     curve = LRCurve.load("curve.json")
     assert curve.num_it == 200
-    assert (applied, len(made)) == (1, 3)
+    assert (applied, len(made)) == (1, 4)
     assert list(made[0].curves) == [
         *("run", "wd=0", "wd=0.1", "seed=0", "seed=1", "seed=2"),
     ]
+    followed = made.pop(1)
+    assert followed.curve.to_dict() == LRCurve.load("run.jsonl").to_dict()
+    close_with_parts(followed)
     for widget in made[1:]:
         widget.run()
         assert len(widget.wait()) > 10

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from lrwidget.curve.record import Recording
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.engine.race import Race
 from lrwidget.engine.range_test import RangeTest
@@ -30,7 +31,7 @@ def _test(loss_fn: Any = None, dataloader: Any = BATCHES) -> RangeTest:
 
 def test_a_test() -> None:
     session, gate = _session(), Gate()
-    session.run(_test(dataloader=gate), "a", setting_of("a"))
+    session.run(_test(dataloader=gate), Recording(4), "a", setting_of("a"))
     said = in_words(session, NO_SUGGESTION, running=True)
     assert said == "Running: waiting for the first step."
     gate.let(1)
@@ -56,7 +57,7 @@ def test_a_race() -> None:
 
 def test_a_failure() -> None:
     session = _session()
-    session.run(_test(_failing), "a", setting_of("a"))
+    session.run(_test(_failing), Recording(4), "a", setting_of("a"))
     with pytest.raises(ArithmeticError):
         session.wait(60)
     said = in_words(session, NO_SUGGESTION, running=False)

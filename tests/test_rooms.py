@@ -49,12 +49,35 @@ _ROOMS = {
     ),
     "choice": (
         _import_all("choice"),
-        ({"bqplot", "matplotlib"} | _all_but("choice", "engine", "curve", "ui.threads"))
+        ({"bqplot", "matplotlib", "torch"} | _all_but("choice", "curve", "ui.threads"))
         - {"lrwidget.ui"},
     ),
     "recipe": (
         _import_all("recipe"),
-        (_HEAVY - {"torch"}) | _all_but("recipe", "engine", "curve"),
+        _HEAVY | {"numpy"} | _all_but("recipe"),
+    ),
+    "local": (
+        _import_all("local"),
+        (
+            (_HEAVY - {"torch"})
+            | _all_but("local", "recipe", "engine", "curve", "ui.offered")
+        )
+        - {"lrwidget.ui"},
+    ),
+    "followed": (
+        _import_all("followed"),
+        (_HEAVY | _all_but("followed", "curve", "ui.status")) - {"lrwidget.ui"},
+    ),
+    "recorded": (
+        _import_all("recorded"),
+        (
+            _HEAVY
+            | _all_but(
+                *("recorded", "followed", "recipe", "curve"),
+                *("ui.status", "ui.offered"),
+            )
+        )
+        - {"lrwidget.ui"},
     ),
     "follower": (
         _import_all("follower"),

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
+from lrwidget.local import LocalRecipe
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -55,6 +57,14 @@ def two_groups() -> tuple[nn.Module, torch.optim.Optimizer]:
         {"params": model[1].parameters(), "lr": 0.1},
     ]
     return model, SGD(groups, momentum=0.9)
+
+
+def optimizer_of(widget: LRWidget) -> torch.optim.Optimizer:
+    """Return the optimizer of a widget that runs tests itself."""
+    recipe = widget._stage._recipe
+    assert isinstance(recipe, LocalRecipe)
+    optimizer: torch.optim.Optimizer = recipe.arguments["optimizer"]
+    return optimizer
 
 
 def display_of(widget: LRWidget) -> Display:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lrwidget.curve.shown import shown
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
-_NOT_FINITE = ("nan", "inf", "-inf")  # as strings, since JSON has no numbers for them
+NOT_FINITE = ("nan", "inf", "-inf")  # as strings, since JSON has no numbers for them
 
 
 def float_array(name: str, values: object) -> FloatArray:
@@ -41,7 +41,7 @@ def listed_floats(name: str, values: object) -> FloatArray:
         raise ValueError(msg)  # noqa: TRY004 (bad data, not a wrong call)
     for value in values:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number and not (isinstance(value, str) and value in _NOT_FINITE):
+        if not number and not (isinstance(value, str) and value in NOT_FINITE):
             msg = f"{name} holds {shown(value)}, which is not a number"
             raise ValueError(msg)
     try:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # A file there may be a pipe of this process, or what its standard output goes to.
 _SPECIAL = {Path("/dev"), Path("/dev/fd"), Path("/proc")}
-_MOST = 256 * 2**20  # what is read takes up to 25 times as much in memory
+MOST = 256 * 2**20  # what is read takes up to 25 times as much in memory
 
 
 def write(path: str | os.PathLike[str], contents: bytes) -> None:
@@ -56,18 +56,22 @@ def read(path: str | os.PathLike[str]) -> bytes:
     ValueError
         If it is no regular file, so that reading might have no end, or too large.
     """
-    with open(Path(path), "rb", opener=_opened_at_once) as file:
+    with open(Path(path), "rb", opener=opened_at_once) as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             msg = "it is no regular file"
             raise ValueError(msg)
         # One that is written to at the moment may grow.
-        contents = b"" if found.st_size > _MOST else file.read(_MOST + 1)
-        size = max(found.st_size, len(contents))
-    if size > _MOST:
-        msg = f"its {size} bytes are more than {_MOST}"
-        raise ValueError(msg)
+        contents = b"" if found.st_size > MOST else file.read(MOST + 1)
+        check_size(max(found.st_size, len(contents)))
     return contents
+
+
+def check_size(size: int) -> None:
+    """Raise ValueError if a file is too large to be read."""
+    if size > MOST:
+        msg = f"its {size} bytes are more than {MOST}"
+        raise ValueError(msg)
 
 
 def _special(file: Path) -> bool:
@@ -113,6 +117,6 @@ def _named(error: OSError, file: Path, more: str = "") -> OSError:
     return OSError(error.errno, f"{error.strerror}{more}", str(file))
 
 
-def _opened_at_once(path: str, flags: int) -> int:
+def opened_at_once(path: str, flags: int) -> int:
     """Open a file, but do not wait for who writes to a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve import files, journal
 from lrwidget.curve.arrays import listed_floats
+from lrwidget.curve.places import place_of
 from lrwidget.curve.strict_json import check_version, parsed
 
 if TYPE_CHECKING:
@@ -91,6 +92,11 @@ class Stored:
         Of a record to which several tests have added, that is the latest one; so far,
         where it goes on or has died. It is data: nothing is run.
 
+        Parameters
+        ----------
+        path:
+            The path of the file, or a URL that fsspec opens, such as ``s3://...``.
+
         Raises
         ------
         OSError
@@ -100,7 +106,7 @@ class Stored:
         """
         expected = "curve that LRCurve.save wrote, and no record of a test"
         try:
-            contents = files.read(path)
+            contents = place_of(path).contents()
             if journal.is_record(contents):
                 expected = "record of a test as it must be"
                 return cls._of_journal(journal.latest(contents))
@@ -116,8 +122,8 @@ class Stored:
     def _of_journal(cls, recorded: journal.Journal) -> Self:
         make: Callable[..., Self] = cls
         return make(
-            lrs=listed_floats("lrs", recorded.lrs),
-            losses=listed_floats("losses", recorded.losses),
+            lrs=recorded.lrs,
+            losses=recorded.losses,
             stop_reason=recorded.stop_reason,
             num_it=recorded.num_it,
         )

@@ -7,21 +7,22 @@ import math
 import numbers
 import operator
 import os
-import stat
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from lrwidget.curve.journal import check_continued
+from lrwidget.curve.places import place_of
 from lrwidget.curve.shown import shown
 from lrwidget.engine.loaders import empty_loader
 from lrwidget.engine.optimizers import needs_closure
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
+
+    from lrwidget.curve.places import Place
 
 _MOST_COUNT = 1_000_000  # before a slip of the finger makes a step that never ends
 _MOST_SEED = 2**32 - 1  # NumPy's limit
@@ -219,29 +220,20 @@ def usable_device(device: torch.device | str | None) -> torch.device | None:
     return tensor.device
 
 
-def check_record(record: object) -> None:
-    """Raise unless a record can be written to a file, as far as one can see now."""
+def usable_record(record: object) -> Place | None:
+    """Return where a record is to be; raise if it cannot be there, as seen now."""
     if record is None:
-        return
+        return None
     if not isinstance(record, str | os.PathLike) or isinstance(
         os.fspath(record), bytes
     ):
         msg = f"record={shown(record)} must be the path of a file; pass one, or None"
         raise TypeError(msg)
-    path = Path(record)
+    place = place_of(record)
     try:
-        regular = stat.S_ISREG(path.stat().st_mode)
-    except FileNotFoundError:
-        regular = True  # as it is going to be
-    except (OSError, ValueError) as error:
-        msg = f"record={shown(record)} cannot be a file: {error}; pass another path"
+        place.check()
+    except ValueError as error:
+        msg = f"record={shown(record)} {error}"
         raise ValueError(msg) from error
-    if not path.parent.is_dir():
-        msg = f"record={shown(record)} is in a folder that is not there; make it first"
-        raise ValueError(msg)
-    if not regular:
-        msg = f"record={shown(record)} is no regular file; pass the path of one"
-        raise ValueError(msg)
-    if path.exists():
-        with path.open("rb") as file:
-            check_continued(file, path)
+    check_continued(place)
+    return place

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.curve import journal
+from lrwidget.curve.journaling import journaled
 from lrwidget.curve.record import LRCurve, Recording, Step
 from lrwidget.curve.schedule import learning_rates
 from lrwidget.curve.shown import shown
@@ -124,8 +123,9 @@ class RangeTest:
         A file to which each test adds what it finds, step by step: if the process is
         killed, the steps that were done are there, for `LRCurve.load`. It is JSON
         lines: a header with the settings and versions, a line for each step, and why
-        the test has ended. A race has no part in it. Of several ranks, the first one
-        alone keeps it. None for no file.
+        the test has ended. `LRWidget.follow` shows it meanwhile, and can stop the test.
+        It may be a URL that fsspec can append to. Of several ranks, the first one alone
+        keeps it. A race has no part in it. None for no file.
 
     Raises
     ------
@@ -172,9 +172,8 @@ class RangeTest:
         arguments.check_autocast(autocast)
         clip_grad_norm = arguments.usable_norm(clip_grad_norm)
         seed = arguments.usable_seed(seed)
-        if ranks.rank() > 0:
-            record = None
-        arguments.check_record(record)
+        own_record = record if ranks.rank() == 0 else None
+        self._record = arguments.usable_record(own_record)
         if not isinstance(isolation, str) or isolation not in ISOLATIONS:
             msg = f"isolation={shown(isolation)} is not known; pass one of {ISOLATIONS}"
             raise ValueError(msg)
@@ -199,7 +198,6 @@ class RangeTest:
         )
         self._trial = Trial(subject, plan, isolation, seed)
         self._recording = Recording(self.num_it)
-        self._record = None if record is None else Path(record).absolute()
         self._settings = {
             "model": model,
             "optimizer": optimizer,
@@ -261,8 +259,7 @@ class RangeTest:
         self._recording = recording
         if self._record is None:
             return steps
-        journaled = journal.journaled(steps, self._record, self._settings)
-        return company.told(journaled)
+        return company.told(journaled(steps, self._record, self._settings))
 
     def trial(self, lr: float, steps: int) -> Trial:
         """Return a training as the test's, with some steps at one rate."""

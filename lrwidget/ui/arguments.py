@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
+from typing import TYPE_CHECKING
 
+from lrwidget.curve.places import place_of
 from lrwidget.curve.shown import shown
 from lrwidget.ui.view import MOST_SMOOTHING
+
+if TYPE_CHECKING:
+    from lrwidget.curve.places import Place
+
+
+def usable_path(path: object) -> Place:
+    """Return where a record is that is to be followed; raise if that is no path."""
+    if isinstance(path, str) or (
+        isinstance(path, os.PathLike) and isinstance(os.fspath(path), str)
+    ):
+        return place_of(path)
+    msg = f"path={shown(path)} must be the path of a record; pass for example a str"
+    raise TypeError(msg)
 
 
 def check_smoothing(smoothing: object) -> None:

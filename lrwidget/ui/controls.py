@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as ipw
 
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES
+from lrwidget.ui.offered import EVERYTHING, display
 from lrwidget.ui.threads import SetInThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from lrwidget.ui.offered import Controls
 
 _RULES = [
     (f"{rule} (default)" if rule == DEFAULT_RULE else f"{rule} (fastai)", rule)
@@ -38,6 +41,8 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
         Called when the Race button is pressed.
     settings:
         What stands at the end of the row.
+    controls:
+        Which of these there are.
     """
 
     def __init__(
@@ -45,7 +50,9 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
         on_toggle: Callable[[], object],
         on_race: Callable[[], object],
         settings: ipw.Widget,
+        controls: Controls = EVERYTHING,
     ) -> None:
+        self._reruns = controls.run
         self.button = ipw.Button(layout=_BUTTON)
         self.button.add_class("lrwidget-toggle")
         self.button.on_click(lambda _button: on_toggle())
@@ -57,6 +64,8 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
             layout=_BUTTON,
         )
         self.race.on_click(lambda _button: on_race())
+        self.race.layout.display = display(shown=controls.race)
+        settings.layout.display = display(shown=controls.settings)
         self.progress = ipw.IntProgress(
             layout={"flex": "1 1 80px", "width": "auto", "margin": "2px 8px"}
         )
@@ -72,6 +81,7 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
     def show_running(self, *, running: bool, raceable: bool) -> None:
         """Make the buttons say what they do next, if anything."""
         self.race.disabled = running or not raceable
+        self.button.layout.display = display(shown=running or self._reruns)
         with self.button.hold_sync():
             self.button.description = "Stop" if running else "Run"
             self.button.icon = "stop" if running else "play"
@@ -228,9 +238,16 @@ class ApplyBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         Called when the button is pressed; returns what was written, in words.
     beside:
         What stands beside the button.
+    controls:
+        Whether there is the button.
     """
 
-    def __init__(self, on_apply: Callable[[], str], beside: ipw.Widget) -> None:
+    def __init__(
+        self,
+        on_apply: Callable[[], str],
+        beside: ipw.Widget,
+        controls: Controls = EVERYTHING,
+    ) -> None:
         self._on_apply = on_apply
         self.button = ipw.Button(
             description="Apply",
@@ -240,6 +257,7 @@ class ApplyBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         )
         self.said = ipw.Label()
         self.button.on_click(lambda _button: self._apply())
+        self.button.layout.display = display(shown=controls.apply)
         super().__init__(
             [self.button, beside, self.said],
             layout={"flex_flow": "row wrap", "align_items": "center"},

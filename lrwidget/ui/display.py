@@ -10,6 +10,7 @@ from lrwidget.ui.chart import Chart
 from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.controls import ApplyBar, PickBar, RunBar
 from lrwidget.ui.legend import Legend
+from lrwidget.ui.offered import EVERYTHING
 from lrwidget.ui.page import Page
 from lrwidget.ui.race_chart import RaceChart
 from lrwidget.ui.settings_panel import SettingsPanel
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.record import LRCurve
     from lrwidget.curve.runs import Run
     from lrwidget.curve.suggestion import Suggestion
+    from lrwidget.ui.offered import Controls
 
 
 class Hands(NamedTuple):
@@ -80,6 +82,8 @@ class Display:
         Which rule the menu shows at first.
     loss_name:
         What the losses are.
+    controls:
+        What there is to press.
 
     Attributes
     ----------
@@ -87,25 +91,27 @@ class Display:
         They, to be put into a box.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what differs between widgets)
         self,
         hands: Hands,
         settings: dict[str, Any],
         beta: float,
         rule: str,
         loss_name: str,
+        *,
+        controls: Controls = EVERYTHING,
     ) -> None:
         hands = Hands(*(self._heard(hand) for hand in hands))
         start, end = settings["start_lr"], settings["end_lr"]
         self.settings = SettingsPanel(**settings, on_change=hands.settings)
-        self.run_bar = RunBar(hands.toggle, hands.race, self.settings.toggle)
+        self.run_bar = RunBar(hands.toggle, hands.race, self.settings.toggle, controls)
         self.view_bar = ViewBar(beta, settings["num_it"], hands.look)
         view = self.view_bar.view
         self.chart = Chart(start, end, view, hands.pick, loss_name)
         self.legend = Legend(hands.look, hands.remove)
         self.pick_bar = PickBar(start, rule, hands.pick, hands.step, hands.home)
         self.page = Page(self.chart.handle.dot, hands.home, hands.export)
-        self.apply_bar = ApplyBar(hands.apply, self.page)
+        self.apply_bar = ApplyBar(hands.apply, self.page, controls)
         self.race: RaceChart | None = None
         self._race_box = ipw.VBox()
         self._pick = hands.pick

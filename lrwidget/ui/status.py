@@ -82,10 +82,64 @@ def waiting(what: str, seconds: float, done: int, total: int) -> str:
     )
 
 
+def awaiting(record: str, seconds: float | None) -> str:
+    """
+    Return the status of a record in which no test has begun.
+
+    Parameters
+    ----------
+    record:
+        Where it is to be.
+    seconds:
+        How long nothing has come, if that is long.
+    """
+    words = f"Waiting for a test to begin in {record}."
+    if seconds is None:
+        return words
+    return f"{words} None for {_duration(seconds)}; Stop ends following."
+
+
+def silent(done: int, total: int, seconds: float | None) -> str:
+    """
+    Return how far a test has come that runs elsewhere.
+
+    Parameters
+    ----------
+    done, total:
+        The steps done, and those that it has in all.
+    seconds:
+        How long there was no new one, if that is long.
+    """
+    if seconds is None:
+        return f"Running: step {done} of {total}."
+    return f"No new step for {_duration(seconds)}, at step {done} of {total}."
+
+
+def elsewhere(job: str, *, asked: bool) -> str:
+    """
+    Return what Stop does about a test that runs elsewhere.
+
+    Parameters
+    ----------
+    job:
+        What runs it.
+    asked:
+        Whether it was asked to stop.
+    """
+    if asked:
+        return (
+            f"Asked {job} to stop, which it does at its next step; "
+            "Stop again ends following."
+        )
+    return f"The test is {job}: Stop asks it to stop, and a second Stop ends following."
+
+
 def ended(curve: LRCurve, suggestion: Suggestion) -> str:
     """Return the status of a test that has ended by itself or was stopped."""
+    left = curve.stop_reason is None
     if not len(curve):
-        return "Stopped before the first step."
+        what = "No longer followed," if left else "Stopped"
+        return f"{what} before the first step."
     last = short(curve.lrs[-1])
     what = {
         "completed": f"Done: all {len(curve)} steps, up to {last}.",
@@ -93,7 +147,8 @@ def ended(curve: LRCurve, suggestion: Suggestion) -> str:
         "non_finite": f"Done: the loss stopped being finite at {last}.",
         "exhausted": f"Done: no more batches after {_steps(len(curve))}, at {last}.",
         "stopped": f"Stopped after {_steps(len(curve))}, at {last}.",
-    }[curve.stop_reason or "stopped"]
+        None: f"No longer followed, after {_steps(len(curve))}, at {last}.",
+    }[curve.stop_reason]
     lr, low, high, reason = suggestion
     if lr is None:
         return f"{what} No suggestion: {reason}."
@@ -184,6 +239,14 @@ def _speed(speed: float) -> str:
     if speed < 1:
         return f"{1 / speed:.3g} s/it"
     return f"{speed:,.0f} it/s" if speed >= _FAST else f"{speed:.2g} it/s"
+
+
+def _duration(seconds: float) -> str:
+    """Return how long something has lasted, in the largest unit of which it has two."""
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _steps(count: int) -> str:

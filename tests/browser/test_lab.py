@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from lrwidget import LRCurve
 from tests.browser.cells import LONG, QUICK, SETUP
 from tests.browser.chromium import chromium
 from tests.browser.finder import Finder
+from tests.jobs import job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -237,6 +239,37 @@ def test_race_and_pick_a_curve(page: Page, notebook: Callable[..., Notebook]) ->
     first.focus()
     page.keyboard.press("Enter")
     book.await_value("w.value", lambda value: value == rates[0])
+
+
+def test_follow_a_test_of_another_process(
+    page: Page, lab: Lab, notebook: Callable[..., Notebook]
+) -> None:
+    path = lab.folder / "run.jsonl"
+    book = notebook(
+        "from lrwidget import LRWidget", "w = LRWidget.follow('run.jsonl')\nw"
+    )
+    finder = _shown(page, book)
+    finder.await_status("Waiting for a test to begin in run.jsonl.")
+    expect(finder.race_button).not_to_be_visible()
+    with job(path, 1500, 0.01, num_it=3000, start_lr=1e-7, end_lr=10.0) as running:
+        count = 0
+        for _ in range(3):
+            count = finder.await_points(count)
+        finder.await_status(re.compile(r"Running: step \d+ of 3000, \d+ it/s"))
+        finder.click(1e-3)
+        book.await_value("w.value", _is(1e-3))
+        finder.drag(1e-4, 5e-2)
+        value = book.await_value("w.value", _is(5e-2))
+        assert book.value("w.running")
+        finder.button.click()
+        assert running.said() == "stopped"
+        assert running.ended() == 0
+    finder.await_status("Stopped after")
+    expect(finder.button).not_to_be_visible()
+    assert book.value("w.wait() and w.curve.stop_reason") == "stopped"
+    assert book.value("len(w.curve)") == len(LRCurve.load(path))
+    assert book.value("w.value") == value
+    path.unlink()
 
 
 def test_a_failure_is_seen(page: Page, notebook: Callable[..., Notebook]) -> None:

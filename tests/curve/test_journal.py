@@ -1,232 +1,21 @@
-"""Records of tests: what is written when, and what is read of any file."""
+"""Records of tests: what is read of any file, at once and as it grows."""
 
 from __future__ import annotations
 
 import json
-import math
-import resource
-import signal
-from contextlib import contextmanager
-from inspect import GEN_CLOSED, getgeneratorstate
+import tracemalloc
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.journal import is_record, journaled, latest
-from lrwidget.curve.record import LRCurve, Step
+from lrwidget.curve.journal import Reader, is_record, latest
+from lrwidget.curve.record import LRCurve
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
     from pathlib import Path
-
-    from lrwidget.curve.record import StopReason
-
-_SETTINGS = {"num_it": 100, "start_lr": 1e-7}
-_LOSSES = [2.0, math.nan, 0.1, math.inf, -math.inf, 1e-300]
-
-
-def _steps(
-    losses: list[float], error: BaseException | None = None
-) -> Generator[Step, None, StopReason]:
-    for iteration, loss in enumerate(losses):
-        yield Step(iteration, 1e-7 * 1.5**iteration, loss)
-    if error is not None:
-        raise error
-    return "completed"
-
-
-def _lines(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def test_a_line_for_each_step_before_it_is_given(tmp_path: Path) -> None:
-    path = tmp_path / "run.jsonl"
-    steps = journaled(_steps(_LOSSES), path, _SETTINGS)
-    assert not path.exists()
-    for done, step in enumerate(steps, 1):
-        header, *rest = _lines(path)
-        assert header["settings"] == _SETTINGS
-        assert set(header["versions"]) == {"python", "torch", "lrwidget"}
-        assert len(rest) == done
-        assert (rest[-1]["iteration"], rest[-1]["lr"]) == (done - 1, step.lr)
-        assert 0 <= rest[0]["time"] <= rest[-1]["time"]
-        so_far = LRCurve.load(path)
-        assert (len(so_far), so_far.stop_reason, so_far.num_it) == (done, None, 100)
-    assert _lines(path)[-1] == {"test": header["test"], "stop_reason": "completed"}
-    curve = LRCurve.load(path)
-    np.testing.assert_array_equal(curve.losses, _LOSSES)
-    assert curve.stop_reason == "completed"
-
-
-def test_what_a_test_returns_and_raises_stays(tmp_path: Path) -> None:
-    path = tmp_path / "run.jsonl"
-    steps = journaled(_steps([1.0]), path, _SETTINGS)
-    next(steps)
-    with pytest.raises(StopIteration) as end:
-        next(steps)
-    assert end.value.value == "completed"
-    failing = journaled(_steps([1.0], KeyError("key")), path, _SETTINGS)
-    next(failing)
-    with pytest.raises(KeyError, match="key"):
-        next(failing)
-    assert _lines(path)[-1]["error"] == "KeyError: 'key'"
-    assert latest(path.read_bytes()).error == "KeyError: 'key'"
-    assert LRCurve.load(path).stop_reason is None
-
-
-def test_who_stops_a_test_is_recorded_and_it_ends(tmp_path: Path) -> None:
-    path = tmp_path / "run.jsonl"
-    inner = _steps([1.0, 2.0])
-    steps = journaled(inner, path, _SETTINGS)
-    next(steps)
-    steps.close()
-    assert _lines(path)[-1]["stop_reason"] == "stopped"
-    assert LRCurve.load(path).stop_reason == "stopped"
-    assert getgeneratorstate(inner) == GEN_CLOSED
-
-
-@contextmanager
-def _disk_full_after(size: int) -> Iterator[None]:
-    """Let no file grow beyond a size, which fails as on a full disk."""
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, ignored)
-
-
-def test_a_step_that_cannot_be_written_fails_the_test(tmp_path: Path) -> None:
-    def watched() -> Generator[Step, None, StopReason]:
-        try:
-            return (yield from _steps(_LOSSES))
-        except OSError as error:
-            thrown.append(error)
-            raise
-
-    thrown: list[OSError] = []
-    path = tmp_path / "run.jsonl"
-    steps = journaled(watched(), path, _SETTINGS)
-    next(steps)
-    with (
-        _disk_full_after(path.stat().st_size + 20),
-        pytest.raises(OSError, match="File too large") as raised,
-    ):
-        next(steps)
-    assert thrown == [raised.value]
-    assert LRCurve.load(path).losses.tolist() == _LOSSES[:1]
-    # With room again, there is another test.
-    list(journaled(_steps([3.0]), path, _SETTINGS))
-    assert LRCurve.load(path).losses.tolist() == [3.0]
-
-
-def test_an_end_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
-    path = tmp_path / "run.jsonl"
-    steps = journaled(_steps([1.0]), path, _SETTINGS)
-    next(steps)
-    with (
-        _disk_full_after(path.stat().st_size),
-        pytest.warns(UserWarning, match="the end of the test is not in its record"),
-        pytest.raises(StopIteration) as end,
-    ):
-        next(steps)
-    assert end.value.value == "completed"
-    steps = journaled(_steps([1.0, 2.0]), path, _SETTINGS)
-    next(steps)
-    with (
-        _disk_full_after(path.stat().st_size),
-        pytest.warns(UserWarning, match="the end of the test"),
-    ):
-        steps.close()
-
-
-class _UnspeakableError(Exception):
-    def __str__(self) -> str:
-        msg = "no words"
-        raise ValueError(msg)
-
-
-def test_the_error_of_a_test_comes_through_whatever_the_record(tmp_path: Path) -> None:
-    path = tmp_path / "run.jsonl"
-    steps = journaled(_steps([1.0], KeyError("key")), path, _SETTINGS)
-    next(steps)
-    with _disk_full_after(path.stat().st_size), pytest.raises(KeyError):
-        next(steps)
-    steps = journaled(_steps([1.0], _UnspeakableError()), path, _SETTINGS)
-    next(steps)
-    with pytest.raises(_UnspeakableError):
-        next(steps)
-    assert "_UnspeakableError" in _lines(path)[-1]["error"]
-    list_of_one = journaled(_steps([], RuntimeError("x" * 10**6)), path, _SETTINGS)
-    with pytest.raises(RuntimeError):
-        next(list_of_one)
-    assert len(_lines(path)[-1]["error"]) == 2000
-
-
-def test_an_interrupt_stops_a_test_as_it_does_without_a_record(tmp_path: Path) -> None:
-    path = tmp_path / "run.jsonl"
-    steps = journaled(_steps([1.0], KeyboardInterrupt()), path, _SETTINGS)
-    next(steps)
-    with pytest.raises(KeyboardInterrupt):
-        next(steps)
-    assert LRCurve.load(path).stop_reason == "stopped"
-
-
-@pytest.mark.parametrize("other", [b"import torch\n", b'{"lrs": []}\n', b"[" * 9])
-def test_a_file_of_another_kind_stays_as_it_is(tmp_path: Path, other: bytes) -> None:
-    path = tmp_path / "train.py"
-    path.write_bytes(other)
-    with pytest.raises(ValueError, match=r"train\.py' is a file of another kind"):
-        next(journaled(_steps([1.0]), path, _SETTINGS))
-    assert path.read_bytes() == other
-
-
-def test_tests_that_overlap_keep_apart(tmp_path: Path) -> None:
-    path = tmp_path / "run.jsonl"
-    first = journaled(_steps([1.0, 2.0, 3.0]), path, _SETTINGS)
-    next(first)
-    second = journaled(_steps([4.0, 5.0]), path, _SETTINGS)
-    next(second)
-    next(first)
-    next(second)
-    first.close()
-    curve = LRCurve.load(path)
-    assert curve.losses.tolist() == [4.0, 5.0]
-    assert curve.stop_reason is None
-
-
-def test_the_latest_of_several_tests_counts(tmp_path: Path) -> None:
-    path = tmp_path / "run.jsonl"
-    for losses in ([1.0, 2.0], [3.0]):
-        list(journaled(_steps(losses), path, _SETTINGS))
-    assert LRCurve.load(path).losses.tolist() == [3.0]
-    assert len(_lines(path)) == 2 * 2 + 3
-
-
-@given(st.integers(0, 1200))
-def test_any_torn_record_has_all_finished_steps(
-    tmp_path_factory: pytest.TempPathFactory, cut: int
-) -> None:
-    path = tmp_path_factory.mktemp("torn") / "run.jsonl"
-    list(journaled(_steps(_LOSSES), path, _SETTINGS))
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-cut] if cut else whole)
-    finished = path.read_bytes().count(b"\n")
-    if finished == 0:
-        with pytest.raises(ValueError, match=r"run\.jsonl.* holds no (curve|record)"):
-            LRCurve.load(path)
-    else:
-        steps = min(finished - 1, len(_LOSSES))
-        np.testing.assert_array_equal(LRCurve.load(path).losses, _LOSSES[:steps])
-    # Whoever runs it again adds to what there is.
-    list(journaled(_steps([5.0]), path, _SETTINGS))
-    assert LRCurve.load(path).losses.tolist() == [5.0]
-
 
 _HEADER = (
     b'{"format": "lrwidget.record", "version": 1, "test": "a", '
@@ -250,8 +39,8 @@ def _line(number: int = 0, **other: Any) -> bytes:
         (_HEADER + b"[" * 100_000 + b"\n", "line 2: "),
         (_HEADER + b'{"lr": 1, "loss": NaN}\n', "NaN is not strict JSON"),
         (_HEADER + b'{"lr": 1, "lr": 2, "loss": 1}\n', "'lr' is there 2 times"),
-        (_HEADER + _line(loss="one"), "losses holds 'one'"),
-        (_HEADER + _line(lr=True), "lrs holds True"),
+        (_HEADER + _line(loss="one"), "line 2: loss='one' is not a number"),
+        (_HEADER + _line(lr=True), "line 2: lr=True is not a number"),
         (_HEADER + _line() * 2, "line 3: it is step 0, where 1 should be"),
         (_HEADER + _line(1), "line 2: it is step 1, where 0 should be"),
         (_HEADER + _line() + _line(1, lr=1), "strictly increasing"),
@@ -261,6 +50,12 @@ def _line(number: int = 0, **other: Any) -> bytes:
         (_HEADER.replace(b'{"num_it": 9}', b"1"), "settings=1 must be of another kind"),
         (_HEADER.replace(b'"a"', b"1"), "test=1 must be of another kind"),
         (_HEADER.replace(b"9", b'"9"'), "num_it='9' must be an integer"),
+        (_HEADER + _line(lr=-1), "line 2: lr=-1 must be finite and above 0"),
+        (_HEADER + _line(lr="inf"), "line 2: lr='inf' must be finite"),
+        (_HEADER + _line(lr=10**390), "line 2: lr=1000.* is too large"),
+        (_HEADER + b"{" + b" " * 200_000 + b"}\n", "line 2: it is longer than 100000"),
+        (_HEADER + b"\0" * 200_000, "line 2: it is longer than 100000 bytes"),
+        (_HEADER + _line()[:-1] + b"\0\n", "line 2: Extra data"),
         (_HEADER[:-1], "its header is torn"),
     ],
 )
@@ -303,3 +98,85 @@ def test_whatever_follows_a_header_is_steps_or_a_value_error(more: bytes) -> Non
         return
     assert len(journal.lrs) == len(journal.losses)
     assert all(b'"iteration": %d' % step in more for step in range(len(journal.lrs)))
+
+
+def _read(contents: bytes, cuts: list[int]) -> tuple[object, ...]:
+    """Return what a reader makes of a record that is fed in pieces."""
+    reader = Reader()
+    for begin, end in pairwise([0, *sorted(cuts), len(contents)]):
+        reader.feed(contents[begin:end])
+    return reader.journal, reader.problem
+
+
+_LONG = st.just(b"x" * 100_001)
+_CONTENTS = st.lists(st.one_of(_PIECES, st.binary(max_size=9), _LONG), max_size=9).map(
+    b"".join
+)
+
+
+@given(_CONTENTS, st.lists(st.integers(0, 2000), max_size=30))
+def test_it_does_not_matter_in_which_pieces_a_record_comes(
+    contents: bytes, cuts: list[int]
+) -> None:
+    cuts = [min(cut, len(contents)) for cut in cuts]
+    assert _read(contents, cuts) == _read(contents, [])
+
+
+def test_nothing_is_wrong_with_a_record_that_has_hardly_begun() -> None:
+    reader = Reader()
+    for byte in _HEADER[:-1]:
+        reader.feed(bytes([byte]))
+        assert (reader.journal, reader.problem) == (None, None)
+    reader.feed(b"\n")
+    assert reader.journal is not None
+    assert reader.journal.num_it == 9
+
+
+def test_another_test_takes_over_and_mends_what_was_torn() -> None:
+    reader = Reader()
+    problems = []
+    other = _HEADER.replace(b'"a"', b'"b"') + _line(1) + _line(test="b")
+    for piece in (_HEADER + _line() + b'{"test": "a", "iter\n', other):
+        reader.feed(piece)
+        problems.append(reader.problem)
+    assert [problem is None for problem in problems] == [False, True]
+    assert reader.journal is not None
+    assert reader.journal.header["test"] == "b"
+    assert reader.journal.lrs.tolist() == [1]
+
+
+def test_a_line_without_end_takes_no_memory() -> None:
+    reader = Reader()
+    reader.feed(_HEADER)
+    megabyte = b"x" * 2**20
+    tracemalloc.start()
+    for _ in range(50):
+        reader.feed(megabyte)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * 2**20
+    assert reader.problem == "line 2: it is longer than 100000 bytes"
+
+
+def test_more_steps_than_there_were_to_be_are_an_error() -> None:
+    lines = b"".join(_line(number) for number in range(10))
+    with pytest.raises(ValueError, match="line 11: it is step 9, of 9 from 0"):
+        latest(_HEADER + lines)
+
+
+def test_the_work_is_in_proportion_to_the_record() -> None:
+    calls: list[int] = []
+
+    class _Counting(Reader):
+        def _take(self, text: bytes) -> None:
+            calls.append(len(text))
+            super()._take(text)
+
+    reader = _Counting()
+    header = _HEADER.replace(b"9", b"100000")
+    contents = header + b"".join(_line(number) for number in range(20_000))
+    for begin in range(0, len(contents), 100):
+        reader.feed(contents[begin : begin + 100])
+    assert sum(calls) + len(calls) == len(contents)
+    assert reader.journal is not None
+    assert len(reader.journal.lrs) == 20_000

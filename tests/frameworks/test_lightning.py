@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import StepLR
 from lrwidget import LRWidget, range_test
 from tests.engine.training_parts import data, loader, state
 from tests.frameworks.quiet import lightning_trainer
-from tests.widget_parts import display_of
+from tests.widget_parts import display_of, optimizer_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,7 +203,7 @@ def test_every_form_of_one_optimizer(configured: Any) -> None:
     optimizer = Adam(module.parameters())
     module.configure_optimizers = lambda: configured(optimizer)
     widget = LRWidget.from_lightning(module, loader())
-    assert widget._optimizer is optimizer
+    assert optimizer_of(widget) is optimizer
     widget.close()
 
 
@@ -215,7 +215,7 @@ def test_no_optimizer_or_two(count: int) -> None:
     with pytest.raises(ValueError, match="trains with one optimizer; pass it as optim"):
         LRWidget.from_lightning(module, loader())
     widget = LRWidget.from_lightning(module, loader(), optimizer=optimizers[0])
-    assert widget._optimizer is optimizers[0]
+    assert optimizer_of(widget) is optimizers[0]
     widget.close()
 
 

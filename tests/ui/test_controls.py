@@ -8,6 +8,7 @@ import pytest
 from lrwidget.curve.suggest import RULES
 from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.controls import ApplyBar, PickBar, RunBar
+from lrwidget.ui.offered import Controls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,3 +187,17 @@ def test_what_keeps_a_rate_from_being_applied_is_said() -> None:
     bar.button.click()
     assert bar.said.value == "it is trained now"
     close_with_parts(bar)
+
+
+def test_controls_that_make_no_sense_are_not_there() -> None:
+    only_stop = Controls(run=False, settings=False, race=False, apply=False)
+    toggle = ipw.ToggleButton()
+    bar = RunBar(lambda: None, lambda: None, toggle, only_stop)
+    below = ApplyBar(lambda: "", ipw.Label(), only_stop)
+    hidden = [part.layout.display for part in (bar.race, toggle, below.button)]
+    assert hidden == ["none"] * 3
+    for running in (True, False):
+        bar.show_running(running=running, raceable=True)
+        assert bar.button.layout.display == (None if running else "none")
+    close_with_parts(bar)
+    close_with_parts(below)

@@ -198,3 +198,29 @@ def test_raced(race: RaceRecording, said: str) -> None:
 def test_outcomes(reason: Any, said: str) -> None:
     curve = TrainingCurve(0.1, np.array([2.0, 1.2345]), reason)
     assert status.outcome(curve) == said
+
+
+def test_what_is_followed() -> None:
+    assert status.awaiting("a.jsonl", None) == "Waiting for a test to begin in a.jsonl."
+    assert status.awaiting("a.jsonl", 90).endswith(
+        "None for 90 s; Stop ends following."
+    )
+    assert status.silent(3, 9, None) == "Running: step 3 of 9."
+    for seconds, said in (
+        (30.4, "30 s"),
+        (119, "119 s"),
+        (150, "2 min"),
+        (7199, "120 min"),
+        (86400, "24 h"),
+        (3 * 86400, "3 days"),
+    ):
+        words = status.silent(3, 9, seconds)
+        assert words == f"No new step for {said}, at step 3 of 9."
+    job = "process 3 on gpu"
+    assert status.elsewhere(job, asked=False).startswith("The test is process 3 on gpu")
+    assert status.elsewhere(job, asked=True).startswith(
+        "Asked process 3 on gpu to stop"
+    )
+    left = LRCurve([0.1], [1.0])  # type: ignore[arg-type]  # lists are fine
+    said = status.ended(left, NO_SUGGESTION)
+    assert said.startswith("No longer followed, after 1 step, at 0.1.")

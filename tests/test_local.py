@@ -9,14 +9,15 @@ from torch import nn
 from torch.optim import SGD, AdamW
 
 from lrwidget.engine.range_test import RangeTest
-from lrwidget.recipe import DEFAULTS, Changes, Recipe
+from lrwidget.local import Changes, LocalRecipe
+from lrwidget.recipe import DEFAULTS
 from tests.widget_parts import BATCHES, parts
 
 
-def _recipe(**settings: Any) -> Recipe:
+def _recipe(**settings: Any) -> LocalRecipe:
     model, optimizer = parts()
     arguments = {"model": model, "optimizer": optimizer, "dataloader": BATCHES}
-    return Recipe({**arguments, "loss_fn": nn.MSELoss(), **settings})
+    return LocalRecipe({**arguments, "loss_fn": nn.MSELoss(), **settings})
 
 
 def test_the_defaults_are_those_of_the_test() -> None:
@@ -79,7 +80,9 @@ def test_a_part_is_named_for_its_type() -> None:
     assert recipe.name({"optimizer": recipe.arguments["optimizer"]}) == "run"
 
 
-def _alike(recipe: Recipe, *runs: dict[str, Any], label: str | None = None) -> bool:
+def _alike(
+    recipe: LocalRecipe, *runs: dict[str, Any], label: str | None = None
+) -> bool:
     """Whether runs with some changes repeat each other."""
     return len({recipe.setting(changes, label) for changes in runs}) == 1
 
