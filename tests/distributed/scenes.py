@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import signal
@@ -26,6 +27,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
 from lrwidget import RangeTest, race
+from lrwidget.curve.places import place_of
+from lrwidget.curve.stop_request import StopRequest
 from lrwidget.engine import notices
 
 if TYPE_CHECKING:
@@ -420,3 +423,20 @@ def _wait_until_the_store_is_gone() -> None:
     with suppress(dist.DistError):
         while True:
             store.check(["any"])
+
+
+def asked_to_stop(path: str) -> Any:
+    """Have somebody ask the test to stop at its fifth step, by its record."""
+    model, optimizer = trained_before("ddp")
+    test = RangeTest(
+        *(model, optimizer, own_batches(), nn.MSELoss()), **SETTINGS, record=path
+    )
+    return outcome(_asking(test, path), model, optimizer)
+
+
+def _asking(test: RangeTest, path: str) -> Iterator[Any]:
+    for step in test:
+        yield step
+        if dist.get_rank() == 0 and step.iteration == 4:
+            header = json.loads(Path(path).read_text().partition("\n")[0])
+            StopRequest(place_of(path), header["test"]).send()
