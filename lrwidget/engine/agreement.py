@@ -156,7 +156,6 @@ class Together:
         Who has no batch left does its last one again, which counts for nothing, since
         a model may communicate while it computes a loss.
         """
-        self._noted = _Noted(0)
         total, samples = summed_loss(loss_of, self._padded(batches))
         loss = _mean(*self._sum(total.item(), samples))
         if loss is None:

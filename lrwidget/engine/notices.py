@@ -117,13 +117,14 @@ class Notices:
 
     def part(self) -> None:
         """Wait until the test has ended on all ranks, so that nobody hangs up early."""
-        if self._store.add("ended", 1) == self._size:
-            self._store.set("all ended", "")
-        self._wait(lambda: self._has("all ended") or self._has("end"), _GRACE)
+        with suppress(dist.DistError):  # whoever keeps the store has gone
+            if self._store.add("ended", 1) == self._size:
+                self._store.set("all ended", "")
+            self._wait(lambda: self._has("all ended") or self._has("end"), _GRACE)
 
     def stop(self) -> None:
         """Tell that the user of this rank has stopped the test."""
-        with suppress(dist.DistError):  # whoever keeps the store has gone
+        with suppress(dist.DistError):  # as above
             self._tell(Notice(self._rank, None))
 
     def fail(self, error: BaseException) -> None:
