@@ -15,10 +15,8 @@ from lrwidget.engine.kinds import is_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from torch import nn
-    from typing_extensions import Self
 
 _CPU = torch.device("cpu")
 _MEBI = 2**20
@@ -48,17 +46,8 @@ class OwnGroups:
         self.all_ranks = dist.new_group(backend="gloo", timeout=default_timeout())
         self._twins: dict[dist.ProcessGroup, dist.ProcessGroup] = {}
 
-    def __enter__(self) -> Self:
-        """Return them."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Destroy them."""
+    def destroy(self) -> None:
+        """Let there be none of them any more."""
         for group in (self.all_ranks, *self._twins.values()):
             dist.destroy_process_group(group)
 
@@ -192,16 +181,16 @@ def _meshes(state: Any) -> list[Any]:  # noqa: ANN401 (of torch's private parts)
 
 def sharded_states(model: nn.Module) -> list[Any]:
     """Return what FSDP2 keeps beside the modules of a model that it has sharded."""
-    sharded: list[Any] = [x for x in model.modules() if is_kind(x, "FSDPModule")]
-    return [module._get_fsdp_state() for module in sharded]  # noqa: SLF001 (torch has no other way)
+    return [module._get_fsdp_state() for module in _sharded(model)]  # noqa: SLF001 (torch has no other way)
 
 
 def recover(model: nn.Module) -> None:
     """Let a sharded model forget a step in whose midst there was an error."""
-    for module in model.modules():
-        if not is_kind(module, "FSDPModule"):
-            continue
-        (state,) = sharded_states(module)[:1]
+    for module, state in zip(_sharded(model), sharded_states(model), strict=True):
         # The root knows all the others, and torch 2.4 has no way back.
         if state._is_root and hasattr(module, "reset_iter_state"):  # noqa: SLF001 (torch has no other way)
-            module.reset_iter_state()  # type: ignore[operator]  # torch's mixin
+            module.reset_iter_state()
+
+
+def _sharded(model: nn.Module) -> list[Any]:
+    return [module for module in model.modules() if is_kind(module, "FSDPModule")]

@@ -127,7 +127,8 @@ class AllRanks:
             groups: OwnGroups | None = None
             try:
                 notices.meet(_in_common(plan), default_timeout())
-                groups = stack.enter_context(OwnGroups())
+                groups = OwnGroups()
+                stack.callback(groups.destroy)
                 model = stack.enter_context(
                     communicating(subject.model, original.model, groups)
                 )
