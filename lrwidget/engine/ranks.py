@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from lrwidget.curve.record import Recording, Step, StopReason
+    from lrwidget.engine.agreement import Agreement
     from lrwidget.engine.ambient import Ambient
     from lrwidget.engine.isolation import Subject
     from lrwidget.engine.training import Plan
@@ -132,9 +133,7 @@ class AllRanks:
                 model = stack.enter_context(
                     communicating(subject.model, original.model, groups)
                 )
-                agreement = Together(
-                    groups.all_ranks, notices, certain=subject.grad_scaler is None
-                )
+                agreement = _agreement(subject, groups, notices)
                 trained = subject._replace(model=model)
                 untouched = trained if subject is original else original
                 reason = yield from training_steps(
@@ -159,6 +158,13 @@ class AllRanks:
                 raise notices.error(notice) from error
             notices.part()
             return reason
+
+
+def _agreement(subject: Subject, groups: OwnGroups, notices: Notices) -> Agreement:
+    if dist.get_world_size() == 1:
+        return Alone()
+    certain = subject.grad_scaler is None
+    return Together(groups.all_ranks, notices, certain=certain)
 
 
 def _in_common(plan: Plan) -> dict[str, object]:
