@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lrwidget.curve.race import Finish
-    from lrwidget.curve.record import Recording, Step
+    from lrwidget.curve.parts import Part
+    from lrwidget.curve.record import Recording
     from lrwidget.curve.runs import Setting
     from lrwidget.ui.offered import Controls
 
@@ -59,7 +59,7 @@ class RaceSource(Protocol):
     rates: list[float]
     steps: int
 
-    def __iter__(self) -> Iterator[Step | Finish]: ...
+    def __iter__(self) -> Iterator[Part]: ...
 
 
 class Recipe(Protocol):

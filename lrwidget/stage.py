@@ -272,7 +272,7 @@ class Stage:
                 return
             race = self.display.race
             if race is not None and self.session.racing:
-                race.draw(self.session.raced.curves())
+                race.draw(self.session.raced.numbered_curves())
             else:
                 self._make_room()
                 self.display.draw(self.session.curve, NO_SUGGESTION)

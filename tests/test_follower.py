@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lrwidget.curve.race import Finish, RaceRecording
+from lrwidget.curve.parts import Part
+from lrwidget.curve.race import RaceRecording
 from lrwidget.curve.record import Recording, Step
 from lrwidget.follower import Follower
 
@@ -126,9 +127,9 @@ def test_any_iterable_of_steps_is_a_source() -> None:
 
 
 def test_a_race_is_followed_in_the_same_way() -> None:
-    items: list[Step | Finish] = [
-        *(Step(0, 0.1, 3.0), Step(1, 0.1, 2.0), Finish(0.1, "completed")),
-        Step(0, 0.2, 3.0),
+    items = [
+        *(Part(0, Step(0, 0.1, 3.0)), Part(0, Step(1, 0.1, 2.0)), Part(0, "completed")),
+        Part(1, Step(0, 0.2, 3.0)),
     ]
     recording = RaceRecording([0.1, 0.2], 2)
     follower = Follower(iter(items), recording, lambda: None, lambda _: None)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lrwidget.curve.parts import Recordings
+from lrwidget.curve.record import Recording
 from lrwidget.curve.schedule import positive_rate
 from lrwidget.curve.training import TrainingCurve
 
 if TYPE_CHECKING:
-    from lrwidget.curve.record import Step, StopReason
     from lrwidget.curve.suggestion import Suggestion
 
 _BEYOND = 3.0
@@ -86,88 +86,38 @@ def neighbours(
     return sorted(kept)
 
 
-class Finish(NamedTuple):
+class RaceRecording(Recordings):
     """
-    The end of one training of a race.
-
-    Attributes
-    ----------
-    lr:
-        The rate that it was to train at.
-    stop_reason:
-        Why it ended, as that of an `LRCurve`.
-    """
-
-    lr: float
-    stop_reason: StopReason
-
-
-class RaceRecording:
-    """
-    The steps of a race that is running, one training after the other.
+    The steps of a race that is running.
 
     Parameters
     ----------
     rates:
-        The learning rates that it has.
+        The learning rates that it has, in increasing order.
     steps:
         How many steps each training is to have.
-
-    Attributes
-    ----------
-    stop_reason:
-        Why the race ended, to be set when it has.
     """
 
     def __init__(self, rates: list[float], steps: int) -> None:
-        self.stop_reason: StopReason | None = None
+        super().__init__([Recording(steps) for _ in rates])
         self.rates = rates
-        self._steps = steps
-        self._trainings: list[_Training] = []
-
-    def __len__(self) -> int:
-        """Return the number of steps so far, of all trainings together."""
-        return sum(len(training.losses) for training in self._trainings)
-
-    @property
-    def total(self) -> int:
-        """How many steps there are to be, of which early ends leave some out."""
-        ended = [x for x in self._trainings if x.stop_reason is not None]
-        to_come = self._steps * (len(self.rates) - len(ended))
-        return to_come + sum(len(training.losses) for training in ended)
-
-    def append(self, item: Step | Finish) -> None:
-        """Add the next step, or the end of a training."""
-        if not self._trainings or self._trainings[-1].stop_reason is not None:
-            self._trainings.append(_Training(item.lr))
-        if isinstance(item, Finish):
-            self._trainings[-1].stop_reason = item.stop_reason
-        else:
-            self._trainings[-1].losses.append(item.loss)
 
     def curves(self) -> list[TrainingCurve]:
-        """Return the trainings so far as curves."""
-        # Copies, since another thread may append meanwhile.
-        return [
-            TrainingCurve(
-                training.lr,
-                np.array(training.losses[:]),
-                training.stop_reason or self._reason_of(training),
-                self._steps,
-            )
-            for training in self._trainings[:]
-        ]
+        """Return the trainings that have begun as curves, in the order of the rates."""
+        return list(self.numbered_curves().values())
 
-    def _reason_of(self, training: _Training) -> StopReason | None:
-        """Return why a training ended with the race, which may be after all steps."""
-        done = len(training.losses) == self._steps
-        return "completed" if done else self.stop_reason
+    def numbered_curves(self) -> dict[int, TrainingCurve]:
+        """Return them by how many rates come before theirs."""
+        return {
+            number: _training(self.rates[number], recording)
+            for number, recording in self.begun().items()
+        }
 
 
-class _Training:
-    """One training of a race, which has ended when it has a reason."""
-
-    def __init__(self, lr: float) -> None:
-        self.lr = lr
-        self.losses = array("d")
-        self.stop_reason: StopReason | None = None
+def _training(rate: float, recording: Recording) -> TrainingCurve:
+    """Return a training as a curve, with the rate that its steps have used."""
+    reason, total = recording.stop_reason, recording.total
+    # A copy, since another thread may append meanwhile.
+    losses = np.array(recording.losses[:])
+    used = recording.lrs[0] if len(losses) else rate
+    return TrainingCurve(used, losses, reason, total)

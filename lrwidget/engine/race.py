@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.curve.race import Finish, RaceRecording, checked_rates, neighbours
+from lrwidget.curve.parts import Part, numbered
+from lrwidget.curve.race import RaceRecording, checked_rates, neighbours
 from lrwidget.curve.record import Recording
 from lrwidget.engine import arguments, ranks
 from lrwidget.engine.ambient import Ambient
@@ -33,8 +34,8 @@ class Race:
     Short trainings at some learning rates, run by iterating over it.
 
     One comes after the other, each from the same start, with the same batches in the
-    same order and the same random numbers. It gives one `Step` for each optimizer step,
-    and a `Finish` at the end of each training. A training that diverges or has no
+    same order and the same random numbers. It gives the parts of these trainings, one
+    for each optimizer step and one for the end. A training that diverges or has no
     batches any more ends alone: the next rate follows. All is afterwards as if there
     had been no race, however it ends.
 
@@ -67,7 +68,7 @@ class Race:
         """As that of a `RangeTest`."""
         return self._test.waiting_for
 
-    def __iter__(self) -> Generator[Step | Finish, None, StopReason]:
+    def __iter__(self) -> Generator[Part, None, StopReason]:
         """
         Start a race, as the iteration of a `RangeTest` starts that.
 
@@ -79,15 +80,15 @@ class Race:
 
     def _items(
         self, first: Generator[Step, None, StopReason], ambient: Ambient
-    ) -> Generator[Step | Finish, None, StopReason]:
-        yield Finish(self.rates[0], (yield from first))
-        for lr, trial in zip(self.rates[1:], self._trials[1:], strict=True):
-            reason: StopReason = "exhausted"
+    ) -> Generator[Part, None, StopReason]:
+        yield from numbered(0, first)
+        for number, trial in enumerate(self._trials[1:], start=1):
             # An iterator cannot start again: the other rates would see other batches.
             if not isinstance(trial.plan.dataloader, Iterator):
                 with suppress(EmptyLoaderError):
-                    reason = yield from self._started(trial, ambient)
-            yield Finish(lr, reason)
+                    yield from numbered(number, self._started(trial, ambient))
+                    continue
+            yield Part(number, "exhausted")
         return "completed"
 
     def _started(

@@ -69,7 +69,7 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
         loss_name: str,
     ) -> None:
         self._on_pick = on_pick
-        self._curves: list[TrainingCurve] = []
+        self._curves: dict[int, TrainingCurve] = {}
         self._steps = LinearScale(min=1.0, max=max(steps, 2.0), allow_padding=False)
         self._losses = LinearScale(min=0.0, max=1.0, allow_padding=False)
         share = LinearScale(min=0.0, max=1.0, allow_padding=False)
@@ -123,11 +123,11 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
         )
         super().__init__([figure, buttons])
 
-    def draw(self, curves: list[TrainingCurve]) -> None:
-        """Show the trainings so far, in the order of the rates."""
+    def draw(self, curves: dict[int, TrainingCurve]) -> None:
+        """Show the trainings so far, by how many rates come before theirs."""
         self._curves = curves
-        smoothed = [curve.smoothed() for curve in curves]
-        limits = common_limits(smoothed)
+        smoothed = {number: curve.smoothed() for number, curve in curves.items()}
+        limits = common_limits(list(smoothed.values()))
         if limits is None:
             return
         with self._losses.hold_sync():
@@ -135,17 +135,18 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
         # Far outside the plot, coordinates overflow in the browser.
         reach = _SPANS_KEPT * (limits[1] - limits[0])
         low, high = limits[0] - reach, limits[1] + reach
-        for entry, losses in zip(self._entries, smoothed, strict=False):
+        for number, losses in smoothed.items():
             shown = np.isfinite(losses)
             steps = np.arange(1.0, len(losses) + 1)[shown]
             heights = losses[shown].clip(low, high)
             kept = thinned(steps, heights, MOST_POINTS)
-            set_points(entry.line, steps[kept], heights[kept])
+            set_points(self._entries[number].line, steps[kept], heights[kept])
         self._draw_labels()
 
     def show_outcomes(self) -> None:
         """Write on each button how its training has ended."""
-        for entry, curve in zip(self._entries, self._curves, strict=False):
+        for number, curve in self._curves.items():
+            entry = self._entries[number]
             parts = [short(entry.lr), outcome(curve)]
             entry.button.description = " · ".join(part for part in parts if part)
 

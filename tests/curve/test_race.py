@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.race import Finish, RaceRecording, checked_rates, neighbours
+from lrwidget.curve.parts import Part
+from lrwidget.curve.race import RaceRecording, checked_rates, neighbours
 from lrwidget.curve.record import Step
 from lrwidget.curve.suggestion import Suggestion
 
@@ -82,17 +83,17 @@ def test_neighbours_can_be_raced(
 def test_a_recording_tells_how_it_goes() -> None:
     recording = RaceRecording([0.1, 0.2, 0.4], 4)
     assert (recording.curves(), len(recording), recording.total) == ([], 0, 12)
-    recording.append(Step(0, 0.1, 3.0))
+    recording.append(Part(0, Step(0, 0.1, 3.0)))
     (only,) = recording.curves()
     assert (only.lr, only.losses.tolist(), only.stop_reason) == (0.1, [3], None)
-    recording.append(Step(1, 0.1, 9.0))
-    recording.append(Finish(0.1, "diverged"))
+    recording.append(Part(0, Step(1, 0.1, 9.0)))
+    recording.append(Part(0, "diverged"))
     assert (len(recording), recording.total) == (2, 2 + 8)
-    recording.append(Finish(0.2, "exhausted"))
+    recording.append(Part(1, "exhausted"))
     assert (len(recording), recording.total) == (2, 2 + 4)
     for iteration in range(4):
-        recording.append(Step(iteration, 0.4, 2.0 - iteration / 4))
-    recording.append(Finish(0.4, "completed"))
+        recording.append(Part(2, Step(iteration, 0.4, 2.0 - iteration / 4)))
+    recording.append(Part(2, "completed"))
     assert len(recording) == recording.total == 6
     first, second, third = recording.curves()
     assert (first.losses.tolist(), first.stop_reason) == ([3, 9], "diverged")
@@ -100,26 +101,34 @@ def test_a_recording_tells_how_it_goes() -> None:
     assert (third.final_loss, third.num_it) == (1.25, 4)
 
 
+def test_trainings_at_once_are_in_the_order_of_the_rates() -> None:
+    recording = RaceRecording([0.1, 0.2, 0.4], 2)
+    for number, loss in ((2, 4.0), (0, 3.0), (2, 1.0)):
+        recording.append(Part(number, Step(0, recording.rates[number], loss)))
+    recording.append(Part(2, "diverged"))
+    assert list(recording.numbered_curves()) == [0, 2]
+    first, last = recording.curves()
+    assert (first.lr, first.losses.tolist(), first.stop_reason) == (0.1, [3], None)
+    assert (last.lr, last.losses.tolist(), last.stop_reason) == (
+        0.4,
+        [4, 1],
+        "diverged",
+    )
+
+
 def test_the_training_that_was_under_way_is_what_was_stopped() -> None:
     recording = RaceRecording([0.1, 0.2, 0.4], 2)
-    first: list[Step | Finish] = [
-        Step(0, 0.1, 3.0),
-        Step(1, 0.1, 2.0),
-        Finish(0.1, "completed"),
-    ]
-    for item in (*first, Step(0, 0.2, 3.0)):
-        recording.append(item)
+    for number, loss in ((0, 3.0), (0, 2.0), (1, 3.0)):
+        recording.append(Part(number, Step(0, recording.rates[number], loss)))
     recording.stop_reason = "stopped"
+    # of which the first has lacked no step
     reasons = [curve.stop_reason for curve in recording.curves()]
     assert reasons == ["completed", "stopped"]
-    recording.append(Step(1, 0.2, 1.0))
-    last = recording.curves()[1]
-    assert (last.stop_reason, last.final_loss) == ("completed", 1.0)
 
 
 def test_the_rate_recorded_is_the_rate_used() -> None:
     used = float(np.float32(0.1))
     recording = RaceRecording([0.1], 1)
-    recording.append(Step(0, used, 3.0))
-    recording.append(Finish(0.1, "completed"))
+    recording.append(Part(0, Step(0, used, 3.0)))
+    recording.append(Part(0, "completed"))
     assert [curve.lr for curve in recording.curves()] == [used]

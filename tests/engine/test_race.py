@@ -14,7 +14,8 @@ from torch import nn
 from torch.optim import LBFGS, SGD, Adam, AdamW
 
 from lrwidget import RangeTest, Step, race
-from lrwidget.curve.race import Finish, RaceRecording
+from lrwidget.curve.parts import Part
+from lrwidget.curve.race import RaceRecording
 from lrwidget.engine.race import Race
 from tests.engine.training_parts import Net, data, loader, state, train, warm
 
@@ -168,8 +169,12 @@ def test_the_items_as_they_come() -> None:
     # of which two steps are exact: 1 - lr a is a half, and none
     items = _items(*_quadratic(), rates=[0.5, 0.25], steps=2)
     assert items == [
-        *(Step(0, 0.25, 9.0), Step(1, 0.25, 2.25), Finish(0.25, "completed")),
-        *(Step(0, 0.5, 9.0), Step(1, 0.5, 0.0), Finish(0.5, "completed")),
+        Part(0, Step(0, 0.25, 9.0)),
+        Part(0, Step(1, 0.25, 2.25)),
+        Part(0, "completed"),
+        Part(1, Step(0, 0.5, 9.0)),
+        Part(1, Step(1, 0.5, 0.0)),
+        Part(1, "completed"),
     ]
 
 
@@ -267,7 +272,7 @@ def _end(race: Race, ending: str, fault: list[int]) -> None:
         steps.close()
     else:
         items = list(race)
-        diverged = any(x.stop_reason != "completed" for x in items if type(x) is Finish)
+        diverged = any(part.item == "diverged" for part in items)
         assert diverged == (ending == "diverged")
 
 

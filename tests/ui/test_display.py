@@ -145,7 +145,7 @@ def _show_all(display: Display) -> None:
     display.show_runs([_A], _B, running=False)
     display.draw(_B.recording.curve(), Suggestion(float(LRS[1])))
     training = TrainingCurve(0.01, np.array([2.0, 1.0]), "completed", 2)
-    display.show_race([0.01], 2).draw([training])
+    display.show_race([0.01], 2).draw({0: training})
     display.show_rate(1e-3)
 
 

@@ -33,10 +33,11 @@ _CURVES = [
     _curve(0.1, 4, 3, 2, 1),
     _curve(1.0, 4, 1e30, reason="diverged"),
 ]
+_BY_NUMBER = dict(enumerate(_CURVES))
 
 
 def test_a_line_for_each_rate(chart: RaceChart) -> None:
-    chart.draw(_CURVES)
+    chart.draw(_BY_NUMBER)
     for entry, curve in zip(chart._entries, _CURVES, strict=True):
         assert entry.line.x.tolist() == list(range(1, len(curve) + 1))
     for entry, curve in zip(chart._entries[:2], _CURVES[:2], strict=True):
@@ -58,7 +59,7 @@ def test_twelve_lines_differ(picked: list[float]) -> None:
 def test_a_long_race_sends_what_a_screen_shows(picked: list[float]) -> None:
     chart = RaceChart([0.1], 50_000, picked.append, "loss")
     losses = np.random.default_rng(0).uniform(1, 2, 50_000)
-    chart.draw([TrainingCurve(0.1, losses, "completed", 50_000)])
+    chart.draw({0: TrainingCurve(0.1, losses, "completed", 50_000)})
     (entry,) = chart._entries
     assert 100 < len(entry.line.x) <= 1000
     assert (entry.line.x[0], entry.line.x[-1]) == (1, 50_000)
@@ -66,21 +67,21 @@ def test_a_long_race_sends_what_a_screen_shows(picked: list[float]) -> None:
 
 
 def test_an_explosion_flattens_nothing(chart: RaceChart) -> None:
-    chart.draw(_CURVES)
+    chart.draw(_BY_NUMBER)
     assert 4 < chart._losses.max < 5
     assert all(np.isfinite(entry.line.y).all() for entry in chart._entries)
     assert chart._entries[2].line.y.max() < 100
 
 
 def test_what_is_not_finite_is_not_sent(chart: RaceChart) -> None:
-    chart.draw([_curve(0.01, math.nan)])
+    chart.draw({0: _curve(0.01, math.nan)})
     assert len(chart._entries[0].line.x) == 0
-    chart.draw([_curve(0.01, 2, math.nan, 1, math.inf)])
+    chart.draw({0: _curve(0.01, 2, math.nan, 1, math.inf)})
     assert chart._entries[0].line.x.tolist() == [1, 3]
 
 
 def test_each_line_is_named_where_it_ends(chart: RaceChart) -> None:
-    chart.draw(_CURVES)
+    chart.draw(_BY_NUMBER)
     places = dict(
         zip(
             chart.labels.text,
@@ -103,14 +104,14 @@ def test_each_line_is_named_where_it_ends(chart: RaceChart) -> None:
 def test_a_click_picks_the_nearest_line(
     chart: RaceChart, picked: list[float], step: float, height: float, rate: float
 ) -> None:
-    chart.draw(_CURVES)
+    chart.draw(_BY_NUMBER)
     click_race(chart, (step - 1) / 3, height)
     assert picked == [rate]
 
 
 def test_a_click_that_means_nothing(chart: RaceChart, picked: list[float]) -> None:
     click_race(chart, 0.5, 0.5)
-    chart.draw(_CURVES)
+    chart.draw(_BY_NUMBER)
     click_race(chart, math.nan, 0.5)
     assert picked == []
 
@@ -118,7 +119,7 @@ def test_a_click_that_means_nothing(chart: RaceChart, picked: list[float]) -> No
 def test_the_buttons_pick_and_tell(chart: RaceChart, picked: list[float]) -> None:
     buttons = [entry.button for entry in chart._entries]
     assert [button.description for button in buttons] == ["1e-2", "0.1", "1"]
-    chart.draw(_CURVES)
+    chart.draw(_BY_NUMBER)
     assert [button.description for button in buttons] == ["1e-2", "0.1", "1"]
     chart.show_outcomes()
     assert [button.description for button in buttons] == [
@@ -162,3 +163,11 @@ def test_the_distance_from_a_line(x: float, y: float, expected: float) -> None:
 )
 def test_ticks_are_round_steps(steps: int, ticks: list[int]) -> None:
     assert _step_ticks(steps).tolist() == ticks
+
+
+def test_a_rate_that_begins_before_a_lower_one(chart: RaceChart) -> None:
+    chart.draw({1: _CURVES[1]})
+    assert [len(entry.line.x) for entry in chart._entries] == [0, 4, 0]
+    chart.show_outcomes()
+    words = [entry.button.description for entry in chart._entries]
+    assert words == ["1e-2", "0.1 · loss 1", "1"]

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lrwidget.curve.race import Finish, RaceRecording
+from lrwidget.curve.parts import Part
+from lrwidget.curve.race import RaceRecording
 from lrwidget.curve.record import LRCurve, Step
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.curve.training import TrainingCurve
@@ -125,10 +126,10 @@ def _race(*reasons: Any, stopped: Any = None) -> RaceRecording:
     race = RaceRecording([1e-3, 0.01, 0.1], 2)
     for number, reason in enumerate(reasons):
         lr = race.rates[number]
-        race.append(Step(0, lr, 0.5))
+        race.append(Part(number, Step(0, lr, 0.5)))
         if reason is not None:
-            race.append(Step(1, lr, 0.4 - 0.1 * number))
-            race.append(Finish(lr, reason))
+            race.append(Part(number, Step(1, lr, 0.4 - 0.1 * number)))
+            race.append(Part(number, reason))
     race.stop_reason = stopped
     return race
 
@@ -154,7 +155,7 @@ def test_the_pace_of_a_race() -> None:
 
 def test_racing_without_batches() -> None:
     race = _race("completed")
-    race.append(Finish(0.01, "exhausted"))
+    race.append(Part(1, "exhausted"))
     assert status.racing(race, 0.0) == "Race: rate 1e-2, 2 of 3; step 2 of 4."
 
 
