@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lrwidget.curve.axis import plain, short
 from lrwidget.curve.record import Recording
 from lrwidget.curve.runs import Setting
+from lrwidget.engine.comparison import Comparison
 from lrwidget.engine.race import Race
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.rates import apply_rate, rate_ratios
@@ -78,6 +79,10 @@ class LocalRecipe:
         """Return a race of that test, with as many steps if None."""
         test = self.test(changes)
         return Race(test, rates, test.num_it if steps is None else steps)
+
+    def compare(self, changes: Sequence[Mapping[str, Any]]) -> Comparison:
+        """Return several tests that run one after the other."""
+        return Comparison([self.test(each) for each in changes])
 
     def recording(self, test: Source) -> Recording:
         """Return what records the steps of a test."""

@@ -62,6 +62,22 @@ class RaceSource(Protocol):
     def __iter__(self) -> Iterator[Part]: ...
 
 
+class ComparisonSource(Protocol):
+    """
+    Several range tests, run by iterating over them, which may return why they stopped.
+
+    Attributes
+    ----------
+    tests:
+        They, in the order of the numbers of the parts.
+    """
+
+    @property
+    def tests(self) -> Sequence[Source]: ...  # noqa: D102 (see above)
+
+    def __iter__(self) -> Iterator[Part]: ...
+
+
 class Recipe(Protocol):
     """
     What makes the tests and races of a widget.
@@ -94,6 +110,9 @@ class Recipe(Protocol):
         self, changes: Mapping[str, Any], rates: Sequence[float], steps: int | None
     ) -> RaceSource:
         """Return a race of such a test, with as many steps as that has if None."""
+
+    def compare(self, changes: Sequence[Mapping[str, Any]]) -> ComparisonSource:
+        """Return several tests, each with some arguments changed."""
 
     def recording(self, test: Source) -> Recording:
         """Return what records the items of a test."""

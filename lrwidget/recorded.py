@@ -57,6 +57,10 @@ class RecordedRecipe:
         """Raise RuntimeError, since nothing is run here."""
         self._test.check_free()
 
+    def compare(self, _changes: Sequence[Mapping[str, Any]]) -> NoReturn:
+        """Raise RuntimeError, since nothing is run here."""
+        self._test.check_free()
+
     def recording(self, _test: Source) -> FollowedRecording:
         """Return what records the items of the test."""
         return FollowedRecording()

@@ -31,13 +31,24 @@ def in_words(session: Session, suggestion: Suggestion, *, running: bool) -> str:
     special = _special(session) if running else None
     if special is not None:
         return special
+    return _goes_on(session) if running else _has_ended(session, suggestion)
+
+
+def _goes_on(session: Session) -> str:
     if session.racing:
-        if running:
-            return status.racing(session.raced, session.seconds)
+        return status.racing(session.raced, session.seconds)
+    if session.comparing:
+        return status.comparing(session.latest, session.seconds)
+    return status.running(session.curve, session.seconds)
+
+
+def _has_ended(session: Session, suggestion: Suggestion) -> str:
+    if session.racing:
         return status.raced(session.raced)
-    if running:
-        return status.running(session.curve, session.seconds)
-    return status.ended(session.curve, suggestion)
+    words, latest = status.ended(session.curve, suggestion), session.runs.latest
+    if session.comparing and latest is not None:
+        return status.compared(session.latest, latest.name, words)
+    return words
 
 
 def _special(session: Session) -> str | None:

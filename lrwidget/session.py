@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lrwidget.curve.parts import Recordings
 from lrwidget.curve.race import RaceRecording
 from lrwidget.curve.record import Recording
-from lrwidget.curve.runs import Runs
+from lrwidget.curve.runs import Begun, Runs
 from lrwidget.follower import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from lrwidget.curve.record import LRCurve
-    from lrwidget.curve.runs import Setting
-    from lrwidget.recipe import RaceSource, Source
+    from lrwidget.recipe import ComparisonSource, RaceSource, Source
 
 
 class Session:
@@ -52,7 +52,7 @@ class Session:
         self.closed = False
         self.runs = Runs()
         self._refusal: BaseException | None = None
-        self.latest: Recording | RaceRecording = Recording(0)
+        self.latest: Recording | Recordings = Recording(0)
         self._on_news = on_news
         self._on_end = on_end
 
@@ -71,6 +71,11 @@ class Session:
     def racing(self) -> bool:
         """Whether the latest run is a race."""
         return isinstance(self.latest, RaceRecording)
+
+    @property
+    def comparing(self) -> bool:
+        """Whether the latest run is of several tests."""
+        return isinstance(self.latest, Recordings) and not self.racing
 
     @property
     def error(self) -> BaseException | None:
@@ -104,25 +109,15 @@ class Session:
             msg = f"a {what} is running already; call stop() and wait() first"
             raise RuntimeError(msg)
 
-    def run(
-        self, test: Source, recording: Recording, label: str, setting: Setting
-    ) -> None:
-        """
-        Start a test, and return at once; where it cannot start, it is no run.
+    def run(self, test: Source, begun: Begun) -> None:
+        """Start a test, and return at once; where it cannot start, it is no run."""
+        self._start(test, begun.recording)
+        self.runs.add(begun)
 
-        Parameters
-        ----------
-        test:
-            The test.
-        recording:
-            What is to record it.
-        label:
-            What to call it.
-        setting:
-            What it has in common with those runs that repeat it.
-        """
-        self._start(test, recording)
-        self.runs.add(label, setting, recording)
+    def compare(self, comparison: ComparisonSource, begun: list[Begun]) -> None:
+        """Start several tests, and return at once; where the first cannot, none is."""
+        self._start(comparison, Recordings([run.recording for run in begun]))
+        self.runs.add(*begun)
 
     def race(self, race: RaceSource) -> None:
         """Start a race, and return at once; the former one stays if it cannot start."""
@@ -130,7 +125,7 @@ class Session:
         self._start(race, recording)
         self.raced = recording
 
-    def refuse(self, error: BaseException, latest: Recording | RaceRecording) -> None:
+    def refuse(self, error: BaseException, latest: Recording | Recordings) -> None:
         """
         Let an error count as the latest run, which it has kept from starting.
 
@@ -172,9 +167,7 @@ class Session:
         if self.follower is not None:
             self.follower.abandon()
 
-    def _start(
-        self, items: Iterable[Any], recording: Recording | RaceRecording
-    ) -> None:
+    def _start(self, items: Iterable[Any], recording: Recording | Recordings) -> None:
         self._refusal = None
         self.latest = recording
         self.follower = Follower(items, recording, self._on_news, self._on_end)

@@ -6,8 +6,10 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from lrwidget.curve.parts import Recordings
 from lrwidget.curve.race import RaceRecording, neighbours
 from lrwidget.curve.record import Recording
+from lrwidget.curve.runs import Begun
 from lrwidget.curve.suggestion import NO_SUGGESTION
 from lrwidget.engine.ambient import Ambient
 from lrwidget.report import in_detail, in_words
@@ -133,10 +135,27 @@ class Stage:
             test = self._recipe.test(every)
             setting = self._recipe.setting(every, label)
             name = self._recipe.name(every) if label is None else label
-            self.session.run(test, self._recipe.recording(test), name, setting)
+            recording = self._recipe.recording(test)
+            self.session.run(test, Begun(name, setting, recording))
             if not changes:
                 self._test = test  # as it is, rather than two of them
             self._running, self._room = test, None
+            self._make_room()
+
+    def compare(self, runs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Start several tests, as `LRWidget.compare` does."""
+        self._recipe.check_runs()
+        with self._starting(Recordings([])):
+            arguments.check_runs(runs)
+            settings = self.display.settings.values
+            every = [{**settings, **changes} for changes in runs.values()]
+            comparison = self._recipe.compare(every)
+            begun = [
+                Begun(label, self._recipe.setting(changes, label), Recording(x.num_it))
+                for label, changes, x in zip(runs, every, comparison.tests, strict=True)
+            ]
+            self.session.compare(comparison, begun)
+            self._running, self._room = comparison.tests[-1], None
             self._make_room()
 
     def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
@@ -181,7 +200,7 @@ class Stage:
         self._choosing.follow(suggestion.lr)
 
     @contextmanager
-    def _starting(self, nothing: Recording | RaceRecording) -> Iterator[None]:
+    def _starting(self, nothing: Recording | Recordings) -> Iterator[None]:
         """
         Let one thing start, and show that it has, or what kept it from it.
 
@@ -275,7 +294,10 @@ class Stage:
                 race.draw(self.session.raced.numbered_curves())
             else:
                 self._make_room()
-                self.display.draw(self.session.curve, NO_SUGGESTION)
+                if self.session.comparing:
+                    self._look()
+                else:
+                    self.display.draw(self.session.curve, NO_SUGGESTION)
             self._show_status()
 
     def _on_end(self, follower: Follower) -> None:
@@ -300,7 +322,7 @@ class Stage:
                 self._show_running()
                 race.show_outcomes()
                 return NO_SUGGESTION
-            if follower.error is not None:
+            if follower.error is not None or self.session.comparing:
                 self.session.runs.forget_empty()
             self._make_room()
             self.display.view_bar.show_total(len(self.session.curve))

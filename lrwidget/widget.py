@@ -25,7 +25,7 @@ from lrwidget.ui.closing import close_with_parts
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import nn
     from torch.optim import Optimizer
@@ -130,7 +130,8 @@ class LRWidget(FromFrameworks, RateChoice):
         test to stop, which it does at its next step, and a second Stop ends
         following, as `close` does; the test goes on then.
 
-        There is no model here: `run`, `race`, `apply` and `values` raise RuntimeError.
+        There is no model here: `run`, `compare`, `race`, `apply` and `values` raise
+        RuntimeError.
 
         Parameters
         ----------
@@ -217,6 +218,28 @@ class LRWidget(FromFrameworks, RateChoice):
             As `RangeTest` raises them for the changes, or the settings in the widget.
         """
         self._stage.run(label, changes)
+
+    def compare(self, runs: Mapping[str, Changes]) -> None:
+        """
+        Start several tests in the background, and return at once.
+
+        They are laid over each other in the chart, and `curves` has each by its label.
+        One runs after the other, each from the same start.
+
+        Parameters
+        ----------
+        runs:
+            For each label, what its test has otherwise than the widget: arguments of
+            `RangeTest`, as `run` takes them.
+
+        Raises
+        ------
+        RuntimeError
+            If something is running already, or the widget is closed.
+        TypeError, ValueError
+            If ``runs`` is not as described, and as `RangeTest` raises them.
+        """
+        self._stage.compare(runs)
 
     def remove(self, name: str) -> None:
         """

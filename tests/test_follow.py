@@ -119,6 +119,7 @@ def test_it_has_the_controls_that_make_sense(
         *(widget.run, widget.race, widget.apply),
         lambda: widget.values,
         lambda: widget.race(rates=[0.1]),
+        lambda: widget.compare({"a": {}}),
         lambda: widget.run(num_it=9),
     ]
     for call in calls:

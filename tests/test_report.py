@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from lrwidget.curve.record import Recording
+from lrwidget.curve.runs import Begun
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
+from lrwidget.engine.comparison import Comparison
 from lrwidget.engine.race import Race
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.report import in_detail, in_words
@@ -31,7 +33,7 @@ def _test(loss_fn: Any = None, dataloader: Any = BATCHES) -> RangeTest:
 
 def test_a_test() -> None:
     session, gate = _session(), Gate()
-    session.run(_test(dataloader=gate), Recording(4), "a", setting_of("a"))
+    session.run(_test(dataloader=gate), Begun("a", setting_of("a"), Recording(4)))
     said = in_words(session, NO_SUGGESTION, running=True)
     assert said == "Running: waiting for the first step."
     gate.let(1)
@@ -55,9 +57,22 @@ def test_a_race() -> None:
     assert said.startswith("Race done: lowest loss ")
 
 
+def test_several_tests() -> None:
+    session, gate = _session(), Gate()
+    tests = [_test(dataloader=gate), _test(dataloader=gate)]
+    begun = [Begun(label, setting_of(label), Recording(4)) for label in ("a", "b")]
+    session.compare(Comparison(tests), begun)
+    said = in_words(session, NO_SUGGESTION, running=True)
+    assert said == "Running 2 tests: step 0 of 8."
+    gate.let(8)
+    session.wait(60)
+    said = in_words(session, Suggestion(0.01, reason="why"), running=False)
+    assert said == "2 tests; b: Done: all 4 steps, up to 10. Suggested: 1e-2, why."
+
+
 def test_a_failure() -> None:
     session = _session()
-    session.run(_test(_failing), Recording(4), "a", setting_of("a"))
+    session.run(_test(_failing), Begun("a", setting_of("a"), Recording(4)))
     with pytest.raises(ArithmeticError):
         session.wait(60)
     said = in_words(session, NO_SUGGESTION, running=False)

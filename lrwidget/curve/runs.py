@@ -37,6 +37,25 @@ class Setting(NamedTuple):
     other: Hashable
 
 
+class Begun(NamedTuple):
+    """
+    A run that has begun.
+
+    Attributes
+    ----------
+    label:
+        What to call it; where a run is called so already, it gets a number.
+    setting:
+        What it has in common with those runs that repeat it.
+    recording:
+        Where its steps are recorded.
+    """
+
+    label: str
+    setting: Setting
+    recording: Recording
+
+
 class Run(NamedTuple):
     """
     One run of a range test.
@@ -80,34 +99,27 @@ class Runs:
         """All runs, in their order."""
         return self._runs
 
-    def add(self, label: str, setting: Setting, recording: Recording) -> None:
+    def add(self, *begun: Begun) -> None:
         """
-        Add a run, which has begun; the latest is forgotten if it has no step.
+        Add runs that begin together; those before that have no step are forgotten.
 
-        Of the former runs the last thirty are kept.
-
-        Parameters
-        ----------
-        label:
-            What to call it; where a run is called so already, it gets a number.
-        setting:
-            What it has in common with those runs that repeat it.
-        recording:
-            Where its steps are recorded.
+        Of these the last thirty are kept.
         """
-        kept = [run for run in self._runs if len(run.recording)][-_MOST_FORMER:]
-        taken = {run.name for run in kept}
-        names = [label, *(f"{label} ({n})" for n in range(2, len(taken) + 2))]
-        name = next(name for name in names if name not in taken)
         # A new list, since another thread may be looking at this one.
-        numbers = {run.number for run in kept}
-        number = next(n for n in range(len(kept) + 1) if n not in numbers)
-        self._runs = [*kept, Run(name, number, setting, recording)]
+        runs = [run for run in self._runs if len(run.recording)][-_MOST_FORMER:]
+        for label, setting, recording in begun:
+            taken = {run.name for run in runs}
+            names = [label, *(f"{label} ({n})" for n in range(2, len(taken) + 2))]
+            name = next(name for name in names if name not in taken)
+            numbers = {run.number for run in runs}
+            number = next(n for n in range(len(runs) + 1) if n not in numbers)
+            runs.append(Run(name, number, setting, recording))
+        self._runs = runs
 
     def forget_empty(self) -> None:
-        """Forget the latest run if it has no step, and there are others."""
-        if self.former and not len(self._runs[-1].recording):
-            self._runs = self.former
+        """Forget the runs that have no step, but for one if there are no others."""
+        with_steps = [run for run in self._runs if len(run.recording)]
+        self._runs = with_steps or self._runs[-1:]
 
     def remove(self, name: str) -> None:
         """

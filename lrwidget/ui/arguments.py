@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lrwidget.curve.places import place_of
@@ -63,6 +64,24 @@ def check_label(label: object) -> None:
             "pass for example 'wd=1e-4'"
         )
         raise TypeError(msg)
+
+
+def check_runs(runs: object) -> None:
+    """Raise unless they are labels with what each run has otherwise."""
+    example = "pass for example {'wd=0': {'optimizer': one}, 'wd=0.1': {...}}"
+    if not isinstance(runs, Mapping) or not all(
+        isinstance(changes, Mapping) for changes in runs.values()
+    ):
+        msg = f"runs={shown(runs)} must be a dict of dicts; {example}"
+        raise TypeError(msg)
+    if not runs:
+        msg = f"runs={shown(runs)} is empty; {example}"
+        raise ValueError(msg)
+    for label in runs:
+        if label is None:
+            msg = f"runs={shown(runs)} has None for a label; {example}"
+            raise TypeError(msg)
+        check_label(label)
 
 
 def check_inside(rates: list[float], start_lr: float, end_lr: float) -> None:

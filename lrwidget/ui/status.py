@@ -7,10 +7,11 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from lrwidget.curve.axis import plain, short
+from lrwidget.curve.parts import Recordings
 
 if TYPE_CHECKING:
     from lrwidget.curve.race import RaceRecording
-    from lrwidget.curve.record import LRCurve
+    from lrwidget.curve.record import LRCurve, Recording
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.curve.training import TrainingCurve
 
@@ -158,6 +159,27 @@ def ended(curve: LRCurve, suggestion: Suggestion) -> str:
     return f"{what} Suggested: {short(lr)}{doubt}, {reason}."
 
 
+def comparing(tests: Recording | Recordings, seconds: float) -> str:
+    """Return the status of several tests that are running, as `running` does of one."""
+    return f"Running {_tests(tests)}: {pace(len(tests), tests.total, seconds)}."
+
+
+def compared(tests: Recording | Recordings, name: str, ended: str) -> str:
+    """
+    Return the status of several tests that have ended.
+
+    Parameters
+    ----------
+    tests:
+        They.
+    name:
+        What the last of them is called.
+    ended:
+        The status of that one.
+    """
+    return f"{_tests(tests)}; {name}: {ended}"
+
+
 def racing(race: RaceRecording, seconds: float) -> str:
     """Return the status of a race that is running, as `running` does of a test."""
     curves = race.curves()
@@ -251,6 +273,11 @@ def _duration(seconds: float) -> str:
 
 def _steps(count: int) -> str:
     return "1 step" if count == 1 else f"{count} steps"
+
+
+def _tests(tests: Recording | Recordings) -> str:
+    count = len(tests.every) if isinstance(tests, Recordings) else 1
+    return "1 test" if count == 1 else f"{count} tests"
 
 
 def _rates(count: int) -> str:

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrwidget.curve.record import Recording, Step
-from lrwidget.curve.runs import Runs, spread
+from lrwidget.curve.runs import Begun, Runs, spread
 from tests.curves import setting_of
 
 
 def _add(runs: Runs, label: str) -> Recording:
     recording = Recording(10)
-    runs.add(label, setting_of(label), recording)
+    runs.add(Begun(label, setting_of(label), recording))
     recording.append(Step(0, 1e-3, 2.0))
     return recording
 
@@ -56,11 +56,29 @@ def test_a_run_is_what_it_was_added_with() -> None:
 
 def test_a_run_without_a_step_is_forgotten_with_the_next() -> None:
     runs = _runs("a")
-    runs.add("b", setting_of("b"), Recording(10))
+    runs.add(Begun("b", setting_of("b"), Recording(10)))
     assert _names(runs) == ["a", "b"]
     _add(runs, "b")
     assert _names(runs) == ["a", "b"]
     assert [run.number for run in runs.all] == [0, 1]
+
+
+def test_runs_that_begin_together() -> None:
+    runs = _runs("a")
+    begun = [Begun(label, setting_of(label), Recording(10)) for label in ("b", "a")]
+    runs.add(*begun)
+    assert _names(runs) == ["a", "b", "a (2)"]
+    assert [run.number for run in runs.all] == [0, 1, 2]
+    begun[0].recording.append(Step(0, 1e-3, 2.0))
+    runs.forget_empty()
+    assert _names(runs) == ["a", "b"]
+
+
+def test_of_runs_without_a_step_one_stays() -> None:
+    runs = Runs()
+    runs.add(*(Begun(label, setting_of(label), Recording(10)) for label in "ab"))
+    runs.forget_empty()
+    assert _names(runs) == ["b"]
 
 
 def test_no_two_have_one_name() -> None:
@@ -92,11 +110,11 @@ def test_an_empty_latest_run_can_be_forgotten() -> None:
     runs = _runs("a")
     runs.forget_empty()
     assert _names(runs) == ["a"]
-    runs.add("b", setting_of("b"), Recording(10))
+    runs.add(Begun("b", setting_of("b"), Recording(10)))
     runs.forget_empty()
     assert _names(runs) == ["a"]
     alone = Runs()
-    alone.add("b", setting_of("b"), Recording(10))
+    alone.add(Begun("b", setting_of("b"), Recording(10)))
     alone.forget_empty()
     assert _names(alone) == ["b"]
 
