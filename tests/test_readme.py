@@ -37,7 +37,7 @@ def test_the_snippets_run_as_pasted(
     assert curve.num_it == 200
     assert (applied, len(made)) == (1, 4)
     assert list(made[0].curves) == [
-        *("run", "wd=0", "wd=0.1", "seed=0", "seed=1", "seed=2"),
+        *("run", "AdamW", "wd=0", "wd=0.1", "seed=0", "seed=1", "seed=2"),
     ]
     followed = made.pop(1)
     assert followed.curve.to_dict() == LRCurve.load("run.jsonl").to_dict()
