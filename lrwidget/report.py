@@ -38,7 +38,7 @@ def _goes_on(session: Session) -> str:
     if session.racing:
         return status.racing(session.raced, session.seconds)
     if session.comparing:
-        return status.comparing(session.latest, session.seconds)
+        return status.comparing(session.compared, session.seconds)
     return status.running(session.curve, session.seconds)
 
 
@@ -47,7 +47,7 @@ def _has_ended(session: Session, suggestion: Suggestion) -> str:
         return status.raced(session.raced)
     words, latest = status.ended(session.curve, suggestion), session.runs.latest
     if session.comparing and latest is not None:
-        return status.compared(session.latest, latest.name, words)
+        return status.compared(session.compared, latest.name, words)
     return words
 
 

@@ -38,6 +38,8 @@ class Session:
         What records it; nothing before there is something.
     raced:
         What records the latest race.
+    compared:
+        What records the latest tests that were started together.
     closed:
         Whether nothing is started or shown any more.
     """
@@ -49,6 +51,7 @@ class Session:
     ) -> None:
         self.follower: Follower | None = None
         self.raced = RaceRecording([], 0)
+        self.compared = Recordings([])
         self.closed = False
         self.runs = Runs()
         self._refusal: BaseException | None = None
@@ -75,7 +78,7 @@ class Session:
     @property
     def comparing(self) -> bool:
         """Whether the latest run is of several tests."""
-        return isinstance(self.latest, Recordings) and not self.racing
+        return self.latest is self.compared
 
     @property
     def error(self) -> BaseException | None:
@@ -116,7 +119,9 @@ class Session:
 
     def compare(self, comparison: ComparisonSource, begun: list[Begun]) -> None:
         """Start several tests, and return at once; where the first cannot, none is."""
-        self._start(comparison, Recordings([run.recording for run in begun]))
+        recordings = Recordings([run.recording for run in begun])
+        self._start(comparison, recordings)
+        self.compared = recordings
         self.runs.add(*begun)
 
     def race(self, race: RaceSource) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lrwidget.choosing import Choosing
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.follower import Follower
-    from lrwidget.recipe import Recipe
+    from lrwidget.recipe import Recipe, Source
 
 
 class Stage:
@@ -139,14 +139,13 @@ class Stage:
             self.session.run(test, Begun(name, setting, recording))
             if not changes:
                 self._test = test  # as it is, rather than two of them
-            self._running, self._room = test, None
-            self._make_room()
+            self._make_room_for(test)
 
     def compare(self, runs: Mapping[str, Mapping[str, Any]]) -> None:
         """Start several tests, as `LRWidget.compare` does."""
         self._recipe.check_runs()
         with self._starting(Recordings([])):
-            arguments.check_runs(runs)
+            arguments.check_comparison(runs)
             settings = self.display.settings.values
             every = [{**settings, **changes} for changes in runs.values()]
             comparison = self._recipe.compare(every)
@@ -155,8 +154,7 @@ class Stage:
                 for label, changes, x in zip(runs, every, comparison.tests, strict=True)
             ]
             self.session.compare(comparison, begun)
-            self._running, self._room = comparison.tests[-1], None
-            self._make_room()
+            self._make_room_for(comparison.tests[-1])
 
     def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
         """Start a race, as `LRWidget.race` does."""
@@ -233,6 +231,10 @@ class Stage:
     def _show_running(self) -> None:
         raceable = self._choosing.chosen() is not None or self.known().lr is not None
         self.display.run_bar.show_running(running=self.running, raceable=raceable)
+
+    def _make_room_for(self, test: Source) -> None:
+        self._running, self._room = test, None
+        self._make_room()
 
     def _make_room(self) -> None:
         """Have room for the test that runs, of which more may be known by now."""

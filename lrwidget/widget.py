@@ -224,7 +224,8 @@ class LRWidget(FromFrameworks, RateChoice):
         Start several tests in the background, and return at once.
 
         They are laid over each other in the chart, and `curves` has each by its label.
-        One runs after the other, each from the same start.
+        One runs after the other, on a copy of the model that is made when its turn
+        comes: leave that as it is until the end.
 
         Parameters
         ----------

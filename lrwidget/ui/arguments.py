@@ -66,7 +66,7 @@ def check_label(label: object) -> None:
         raise TypeError(msg)
 
 
-def check_runs(runs: object) -> None:
+def check_comparison(runs: object) -> None:
     """Raise unless they are labels with what each run has otherwise."""
     example = "pass for example {'wd=0': {'optimizer': one}, 'wd=0.1': {...}}"
     if not isinstance(runs, Mapping) or not all(

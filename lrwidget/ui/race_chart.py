@@ -127,7 +127,7 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
         """Show the trainings so far, by how many rates come before theirs."""
         self._curves = curves
         smoothed = {number: curve.smoothed() for number, curve in curves.items()}
-        limits = common_limits(list(smoothed.values()))
+        limits = common_limits(smoothed.values())
         if limits is None:
             return
         with self._losses.hold_sync():

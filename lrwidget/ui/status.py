@@ -7,11 +7,11 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from lrwidget.curve.axis import plain, short
-from lrwidget.curve.parts import Recordings
 
 if TYPE_CHECKING:
+    from lrwidget.curve.parts import Recordings
     from lrwidget.curve.race import RaceRecording
-    from lrwidget.curve.record import LRCurve, Recording
+    from lrwidget.curve.record import LRCurve
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.curve.training import TrainingCurve
 
@@ -159,12 +159,12 @@ def ended(curve: LRCurve, suggestion: Suggestion) -> str:
     return f"{what} Suggested: {short(lr)}{doubt}, {reason}."
 
 
-def comparing(tests: Recording | Recordings, seconds: float) -> str:
+def comparing(tests: Recordings, seconds: float) -> str:
     """Return the status of several tests that are running, as `running` does of one."""
     return f"Running {_tests(tests)}: {pace(len(tests), tests.total, seconds)}."
 
 
-def compared(tests: Recording | Recordings, name: str, ended: str) -> str:
+def compared(tests: Recordings, name: str, ended: str) -> str:
     """
     Return the status of several tests that have ended.
 
@@ -275,8 +275,8 @@ def _steps(count: int) -> str:
     return "1 step" if count == 1 else f"{count} steps"
 
 
-def _tests(tests: Recording | Recordings) -> str:
-    count = len(tests.every) if isinstance(tests, Recordings) else 1
+def _tests(tests: Recordings) -> str:
+    count = len(tests.every)
     return "1 test" if count == 1 else f"{count} tests"
 
 

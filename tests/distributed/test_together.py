@@ -41,11 +41,11 @@ def _same(found: list[Any], expected: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("kind", ["ddp", "fsdp", "hsdp"])
-@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("size", [1, 2, 4])
 def test_the_curve_is_that_of_the_joined_batches(
     pools: Pools, size: int, kind: str, optimizer: str
 ) -> None:
-    if (kind, size) == ("hsdp", 2):
+    if kind == "hsdp" and size < 4:
         return  # which needs two by two
     settings: dict[str, Any] = {"optimizer": optimizer, "stop_div": False}
     found = pools.of(size).play("curve", kind=kind, **settings)

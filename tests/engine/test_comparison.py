@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -11,7 +11,10 @@ from lrwidget.curve.record import Step
 from lrwidget.engine.comparison import Comparison
 from lrwidget.engine.range_test import RangeTest
 from tests.engine.training_parts import state
-from tests.widget_parts import BATCHES, Gate, parts
+from tests.widget_parts import BATCHES, parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def _tests(*settings: dict[str, Any]) -> tuple[list[RangeTest], Any]:
@@ -71,13 +74,23 @@ def test_each_takes_the_settings_of_the_thread_that_began() -> None:
 
 
 def test_it_tells_what_the_present_one_waits_for() -> None:
-    gate = Gate()
     model, optimizer = parts()
-    first = RangeTest(model, optimizer, BATCHES, nn.MSELoss(), num_it=2)
-    second = RangeTest(model, optimizer, gate, nn.MSELoss(), num_it=2)
-    comparison = Comparison([first, second])
-    gate.let(1)
-    items = iter(comparison)
-    assert [next(items).number for _ in range(4)] == [0, 0, 0, 1]
-    assert comparison._present is second
-    items.close()
+    noted: list[tuple[str | None, list[str | None]]] = []
+
+    class Noting:
+        def __iter__(self) -> Iterator[Any]:
+            for batch in BATCHES:
+                each = [test.waiting_for for test in comparison.tests]
+                noted.append((comparison.waiting_for, each))
+                yield batch
+
+    comparison = Comparison(
+        [
+            RangeTest(model, optimizer, Noting(), nn.MSELoss(), num_it=2)
+            for _ in range(2)
+        ]
+    )
+    for _ in comparison:
+        pass
+    assert [each.index(now) for now, each in noted] == [0] * 2 + [1] * 2
+    assert all(now is not None for now, _ in noted)
