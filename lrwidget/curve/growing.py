@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.places import Place
 
 _PIECE = 2**20
+_KNOWN_BY = 256  # which hold the name of its first test
 
 
 class GrowingRecord:
@@ -71,7 +72,9 @@ class GrowingRecord:
             If it is no file to be read.
         """
         look = self._place.look(self._offset, _PIECE)
-        if look is not None and (look.size < self._offset or look.file != self._file):
+        if look is not None and (
+            look.size < self._offset or look.file != self._file or self._replaced()
+        ):
             self._begin_anew(look.file)
             look = self._place.look(0, _PIECE)
         self.age = 0.0
@@ -79,6 +82,8 @@ class GrowingRecord:
         while look is not None and look.contents and wanted():
             if not self.begun and look.changed is not None:
                 self.age = max(time.time() - look.changed, 0.0)
+            if len(self._beginning) < _KNOWN_BY:
+                self._beginning += look.contents[: _KNOWN_BY - len(self._beginning)]
             self._reader.feed(look.contents)
             self._offset += len(look.contents)
             if self._offset >= end:
@@ -89,3 +94,9 @@ class GrowingRecord:
         self._file = file
         self._reader = Reader()
         self._offset = 0
+        self._beginning = b""
+
+    def _replaced(self) -> bool:
+        """Whether it begins otherwise than it did: file numbers may come again."""
+        look = self._place.look(0, len(self._beginning))
+        return look is not None and look.contents != self._beginning

@@ -62,8 +62,7 @@ def journaled(
     header = _header(settings)
     test, began = header["test"], time.monotonic()
     request = StopRequest(place, test)
-    with closing(steps), closing(_opened(place, header)) as file:
-        request.clear()
+    with closing(steps), closing(_opened(place, header, request)) as file:
         try:
             while True:
                 try:
@@ -132,11 +131,14 @@ def _finite(number: float) -> float | str:
     return number if math.isfinite(number) else str(number)
 
 
-def _opened(place: Place, header: dict[str, Any]) -> Appender:
+def _opened(place: Place, header: dict[str, Any], request: StopRequest) -> Appender:
     """Open a record to add a test to it, and write the header of that."""
     beginning, torn = check_continued(place), b""
-    if b"\n" not in beginning:  # nothing, or a header that is torn
-        place.clear()
+    # That of a test before: this one has no name yet by which one could ask it.
+    request.clear()
+    if b"\n" not in beginning:
+        if beginning:  # a header that is torn; another test may add its own to nothing
+            place.clear()
     else:
         look = place.look(0, 0)
         last = None if look is None else place.look(look.size - 1, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from contextlib import ExitStack, contextmanager, suppress
+from copy import deepcopy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,11 @@ import torch
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from lrwidget.curve.shown import shown
 from lrwidget.engine.kinds import is_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import nn
 
@@ -27,6 +29,8 @@ _OF_A_MESH = (
     "replicate_process_group",
     "reduce_scatter_process_group",
 )
+# What the states of torch's communication hooks have them in.
+_OF_A_HOOK = ("process_group", "subgroup")
 
 
 class OwnGroups:
@@ -134,7 +138,12 @@ def communicating(
         The groups.
     """
     if replicated(original) is not original:
-        yield _wrapped_as(original, replicated(model), groups)
+        wrapped = _wrapped_as(original, replicated(model), groups)
+        try:
+            yield wrapped
+        finally:
+            # Who keeps an error keeps the wrapper, whose hooks would go on.
+            wrapped.reducer._remove_autograd_hooks()  # noqa: SLF001 (torch has no other way)
         return
     with ExitStack() as stack:
         states = sharded_states(model)
@@ -166,8 +175,33 @@ def _wrapped_as(
     }
     wrapped = DistributedDataParallel(**settings)
     for hook, state in kept["_comm_hooks"]:
-        wrapped.register_comm_hook(state, hook)
+        wrapped.register_comm_hook(_state_for(hook, state, groups), hook)
     return wrapped
+
+
+def _state_for(hook: Callable[..., Any], state: Any, groups: OwnGroups) -> Any:  # noqa: ANN401 (whatever a hook wants)
+    """Return the state of a communication hook as it is for the test's own groups."""
+    if state is None:
+        # Torch's own hooks take that for the group of all ranks.
+        if not hook.__module__.startswith("torch."):
+            return None
+        state = dist.distributed_c10d._get_default_group()  # noqa: SLF001 (torch has no other way)
+    if isinstance(state, dist.ProcessGroup):
+        return groups.twin(state)
+    kept = [getattr(state, name, None) for name in _OF_A_HOOK]
+    try:
+        own = deepcopy(state, {id(group): group for group in kept})
+    except Exception as error:
+        msg = (
+            f"model has a communication hook whose state {shown(state)} cannot be "
+            f"copied: {error}; pass a model without it"
+        )
+        raise ValueError(msg) from error
+    for name in _OF_A_HOOK:
+        group = getattr(own, name, None)
+        if isinstance(group, dist.ProcessGroup):
+            setattr(own, name, groups.twin(group))
+    return own
 
 
 def _meshes(state: Any) -> list[Any]:  # noqa: ANN401 (of torch's private parts)

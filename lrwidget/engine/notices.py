@@ -115,12 +115,22 @@ class Notices:
         if self._has("end"):
             raise self.error(self._read("end"))
 
-    def part(self) -> None:
-        """Wait until the test has ended on all ranks, so that nobody hangs up early."""
+    def part(self) -> Notice | None:
+        """
+        Wait until the test has ended on all ranks, so that nobody hangs up early.
+
+        Returns
+        -------
+        :
+            The notice of one that has failed after its last word to the others.
+        """
         with suppress(dist.DistError):  # whoever keeps the store has gone
             if self._store.add("ended", 1) == self._size:
                 self._store.set("all ended", "")
             self._wait(lambda: self._has("all ended") or self._has("end"), _GRACE)
+            if self._has("end"):
+                return self._read("end")
+        return None
 
     def stop(self) -> None:
         """Tell that the user of this rank has stopped the test."""

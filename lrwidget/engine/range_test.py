@@ -303,7 +303,11 @@ def range_test(
     TypeError, ValueError
         As `RangeTest` raises them, and whatever the training raises.
     """
-    test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
+    try:
+        test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
+    except Exception as error:
+        ranks.begun().fail(error)  # an argument may be refused on this rank only
+        raise
     for _ in test:
         pass
     return test.curve

@@ -103,7 +103,7 @@ class AllRanks:
         """Yield the steps, and tell the others what keeps the first one back."""
         try:
             return (yield from steps)
-        except Exception as error:
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
             self._notices.fail(error)
             raise
 
@@ -156,7 +156,9 @@ class AllRanks:
                 if notice.rank == rank():
                     raise
                 raise notices.error(notice) from error
-            notices.part()
+            last = notices.part()
+            if last is not None and last.message is not None:
+                raise notices.error(last)
             return reason
 
 

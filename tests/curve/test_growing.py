@@ -66,6 +66,16 @@ def test_a_file_that_is_cut_or_replaced_is_read_anew(tmp_path: Path) -> None:
     assert _read(record) == ("a", [1, 2, 3, 4, 5])  # until there is another
 
 
+def test_a_new_file_with_an_old_number_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    record = GrowingRecord(place_of(path))
+    for test in ("a", "b", "c"):
+        contents = _HEADER + b"".join(_line(number) for number in range(ord(test) - 90))
+        # Into the same file, as if its number came again.
+        path.write_bytes(contents.replace(b'"a"', f'"{test}"'.encode()))
+        assert _read(record) == (test, list(range(1, ord(test) - 89)))
+
+
 def test_the_age_is_that_of_what_was_there_before(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     path.write_bytes(_HEADER)

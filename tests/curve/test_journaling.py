@@ -16,8 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lrwidget.curve import local_place
 from lrwidget.curve.journal import latest
 from lrwidget.curve.journaling import journaled
+from lrwidget.curve.local_place import LocalPlace
 from lrwidget.curve.places import place_of
 from lrwidget.curve.record import LRCurve, Step
 from lrwidget.curve.stop_request import StopRequest
@@ -247,6 +249,41 @@ def test_a_request_is_obeyed_at_the_next_step_and_removed(tmp_path: Path) -> Non
     assert getgeneratorstate(inner) == GEN_CLOSED
     assert (len(LRCurve.load(path)), LRCurve.load(path).stop_reason) == (1, "stopped")
     assert [file.name for file in tmp_path.iterdir()] == ["run.jsonl"]
+
+
+def test_a_request_that_comes_at_once_is_obeyed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(appender: local_place._LocalAppender, contents: bytes) -> None:
+        written(appender, contents)
+        line = json.loads(contents)
+        if "format" in line:  # as soon as somebody can know the name of the test
+            StopRequest(place_of(path), line["test"]).send()
+
+    path = tmp_path / "run.jsonl"
+    written = local_place._LocalAppender.write
+    monkeypatch.setattr(local_place._LocalAppender, "write", write)
+    assert len(list(journaled(_steps(_LOSSES), place_of(path), _SETTINGS))) == 1
+    assert LRCurve.load(path).stop_reason == "stopped"
+
+
+def test_two_tests_that_begin_a_record_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def appender(place: LocalPlace) -> object:
+        if not path.exists():
+            path.touch()
+            next(other)
+        return appended(place)
+
+    path = tmp_path / "run.jsonl"
+    other = journaled(_steps([1.0, 2.0]), place_of(path), _SETTINGS)
+    appended = LocalPlace.appender
+    monkeypatch.setattr(LocalPlace, "appender", appender)
+    list(journaled(_steps([3.0]), place_of(path), _SETTINGS))
+    list(other)
+    assert sum("format" in line for line in _lines(path)) == 2
+    assert LRCurve.load(path).losses.tolist() == [3.0]
 
 
 @pytest.mark.parametrize("other", [b"", b"another", b"\0" * 10**6])

@@ -17,16 +17,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 import torch
 from torch import distributed as dist
 from torch import nn
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
+from torch.distributed.algorithms.ddp_comm_hooks.post_localSGD_hook import (
+    PostLocalSGDState,
+    post_localSGD_hook,
+)
+from torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook import (
+    PowerSGDState,
+    powerSGD_hook,
+)
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
-from lrwidget import RangeTest, race
+from lrwidget import RangeTest, race, range_test
 from lrwidget.curve.places import place_of
 from lrwidget.curve.stop_request import StopRequest
 from lrwidget.engine import notices
@@ -440,3 +450,88 @@ def _asking(test: RangeTest, path: str) -> Iterator[Any]:
         if dist.get_rank() == 0 and step.iteration == 4:
             header = json.loads(Path(path).read_text().partition("\n")[0])
             StopRequest(place_of(path), header["test"]).send()
+
+
+class FailingSgd(torch.optim.SGD):
+    """An optimizer whose last step of a test fails on the second rank."""
+
+    steps = 0
+
+    def step(self, closure: Any = None) -> Any:
+        type(self).steps += 1
+        if dist.get_rank() == 1 and self.steps == STEPS:
+            msg = "no last step"
+            raise ValueError(msg)
+        return super().step(closure)
+
+
+def failing_last_step(kind: str) -> Any:
+    FailingSgd.steps = 0
+    model = model_of(kind)
+    optimizer = FailingSgd(model.parameters(), 0.01)
+    test = RangeTest(model, optimizer, own_batches(), nn.MSELoss(), **SETTINGS)
+    return outcome(test, model, optimizer)
+
+
+def refused_on(rank: int) -> Any:
+    """Pass a bad argument on one rank, and a good one on all then."""
+    model, optimizer = trained_before("ddp")
+
+    def attempts() -> Iterator[Any]:
+        num_it = 0 if dist.get_rank() == rank else STEPS
+        settings = {**SETTINGS, "num_it": num_it}
+        range_test(model, optimizer, own_batches(), nn.MSELoss(), **settings)
+        yield
+
+    ended = outcome(attempts(), model, optimizer)
+    ended["again"] = trains_on(model, optimizer)
+    return ended
+
+
+def interrupted_before_the_first_step(rank: int, path: str) -> Any:
+    """Interrupt the one rank that keeps a record, while it makes that."""
+    model, optimizer = trained_before("ddp")
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    test = RangeTest(
+        *(model, optimizer, own_batches(), nn.MSELoss()), **SETTINGS, record=path
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        if dist.get_rank() == rank:
+            patched.setattr(StopRequest, "clear", interrupt)
+        return outcome(test, model, optimizer)
+
+
+def with_a_hook(name: str) -> Any:
+    """Run tests of a model with a communication hook of torch's, one that fails too."""
+    model = model_of("ddp")
+    assert isinstance(model, DistributedDataParallel)
+    state = _STATES[name]()
+    model.register_comm_hook(state, _HOOKS[name])
+    optimizer = optimizer_of(model)
+    test = RangeTest(model, optimizer, own_batches(), nn.MSELoss(), **SETTINGS)
+    losses = found(test)["losses"]
+    fails = RangeTest(
+        *(model, optimizer, own_batches(), Faulty(1, 5, "forward")), **SETTINGS
+    )
+    ended = outcome(fails, model, optimizer)
+    ended["again"] = found(test)["losses"]
+    ended["rounds"] = getattr(state, "iter", 0)
+    ended["trained"] = trains_on(model, optimizer)
+    return {"losses": losses, **ended}
+
+
+_STATES: dict[str, Callable[[], Any]] = {
+    "none": lambda: None,
+    "group": lambda: dist.group.WORLD,
+    "power": lambda: PowerSGDState(dist.group.WORLD, start_powerSGD_iter=2),
+    "local": lambda: PostLocalSGDState(dist.group.WORLD, dist.group.WORLD, 10),
+}
+_HOOKS: dict[str, Callable[..., Any]] = {
+    "none": default_hooks.allreduce_hook,
+    "group": default_hooks.allreduce_hook,
+    "power": powerSGD_hook,
+    "local": post_localSGD_hook,
+}

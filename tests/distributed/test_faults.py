@@ -10,6 +10,7 @@ from tests.distributed.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.distributed.conftest import Pools
 
@@ -87,6 +88,24 @@ def test_other_settings_on_one_rank(two: Pool) -> None:
         f"num_it={30 + at} on rank {at}, and {31 - at} on another" in found[at]["words"]
     )
     assert found[1 - at]["rank"] == at
+
+
+@pytest.mark.parametrize("kind", ["plain", "ddp"])
+def test_an_error_after_the_last_word(two: Pool, kind: str) -> None:
+    found = two.play("failing_last_step", kind=kind)
+    _check(found, 1, "ValueError", "no last step")
+
+
+def test_an_argument_that_one_rank_refuses(two: Pool) -> None:
+    found = two.play("refused_on", rank=1)
+    _check(found, 1, "ValueError", "num_it=0")
+    assert [rank["again"] for rank in found] == two.play("never_failed", kind="ddp")
+
+
+def test_an_interrupt_before_the_first_step(two: Pool, tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    found = two.play("interrupted_before_the_first_step", rank=0, path=str(path))
+    _check(found, 0, "KeyboardInterrupt", "")
 
 
 @pytest.fixture

@@ -138,3 +138,17 @@ def test_a_race(two: Pool) -> None:
     for rank in two.play("raced"):
         for found, expected in zip(rank, curves, strict=True):
             assert found == pytest.approx(expected.losses.tolist(), rel=1e-6)
+
+
+@pytest.mark.parametrize("hook", ["none", "group", "power", "local"])
+def test_the_hooks_of_a_replicated_model(two: Pool, hook: str) -> None:
+    found = two.play("with_a_hook", name=hook)
+    for rank in found:
+        assert len(rank["losses"]) == scenes.STEPS
+        assert rank["losses"] == rank["again"]
+        assert rank["as before"]
+        assert rank["rounds"] == 0
+        assert rank["trained"][:3] == rank["losses"][:3]
+        if hook != "power":  # which averages approximately
+            assert rank["losses"] == pytest.approx(_joined(2)["losses"], rel=1e-6)
+    assert [rank["error"] for rank in found] == ["RankError", "ValueError"]
