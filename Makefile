@@ -57,5 +57,5 @@ build/kernels/%: | .venv/ready
 		exit 1; }
 	$(PYTHON) -m venv .venv
 	$(PIP) --upgrade pip setuptools
-	$(PIP) --no-build-isolation --group dev --editable '.[notebooks,frameworks]'
+	$(PIP) --no-build-isolation --group dev --editable '.[notebooks,frameworks,ray]'
 	touch $@

@@ -80,6 +80,8 @@ class FollowedTest:
         What holds for these until the record says so.
     """
 
+    goes_on = True
+
     def __init__(
         self, place: Place, start_lr: float, end_lr: float, num_it: int
     ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from lrwidget.ticker import Ticker
 from lrwidget.worker import Leavable, Worker
@@ -40,15 +40,19 @@ class Recorder(Protocol[T_contra]):
 @runtime_checkable
 class Elsewhere(Leavable, Protocol):
     """
-    A source that runs in another process, which goes on when it is left.
+    A source that runs in another process.
 
     Attributes
     ----------
+    goes_on:
+        Whether it does when it is left.
     seconds:
         How long its items after the first took there.
     state:
         How it is, in words, where there is more to say than how far it has come.
     """
+
+    goes_on: ClassVar[bool]
 
     @property
     def seconds(self) -> float: ...  # noqa: D102 (see above)
@@ -182,7 +186,8 @@ class Follower:
     def _end(self, reason: StopReason | None, error: BaseException | None) -> None:
         if error is None:
             # What was left goes on, for all that is known.
-            at_a_stop: StopReason | None = None if self._elsewhere else "stopped"
+            goes_on = self._elsewhere is not None and self._elsewhere.goes_on
+            at_a_stop: StopReason | None = None if goes_on else "stopped"
             self._recorder.stop_reason = reason or at_a_stop
         drawing_error = self._ticker.stop()
         self._source = None  # which may hold much

@@ -13,23 +13,22 @@ from lrwidget.choosing import Choosing
 from lrwidget.curve import picture
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.curve.suggest import DEFAULT_RULE, check_rule
+from lrwidget.elsewhere import FromElsewhere
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.settings import with_settings_of
 from lrwidget.export import exported
 from lrwidget.frameworks.constructors import FromFrameworks
 from lrwidget.local import LocalRecipe
-from lrwidget.recorded import RecordedRecipe
 from lrwidget.stage import Stage
 from lrwidget.ui import arguments
 from lrwidget.ui.closing import close_with_parts
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Mapping, Sequence
 
     from torch import nn
     from torch.optim import Optimizer
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from lrwidget.curve.picture import Looks
     from lrwidget.curve.record import LRCurve
@@ -43,7 +42,7 @@ _STATUS_IN_REPR = 80
 
 
 @with_settings_of(RangeTest)
-class LRWidget(FromFrameworks, RateChoice):
+class LRWidget(FromFrameworks, FromElsewhere, RateChoice):
     """
     A learning-rate range test to run, watch, and pick a rate from.
 
@@ -111,49 +110,6 @@ class LRWidget(FromFrameworks, RateChoice):
         traitlets.link((self, "rule"), (self._stage.display.pick_bar.rule, "value"))
         self.value = value
         reruns.watch(self)
-
-    @classmethod
-    def follow(
-        cls,
-        path: str | os.PathLike[str],
-        *,
-        smoothing: float = DEFAULT_BETA,
-        value: float | None = None,
-        rule: str = DEFAULT_RULE,
-    ) -> Self:
-        """
-        Return a widget that shows a test which runs elsewhere, by its record.
-
-        It begins at once: it waits for the record, draws what is there and what
-        comes, and ends with the test. Of several tests in a record it shows the
-        latest. Where no step has come for 30 s, the status says so. Stop asks the
-        test to stop, which it does at its next step, and a second Stop ends
-        following, as `close` does; the test goes on then.
-
-        There is no model here: `run`, `compare`, `race`, `apply` and `values` raise
-        RuntimeError.
-
-        Parameters
-        ----------
-        path:
-            What the test has as its ``record``: a path that leads here to the same
-            file, or a URL that fsspec opens, such as ``s3://...``.
-        smoothing, value, rule:
-            As the constructor takes them.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument is not as described. What is wrong with the record itself
-            is in the status, and raised by `wait`.
-        """
-        place = arguments.usable_path(path)
-        arguments.check_value(value)
-        widget = cls.__new__(cls)
-        recipe = RecordedRecipe(place, None if value is None else float(value))
-        widget._make(recipe, smoothing, value, rule)
-        widget._stage.follow()  # noqa: SLF001 (its own)
-        return widget
 
     @property
     def curve(self) -> LRCurve:

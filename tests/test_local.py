@@ -26,7 +26,8 @@ def test_the_defaults_are_those_of_the_test() -> None:
 
 
 def test_every_argument_of_the_test_can_be_changed() -> None:
-    assert set(Changes.__annotations__) == set(inspect.signature(RangeTest).parameters)
+    parameters = set(inspect.signature(RangeTest).parameters)
+    assert set(Changes.__annotations__) == parameters | {"build"}
 
 
 def test_a_test_has_the_arguments_and_its_own_changes() -> None:

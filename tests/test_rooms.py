@@ -42,7 +42,7 @@ _ROOMS = {
         _import_all("frameworks"),
         (_HEAVY - {"torch"}) | _FRAMEWORKS | _all_but("frameworks", "engine", "curve"),
     ),
-    "widget": ("from lrwidget import LRWidget", _FRAMEWORKS | {"matplotlib"}),
+    "widget": ("from lrwidget import LRWidget", _FRAMEWORKS | {"matplotlib", "ray"}),
     "ui": (
         _import_all("ui"),
         {"torch", "matplotlib"} | _all_but("ui", "curve"),
@@ -60,7 +60,26 @@ _ROOMS = {
         _import_all("local"),
         (
             (_HEAVY - {"torch"})
-            | _all_but("local", "recipe", "engine", "curve", "ui.offered")
+            | _all_but(
+                *("local", "variants", "recipe"), *("engine", "curve", "ui.offered")
+            )
+        )
+        - {"lrwidget.ui"},
+    ),
+    "variants": (
+        _import_all("variants"),
+        _HEAVY | _all_but("variants", "recipe", "curve"),
+    ),
+    # The class of the dashboard is in IPython, which Ray imports where it is.
+    "cluster": (
+        _import_all("cluster"),
+        (
+            {"ipywidgets", "bqplot", "matplotlib"}
+            | _FRAMEWORKS - {"accelerate"}
+            | _all_but(
+                *("cluster", "variants", "recipe", "engine", "curve"),
+                *("ui.status", "ui.offered"),
+            )
         )
         - {"lrwidget.ui"},
     ),

@@ -139,7 +139,7 @@ class Notices:
 
     def fail(self, error: BaseException) -> None:
         """Tell that the test has failed on this rank, unless others are to blame."""
-        if not _is_of_the_network(error):
+        if not is_of_the_network(error):
             with suppress(dist.DistError):  # as above
                 self._tell(_noticed(self._rank, error))
 
@@ -160,7 +160,7 @@ class Notices:
                 self._tell(self._blamed(error))
             return self._read("end")
         except dist.DistError:
-            if not _is_of_the_network(error):
+            if not is_of_the_network(error):
                 return _noticed(self._rank, error)
             words = "whoever keeps the store of the process group has gone"
             return Notice(None, words)
@@ -214,7 +214,7 @@ def _noticed(rank: int, error: BaseException) -> Notice:
     return Notice(rank, words[:_LONGEST], details[-_LONGEST:])
 
 
-def _is_of_the_network(error: BaseException) -> bool:
+def is_of_the_network(error: BaseException) -> bool:
     """Whether an error may come of what has happened to another rank."""
     if isinstance(error, dist.DistError | LostRankError):
         return True

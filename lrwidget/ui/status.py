@@ -100,6 +100,23 @@ def awaiting(record: str, seconds: float | None) -> str:
     return f"{words} None for {_duration(seconds)}; Stop ends following."
 
 
+def starting(what: str, seconds: float, lacking: str) -> str:
+    """
+    Return the status of what is to run on a cluster, and has not begun.
+
+    Parameters
+    ----------
+    what:
+        What is to start.
+    seconds:
+        How long it has been starting.
+    lacking:
+        What the cluster does not have, in words.
+    """
+    words = f"Starting {what} on the Ray cluster: {seconds:.0f} s so far."
+    return f"{words} It has {lacking}." if lacking else words
+
+
 def silent(done: int, total: int, seconds: float | None) -> str:
     """
     Return how far a test has come that runs elsewhere.

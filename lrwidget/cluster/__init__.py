@@ -1,0 +1,1 @@
+"""Range tests and races that run on a Ray cluster."""

@@ -1,0 +1,178 @@
+"""A range test that runs on the workers of a Ray cluster."""
+
+from __future__ import annotations
+
+import threading
+from secrets import randbelow
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import RayError
+
+from lrwidget.cluster.building import pickled
+from lrwidget.cluster.failures import ClusterError
+from lrwidget.cluster.fitting import fit
+from lrwidget.cluster.mailbox import Mailbox
+from lrwidget.cluster.messages import Work
+from lrwidget.cluster.progress import Progress
+from lrwidget.cluster.stand_in import stand_in
+from lrwidget.cluster.starting import connect, near_driver
+from lrwidget.cluster.workers import Workers
+from lrwidget.curve.journaling import journaled
+from lrwidget.curve.record import Step
+from lrwidget.engine import arguments
+from lrwidget.recipe import DEFAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+    from typing import NoReturn
+
+    from lrwidget.cluster.scaling import Scaling
+    from lrwidget.curve.record import StopReason
+
+_SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_TO_TAKE = 1.0
+_MOST_SEED = 2**31
+
+
+class ClusterTest:
+    """
+    A range test that all workers of a Ray cluster run together, watched from here.
+
+    Parameters
+    ----------
+    build:
+        Makes the training on each worker, as `LRWidget.on_ray` takes it.
+    settings:
+        Arguments of `RangeTest` beside that. What is recorded is so by this process.
+    scaling:
+        How many workers there are, and what each needs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `RangeTest` raises them for the settings.
+    """
+
+    goes_on = False
+
+    def __init__(
+        self,
+        build: Callable[[], Any],
+        settings: Mapping[str, Any],
+        scaling: Scaling,
+    ) -> None:
+        test = stand_in(settings)
+        self.start_lr, self.end_lr = test.start_lr, test.end_lr
+        self.num_it = test.num_it
+        self._scaling = scaling
+        self._place = arguments.usable_record(settings.get("record"))
+        self._header = {**DEFAULTS, **settings, "build": build, **scaling._asdict()}
+        sent = {name: settings[name] for name in settings if name != "record"}
+        self._build, self._settings = pickled(build), pickled(sent)
+        self._progress = Progress(f"{scaling.num_workers} workers", self.num_it)
+        self._left = threading.Event()
+        self._asked = False
+        self._mailbox: Any = None
+
+    @property
+    def seconds(self) -> float:
+        """How long the steps after the first took."""
+        return self._progress.seconds
+
+    @property
+    def state(self) -> str | None:
+        """How it is, in words, where there is more to say than how far it has come."""
+        return self._progress.state(asked=self._asked)
+
+    def check_free(self) -> NoReturn:
+        """Raise RuntimeError, since model and optimizer are on the workers."""
+        msg = (
+            "build makes the optimizer on the workers of the cluster, so there is none "
+            "here to write a rate to; pass widget.value to your training"
+        )
+        raise RuntimeError(msg)
+
+    def stop(self) -> None:
+        """
+        Ask the workers to stop after their present step, and return at once.
+
+        Where there is no step yet, and the second time, they are ended.
+        """
+        mailbox = self._mailbox
+        if self._asked or mailbox is None or not self._progress.given:
+            self.leave()
+            return
+        self._asked = True
+        mailbox.stop.remote()
+
+    def leave(self) -> None:
+        """Let the workers be ended, and return at once."""
+        self._left.set()
+
+    def __iter__(self) -> Generator[Step, None, StopReason]:
+        """
+        Return the steps; the test starts with the first, and is ended with the last.
+
+        Raises
+        ------
+        ClusterError
+            If a worker, a node or the cluster is lost.
+        Exception
+            What ``build`` or the training raises on a worker.
+        """
+        self._left.clear()
+        self._asked = False
+        self._progress.begin("")
+        steps = self._steps()
+        if self._place is None:
+            return steps
+        return journaled(steps, self._place, self._header)
+
+    def _steps(self) -> Generator[Step, None, StopReason]:
+        there = connect()
+        self._progress.lacking = self._scaling.lacking(self._scaling.num_workers, there)
+        mailbox = near_driver(Mailbox).remote()
+        seed = randbelow(_MOST_SEED)
+        work = Work(self._build, self._settings, seed, mailbox)
+        # A task with nothing after it: an interrupt ends it, and all that it has begun.
+        task = near_driver(fit, max_retries=0, max_calls=1)
+        fitting = task.remote(work, self._scaling)
+        workers = Workers()
+        self._mailbox = mailbox
+        try:
+            for item in self._items(mailbox, fitting):
+                if isinstance(item, Step):
+                    self._progress.count()
+                    yield item
+                elif isinstance(item, str):
+                    reason: StopReason = item  # type: ignore[assignment]  # a worker's
+                    return reason
+                else:
+                    workers.hear(item)
+            if self._left.is_set():
+                return "stopped"
+            raise workers.lost(fitting)
+        except SystemExit as error:  # as which Ray says that it was shut down
+            msg = "Ray was shut down in the midst of the test"
+            raise ClusterError(msg) from error
+        except RayError as error:
+            msg = f"the cluster was lost: {error}"
+            raise ClusterError(msg) from error
+        finally:
+            self._mailbox = None
+            workers.end(fitting, mailbox)
+
+    def _items(self, mailbox: Any, fitting: Any) -> Iterator[Any]:  # noqa: ANN401 (Ray's)
+        """Yield what the workers tell, until they have ended or are left."""
+        news = mailbox.take.remote(_SECONDS_TO_TAKE)
+        ended = False
+        while not self._left.is_set():
+            ready, _ = ray.wait([news], timeout=_SECONDS_BETWEEN_LOOKS)
+            if ready:
+                yield from ray.get(news)
+                if ended:
+                    return
+                news = mailbox.take.remote(_SECONDS_TO_TAKE)
+            # What was told before the end is taken, too.
+            ended = bool(ray.wait([fitting], timeout=0)[0])

@@ -1,0 +1,224 @@
+"""Trainings that are spread over a Ray cluster, a task each."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from secrets import randbelow
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import RayError
+
+from lrwidget.cluster import solo
+from lrwidget.cluster.building import pickled
+from lrwidget.cluster.cluster_test import ClusterTest
+from lrwidget.cluster.failures import ClusterError, Failure
+from lrwidget.cluster.progress import Progress
+from lrwidget.cluster.stand_in import stand_in
+from lrwidget.cluster.starting import connect, remote
+from lrwidget.curve.parts import Part
+from lrwidget.curve.race import checked_rates
+from lrwidget.engine import arguments
+
+if TYPE_CHECKING:
+    from collections.abc import (
+        Callable,
+        Generator,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
+
+    from lrwidget.cluster.scaling import Scaling
+    from lrwidget.cluster.solo import News
+    from lrwidget.curve.record import StopReason
+
+_SECONDS_BETWEEN_LOOKS = 0.2
+_MOST_SEED = 2**31
+
+
+class _Together:
+    """
+    Trainings that run at once, each in a task of its own.
+
+    Parameters
+    ----------
+    function:
+        What each task does: a generator.
+    calls:
+        The arguments of each.
+    scaling:
+        What each worker needs.
+    total:
+        How many steps there are to be.
+    """
+
+    goes_on = False
+
+    def __init__(
+        self,
+        function: Callable[..., Iterable[News]],
+        calls: Sequence[tuple[Any, ...]],
+        scaling: Scaling,
+        total: int,
+    ) -> None:
+        self._function = function
+        self._calls = calls
+        self._scaling = scaling
+        self._progress = Progress(f"{len(calls)} trainings", total)
+        self._left = threading.Event()
+
+    @property
+    def seconds(self) -> float:
+        """How long the steps after the first took."""
+        return self._progress.seconds
+
+    @property
+    def state(self) -> str | None:
+        """How it is, in words, where there is more to say than how far it has come."""
+        return self._progress.state(asked=False)
+
+    def stop(self) -> None:
+        """Let all be ended, and return at once."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Let all be ended, and return at once."""
+        self._left.set()
+
+    def __iter__(self) -> Generator[Part, None, StopReason]:
+        """
+        Return the parts of all, which start with the first of them.
+
+        Raises
+        ------
+        ClusterError
+            If a worker, a node or the cluster is lost.
+        Exception
+            What ``build`` or a training raises on a worker.
+        """
+        self._left.clear()
+        self._progress.begin("")
+        return self._parts()
+
+    def _parts(self) -> Generator[Part, None, StopReason]:
+        # Those that have no room wait for the others.
+        self._progress.lacking = self._scaling.lacking(1, connect())
+        task = remote(
+            num_returns="streaming",
+            max_retries=0,
+            scheduling_strategy="SPREAD",
+            **self._scaling.task_options(),
+        )(self._function)
+        open_: dict[Any, int] = {
+            task.remote(*call): n for n, call in enumerate(self._calls)
+        }
+        try:
+            while open_ and not self._left.is_set():
+                streams: list[Any] = list(open_)
+                ready, _ = ray.wait(streams, timeout=_SECONDS_BETWEEN_LOOKS)
+                for stream in ready:
+                    try:
+                        news: News = ray.get(next(stream))  # type: ignore[arg-type]  # a stream
+                    except StopIteration:
+                        del open_[stream]
+                        continue
+                    yield from self._parts_of(open_[stream], news)
+        except SystemExit as error:  # as which Ray says that it was shut down
+            msg = "Ray was shut down in the midst of the trainings"
+            raise ClusterError(msg) from error
+        except RayError as error:
+            msg = f"a worker was lost: {error}"
+            raise ClusterError(msg) from error
+        finally:
+            if ray.is_initialized():  # any call would start a cluster
+                for stream in open_:
+                    with suppress(RayError):
+                        ray.cancel(stream)
+        return "stopped" if self._left.is_set() else "completed"
+
+    def _parts_of(self, number: int, news: News) -> Iterator[Part]:
+        if isinstance(news, Failure):
+            raise news.error()
+        if isinstance(news, str):
+            yield Part(number, news)
+            return
+        for step in news:
+            self._progress.count()
+            yield Part(number, step)
+
+
+class ClusterRace(_Together):
+    """
+    A race whose trainings run at once, each on a worker of its own.
+
+    Parameters
+    ----------
+    build, settings, scaling:
+        As `ClusterTest` takes them.
+    rates, steps:
+        As `Race` takes them.
+
+    Attributes
+    ----------
+    rates, steps:
+        They, checked.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], Any],
+        settings: Mapping[str, Any],
+        scaling: Scaling,
+        rates: Iterable[float],
+        steps: int,
+    ) -> None:
+        self.rates = checked_rates(rates)
+        self.steps = arguments.usable_count("steps", steps)
+        # The same weights and batches for all.
+        sent = *_pickled(build, settings, scaling), randbelow(_MOST_SEED)
+        calls = [(*sent, rate, self.steps) for rate in self.rates]
+        super().__init__(solo.raced, calls, scaling, len(calls) * self.steps)
+
+
+class ClusterComparison(_Together):
+    """
+    Range tests that run at once, each on a worker of its own.
+
+    Parameters
+    ----------
+    builds, settings:
+        Those of each, as `ClusterTest` takes them.
+    scaling:
+        What each worker needs.
+
+    Attributes
+    ----------
+    tests:
+        What each is, of which none is run itself.
+    """
+
+    def __init__(
+        self,
+        builds: Sequence[Callable[[], Any]],
+        settings: Sequence[Mapping[str, Any]],
+        scaling: Scaling,
+    ) -> None:
+        both = list(zip(builds, settings, strict=True))
+        self.tests = [ClusterTest(build, each, scaling) for build, each in both]
+        seed = randbelow(_MOST_SEED)  # the same weights for all, where they can be
+        calls = [(*_pickled(build, each, scaling), seed) for build, each in both]
+        super().__init__(solo.tested, calls, scaling, sum(x.num_it for x in self.tests))
+
+
+def _pickled(
+    build: Callable[[], Any], settings: Mapping[str, Any], scaling: Scaling
+) -> tuple[bytes, bytes]:
+    """Return what makes a training, and its settings, as they can be sent."""
+    stand_in(settings)
+    sent = {name: settings[name] for name in settings if name != "record"}
+    if scaling.use_gpu:
+        sent["device"] = "cuda"
+    return pickled(build), pickled(sent)
