@@ -113,12 +113,14 @@ class FromElsewhere:
         use_gpu:
             Whether each worker has a GPU.
         resources_per_worker:
-            What each needs beside that, such as ``{"CPU": 4}``; one processor if None.
+            What else each needs, such as ``{"CPU": 4}``: one processor, unless it says
+            otherwise.
         smoothing, value, rule:
             As the constructor takes them.
         **settings:
             As `RangeTest` takes them, but for ``device``, ``val_loader`` and
-            ``grad_scaler``. It is this process that writes a ``record``.
+            ``grad_scaler``. It is this process that writes a ``record``, in which
+            races and comparisons have no part.
 
         Raises
         ------

@@ -44,8 +44,8 @@ def _no_leaks() -> Iterator[None]:
 
 def _threads() -> set[threading.Thread]:
     # jupyter_core keeps one for good in which it awaits what its clients ask, and tqdm
-    # one in which it looks at its bars.
-    kept = {"MainThread - runner", "tqdm_monitor"}
+    # one in which it looks at its bars. That of Ray ends within a second after it.
+    kept = {"MainThread - runner", "tqdm_monitor", "lrwidget-ray"}
     return {t for t in threading.enumerate() if t.name not in kept}
 
 

@@ -125,6 +125,22 @@ print(json.dumps({
     "untouched": list(untouched.values()),
 }))
 """
+_QUESTION_OF_MANY_MACHINES = """
+import json
+from lrwidget import LRCurve
+
+print(json.dumps({
+    "free": {"started": ray.is_initialized()},
+    "names": list(widget.curves),
+    "curves": [curve.to_dict() for curve in widget.curves.values()],
+    "race": [curve.lr for curve in widget.race_curves],
+    "values": [widget.value, followed.value],
+    "suggestion": followed.curve.suggest(),
+    "followed": followed.curve.to_dict(),
+    "recorded": LRCurve.load(record).to_dict(),
+}))
+job.wait(60)
+"""
 _PICTURE = re.compile(r"!\[[^]]+\]\((.*?)\)")
 
 
@@ -225,6 +241,32 @@ def test_every_case_of_a_curve(tmp_path: Path) -> None:
     lowest, low, suggested, high, highest = answer["races"]["noisy"]
     assert max(lowest, low, suggested) < min(lowest, low, suggested) + 0.05
     assert max(lowest, low, suggested) < min(high, highest)
+
+
+def test_many_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    book = nbformat.read(_FOLDER / "04-many-machines.ipynb", 4)
+    answer = _answer(book, _QUESTION_OF_MANY_MACHINES, tmp_path)
+    assert answer["free"] == {"started": False}
+    assert answer["names"] == ["run", "width 16", "width 256"]
+    for curve in (*answer["curves"], answer["followed"]):
+        assert curve["stop_reason"] in {"completed", "diverged"}
+        assert len(curve["losses"]) > 50
+        # Chance is log(10) = 2.3, and a linear model of pixels is soon far below it.
+        assert min(curve["losses"]) < 1
+    assert answer["race"] == sorted(answer["race"])
+    assert len(answer["race"]) >= 3
+    assert answer["values"][0] in answer["race"]
+    assert answer["values"][1] == answer["suggestion"]
+    assert answer["followed"] == answer["recorded"]
+    streams = [
+        output["text"]
+        for cell in book.cells[:-1]
+        for output in cell.get("outputs", [])
+        if output["output_type"] == "stream"
+    ]
+    assert [text.partition(" ")[0] for text in streams] == ["Writing"]
 
 
 def _answer(book: Any, question: str, folder: Path) -> Any:

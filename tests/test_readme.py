@@ -4,11 +4,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+import ray
+
 from lrwidget import LRCurve, LRWidget
 from lrwidget.ui.closing import close_with_parts
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
 _ROOT = Path(__file__).parents[1]
 _README = (_ROOT / "README.md").read_text()
@@ -18,11 +21,21 @@ def _snippets() -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", _README, re.MULTILINE | re.DOTALL)
 
 
+@pytest.fixture
+def quiet_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a Ray that is started meanwhile be gone afterwards."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.usefixtures("quiet_ray")
 def test_the_snippets_run_as_pasted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"__name__": "__main__"}
     made: list[LRWidget] = []
     applied = 0
     for snippet in _snippets():
@@ -35,7 +48,7 @@ def test_the_snippets_run_as_pasted(
             assert names["optimizer"].param_groups[0]["lr"] == made[0].value
     curve = LRCurve.load("curve.json")
     assert curve.num_it == 200
-    assert (applied, len(made)) == (1, 4)
+    assert (applied, len(made)) == (1, 5)
     assert list(made[0].curves) == [
         *("run", "AdamW", "wd=0", "wd=0.1", "seed=0", "seed=1", "seed=2"),
     ]

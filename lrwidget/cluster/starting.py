@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
+from concurrent.futures import Future
 from typing import Any
 
 import ray
@@ -10,6 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 # Its types know no options that are made elsewhere.
 remote: Any = ray.remote
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def connect() -> dict[str, float]:
@@ -22,11 +26,33 @@ def connect() -> dict[str, float]:
         The resources of the cluster.
     """
     if not ray.is_initialized():
+        started: Future[None] = Future()
+        thread = threading.Thread(
+            target=_start, args=(started,), name="lrwidget-ray", daemon=True
+        )
+        thread.start()
+        started.result()
+    resources: dict[str, float] = ray.cluster_resources()
+    return resources
+
+
+def _start(started: Future[None]) -> None:
+    """
+    Start Ray, and return when it is shut down.
+
+    On Linux its processes end with the thread that has started them, and Ray ends this
+    process a minute after that.
+    """
+    try:
         ray.init(
             log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False
         )
-    resources: dict[str, float] = ray.cluster_resources()
-    return resources
+    except BaseException as error:  # noqa: BLE001 (raised where it is waited for)
+        started.set_exception(error)
+        return
+    started.set_result(None)
+    while ray.is_initialized():
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def near_driver(kind: Any, **options: Any) -> Any:  # noqa: ANN401 (what Ray takes and gives)

@@ -48,12 +48,15 @@ widget = LRWidget.on_ray(build, num_it=20)
 assert not ray.is_initialized()
 widget.compare({"one": {}})
 print(len(widget.wait(240)), ray.is_initialized())
+# Long after the thread that has asked for it has ended.
+widget.compare({"other": {}})
+print(len(widget.wait(240)))
 widget.run()  # and leaves it in mid-start
 """
 
 
 def test_ray_is_started_at_need_and_does_not_keep_the_process() -> None:
-    assert _said("-c", _UNSTARTED).split() == ["20", "True"]
+    assert _said("-c", _UNSTARTED).split() == ["20", "True", "20"]
 
 
 _WITHOUT_RAY = """
