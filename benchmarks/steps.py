@@ -60,15 +60,17 @@ def cnn() -> Training:
     return Training(model, optimizer, _loader(batches), nn.CrossEntropyLoss())
 
 
-def transformer() -> Training:
+def transformer(width: int = 64) -> Training:
     """Return a transformer of two layers that predicts one of 64 tokens, AdamW."""
     torch.manual_seed(0)
-    layer = nn.TransformerEncoderLayer(64, 4, 128, dropout=0.1, batch_first=True)
+    layer = nn.TransformerEncoderLayer(
+        width, 4, 2 * width, dropout=0.1, batch_first=True
+    )
     model = nn.Sequential(
-        nn.Embedding(64, 64),
+        nn.Embedding(64, width),
         nn.TransformerEncoder(layer, 2, enable_nested_tensor=False),
         nn.Flatten(),
-        nn.Linear(64 * 32, 64),
+        nn.Linear(width * 32, 64),
     )
     batches = [
         (torch.randint(0, 64, (16, 32)), torch.randint(0, 64, (16,)))

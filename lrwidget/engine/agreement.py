@@ -10,6 +10,7 @@ from torch import distributed as dist
 from lrwidget.engine.batches import samples_in
 from lrwidget.engine.notices import LostRankError
 from lrwidget.engine.stepping import StepSkippedError
+from lrwidget.engine.summing import Summing
 from lrwidget.engine.validation import mean_loss, no_loss, summed_loss, weighted
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from lrwidget.engine.notices import Notices
 
     StepFunction: TypeAlias = Callable[[Sequence[Any]], Tensor]
-    # what all have told, once it is there
-    _Told: TypeAlias = tuple[Tensor, dist.Work]
 
 
 class Agreement(Protocol):
@@ -95,7 +94,7 @@ class Together:
         self._failure: Exception | None = None
         self._ended = self._failed = 0.0
         self._noted = _Noted(0)
-        self._told: _Told | None = None
+        self._told: Summing | None = None
 
     def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         """Return the batches of each step, as long as every rank has some."""
@@ -178,13 +177,11 @@ class Together:
 
     def _sum(self, *numbers: float) -> list[float]:
         """Return the sums of some numbers over all ranks."""
-        sums = torch.tensor(numbers, dtype=torch.float64, device="cpu")
-        dist.all_reduce(sums, group=self._group)
-        return sums.tolist()
+        return Summing(numbers, self._group).wait()
 
     def _tell(
         self, total: float = 0, samples: int = 0, lost: float = 0, lost_samples: int = 0
-    ) -> _Told:
+    ) -> Summing:
         """
         Fetch the batches of the next step, and tell the others how the present one is.
 
@@ -203,10 +200,9 @@ class Together:
         failed = self._failure is not None
         ended = self._next is None and not failed
         numbers = (total, samples, lost, lost_samples, ended, failed)
-        sums = torch.tensor(numbers, dtype=torch.float64, device="cpu")
-        return sums, dist.all_reduce(sums, group=self._group, async_op=True)
+        return Summing(numbers, self._group)
 
-    def _heard(self, told: _Told) -> tuple[Tensor | None, Tensor | None]:
+    def _heard(self, told: Summing) -> tuple[Tensor | None, Tensor | None]:
         """
         Wait for what all have told.
 
@@ -216,9 +212,7 @@ class Together:
             The mean loss of those who do the step, and of those who have skipped it, as
             far as there are any.
         """
-        sums, work = told
-        work.wait()
-        *means, self._ended, self._failed = sums.tolist()
+        *means, self._ended, self._failed = told.wait()
         return _mean(*means[:2]), _mean(*means[2:])
 
 

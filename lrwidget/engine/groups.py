@@ -106,11 +106,20 @@ def _cut(group: dist.ProcessGroup) -> None:
     error, say. But gloo closes all of them where a message does not come in time.
     """
     others = [x for x in dist.get_process_group_ranks(group) if x != dist.get_rank()]
+    # Of one that is gone, the connection is closed already, and no other one by that.
+    any(_waits_in_vain(other, group) for other in others)
+
+
+def _waits_in_vain(other: int, group: dist.ProcessGroup) -> bool:
+    """Wait for a message that nobody sends; whether there was a connection to wait at."""
     message = torch.empty(1, device="cpu")
-    with suppress(RuntimeError):
-        work = dist.irecv(message, src=others[0], group=group, tag=_TAG)
+    try:
+        work = dist.irecv(message, src=other, group=group, tag=_TAG)
         if work is not None:
             work.wait(timedelta(milliseconds=1))
+    except RuntimeError as error:
+        return "imed out" in str(error)
+    return False
 
 
 def replicated(model: nn.Module) -> nn.Module:
