@@ -111,7 +111,7 @@ def _cut(group: dist.ProcessGroup) -> None:
 
 
 def _waits_in_vain(other: int, group: dist.ProcessGroup) -> bool:
-    """Wait for a message that nobody sends; whether there was a connection to wait at."""
+    """Wait for a message that nobody sends; return whether one could wait."""
     message = torch.empty(1, device="cpu")
     try:
         work = dist.irecv(message, src=other, group=group, tag=_TAG)
