@@ -92,4 +92,5 @@ def _shown(value: object) -> str:
         return plain(float(value))
     if isinstance(value, _PLAIN):
         return str(value)
-    return type(value).__name__
+    # What functions and classes are called, and what other objects are.
+    return str(getattr(value, "__name__", type(value).__name__))

@@ -113,7 +113,8 @@ def starting(what: str, seconds: float, lacking: str) -> str:
     lacking:
         What the cluster does not have, in words.
     """
-    words = f"Starting {what} on the Ray cluster: {seconds:.0f} s so far."
+    words = f"Starting {what} on the Ray cluster"
+    words += f": {seconds:.0f} s so far." if seconds >= 1 else "."
     return f"{words} It has {lacking}." if lacking else words
 
 

@@ -225,3 +225,11 @@ def test_what_is_followed() -> None:
     left = LRCurve([0.1], [1.0])  # type: ignore[arg-type]  # lists are fine
     said = status.ended(left, NO_SUGGESTION)
     assert said.startswith("No longer followed, after 1 step, at 0.1.")
+
+
+def test_what_starts_on_a_cluster() -> None:
+    words = "Starting 2 workers on the Ray cluster"
+    assert status.starting("2 workers", 0.4, "") == f"{words}."
+    assert status.starting("2 workers", 12.3, "") == f"{words}: 12 s so far."
+    lacks = status.starting("2 workers", 12.3, "1 of 2 CPU")
+    assert lacks == f"{words}: 12 s so far. It has 1 of 2 CPU."
