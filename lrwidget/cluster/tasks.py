@@ -125,12 +125,16 @@ class _Together:
                     except StopIteration:
                         del open_[stream]
                         continue
+                    except RayError as error:
+                        which = f"{open_[stream] + 1} of {len(self._calls)}"
+                        msg = f"the worker of training {which} was lost: {error}"
+                        raise ClusterError(msg) from error
                     yield from self._parts_of(open_[stream], news)
         except SystemExit as error:  # as which Ray says that it was shut down
             msg = "Ray was shut down in the midst of the trainings"
             raise ClusterError(msg) from error
         except RayError as error:
-            msg = f"a worker was lost: {error}"
+            msg = f"the cluster was lost: {error}"
             raise ClusterError(msg) from error
         finally:
             if ray.is_initialized():  # any call would start a cluster

@@ -170,7 +170,7 @@ def test_they_run_at_once_and_stop_at_once(on_ray: OnRay) -> None:
     [
         ("error", OwnError, "no loss today"),
         ("unsendable", RuntimeError, "UnsendableError: 1 and 2"),
-        ("kill", ClusterError, "a worker was lost"),
+        ("kill", ClusterError, r"the worker of training \d of 2 was lost"),
     ],
 )
 def test_a_race_fails(
