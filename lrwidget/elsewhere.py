@@ -94,10 +94,13 @@ class FromElsewhere:
 
         `run` trains on all workers together, in one process group that Ray Train
         makes; the model is replicated, unless ``build`` has wrapped or sharded it, and
-        a `torch.utils.data.DataLoader` gives each worker its share. `race` and
-        `compare` have a worker for each training, all at once. The first of them
-        connects to the cluster of ``RAY_ADDRESS``, or starts Ray here, if ``ray.init``
-        was not called before. However a run ends, the cluster has its resources back.
+        a `torch.utils.data.DataLoader` without a sampler of its own gives each worker
+        its share. Whatever else there is to iterate over is taken as it is on each.
+        `race` and `compare` have a worker for each training, all at once. The first
+        of them connects as ``ray.init()`` does, if nobody has done so before: to the
+        cluster of ``RAY_ADDRESS``, to one that was started on this machine, or to one
+        that it starts. However a run ends, the cluster has its resources back. Workers
+        that cannot start for ten minutes are an error.
 
         There is no model here: `apply` and `values` raise RuntimeError.
 
@@ -106,7 +109,8 @@ class FromElsewhere:
         build:
             Called on each worker without arguments, with the same random numbers on
             all. Returns ``(model, optimizer, dataloader, loss_fn)``, and maybe, as a
-            fifth, a dict of further arguments of `RangeTest`, such as ``val_loader``.
+            fifth, a dict of further arguments of `RangeTest`, such as ``val_loader``,
+            but for those that the widget has fields for.
             A run may have another one: ``run(build=...)``.
         num_workers:
             How many workers a test has, at least 1.

@@ -11,6 +11,7 @@ import torch
 from ray import cloudpickle
 
 from lrwidget.curve.shown import shown
+from lrwidget.recipe import DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lrwidget.engine.losses import LossFunction
 
 _PARTS = 4
+_KNOWN_HERE = {*DEFAULTS, "record"}
 
 
 class Built(NamedTuple):
@@ -55,7 +57,7 @@ def built(build: Callable[[], Any], seed: int) -> Built:
 
     Raises
     ------
-    TypeError
+    TypeError, ValueError
         If it does not return what `LRWidget.on_ray` says.
     """
     seed_all(seed)
@@ -73,14 +75,32 @@ def built(build: Callable[[], Any], seed: int) -> Built:
             'dict of arguments of RangeTest there, such as {"val_loader": loader}'
         )
         raise TypeError(msg)
+    for name in more:
+        if name in _KNOWN_HERE:
+            msg = (
+                f"build={shown(build)} has returned {name}={shown(more[name])}, which "
+                "the widget has to know; pass it to LRWidget.on_ray or to run"
+            )
+            raise ValueError(msg)
     model, optimizer, dataloader, loss_fn = made[:_PARTS]
     return Built(model, optimizer, dataloader, loss_fn, dict(more))
 
 
-def pickled(value: object) -> bytes:
-    """Return something as bytes that nobody on the way looks into."""
-    # Of a function in a notebook, that is the whole of it.
-    contents: bytes = cloudpickle.dumps(value)
+def pickled(name: str, value: object) -> bytes:
+    """
+    Return an argument as bytes that nobody on the way looks into.
+
+    Raises
+    ------
+    TypeError
+        If that cannot be done.
+    """
+    try:
+        # Of a function in a notebook, that is the whole of it.
+        contents: bytes = cloudpickle.dumps(value)
+    except Exception as error:
+        msg = f"{name}={shown(value)} cannot be sent to the workers: {error}"
+        raise TypeError(msg) from error
     return contents
 
 

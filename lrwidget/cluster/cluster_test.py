@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from secrets import randbelow
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayError
 
 from lrwidget.cluster.building import pickled
-from lrwidget.cluster.failures import ClusterError
 from lrwidget.cluster.fitting import fit
 from lrwidget.cluster.mailbox import Mailbox
 from lrwidget.cluster.messages import Work
 from lrwidget.cluster.progress import Progress
 from lrwidget.cluster.stand_in import stand_in
-from lrwidget.cluster.starting import connect, near_driver
+from lrwidget.cluster.starting import check_connected, connect, losses_told, near_driver
 from lrwidget.cluster.workers import Workers
 from lrwidget.curve.journaling import journaled
 from lrwidget.curve.record import Step
@@ -67,9 +66,10 @@ class ClusterTest:
         self.num_it = test.num_it
         self._scaling = scaling
         self._place = arguments.usable_record(settings.get("record"))
-        self._header = {**DEFAULTS, **settings, "build": build, **scaling._asdict()}
-        sent = {name: settings[name] for name in settings if name != "record"}
-        self._build, self._settings = pickled(build), pickled(sent)
+        self._header = {**DEFAULTS, **settings, "build": build}
+        self._header |= {"num_workers": scaling.num_workers, **scaling.resources}
+        self._build = build
+        self._sent = {name: settings[name] for name in settings if name != "record"}
         self._progress = Progress(f"{scaling.num_workers} workers", self.num_it)
         self._left = threading.Event()
         self._asked = False
@@ -104,7 +104,9 @@ class ClusterTest:
             self.leave()
             return
         self._asked = True
-        mailbox.stop.remote()
+        if ray.is_initialized():  # any call would start a cluster
+            with suppress(Exception):  # which who waits for the steps hears of
+                mailbox.stop.remote()
 
     def leave(self) -> None:
         """Let the workers be ended, and return at once."""
@@ -123,42 +125,41 @@ class ClusterTest:
         """
         self._left.clear()
         self._asked = False
-        self._progress.begin("")
-        steps = self._steps()
+        self._progress.begin()
+        build, settings = pickled("build", self._build), pickled("settings", self._sent)
+        steps = self._steps(build, settings)
         if self._place is None:
             return steps
         return journaled(steps, self._place, self._header)
 
-    def _steps(self) -> Generator[Step, None, StopReason]:
-        there = connect()
+    def _steps(
+        self, build: bytes, settings: bytes
+    ) -> Generator[Step, None, StopReason]:
+        there = connect(self._left)
+        if self._left.is_set():
+            return "stopped"
         self._progress.lacking = self._scaling.lacking(self._scaling.num_workers, there)
         mailbox = near_driver(Mailbox).remote()
-        seed = randbelow(_MOST_SEED)
-        work = Work(self._build, self._settings, seed, mailbox)
+        work = Work(build, settings, randbelow(_MOST_SEED), mailbox)
         # A task with nothing after it: an interrupt ends it, and all that it has begun.
         task = near_driver(fit, max_retries=0, max_calls=1)
         fitting = task.remote(work, self._scaling)
         workers = Workers()
         self._mailbox = mailbox
         try:
-            for item in self._items(mailbox, fitting):
-                if isinstance(item, Step):
-                    self._progress.count()
-                    yield item
-                elif isinstance(item, str):
-                    reason: StopReason = item  # type: ignore[assignment]  # a worker's
-                    return reason
-                else:
-                    workers.hear(item)
-            if self._left.is_set():
-                return "stopped"
-            raise workers.lost(fitting)
-        except SystemExit as error:  # as which Ray says that it was shut down
-            msg = "Ray was shut down in the midst of the test"
-            raise ClusterError(msg) from error
-        except RayError as error:
-            msg = f"the cluster was lost: {error}"
-            raise ClusterError(msg) from error
+            with losses_told():
+                for item in self._items(mailbox, fitting):
+                    if isinstance(item, Step):
+                        self._progress.count()
+                        yield item
+                    elif isinstance(item, str):
+                        reason: StopReason = item  # type: ignore[assignment]  # a worker's
+                        return reason
+                    else:
+                        workers.hear(item)
+                if self._left.is_set():
+                    return "stopped"
+                raise workers.lost(fitting)
         finally:
             self._mailbox = None
             workers.end(fitting, mailbox)
@@ -168,6 +169,7 @@ class ClusterTest:
         news = mailbox.take.remote(_SECONDS_TO_TAKE)
         ended = False
         while not self._left.is_set():
+            check_connected()
             ready, _ = ray.wait([news], timeout=_SECONDS_BETWEEN_LOOKS)
             if ready:
                 yield from ray.get(news)

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayError
 
 if TYPE_CHECKING:
     from lrwidget.curve.record import Step
@@ -36,6 +35,7 @@ class Courier:
 
     def __init__(self, mailbox: Any) -> None:  # noqa: ANN401 (an actor of Ray's)
         self.stopping = False
+        self._error: Exception | None = None
         self._mailbox = mailbox
         self._steps: list[Step] = []
         self._closing = threading.Event()
@@ -47,9 +47,12 @@ class Courier:
         self._steps.append(step)
 
     def close(self) -> None:
-        """Return when all steps have arrived."""
+        """Return when all steps have arrived; raise ConnectionError if they do not."""
         self._closing.set()
         self._thread.join(_LAST_SECONDS)
+        if self._error is not None or self._thread.is_alive():
+            msg = "the steps do not arrive at the widget"
+            raise ConnectionError(msg) from self._error
 
     def _run(self) -> None:
         asked = time.monotonic()
@@ -62,5 +65,5 @@ class Courier:
                     asked, taken = now, self._steps[:count]
                     del self._steps[:count]
                     self.stopping |= ray.get(self._mailbox.put.remote(*taken))
-        except RayError:
-            self.stopping = True
+        except Exception as error:  # noqa: BLE001 (raised by close)
+            self._error, self.stopping = error, True

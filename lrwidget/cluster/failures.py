@@ -6,8 +6,8 @@ import traceback
 from typing import NamedTuple
 
 from ray import cloudpickle
+from ray.exceptions import RayError
 
-from lrwidget.cluster.building import pickled
 from lrwidget.engine.notices import RankError, is_of_the_network
 
 
@@ -55,6 +55,9 @@ class Failure(NamedTuple):
             error: BaseException = cloudpickle.loads(self.pickled)
         except Exception:  # noqa: BLE001 (any error's own way of being made anew)
             error = RuntimeError(self.words)
+        # Which would be taken for another one's here.
+        if isinstance(error, StopIteration | RayError):
+            error = RuntimeError(self.words)
         error.__cause__ = WorkerTraceback(self.where, self.text)
         return error
 
@@ -72,6 +75,7 @@ def _pickled(error: BaseException) -> bytes:
     if not isinstance(error, Exception):
         return b""
     try:
-        return pickled(error)
+        contents: bytes = cloudpickle.dumps(error)
     except Exception:  # noqa: BLE001 (any error's own pickling)
         return b""
+    return contents

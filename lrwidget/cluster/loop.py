@@ -9,7 +9,7 @@ import ray
 from ray import cloudpickle, train
 from ray.train.torch import prepare_data_loader, prepare_model
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 
 from lrwidget.cluster.building import built, seed_all
 from lrwidget.cluster.courier import Courier
@@ -20,7 +20,7 @@ from lrwidget.engine.groups import sharded_states
 from lrwidget.engine.range_test import RangeTest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
     from torch import nn
 
@@ -50,15 +50,26 @@ def _trained(task: Work, rank: int) -> StopReason | None:
     )
     seed_all(task.seed + rank)  # not the same dropout on all of them
     settings = {**cloudpickle.loads(task.settings), **more}
-    if isinstance(dataloader, DataLoader):
-        # One that moves its batches would end with its first epoch.
-        dataloader = prepare_data_loader(dataloader, move_to_device=False)
-    test = RangeTest(_parallel(model), optimizer, dataloader, loss_fn, **settings)
+    share = _share_of(dataloader)
+    test = RangeTest(_parallel(model), optimizer, share, loss_fn, **settings)
     if rank == 0:
         return _sent(iter(test), Courier(task.mailbox))
     for _ in test:
         pass
     return None
+
+
+def _share_of(dataloader: Iterable[Any]) -> Iterable[Any]:
+    """Return the share of this worker, if the loader has no sampler of its own."""
+    if (
+        not isinstance(dataloader, DataLoader)
+        or dataloader.batch_size is None
+        or type(dataloader.sampler) not in {SequentialSampler, RandomSampler}
+    ):
+        return dataloader
+    # One that moves its batches would end with its first epoch.
+    share: DataLoader[Any] = prepare_data_loader(dataloader, move_to_device=False)
+    return share
 
 
 def _parallel(model: nn.Module) -> nn.Module:

@@ -31,12 +31,12 @@ class Progress:
     def __init__(self, what: str, total: int) -> None:
         self._what = what
         self._total = total
-        self.begin("")
+        self.begin()
 
-    def begin(self, lacking: str) -> None:
+    def begin(self) -> None:
         """Begin anew."""
         self.given = 0
-        self.lacking = lacking
+        self.lacking = ""
         self._began = self._first = self._last = time.monotonic()
 
     def count(self) -> None:

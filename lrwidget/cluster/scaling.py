@@ -37,8 +37,9 @@ class Scaling(NamedTuple):
     def task_options(self) -> dict[str, Any]:
         """Return what one worker needs as the options of a task of Ray's."""
         other = dict(self.resources)
-        cpus, gpus = other.pop("CPU"), other.pop("GPU", 0)
-        return {"num_cpus": cpus, "num_gpus": gpus, "resources": other}
+        names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
+        named = {option: other.pop(x) for option, x in names.items() if x in other}
+        return {**named, "resources": other}
 
     def lacking(self, count: int, there: Mapping[str, float]) -> str:
         """
@@ -77,7 +78,12 @@ def usable_scaling(
         msg = f"resources_per_worker={given} has GPUs; pass use_gpu=True with them"
         raise ValueError(msg)
     gpu = {"GPU": 1.0} if use_gpu else {}
-    return Scaling(count, bool(use_gpu), {"CPU": 1.0, **gpu, **given})
+    resources = {"CPU": 1.0, **gpu, **given}
+    if not any(resources.values()) or (use_gpu and not resources["GPU"]):
+        what = "a GPU" if use_gpu else "something"
+        msg = f"resources_per_worker={given} must have {what} above 0; {_EXAMPLE}"
+        raise ValueError(msg)
+    return Scaling(count, bool(use_gpu), resources)
 
 
 def _usable_resources(given: object) -> dict[str, float]:

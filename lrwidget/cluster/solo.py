@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -56,13 +57,13 @@ def _told(begin: Callable[[], Generator[Step, None, StopReason]]) -> Iterator[Ne
     """Begin a training and yield what comes of it, several steps at once."""
     try:
         yield from _in_groups(begin())
-    except Exception as error:  # noqa: BLE001 (raised again by who watches)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (raised by who watches)
         yield failure_of(worker_in_words("a worker"), error)
 
 
 def _in_groups(steps: Generator[Step, None, StopReason]) -> Iterator[News]:
     some: list[Step] = []
-    sent = time.monotonic()
+    sent = -math.inf  # the first step at once
     with closing(steps):
         while True:
             try:

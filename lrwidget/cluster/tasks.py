@@ -16,7 +16,7 @@ from lrwidget.cluster.cluster_test import ClusterTest
 from lrwidget.cluster.failures import ClusterError, Failure
 from lrwidget.cluster.progress import Progress
 from lrwidget.cluster.stand_in import stand_in
-from lrwidget.cluster.starting import connect, remote
+from lrwidget.cluster.starting import check_connected, connect, losses_told, remote
 from lrwidget.curve.parts import Part
 from lrwidget.curve.race import checked_rates
 from lrwidget.engine import arguments
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.record import StopReason
 
 _SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_TO_END = 1.0
 _MOST_SEED = 2**31
 
 
@@ -100,48 +101,50 @@ class _Together:
             What ``build`` or a training raises on a worker.
         """
         self._left.clear()
-        self._progress.begin("")
+        self._progress.begin()
         return self._parts()
 
     def _parts(self) -> Generator[Part, None, StopReason]:
+        there = connect(self._left)
+        if self._left.is_set():
+            return "stopped"
         # Those that have no room wait for the others.
-        self._progress.lacking = self._scaling.lacking(1, connect())
+        self._progress.lacking = self._scaling.lacking(1, there)
         task = remote(
             num_returns="streaming",
             max_retries=0,
             scheduling_strategy="SPREAD",
             **self._scaling.task_options(),
         )(self._function)
-        open_: dict[Any, int] = {
-            task.remote(*call): n for n, call in enumerate(self._calls)
-        }
+        streams: list[Any] = [task.remote(*call) for call in self._calls]
+        numbers = {stream: number for number, stream in enumerate(streams)}
         try:
-            while open_ and not self._left.is_set():
-                streams: list[Any] = list(open_)
-                ready, _ = ray.wait(streams, timeout=_SECONDS_BETWEEN_LOOKS)
-                for stream in ready:
-                    try:
-                        news: News = ray.get(next(stream))  # type: ignore[arg-type]  # a stream
-                    except StopIteration:
-                        del open_[stream]
-                        continue
-                    except RayError as error:
-                        which = f"{open_[stream] + 1} of {len(self._calls)}"
-                        msg = f"the worker of training {which} was lost: {error}"
-                        raise ClusterError(msg) from error
-                    yield from self._parts_of(open_[stream], news)
-        except SystemExit as error:  # as which Ray says that it was shut down
-            msg = "Ray was shut down in the midst of the trainings"
-            raise ClusterError(msg) from error
-        except RayError as error:
-            msg = f"the cluster was lost: {error}"
-            raise ClusterError(msg) from error
+            with losses_told():
+                while streams and not self._left.is_set():
+                    check_connected()
+                    ready, _ = ray.wait(streams, timeout=_SECONDS_BETWEEN_LOOKS)
+                    for stream in ready:
+                        news = self._news(stream, numbers[stream])
+                        if news is None:
+                            streams.remove(stream)
+                        else:
+                            yield from self._parts_of(numbers[stream], news)
         finally:
-            if ray.is_initialized():  # any call would start a cluster
-                for stream in open_:
-                    with suppress(RayError):
-                        ray.cancel(stream)
+            _end(streams)
         return "stopped" if self._left.is_set() else "completed"
+
+    def _news(self, stream: Any, number: int) -> News | None:  # noqa: ANN401 (Ray's)
+        """Return what is new of a training; None after its end."""
+        try:
+            news: News = ray.get(next(stream))
+        except StopIteration:
+            return None
+        except RayError as error:
+            check_connected()
+            which = f"{number + 1} of {len(self._calls)}"
+            msg = f"the worker of training {which} was lost: {error}"
+            raise ClusterError(msg) from error
+        return news
 
     def _parts_of(self, number: int, news: News) -> Iterator[Part]:
         if isinstance(news, Failure):
@@ -152,6 +155,20 @@ class _Together:
         for step in news:
             self._progress.count()
             yield Part(number, step)
+
+
+def _end(streams: Sequence[Any]) -> None:
+    """End trainings, those too that do not hear of it."""
+    if not streams or not ray.is_initialized():  # any call would start a cluster
+        return
+    with suppress(RayError):
+        for stream in streams:
+            ray.cancel(stream)
+        ends: list[Any] = [stream.completed() for stream in streams]
+        _, left = ray.wait(ends, num_returns=len(ends), timeout=_SECONDS_TO_END)
+        for end, stream in zip(ends, streams, strict=True):
+            if end in left:
+                ray.cancel(stream, force=True)
 
 
 class ClusterRace(_Together):
@@ -225,4 +242,4 @@ def _pickled(
     sent = {name: settings[name] for name in settings if name != "record"}
     if scaling.use_gpu:
         sent["device"] = "cuda"
-    return pickled(build), pickled(sent)
+    return pickled("build", build), pickled("settings", sent)

@@ -63,6 +63,8 @@ class Workers:
             return
         with suppress(RayError):
             ray.cancel(fitting)
+        with suppress(RayError):
             ray.kill(mailbox)
-            if self._resources is not None:
+        if self._resources is not None:
+            with suppress(RayError):
                 ray.util.remove_placement_group(self._resources)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
 import torch
+from ray.exceptions import ObjectLostError
 from torch import distributed as dist
 from torch import nn
 from torch.distributed.fsdp import fully_shard
@@ -87,6 +89,11 @@ def happen(fault: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if fault == "exit":
         sys.exit(3)
+    if fault == "hang":
+        ctypes.CDLL(None).sleep(600)  # which no interrupt ends
+    if fault == "ray":
+        msg = "an object of the user's own"
+        raise ObjectLostError(msg, None, "")
     if fault == "unsendable":
         raise UnsendableError(1, 2)
     msg = "no loss today"
@@ -101,6 +108,18 @@ def faulty(fault: str, rank: int = 0, call: int = 5) -> tuple[Any, ...]:
     """Return a training in which something happens on one worker."""
     model, optimizer, loader, _ = build()
     return model, optimizer, loader, Faulty(fault, rank, call)
+
+
+def in_batches_of_its_own() -> tuple[Any, ...]:
+    """Return a training whose loader chooses its batches itself."""
+    model, optimizer, _, loss_fn = build()
+    batches = [list(range(first, first + 16)) for first in range(0, 640, 16)]
+    return model, optimizer, DataLoader(data(), batch_sampler=batches), loss_fn
+
+
+def with_settings_of_its_own() -> tuple[Any, ...]:
+    """Return a training with what the widget has to know."""
+    return (*build(), {"num_it": 7})
 
 
 def unbuildable(rank: int = 0) -> tuple[Any, ...]:

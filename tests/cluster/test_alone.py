@@ -44,19 +44,65 @@ os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
 from lrwidget import LRWidget
 from tests.cluster.builds import build
 import ray
-widget = LRWidget.on_ray(build, num_it=20)
+widgets = [LRWidget.on_ray(build, num_it=20) for _ in range(2)]
+widget, _ = widgets
 assert not ray.is_initialized()
-widget.compare({"one": {}})
-print(len(widget.wait(240)), ray.is_initialized())
-# Long after the thread that has asked for it has ended.
+for each in widgets:  # both at the same time
+    each.compare({"one": {}})
+print(*(len(each.wait(240)) for each in widgets), ray.is_initialized())
+# Long after the threads that have asked for it have ended.
 widget.compare({"other": {}})
 print(len(widget.wait(240)))
 widget.run()  # and leaves it in mid-start
 """
+_SHUT_DOWN = """
+import os
+os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+from lrwidget import LRWidget
+from tests.cluster.builds import build
+from tests.cluster.conftest import comes
+import ray
+widget = LRWidget.on_ray(build, num_it=100_000)
+widget.race([0.01, 0.1])
+assert comes(lambda: len(widget.race_curves) > 0), widget.status
+ray.shutdown()
+widget.stop()
+try:
+    widget.wait(60)
+except Exception as error:
+    print(type(error).__name__, error)
+else:
+    print(widget.status)
+print(ray.is_initialized())
+"""
+_NOWHERE = """
+import os
+os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_ADDRESS": "127.0.0.1:6399"}
+from lrwidget import LRWidget
+from tests.cluster.builds import build
+widget = LRWidget.on_ray(build)
+for start in (widget.run, lambda: widget.compare({"one": {}})):
+    start()
+    widget.stop()
+    print(widget.wait(5).stop_reason)
+os._exit(0)  # not waiting for Ray to give up
+"""
 
 
 def test_ray_is_started_at_need_and_does_not_keep_the_process() -> None:
-    assert _said("-c", _UNSTARTED).split() == ["20", "True", "20"]
+    assert _said("-c", _UNSTARTED).split() == ["20", "20", "True", "20"]
+
+
+def test_ray_is_shut_down_in_the_midst() -> None:
+    ended, started = _said("-c", _SHUT_DOWN).splitlines()[-2:]
+    # Stop may be seen before that.
+    assert "Ray was shut down in the midst of it" in ended or "stopped" in ended
+    assert started == "False"
+
+
+def test_stop_does_not_wait_for_a_cluster_that_is_not_there() -> None:
+    said = _said("-c", _NOWHERE).splitlines()
+    assert said[-2:] == ["stopped", "None"]
 
 
 _WITHOUT_RAY = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,15 @@ def test_a_sharded_model_with_more_arguments(on_ray: OnRay) -> None:
     curve = widget.wait(SECONDS)
     more: dict[str, Any] = {"val_loader": [builds.data()[:16]], "clip_grad_norm": 1.0}
     expected = _by_one_process(stop_div=False, **more)
+    np.testing.assert_allclose(curve.losses, expected.losses, rtol=1e-6)
+
+
+def test_a_loader_with_batches_of_its_own_is_taken_as_it_is(on_ray: OnRay) -> None:
+    widget = on_ray(builds.in_batches_of_its_own, stop_div=False)
+    widget.run()
+    curve = widget.wait(SECONDS)
+    # Both workers have the same batches, which are those of one process.
+    expected = _by_one_process(stop_div=False)
     np.testing.assert_allclose(curve.losses, expected.losses, rtol=1e-6)
 
 
@@ -170,6 +180,8 @@ def test_they_run_at_once_and_stop_at_once(on_ray: OnRay) -> None:
     [
         ("error", OwnError, "no loss today"),
         ("unsendable", RuntimeError, "UnsendableError: 1 and 2"),
+        ("exit", RuntimeError, "SystemExit: 3"),
+        ("ray", RuntimeError, "ObjectLostError"),
         ("kill", ClusterError, r"the worker of training \d of 2 was lost"),
     ],
 )
@@ -183,11 +195,43 @@ def test_a_race_fails(
     assert widget.status.startswith("Race failed")
 
 
-def test_what_build_returns_is_looked_at(on_ray: OnRay) -> None:
-    widget = on_ray(builds.of_another_kind)
+def test_what_hangs_is_ended(on_ray: OnRay) -> None:
+    widget = on_ray(partial(builds.faulty, "hang"))
+    widget.race([0.01, 0.1], steps=20)
+    assert comes(lambda: len(widget.race_curves) == 2)
+    widget.stop()
+    widget.wait(SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "words"),
+    [
+        (
+            builds.of_another_kind,
+            TypeError,
+            r"has returned .*; return \(model, optimizer",
+        ),
+        (
+            builds.with_settings_of_its_own,
+            ValueError,
+            "has returned num_it=7, which the widget has to know; pass it to",
+        ),
+    ],
+)
+def test_what_build_returns_is_looked_at(
+    on_ray: OnRay, build: Callable[[], Any], error: type[Exception], words: str
+) -> None:
+    widget = on_ray(build)
     widget.race([0.01], steps=2)
-    with pytest.raises(TypeError, match=r"has returned .*; return \(model, optimizer"):
+    with pytest.raises(error, match=words):
         widget.wait(SECONDS)
+
+
+def test_what_cannot_be_sent_is_named(on_ray: OnRay) -> None:
+    lock = threading.Lock()
+    widget = on_ray(lambda: lock)
+    with pytest.raises(TypeError, match=r"build=.* cannot be sent to the workers"):
+        widget.run()
 
 
 @pytest.mark.parametrize(

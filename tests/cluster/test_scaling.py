@@ -37,6 +37,8 @@ def test_what_each_worker_needs(
         ((2, False, {"CPU": "2"}), TypeError, r"\['CPU'\]='2' must be a number"),
         ((2, False, {"CPU": -1}), ValueError, r"\['CPU'\]=-1 must be at least 0"),
         ((2, False, {"CPU": np.nan}), ValueError, "must be at least 0 and finite"),
+        ((2, False, {"CPU": 0}), ValueError, "must have something above 0"),
+        ((2, True, {"GPU": 0}), ValueError, "must have a GPU above 0"),
         ((2, False, {"GPU": 1}), ValueError, "pass use_gpu=True"),
     ],
 )
@@ -49,8 +51,10 @@ def test_what_cannot_be(
 
 def test_the_options_of_a_task() -> None:
     scaling = usable_scaling(2, use_gpu=True, resources_per_worker={"lab": 1})
-    expected = {"num_cpus": 1, "num_gpus": 1, "resources": {"lab": 1}}
+    expected: dict[str, Any] = {"num_cpus": 1, "num_gpus": 1, "resources": {"lab": 1}}
     assert scaling.task_options() == expected
+    scaling = usable_scaling(2, use_gpu=False, resources_per_worker={"memory": 1e8})
+    assert scaling.task_options() == {"num_cpus": 1, "memory": 1e8, "resources": {}}
 
 
 def test_what_a_cluster_lacks() -> None:
