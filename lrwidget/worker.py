@@ -149,7 +149,7 @@ class Worker(Generic[T, R]):
 
 
 @atexit.register
-def _stop_all() -> None:
+def stop_all() -> None:
     """
     Stop all workers before the interpreter goes.
 

@@ -77,7 +77,7 @@ _ROOMS = {
             {"ipywidgets", "bqplot", "matplotlib"}
             | _FRAMEWORKS - {"accelerate"}
             | _all_but(
-                *("cluster", "variants", "recipe", "engine", "curve"),
+                *("cluster", "variants", "recipe", "engine", "curve", "worker"),
                 *("ui.status", "ui.offered"),
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -14,9 +15,14 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lrwidget.cluster.failures import ClusterError
+from lrwidget.worker import stop_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Before Ray's own end, which is registered where it is imported: a thread that this
+# finds inside one of its calls crashes the process.
+atexit.register(stop_all)
 
 # Its types know no options that are made elsewhere.
 remote: Any = ray.remote
