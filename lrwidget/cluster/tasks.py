@@ -12,7 +12,6 @@ from ray.exceptions import RayError
 
 from lrwidget.cluster import solo
 from lrwidget.cluster.building import pickled
-from lrwidget.cluster.cluster_test import ClusterTest
 from lrwidget.cluster.failures import ClusterError, Failure
 from lrwidget.cluster.progress import Progress
 from lrwidget.cluster.stand_in import stand_in
@@ -196,6 +195,7 @@ class ClusterRace(_Together):
         rates: Iterable[float],
         steps: int,
     ) -> None:
+        stand_in(settings)  # raises where there can be none
         self.rates = checked_rates(rates)
         self.steps = arguments.usable_count("steps", steps)
         # The same weights and batches for all.
@@ -228,7 +228,7 @@ class ClusterComparison(_Together):
         scaling: Scaling,
     ) -> None:
         both = list(zip(builds, settings, strict=True))
-        self.tests = [ClusterTest(build, each, scaling) for build, each in both]
+        self.tests = [stand_in(each) for each in settings]
         seed = randbelow(_MOST_SEED)  # the same weights for all, where they can be
         calls = [(*_pickled(build, each, scaling), seed) for build, each in both]
         super().__init__(solo.tested, calls, scaling, sum(x.num_it for x in self.tests))
@@ -238,7 +238,6 @@ def _pickled(
     build: Callable[[], Any], settings: Mapping[str, Any], scaling: Scaling
 ) -> tuple[bytes, bytes]:
     """Return what makes a training, and its settings, as they can be sent."""
-    stand_in(settings)
     sent = {name: settings[name] for name in settings if name != "record"}
     if scaling.use_gpu:
         sent["device"] = "cuda"
