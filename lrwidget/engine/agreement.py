@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -95,6 +96,7 @@ class Together:
         self._ended = self._failed = 0.0
         self._noted = _Noted(0)
         self._told: Summing | None = None
+        self._validated = 1
 
     def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         """Return the batches of each step, as long as every rank has some."""
@@ -152,32 +154,27 @@ class Together:
         """
         Return the mean loss of the batches of all ranks, by their samples.
 
-        Who has no batch left does its last one again, which counts for nothing, since
-        a model may communicate while it computes a loss.
+        A model may communicate while it computes a loss, so all ranks compute as many:
+        who has no batch left does its last one again, which counts for nothing. How
+        many that are they find out batch by batch, and then agree once for as many as
+        there have been in any validation before.
         """
-        total, samples = summed_loss(loss_of, self._padded(batches))
-        loss = _mean(*self._sum(total.item(), samples))
+        own = _Padded(weighted(batches))
+        total = samples = 0.0
+        computed = 0
+        due, left = self._validated, 1.0
+        while left:
+            own_total, own_samples = summed_loss(loss_of, islice(own, due))
+            numbers = (own_total.item(), own_samples, own.left)
+            more, more_samples, left = Summing(numbers, self._group).wait()
+            total, samples = total + more, samples + more_samples
+            computed += due
+            due = 1
+        self._validated = computed
+        loss = _mean(total, samples)
         if loss is None:
             raise no_loss()
         return loss
-
-    def _padded(self, batches: Iterable[Any]) -> Iterator[tuple[Any, int]]:
-        last: tuple[Any, int] | None = None
-        own = weighted(batches)
-        while True:
-            present = next(own, None)
-            (left,) = self._sum(present is not None)
-            if not left:
-                return
-            if present is not None:
-                last = present
-                yield present
-            elif last is not None:
-                yield last[0], 0
-
-    def _sum(self, *numbers: float) -> list[float]:
-        """Return the sums of some numbers over all ranks."""
-        return Summing(numbers, self._group).wait()
 
     def _tell(
         self, total: float = 0, samples: int = 0, lost: float = 0, lost_samples: int = 0
@@ -214,6 +211,36 @@ class Together:
         """
         *means, self._ended, self._failed = told.wait()
         return _mean(*means[:2]), _mean(*means[2:])
+
+
+class _Padded:
+    """
+    Batches with their weights, and the last one again, without weight, for ever.
+
+    Attributes
+    ----------
+    left:
+        Whether there is another one with a weight.
+    """
+
+    def __init__(self, batches: Iterator[tuple[Any, int]]) -> None:
+        self._batches = batches
+        self._next = next(batches, None)
+        self._last: Any = None
+
+    @property
+    def left(self) -> bool:
+        return self._next is not None
+
+    def __iter__(self) -> Iterator[tuple[Any, int]]:
+        return self
+
+    def __next__(self) -> tuple[Any, int]:
+        if self._next is None:
+            return self._last, 0
+        present, self._next = self._next, next(self._batches, None)
+        self._last = present[0]
+        return present
 
 
 class _Noted:

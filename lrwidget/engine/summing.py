@@ -10,15 +10,18 @@ from torch import distributed as dist
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_MOST_CHILDREN = 8
+
 
 class Summing:
     """
     The sums of some numbers over all ranks, which are on their way from now on.
 
-    An all-reduce by recursive doubling: in each round, each rank swaps its sums with
-    another one and then knows those of twice as many. Among N ranks that takes log2(N)
-    messages in a row, and the one of gloo, a ring, 2(N - 1). All ranks come to the same
-    bits. Source: Thakur, Rabenseifner and Gropp (2005, doi:10.1177/1094342005051521).
+    They go up a tree and down again: each rank adds to its numbers those of its
+    children, tells its parent, and hears from it the sums of all, which it passes on.
+    So all come to the same bits, and however many ranks there are, they send less than
+    two messages each on average, and none sends more than nine. Two of them are in a
+    row among up to nine ranks, and eight among 1,024.
 
     Parameters
     ----------
@@ -31,45 +34,39 @@ class Summing:
     def __init__(self, numbers: Sequence[float], group: dist.ProcessGroup) -> None:
         self._sums = torch.tensor(numbers, dtype=torch.float64, device="cpu")
         self._rounds = _rounds(self._sums, group)
-        self._under_way = next(self._rounds, None)
+        self._under_way = next(self._rounds, [])
 
     def wait(self) -> list[float]:
         """Return the sums when they are there."""
-        while self._under_way is not None:
+        while self._under_way:
             for message in self._under_way:
                 message.wait()
-            self._under_way = next(self._rounds, None)
+            self._under_way = next(self._rounds, [])
         return self._sums.tolist()
 
 
 def _rounds(sums: torch.Tensor, group: dist.ProcessGroup) -> Iterator[list[dist.Work]]:
     """Yield the messages of each round, which have come before the next one begins."""
     rank, size = dist.get_rank(), dist.get_world_size()
-    doubled = 1 << (size.bit_length() - 1)
+    first = _MOST_CHILDREN * rank + 1
+    children = range(first, min(first + _MOST_CHILDREN, size))
 
-    def sent(to: int) -> dist.Work:
-        return _under_way(dist.isend(sums.clone(), to, group))
+    def sent(message: torch.Tensor, to: int) -> dist.Work:
+        return _under_way(dist.isend(message, to, group))
 
     def received(into: torch.Tensor, source: int) -> dist.Work:
         return _under_way(dist.irecv(into, source, group))
 
-    # Those beyond a power of two have others take part for them.
-    if rank >= doubled:
-        yield [sent(rank - doubled)]
-        yield [received(sums, rank - doubled)]
-        return
-    others = torch.empty_like(sums)
-    represents = rank + doubled < size
-    if represents:
-        yield [received(others, rank + doubled)]
-        sums += others
-    known = 1
-    while known < doubled:
-        yield [sent(rank ^ known), received(others, rank ^ known)]
-        sums += others
-        known *= 2
-    if represents:
-        yield [sent(rank + doubled)]
+    if children:
+        parts = [torch.empty_like(sums) for _ in children]
+        yield [received(*both) for both in zip(parts, children, strict=True)]
+        for part in parts:
+            sums += part
+    if rank:
+        parent = (rank - 1) // _MOST_CHILDREN
+        yield [sent(sums.clone(), parent), received(sums, parent)]
+    if children:
+        yield [sent(sums, child) for child in children]
 
 
 def _under_way(message: dist.Work | None) -> dist.Work:

@@ -39,7 +39,7 @@ from torch.utils.data.distributed import DistributedSampler
 from lrwidget import RangeTest, race, range_test
 from lrwidget.curve.places import place_of
 from lrwidget.curve.stop_request import StopRequest
-from lrwidget.engine import notices
+from lrwidget.engine import agreement, notices, summing
 from lrwidget.engine.summing import Summing
 
 if TYPE_CHECKING:
@@ -538,10 +538,53 @@ _HOOKS: dict[str, Callable[..., Any]] = {
 }
 
 
-def summed(count: int) -> list[Any]:
-    """Sum numbers of all ranks some times, and return each."""
+def summed(count: int, most_children: int) -> dict[str, Any]:
+    """Sum numbers of all ranks some times; return each, and the messages sent."""
     group = dist.group.WORLD
     assert group is not None
     own = 0.1 * (1 + dist.get_rank())
-    begun = [Summing([own * number, 1], group) for number in range(count)]
-    return [summing.wait() for summing in begun]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(summing, "_MOST_CHILDREN", most_children)
+        sent = _counted(patched, dist, "isend")
+        begun = [Summing([own * number, 1], group) for number in range(count)]
+        return {"sums": [each.wait() for each in begun], "sent": len(sent)}
+
+
+def _counted(patched: pytest.MonkeyPatch, where: Any, name: str) -> list[None]:
+    """Return a list that has one more item whenever something is called."""
+    calls: list[None] = []
+    original = getattr(where, name)
+
+    def counting(*args: Any) -> Any:
+        calls.append(None)
+        return original(*args)
+
+    patched.setattr(where, name, counting)
+    return calls
+
+
+class Varying:
+    """Batches of one sample each, as many in each pass as one says."""
+
+    def __init__(self, counts: list[int], every: slice) -> None:
+        inputs, target = data(10).tensors
+        self._batches = list(zip(inputs.split(1), target.split(1), strict=True))[every]
+        self._counts = iter(counts)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return iter(self._batches[: next(self._counts)])
+
+
+def agreements(kind: str, counts: list[list[int]]) -> dict[str, Any]:
+    """Validate on so many batches at each step; return what was agreed on until it."""
+    model = model_of(kind)
+    rank, size = dist.get_rank(), dist.get_world_size()
+    with pytest.MonkeyPatch.context() as patched:
+        agreed = _counted(patched, agreement, "Summing")
+        test = RangeTest(
+            *(model, optimizer_of(model), own_batches(), nn.MSELoss()),
+            val_loader=Varying(counts[rank], slice(rank, None, size)),
+            **SETTINGS | {"num_it": len(counts[rank])},
+        )
+        until = [len(agreed) for _ in test]
+    return {"agreed": until, **curve_of(test)}

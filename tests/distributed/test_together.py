@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,7 @@ def _joined(size: int, optimizer: str = "sgd", **settings: Any) -> dict[str, Any
     model = scenes.layers()
     batches = scenes.data(settings.pop("batches", scenes.STEPS), size)
     loader = DataLoader(batches, size * scenes.BATCH)
-    if settings.get("val_loader"):
+    if settings.get("val_loader") is True:
         settings["val_loader"] = scenes.held_out(share=False)
     every = {**scenes.SETTINGS, **settings}
     trained = scenes.optimizer_of(model, optimizer)
@@ -68,6 +69,24 @@ def test_the_curve_is_that_of_the_joined_batches(
 def test_however_it_is_trained(two: Pool, kind: str, settings: dict[str, Any]) -> None:
     found = two.play("curve", kind=kind, stop_div=False, **settings)
     _same(found, _joined(2, stop_div=False, **settings))
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+@pytest.mark.parametrize("counts", [[3, 3, 3, 3, 3], [1, 4, 2, 5, 2]])
+def test_a_validation_agrees_once(two: Pool, kind: str, counts: list[int]) -> None:
+    # The second rank has one sample less, but where there is only one.
+    fewer = [max(count - 1, 1) for count in counts]
+    found = two.play("agreements", kind=kind, counts=[counts, fewer])
+    until = [rank.pop("agreed") for rank in found]
+    assert until[0] == until[1]
+    every = [count + less for count, less in zip(counts, fewer, strict=True)]
+    loader = scenes.Varying(every, slice(None))
+    _same(found, _joined(2, num_it=len(counts), val_loader=loader))
+    # once for each step, once for its validation, and once more for each batch by
+    # which that is longer than all before
+    taken = [after - before for before, after in pairwise(until[0])]
+    longer = [after - before for before, after in pairwise(accumulate(counts, max))]
+    assert taken == [2 + more for more in longer]
 
 
 def test_the_stop_is_agreed(two: Pool) -> None:
