@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
 from secrets import randbelow
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,9 @@ from lrwidget.cluster.building import pickled
 from lrwidget.cluster.fitting import fit
 from lrwidget.cluster.mailbox import Mailbox
 from lrwidget.cluster.messages import Work
-from lrwidget.cluster.progress import Progress
 from lrwidget.cluster.stand_in import stand_in
-from lrwidget.cluster.starting import check_connected, connect, losses_told, near_driver
+from lrwidget.cluster.starting import check_connected, losses_told, near_driver
+from lrwidget.cluster.watched import Watched
 from lrwidget.cluster.workers import Workers
 from lrwidget.curve.journaling import journaled
 from lrwidget.curve.record import Step
@@ -34,7 +33,7 @@ _SECONDS_TO_TAKE = 1.0
 _MOST_SEED = 2**31
 
 
-class ClusterTest:
+class ClusterTest(Watched):
     """
     A range test that all workers of a Ray cluster run together, watched from here.
 
@@ -53,8 +52,6 @@ class ClusterTest:
         As `RangeTest` raises them for the settings.
     """
 
-    goes_on = False
-
     def __init__(
         self,
         build: Callable[[], Any],
@@ -64,26 +61,13 @@ class ClusterTest:
         test = stand_in(settings)
         self.start_lr, self.end_lr = test.start_lr, test.end_lr
         self.num_it = test.num_it
-        self._scaling = scaling
+        super().__init__(f"{scaling.num_workers} workers", self.num_it, scaling)
         self._place = arguments.usable_record(settings.get("record"))
         self._header = {**DEFAULTS, **settings, "build": build}
         self._header |= {"num_workers": scaling.num_workers, **scaling.resources}
         self._build = build
         self._sent = {name: settings[name] for name in settings if name != "record"}
-        self._progress = Progress(f"{scaling.num_workers} workers", self.num_it)
-        self._left = threading.Event()
-        self._asked = False
         self._mailbox: Any = None
-
-    @property
-    def seconds(self) -> float:
-        """How long the steps after the first took."""
-        return self._progress.seconds
-
-    @property
-    def state(self) -> str | None:
-        """How it is, in words, where there is more to say than how far it has come."""
-        return self._progress.state(asked=self._asked)
 
     def check_free(self) -> NoReturn:
         """Raise RuntimeError, since model and optimizer are on the workers."""
@@ -100,17 +84,13 @@ class ClusterTest:
         Where there is no step yet, and the second time, they are ended.
         """
         mailbox = self._mailbox
-        if self._asked or mailbox is None or not self._progress.given:
+        if self._progress.asked or mailbox is None or not self._progress.given:
             self.leave()
             return
-        self._asked = True
+        self._progress.asked = True
         if ray.is_initialized():  # any call would start a cluster
             with suppress(Exception):  # which who waits for the steps hears of
                 mailbox.stop.remote()
-
-    def leave(self) -> None:
-        """Let the workers be ended, and return at once."""
-        self._left.set()
 
     def __iter__(self) -> Generator[Step, None, StopReason]:
         """
@@ -123,9 +103,7 @@ class ClusterTest:
         Exception
             What ``build`` or the training raises on a worker.
         """
-        self._left.clear()
-        self._asked = False
-        self._progress.begin()
+        self._begin()
         build, settings = pickled("build", self._build), pickled("settings", self._sent)
         steps = self._steps(build, settings)
         if self._place is None:
@@ -135,10 +113,9 @@ class ClusterTest:
     def _steps(
         self, build: bytes, settings: bytes
     ) -> Generator[Step, None, StopReason]:
-        there = connect(self._left)
+        self._connect(self._scaling.num_workers)
         if self._left.is_set():
             return "stopped"
-        self._progress.lacking = self._scaling.lacking(self._scaling.num_workers, there)
         mailbox = near_driver(Mailbox).remote()
         work = Work(build, settings, randbelow(_MOST_SEED), mailbox)
         # A task with nothing after it: an interrupt ends it, and all that it has begun.

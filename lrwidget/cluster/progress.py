@@ -26,6 +26,8 @@ class Progress:
         How many steps have come.
     lacking:
         What the cluster does not have, in words.
+    asked:
+        Whether it was asked to stop.
     """
 
     def __init__(self, what: str, total: int) -> None:
@@ -37,6 +39,7 @@ class Progress:
         """Begin anew."""
         self.given = 0
         self.lacking = ""
+        self.asked = False
         self._began = self._first = self._last = time.monotonic()
 
     def count(self) -> None:
@@ -51,19 +54,13 @@ class Progress:
         """How long the steps after the first took."""
         return self._last - self._first
 
-    def state(self, *, asked: bool) -> str | None:
-        """
-        Return how it is in words, where there is more to say than how far it has come.
-
-        Parameters
-        ----------
-        asked:
-            Whether it was asked to stop.
-        """
+    @property
+    def state(self) -> str | None:
+        """How it is, in words, where there is more to say than how far it has come."""
         silence = time.monotonic() - self._last
         if not self.given:
             return status.starting(self._what, silence, self.lacking)
         long = silence if silence >= _LONG_SILENCE else None
-        if asked:
+        if self.asked:
             return f"Stopping. {status.silent(self.given, self._total, long)}"
         return None if long is None else status.silent(self.given, self._total, long)

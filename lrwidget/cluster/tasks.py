@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
 from secrets import randbelow
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,9 @@ from ray.exceptions import RayError
 from lrwidget.cluster import solo
 from lrwidget.cluster.building import pickled
 from lrwidget.cluster.failures import ClusterError, Failure
-from lrwidget.cluster.progress import Progress
 from lrwidget.cluster.stand_in import stand_in
-from lrwidget.cluster.starting import check_connected, connect, losses_told, remote
+from lrwidget.cluster.starting import check_connected, losses_told, remote
+from lrwidget.cluster.watched import Watched
 from lrwidget.curve.parts import Part
 from lrwidget.curve.race import checked_rates
 from lrwidget.engine import arguments
@@ -39,7 +38,7 @@ _SECONDS_TO_END = 1.0
 _MOST_SEED = 2**31
 
 
-class _Together:
+class _Together(Watched):
     """
     Trainings that run at once, each in a task of its own.
 
@@ -55,8 +54,6 @@ class _Together:
         How many steps there are to be.
     """
 
-    goes_on = False
-
     def __init__(
         self,
         function: Callable[..., Iterable[News]],
@@ -64,29 +61,9 @@ class _Together:
         scaling: Scaling,
         total: int,
     ) -> None:
+        super().__init__(f"{len(calls)} trainings", total, scaling)
         self._function = function
         self._calls = calls
-        self._scaling = scaling
-        self._progress = Progress(f"{len(calls)} trainings", total)
-        self._left = threading.Event()
-
-    @property
-    def seconds(self) -> float:
-        """How long the steps after the first took."""
-        return self._progress.seconds
-
-    @property
-    def state(self) -> str | None:
-        """How it is, in words, where there is more to say than how far it has come."""
-        return self._progress.state(asked=False)
-
-    def stop(self) -> None:
-        """Let all be ended, and return at once."""
-        self.leave()
-
-    def leave(self) -> None:
-        """Let all be ended, and return at once."""
-        self._left.set()
 
     def __iter__(self) -> Generator[Part, None, StopReason]:
         """
@@ -99,16 +76,13 @@ class _Together:
         Exception
             What ``build`` or a training raises on a worker.
         """
-        self._left.clear()
-        self._progress.begin()
+        self._begin()
         return self._parts()
 
     def _parts(self) -> Generator[Part, None, StopReason]:
-        there = connect(self._left)
+        self._connect(1)  # those that have no room wait for the others
         if self._left.is_set():
             return "stopped"
-        # Those that have no room wait for the others.
-        self._progress.lacking = self._scaling.lacking(1, there)
         task = remote(
             num_returns="streaming",
             max_retries=0,

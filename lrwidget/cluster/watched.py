@@ -1,0 +1,62 @@
+"""What runs on a Ray cluster, as it is watched from here."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from lrwidget.cluster.progress import Progress
+from lrwidget.cluster.starting import connect
+
+if TYPE_CHECKING:
+    from lrwidget.cluster.scaling import Scaling
+
+
+class Watched:
+    """
+    What runs on a cluster, as far as all of that is alike.
+
+    Parameters
+    ----------
+    what:
+        What is to start there, in words.
+    total:
+        How many steps there are to be.
+    scaling:
+        What it needs.
+    """
+
+    goes_on = False
+
+    def __init__(self, what: str, total: int, scaling: Scaling) -> None:
+        self._progress = Progress(what, total)
+        self._scaling = scaling
+        self._left = threading.Event()
+
+    @property
+    def seconds(self) -> float:
+        """How long the steps after the first took."""
+        return self._progress.seconds
+
+    @property
+    def state(self) -> str | None:
+        """How it is, in words, where there is more to say than how far it has come."""
+        return self._progress.state
+
+    def stop(self) -> None:
+        """Let it be ended, and return at once."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Let it be ended, and return at once."""
+        self._left.set()
+
+    def _begin(self) -> None:
+        self._left.clear()
+        self._progress.begin()
+
+    def _connect(self, workers: int) -> None:
+        """Connect to the cluster, and see whether it has room for so many workers."""
+        there = connect(self._left)
+        if not self._left.is_set():
+            self._progress.lacking = self._scaling.lacking(workers, there)
