@@ -6,6 +6,9 @@ machine with one thread, by hand and by a test in turns:
 
     python -m benchmarks.scaling
 
+Beside it runs that loop in torch's own `join()`, which agrees at each step, too: on no
+more than whether a rank has no batch left.
+
 The bytes on the wire are what the loopback device has carried in a turn of the test
 more than in one of the loop by hand, so let nothing else talk meanwhile.
 """
@@ -20,7 +23,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import distributed as dist
@@ -54,6 +57,14 @@ class _Turn(NamedTuple):
     bytes: float
 
 
+def _joined(training: Training, steps: int) -> None:
+    with cast("DistributedDataParallel", training.model).join():
+        finders.bare(training, steps)
+
+
+_LOOPS = (finders.bare, finders.lrwidget, _joined)
+
+
 def _turn(
     finder: Callable[[Training, int], object], make: Callable[[], Training], steps: int
 ) -> _Turn:
@@ -84,11 +95,9 @@ def _play(name: str) -> None:
     make, steps = _TASKS[name]
     rounds = []
     for number in range(_ROUNDS + 1):
-        both = [finders.bare, finders.lrwidget]
-        if number % 2:
-            both.reverse()
-        found = {finder: _turn(finder, make, steps) for finder in both}
-        rounds.append([found[finders.bare], found[finders.lrwidget]])
+        order = _LOOPS[:: -1 if number % 2 else 1]
+        found = {loop: _turn(loop, make, steps) for loop in order}
+        rounds.append([found[loop] for loop in _LOOPS])
     alone = _all_reduce()
     if dist.get_rank() == 0:
         # the first is to warm up
@@ -117,16 +126,17 @@ def _measured(name: str, ranks: int) -> bool:
     environment = {**os.environ, **KEEP_MEMORY, "OMP_NUM_THREADS": "1"}
     printed = subprocess.run(command, env=environment, stdout=-1, check=True).stdout
     found = json.loads(printed)
-    rounds = [[_Turn(*turn) for turn in both] for both in found["rounds"]]
-    ratios = [test.seconds / bare.seconds for bare, test in rounds]
-    extra = [(test.bytes - bare.bytes) / ranks for bare, test in rounds]
-    step = statistics.median(bare.seconds for bare, _ in rounds)
+    rounds = [[_Turn(*turn) for turn in turns] for turns in found["rounds"]]
+    ratios = [test.seconds / bare.seconds for bare, test, _ in rounds]
+    joined = [joined.seconds / bare.seconds for bare, _, joined in rounds]
+    extra = [(test.bytes - bare.bytes) / ranks for bare, test, _ in rounds]
+    step = statistics.median(bare.seconds for bare, *_ in rounds)
     low, ratio, high = statistics.quantiles(ratios, n=4)
     print(
         f"{name:16} {ranks} ranks: bare {1e3 * step:.3f} ms a step, test {ratio:.3f} "
-        f"(quartiles {low:.3f} and {high:.3f}), {statistics.median(extra):.0f} bytes "
-        "a step and rank more on the wire; an all-reduce of 48 bytes alone "
-        f"{1e3 * found['alone']:.3f} ms",
+        f"(quartiles {low:.3f} and {high:.3f}), join() {statistics.median(joined):.3f};"
+        f" {statistics.median(extra):.0f} bytes a step and rank more on the wire; an "
+        f"all-reduce of 48 bytes alone {1e3 * found['alone']:.3f} ms",
         flush=True,
     )
     return ratio <= _BOUND
