@@ -95,7 +95,7 @@ def _play(name: str) -> None:
     make, steps = _TASKS[name]
     rounds = []
     for number in range(_ROUNDS + 1):
-        order = _LOOPS[:: -1 if number % 2 else 1]
+        order = _LOOPS if number % 2 else _LOOPS[::-1]
         found = {loop: _turn(loop, make, steps) for loop in order}
         rounds.append([found[loop] for loop in _LOOPS])
     alone = _all_reduce()

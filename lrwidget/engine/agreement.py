@@ -96,7 +96,7 @@ class Together:
         self._ended = self._failed = 0.0
         self._noted = _Noted(0)
         self._told: Summing | None = None
-        self._validated = 1
+        self._longest = 1  # of the validations so far, in batches
 
     def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         """Return the batches of each step, as long as every rank has some."""
@@ -155,22 +155,22 @@ class Together:
         Return the mean loss of the batches of all ranks, by their samples.
 
         A model may communicate while it computes a loss, so all ranks compute as many:
-        who has no batch left does its last one again, which counts for nothing. How
-        many that are they find out batch by batch, and then agree once for as many as
-        there have been in any validation before.
+        who has no batch left does its last one again, which counts for nothing. They
+        agree when they have done as many as in the longest validation so far, and
+        after each one beyond that.
         """
         own = _Padded(weighted(batches))
         total = samples = 0.0
         computed = 0
-        due, left = self._validated, 1.0
+        due, left = self._longest, 1.0
         while left:
             own_total, own_samples = summed_loss(loss_of, islice(own, due))
-            numbers = (own_total.item(), own_samples, own.left)
+            numbers = (own_total.item(), own_samples, own.left())
             more, more_samples, left = Summing(numbers, self._group).wait()
             total, samples = total + more, samples + more_samples
             computed += due
             due = 1
-        self._validated = computed
+        self._longest = computed
         loss = _mean(total, samples)
         if loss is None:
             raise no_loss()
@@ -217,28 +217,28 @@ class _Padded:
     """
     Batches with their weights, and the last one again, without weight, for ever.
 
-    Attributes
-    ----------
-    left:
-        Whether there is another one with a weight.
+    The next one is fetched when it is asked for, since some loaders make it in the
+    memory of the one before.
     """
 
     def __init__(self, batches: Iterator[tuple[Any, int]]) -> None:
         self._batches = batches
-        self._next = next(batches, None)
+        self._next: tuple[Any, int] | None = None
         self._last: Any = None
 
-    @property
     def left(self) -> bool:
+        """Whether there is another one with a weight."""
+        if self._next is None:
+            self._next = next(self._batches, None)
         return self._next is not None
 
     def __iter__(self) -> Iterator[tuple[Any, int]]:
         return self
 
     def __next__(self) -> tuple[Any, int]:
-        if self._next is None:
+        present, self._next = self._next or next(self._batches, None), None
+        if present is None:
             return self._last, 0
-        present, self._next = self._next, next(self._batches, None)
         self._last = present[0]
         return present
 

@@ -25,10 +25,13 @@ class Batches:
     ----------
     dataloader:
         Any iterable of batches.
+    name:
+        The argument that it is.
     """
 
-    def __init__(self, dataloader: Iterable[Any]) -> None:
+    def __init__(self, dataloader: Iterable[Any], name: str = "dataloader") -> None:
         self._dataloader = dataloader
+        self._name = name
         self._loader = _own(dataloader)
         self._iterator: Iterator[Any] | None = None
         self._given: Generator[Any, None, None] | None = None
@@ -93,7 +96,7 @@ class Batches:
             empty = False
             yield batch
         if empty:
-            raise empty_loader(self._dataloader)
+            raise empty_loader(self._dataloader, self._name)
 
     def _pass_endlessly(self) -> Generator[Any, None, None]:
         # One generator, not one in another: each takes time at every step.
@@ -104,7 +107,7 @@ class Batches:
                 empty = False
                 yield batch
             if empty and first:
-                raise empty_loader(self._dataloader)
+                raise empty_loader(self._dataloader, self._name)
             if empty:
                 return
             first = False

@@ -129,7 +129,7 @@ def training_steps(  # noqa: PLR0913, PLR0917 (what makes a training)
     set_mode(optimizer, "train")
     with (
         closing(Batches(plan.dataloader)) as loader,
-        closing(Batches(held_out_data)) as held_out,
+        closing(Batches(held_out_data, "val_loader")) as held_out,
         closing(loader.endless()) as batches,
     ):
         plan.awaited.watch(dataloader=loader, val_loader=held_out)

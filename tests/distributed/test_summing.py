@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("most_children", [1, 2, 8])
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 10])
 def test_all_ranks_come_to_the_same_sums(
     pools: Pools, size: int, most_children: int
 ) -> None:

@@ -82,8 +82,9 @@ def test_a_validation_agrees_once(two: Pool, kind: str, counts: list[int]) -> No
     every = [count + less for count, less in zip(counts, fewer, strict=True)]
     loader = scenes.Varying(every, slice(None))
     _same(found, _joined(2, num_it=len(counts), val_loader=loader))
-    # once for each step, once for its validation, and once more for each batch by
-    # which that is longer than all before
+    # once at the start, once for each step, once for its validation, and once more
+    # for each batch by which that is longer than all before, the first than one batch
+    assert until[0][0] == 1 + 1 + 1 + (counts[0] - 1)
     taken = [after - before for before, after in pairwise(until[0])]
     longer = [after - before for before, after in pairwise(accumulate(counts, max))]
     assert taken == [2 + more for more in longer]

@@ -76,6 +76,14 @@ def test_a_loader_that_is_a_generator_function_is_closed() -> None:
     assert ended == [True]
 
 
+def test_an_empty_loader_is_named() -> None:
+    with (
+        closing(Batches([], "val_loader")) as batches,
+        pytest.raises(ValueError, match=r"^val_loader=\[\] is empty"),
+    ):
+        next(batches.once())
+
+
 @pytest.mark.parametrize("empty", [[], iter([])])
 def test_an_empty_loader(empty: Any) -> None:
     with pytest.raises(
