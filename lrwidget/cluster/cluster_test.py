@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
+from lrwidget.cluster import ray_calls
 from lrwidget.cluster.building import pickled
 from lrwidget.cluster.fitting import fit
 from lrwidget.cluster.mailbox import Mailbox
@@ -147,11 +148,11 @@ class ClusterTest(Watched):
         ended = False
         while not self._left.is_set():
             check_connected()
-            ready, _ = ray.wait([news], timeout=_SECONDS_BETWEEN_LOOKS)
+            ready, _ = ray_calls.wait([news], timeout=_SECONDS_BETWEEN_LOOKS)
             if ready:
-                yield from ray.get(news)
+                yield from ray_calls.get(news)
                 if ended:
                     return
                 news = mailbox.take.remote(_SECONDS_TO_TAKE)
             # What was told before the end is taken, too.
-            ended = bool(ray.wait([fitting], timeout=0)[0])
+            ended = bool(ray_calls.wait([fitting], timeout=0)[0])

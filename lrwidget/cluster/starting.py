@@ -106,11 +106,13 @@ def check_connected() -> None:
 @contextmanager
 def losses_told() -> Iterator[None]:
     """Raise ClusterError for whatever Ray raises where the cluster is gone."""
-    job = ray.get_runtime_context().get_job_id()
+    node = ray.get_runtime_context().get_node_id()
     try:
         yield
     except (Exception, SystemExit) as error:
-        if not ray.is_initialized() or ray.get_runtime_context().get_job_id() != job:
+        # Somebody may have started another one since, whose first job has the same
+        # number.
+        if not ray.is_initialized() or ray.get_runtime_context().get_node_id() != node:
             raise ClusterError(_SHUT_DOWN) from error
         if isinstance(error, RayError):
             msg = f"the cluster was lost: {error}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayError
 
-from lrwidget.cluster import solo
+from lrwidget.cluster import ray_calls, solo
 from lrwidget.cluster.building import pickled
 from lrwidget.cluster.failures import ClusterError, Failure
 from lrwidget.cluster.stand_in import stand_in
@@ -95,7 +95,7 @@ class _Together(Watched):
             with losses_told():
                 while streams and not self._left.is_set():
                     check_connected()
-                    ready, _ = ray.wait(streams, timeout=_SECONDS_BETWEEN_LOOKS)
+                    ready, _ = ray_calls.wait(streams, timeout=_SECONDS_BETWEEN_LOOKS)
                     for stream in ready:
                         news = self._news(stream, numbers[stream])
                         if news is None:
@@ -109,7 +109,7 @@ class _Together(Watched):
     def _news(self, stream: Any, number: int) -> News | None:  # noqa: ANN401 (Ray's)
         """Return what is new of a training; None after its end."""
         try:
-            news: News = ray.get(next(stream))
+            news: News = ray_calls.get(next(stream))
         except StopIteration:
             return None
         except RayError as error:
@@ -134,14 +134,14 @@ def _end(streams: Sequence[Any]) -> None:
     """End trainings, those too that do not hear of it."""
     if not streams or not ray.is_initialized():  # any call would start a cluster
         return
-    with suppress(RayError):
+    with suppress(Exception):  # of another Ray, too, that knows none of them
         for stream in streams:
-            ray.cancel(stream)
+            ray_calls.cancel(stream)
         ends: list[Any] = [stream.completed() for stream in streams]
-        _, left = ray.wait(ends, num_returns=len(ends), timeout=_SECONDS_TO_END)
+        _, left = ray_calls.wait(ends, num_returns=len(ends), timeout=_SECONDS_TO_END)
         for end, stream in zip(ends, streams, strict=True):
             if end in left:
-                ray.cancel(stream, force=True)
+                ray_calls.cancel(stream, force=True)
 
 
 class ClusterRace(_Together):

@@ -6,8 +6,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayTaskError
 
+from lrwidget.cluster import ray_calls
 from lrwidget.cluster.failures import ClusterError
 from lrwidget.cluster.messages import Hello
 
@@ -37,7 +38,7 @@ class Workers:
         """Return why a test has ended without a word of its own."""
         cause: BaseException | None = None
         try:
-            ray.get(fitting)
+            ray_calls.get(fitting)
         except RayTaskError as error:
             cause = error.cause
         failures = getattr(cause, "worker_failures", {})
@@ -61,10 +62,11 @@ class Workers:
         """End what is left of them, and free what was reserved."""
         if not ray.is_initialized():  # any call would start a cluster
             return
-        with suppress(RayError):
-            ray.cancel(fitting)
-        with suppress(RayError):
-            ray.kill(mailbox)
+        # Another Ray knows none of them, and has errors of any kind for that.
+        with suppress(Exception):
+            ray_calls.cancel(fitting)
+        with suppress(Exception):
+            ray_calls.kill(mailbox)
         if self._resources is not None:
-            with suppress(RayError):
+            with suppress(Exception):
                 ray.util.remove_placement_group(self._resources)

@@ -75,6 +75,26 @@ else:
     print(widget.status)
 print(ray.is_initialized())
 """
+_STARTED_ANEW = """
+import os
+os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+from contextlib import suppress
+from lrwidget.cluster import ray_calls
+from lrwidget.cluster.starting import losses_told
+import ray
+for call in (ray_calls.cancel, ray_calls.get, ray_calls.kill, ray_calls.wait):
+    with suppress(Exception):
+        call(None)
+print(ray.is_initialized())
+ray.init(num_cpus=1)
+try:
+    with losses_told():
+        ray.shutdown()
+        ray.init(num_cpus=1)
+        raise TypeError
+except Exception as error:
+    print(error)
+"""
 _NOWHERE = """
 import os
 os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_ADDRESS": "127.0.0.1:6399"}
@@ -98,6 +118,12 @@ def test_ray_is_shut_down_in_the_midst() -> None:
     # Stop may be seen before that.
     assert "Ray was shut down in the midst of it" in ended or "stopped" in ended
     assert started == "False"
+
+
+def test_another_ray_is_not_taken_for_the_one_before() -> None:
+    said = _said("-c", _STARTED_ANEW).splitlines()
+    assert said[0] == "False"
+    assert said[-1] == "Ray was shut down in the midst of it"
 
 
 def test_stop_does_not_wait_for_a_cluster_that_is_not_there() -> None:
