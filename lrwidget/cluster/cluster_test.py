@@ -13,6 +13,7 @@ from lrwidget.cluster.building import pickled
 from lrwidget.cluster.fitting import fit
 from lrwidget.cluster.mailbox import Mailbox
 from lrwidget.cluster.messages import Work
+from lrwidget.cluster.progress import Progress
 from lrwidget.cluster.stand_in import stand_in
 from lrwidget.cluster.starting import check_connected, losses_told, near_driver
 from lrwidget.cluster.watched import Watched
@@ -62,7 +63,8 @@ class ClusterTest(Watched):
         test = stand_in(settings)
         self.start_lr, self.end_lr = test.start_lr, test.end_lr
         self.num_it = test.num_it
-        super().__init__(f"{scaling.num_workers} workers", self.num_it, scaling)
+        what = f"{scaling.num_workers} workers"
+        super().__init__(Progress(what, self.num_it), scaling)
         self._place = arguments.usable_record(settings.get("record"))
         self._header = {**DEFAULTS, **settings, "build": build}
         self._header |= {"num_workers": scaling.num_workers, **scaling.resources}

@@ -12,6 +12,7 @@ from ray.exceptions import RayError
 from lrwidget.cluster import ray_calls, solo
 from lrwidget.cluster.building import pickled
 from lrwidget.cluster.failures import ClusterError, Failure
+from lrwidget.cluster.progress import Progress
 from lrwidget.cluster.stand_in import stand_in
 from lrwidget.cluster.starting import check_connected, losses_told, remote
 from lrwidget.cluster.watched import Watched
@@ -61,7 +62,7 @@ class _Together(Watched):
         scaling: Scaling,
         total: int,
     ) -> None:
-        super().__init__(f"{len(calls)} trainings", total, scaling)
+        super().__init__(Progress(f"{len(calls)} trainings", total), scaling)
         self._function = function
         self._calls = calls
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from lrwidget.cluster.progress import Progress
 from lrwidget.cluster.starting import connect
 
 if TYPE_CHECKING:
+    from lrwidget.cluster.progress import Progress
     from lrwidget.cluster.scaling import Scaling
 
 
@@ -18,18 +18,16 @@ class Watched:
 
     Parameters
     ----------
-    what:
-        What is to start there, in words.
-    total:
-        How many steps there are to be.
+    progress:
+        How far it has come.
     scaling:
         What it needs.
     """
 
     goes_on = False
 
-    def __init__(self, what: str, total: int, scaling: Scaling) -> None:
-        self._progress = Progress(what, total)
+    def __init__(self, progress: Progress, scaling: Scaling) -> None:
+        self._progress = progress
         self._scaling = scaling
         self._left = threading.Event()
 
