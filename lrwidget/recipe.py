@@ -23,9 +23,9 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-class Source(Protocol):
+class Planned(Protocol):
     """
-    A range test, run by iterating over it, which may return why it stopped.
+    The rates of a range test.
 
     Attributes
     ----------
@@ -39,6 +39,10 @@ class Source(Protocol):
     def end_lr(self) -> float: ...  # noqa: D102 (see above)
     @property
     def num_it(self) -> int: ...  # noqa: D102 (see above)
+
+
+class Source(Planned, Protocol):
+    """A range test, run by iterating over it, which may return why it stopped."""
 
     def __iter__(self) -> Iterator[Any]: ...
 
@@ -69,11 +73,11 @@ class ComparisonSource(Protocol):
     Attributes
     ----------
     tests:
-        They, in the order of the numbers of the parts.
+        The rates of each, in the order of the numbers of the parts.
     """
 
     @property
-    def tests(self) -> Sequence[Source]: ...  # noqa: D102 (see above)
+    def tests(self) -> Sequence[Planned]: ...  # noqa: D102 (see above)
 
     def __iter__(self) -> Iterator[Part]: ...
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lrwidget.choosing import Choosing
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.follower import Follower
-    from lrwidget.recipe import Recipe, Source
+    from lrwidget.recipe import Planned, Recipe
 
 
 class Stage:
@@ -65,7 +65,8 @@ class Stage:
         self._recipe = recipe
         self._rule = rule
         self._choosing = choosing
-        self._running = self._test = recipe.test({})
+        self._test = recipe.test({})
+        self._running: Planned = self._test
         self._room: tuple[float, float, int] | None = None
         self.bounds = self._test.start_lr, self._test.end_lr
         self.session = Session(self._on_news, self._on_end)
@@ -232,7 +233,7 @@ class Stage:
         raceable = self._choosing.chosen() is not None or self.known().lr is not None
         self.display.run_bar.show_running(running=self.running, raceable=raceable)
 
-    def _make_room_for(self, test: Source) -> None:
+    def _make_room_for(self, test: Planned) -> None:
         self._running, self._room = test, None
         self._make_room()
 

@@ -10,17 +10,16 @@ import ray
 
 from lrwidget.cluster import ray_calls
 from lrwidget.cluster.building import pickled
+from lrwidget.cluster.checking import checked
 from lrwidget.cluster.fitting import fit
 from lrwidget.cluster.mailbox import Mailbox
 from lrwidget.cluster.messages import Work
 from lrwidget.cluster.progress import Progress
-from lrwidget.cluster.stand_in import stand_in
 from lrwidget.cluster.starting import check_connected, losses_told, near_driver
 from lrwidget.cluster.watched import Watched
 from lrwidget.cluster.workers import Workers
 from lrwidget.curve.journaling import journaled
 from lrwidget.curve.record import Step
-from lrwidget.engine import arguments
 from lrwidget.recipe import DEFAULTS
 
 if TYPE_CHECKING:
@@ -60,12 +59,12 @@ class ClusterTest(Watched):
         settings: Mapping[str, Any],
         scaling: Scaling,
     ) -> None:
-        test = stand_in(settings)
-        self.start_lr, self.end_lr = test.start_lr, test.end_lr
-        self.num_it = test.num_it
+        known = checked(settings)
+        self.start_lr, self.end_lr = known.start_lr, known.end_lr
+        self.num_it = known.num_it
         what = f"{scaling.num_workers} workers"
         super().__init__(Progress(what, self.num_it), scaling)
-        self._place = arguments.usable_record(settings.get("record"))
+        self._place = known.record
         self._header = {**DEFAULTS, **settings, "build": build}
         self._header |= {"num_workers": scaling.num_workers, **scaling.resources}
         self._build = build

@@ -11,9 +11,9 @@ from ray.exceptions import RayError
 
 from lrwidget.cluster import ray_calls, solo
 from lrwidget.cluster.building import pickled
+from lrwidget.cluster.checking import checked
 from lrwidget.cluster.failures import ClusterError, Failure
 from lrwidget.cluster.progress import Progress
-from lrwidget.cluster.stand_in import stand_in
 from lrwidget.cluster.starting import check_connected, losses_told, remote
 from lrwidget.cluster.watched import Watched
 from lrwidget.curve.parts import Part
@@ -170,7 +170,7 @@ class ClusterRace(_Together):
         rates: Iterable[float],
         steps: int,
     ) -> None:
-        stand_in(settings)  # raises where there can be none
+        checked(settings)
         self.rates = checked_rates(rates)
         self.steps = arguments.usable_count("steps", steps)
         # The same weights and batches for all.
@@ -193,7 +193,7 @@ class ClusterComparison(_Together):
     Attributes
     ----------
     tests:
-        What each is, of which none is run itself.
+        The settings of each, checked.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class ClusterComparison(_Together):
         scaling: Scaling,
     ) -> None:
         both = list(zip(builds, settings, strict=True))
-        self.tests = [stand_in(each) for each in settings]
+        self.tests = [checked(each) for each in settings]
         seed = randbelow(_MOST_SEED)  # the same weights for all, where they can be
         calls = [(*_pickled(build, each, scaling), seed) for build, each in both]
         super().__init__(solo.tested, calls, scaling, sum(x.num_it for x in self.tests))

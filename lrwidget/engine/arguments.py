@@ -7,15 +7,19 @@ import math
 import numbers
 import operator
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
 
 from lrwidget.curve.journal import check_continued
 from lrwidget.curve.places import place_of
+from lrwidget.curve.schedule import learning_rates
 from lrwidget.curve.shown import shown
+from lrwidget.engine import ranks
+from lrwidget.engine.isolation import ISOLATIONS
 from lrwidget.engine.loaders import empty_loader
 from lrwidget.engine.optimizers import needs_closure
 
@@ -23,11 +27,107 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from lrwidget.curve.places import Place
+    from lrwidget.curve.schedule import StepMode
+    from lrwidget.engine.isolation import Isolation
 
 _MOST_COUNT = 1_000_000  # before a slip of the finger makes a step that never ends
 _MOST_SEED = 2**32 - 1  # NumPy's limit
 _HALF_PRECISIONS = (torch.float16, torch.bfloat16)
 _NO_LOADERS = (str, bytes, Mapping, torch.Tensor)  # iterable, but not over batches
+
+
+class CheckedSettings(NamedTuple):
+    """
+    The settings of a range test that can be checked without its training.
+
+    Attributes
+    ----------
+    rates:
+        The learning rate of each point.
+    record:
+        The place of the record, if this process keeps one.
+    stop_div, accumulate, steps_per_lr, autocast, clip_grad_norm, seed, isolation, \
+    device:
+        As `RangeTest` takes them.
+    """
+
+    rates: array[float]
+    stop_div: bool
+    accumulate: int
+    steps_per_lr: int
+    autocast: torch.dtype | None
+    clip_grad_norm: float | None
+    seed: int | None
+    isolation: Isolation
+    device: torch.device | None
+    record: Place | None
+
+    @property
+    def start_lr(self) -> float:
+        """The first rate."""
+        return self.rates[0]
+
+    @property
+    def end_lr(self) -> float:
+        """The last rate."""
+        return self.rates[-1]
+
+    @property
+    def num_it(self) -> int:
+        """The number of rates."""
+        return len(self.rates)
+
+
+def checked_settings(  # noqa: PLR0913 (the settings of a test)
+    *,
+    start_lr: float,
+    end_lr: float,
+    num_it: int,
+    step_mode: StepMode,
+    stop_div: bool,
+    accumulate: int,
+    steps_per_lr: int,
+    autocast: torch.dtype | None,
+    clip_grad_norm: float | None,
+    seed: int | None,
+    isolation: Isolation,
+    device: torch.device | str | None,
+    record: str | os.PathLike[str] | None,
+) -> CheckedSettings:
+    """
+    Return the settings of a range test.
+
+    No random number is drawn.
+
+    Parameters
+    ----------
+    start_lr, end_lr, num_it, step_mode, stop_div, accumulate, steps_per_lr, \
+    autocast, clip_grad_norm, seed, isolation, device, record:
+        As `RangeTest` takes them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `RangeTest` raises them for these.
+    """
+    check_switch("stop_div", stop_div)
+    check_autocast(autocast)
+    if not isinstance(isolation, str) or isolation not in ISOLATIONS:
+        msg = f"isolation={shown(isolation)} is not known; pass one of {ISOLATIONS}"
+        raise ValueError(msg)
+    return CheckedSettings(
+        # not a list, which would take four times the memory
+        rates=array("d", learning_rates(start_lr, end_lr, num_it, step_mode)),
+        stop_div=stop_div,
+        accumulate=usable_count("accumulate", accumulate),
+        steps_per_lr=usable_count("steps_per_lr", steps_per_lr),
+        autocast=autocast,
+        clip_grad_norm=usable_norm(clip_grad_norm),
+        seed=usable_seed(seed),
+        isolation=isolation,
+        device=usable_device(device),
+        record=usable_record(record if ranks.rank() == 0 else None),
+    )
 
 
 def check_trained(model: object, optimizer: object) -> None:

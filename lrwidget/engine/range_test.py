@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from array import array
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve.journaling import journaled
 from lrwidget.curve.record import LRCurve, Recording, Step
-from lrwidget.curve.schedule import learning_rates
-from lrwidget.curve.shown import shown
 from lrwidget.engine import arguments, ranks
 from lrwidget.engine.ambient import Ambient
-from lrwidget.engine.isolation import ISOLATIONS, Subject
+from lrwidget.engine.isolation import Subject
 from lrwidget.engine.loaders import Awaited
 from lrwidget.engine.losses import check_own_loss
 from lrwidget.engine.optimizers import unwrapped
@@ -165,39 +162,42 @@ class RangeTest:
         arguments.check_functions(loss_fn, training_step)
         if loss_fn is None and training_step is None:
             check_own_loss(model)
-        arguments.check_switch("stop_div", stop_div)
         arguments.check_validation(val_loader)
-        accumulate = arguments.usable_count("accumulate", accumulate)
-        steps_per_lr = arguments.usable_count("steps_per_lr", steps_per_lr)
-        arguments.check_autocast(autocast)
-        clip_grad_norm = arguments.usable_norm(clip_grad_norm)
-        seed = arguments.usable_seed(seed)
-        own_record = record if ranks.rank() == 0 else None
-        self._record = arguments.usable_record(own_record)
-        if not isinstance(isolation, str) or isolation not in ISOLATIONS:
-            msg = f"isolation={shown(isolation)} is not known; pass one of {ISOLATIONS}"
-            raise ValueError(msg)
-        # not a list, which would take four times the memory
-        rates = array("d", learning_rates(start_lr, end_lr, num_it, step_mode))
+        checked = arguments.checked_settings(
+            start_lr=start_lr,
+            end_lr=end_lr,
+            num_it=num_it,
+            step_mode=step_mode,
+            stop_div=stop_div,
+            accumulate=accumulate,
+            steps_per_lr=steps_per_lr,
+            autocast=autocast,
+            clip_grad_norm=clip_grad_norm,
+            seed=seed,
+            isolation=isolation,
+            device=device,
+            record=record,
+        )
         rate_ratios(optimizer)  # raises where there are none
         optimizer, its_scaler = unwrapped(optimizer)
         scaler = its_scaler if grad_scaler is None else grad_scaler
         arguments.check_scaler(scaler, optimizer)
         subject = Subject(model, optimizer, loss_fn, training_step, scaler)
         plan = Plan(
-            rates=rates,
+            rates=checked.rates,
             dataloader=dataloader,
             val_loader=val_loader,
             stop_rule=StopRule if stop_div else None,
-            accumulate=accumulate,
-            steps_per_lr=steps_per_lr,
+            accumulate=checked.accumulate,
+            steps_per_lr=checked.steps_per_lr,
             autocast=autocast,
-            clip_grad_norm=clip_grad_norm,
-            device=arguments.usable_device(device),
+            clip_grad_norm=checked.clip_grad_norm,
+            device=checked.device,
             awaited=Awaited(),
         )
-        self._trial = Trial(subject, plan, isolation, seed)
+        self._trial = Trial(subject, plan, isolation, checked.seed)
         self._recording = Recording(self.num_it)
+        self._record = checked.record
         self._settings = {
             "model": model,
             "optimizer": optimizer,
@@ -210,12 +210,12 @@ class RangeTest:
             "stop_div": stop_div,
             "training_step": training_step,
             "val_loader": val_loader,
-            "accumulate": accumulate,
-            "steps_per_lr": steps_per_lr,
+            "accumulate": checked.accumulate,
+            "steps_per_lr": checked.steps_per_lr,
             "autocast": None if autocast is None else str(autocast),
             "grad_scaler": scaler,
-            "clip_grad_norm": clip_grad_norm,
-            "seed": seed,
+            "clip_grad_norm": checked.clip_grad_norm,
+            "seed": checked.seed,
             "isolation": isolation,
             "device": None if device is None else str(device),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import threading
 from functools import partial
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 
 from lrwidget import LRCurve, LRWidget, range_test
 from lrwidget import race as raced
@@ -16,6 +18,7 @@ from lrwidget.cluster.failures import ClusterError, WorkerTraceback
 from tests.cluster import builds
 from tests.cluster.builds import OwnError
 from tests.cluster.conftest import SECONDS, comes
+from tests.widget_parts import display_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +51,36 @@ def test_two_workers_find_what_one_process_does(on_ray: OnRay, tmp_path: Path) -
     assert '"num_workers": 2' in path.read_text().partition("\n")[0]
     with pytest.raises(RuntimeError, match="build makes the optimizer on the workers"):
         widget.apply()
+
+
+def _random_states() -> list[Any]:
+    numpys = np.random.get_state(legacy=False)  # noqa: NPY002 (what users draw from)
+    return [random.getstate(), repr(numpys), torch.get_rng_state().tolist()]
+
+
+def test_no_random_number_of_this_process_is_drawn() -> None:
+    before = _random_states()
+    widget = LRWidget.on_ray(builds.build)
+    settings = display_of(widget).settings
+    (steps,) = [x for x in settings.children if x.description == "Steps"]
+    steps.value = 7
+    assert _random_states() == before
+    assert "tries 7 rates" in widget.status
+    widget.close()
+
+
+def test_what_runs_on_the_workers_draws_no_random_number_here(on_ray: OnRay) -> None:
+    widget = on_ray()
+    before = _random_states()
+    starts: list[Callable[[], None]] = [
+        widget.run,
+        lambda: widget.race([0.01, 0.1], steps=2),
+        lambda: widget.compare({"short": {"num_it": 5}}),
+    ]
+    for start in starts:
+        start()
+        widget.wait(SECONDS)
+        assert _random_states() == before
 
 
 def test_a_sharded_model_with_more_arguments(on_ray: OnRay) -> None:

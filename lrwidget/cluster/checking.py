@@ -1,25 +1,30 @@
-"""The settings of a test that runs elsewhere, checked without its model."""
+"""The settings of a test that runs elsewhere, checked without its training."""
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-
 from lrwidget.curve.shown import shown
+from lrwidget.engine import arguments
 from lrwidget.engine.range_test import RangeTest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from lrwidget.engine.arguments import CheckedSettings
+
 _BUILT = ("val_loader", "grad_scaler")
+_SIGNATURE = inspect.signature(RangeTest)
+_TRAINING = ("model", "optimizer", "dataloader", "loss_fn")
 
 
-def stand_in(settings: Mapping[str, Any]) -> RangeTest:
+def checked(settings: Mapping[str, Any]) -> CheckedSettings:
     """
-    Return the test of another training with some settings, as far as that tells.
+    Return the settings of the tests on the workers, with the defaults of `RangeTest`.
+
+    Nothing is made for it, so that no random number is drawn.
 
     Raises
     ------
@@ -37,9 +42,11 @@ def stand_in(settings: Mapping[str, Any]) -> RangeTest:
         device = shown(settings["device"])
         msg = f"device={device} is up to the cluster; pass use_gpu=True for GPUs"
         raise ValueError(msg)
-    model = nn.Linear(1, 1, device="cpu")
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    batches = [(torch.zeros(1, 1), torch.zeros(1, 1))]
-    own_loss = settings.get("training_step") is not None
-    loss_fn = None if own_loss else nn.MSELoss()
-    return RangeTest(model, optimizer, batches, loss_fn, **settings)
+    call = _SIGNATURE.bind(*_TRAINING, **settings)  # raises TypeError, as a call does
+    call.apply_defaults()
+    every = call.arguments
+    arguments.check_functions(None, every["training_step"])
+    left_out = {*_TRAINING, *_BUILT, "training_step"}
+    return arguments.checked_settings(
+        **{name: value for name, value in every.items() if name not in left_out}
+    )
