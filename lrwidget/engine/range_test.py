@@ -12,7 +12,7 @@ from lrwidget.engine.isolation import Subject
 from lrwidget.engine.loaders import Awaited
 from lrwidget.engine.losses import check_own_loss
 from lrwidget.engine.optimizers import unwrapped
-from lrwidget.engine.rates import rate_ratios
+from lrwidget.engine.rates import check_rounded
 from lrwidget.engine.settings import with_settings_of
 from lrwidget.engine.stopping import StopRule
 from lrwidget.engine.training import Plan
@@ -178,7 +178,7 @@ class RangeTest:
             device=device,
             record=record,
         )
-        rate_ratios(optimizer)  # raises where there are none
+        check_rounded(optimizer, checked.rates)
         optimizer, its_scaler = unwrapped(optimizer)
         scaler = its_scaler if grad_scaler is None else grad_scaler
         arguments.check_scaler(scaler, optimizer)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch.optim import Optimizer
 
 
@@ -40,6 +42,64 @@ def _number(rate: object) -> float:
         return float(rate)  # type: ignore[arg-type]  # raises TypeError
     except (TypeError, ValueError):  # some optimizers find their rate themselves
         return 0.0
+
+
+def check_rounded(optimizer: Optimizer, rates: Sequence[float]) -> None:
+    """
+    Raise where a learning rate that is a tensor cannot hold the rates of a test.
+
+    Recorded are the rates as the last group has them: rounded to the type of its
+    tensor. The others may round, but not to infinity, which a tensor refuses.
+
+    Parameters
+    ----------
+    optimizer:
+        The optimizer of the test.
+    rates:
+        The rates, finite, above 0 and strictly increasing.
+
+    Raises
+    ------
+    ValueError
+        If the last group's rates are not so once they are rounded, or the last rate of
+        any group is not finite.
+    """
+    instead = "or an optimizer whose lr is a float"
+    groups, ratios = optimizer.param_groups, rate_ratios(optimizer)
+    for number, (group, ratio) in enumerate(zip(groups, ratios, strict=True)):
+        if isinstance(group.get("lr"), torch.Tensor):
+            highest = _rounded([rates[-1] * ratio], group["lr"].dtype)
+            if not highest.isfinite().all():
+                msg = (
+                    f"end_lr={rates[-1]} is too high for the learning rate of "
+                    f"optimizer.param_groups[{number}], a tensor of "
+                    f"{group['lr'].dtype}; pass a lower one, {instead}"
+                )
+                raise ValueError(msg)
+    last = groups[-1].get("lr")
+    if not isinstance(last, torch.Tensor):
+        return
+    rounded = _rounded(rates, last.dtype)
+    if not rounded[0] > 0:
+        msg = (
+            f"start_lr={rates[0]} is 0 as {last.dtype}, the type of the optimizer's "
+            f"learning rate; pass a higher one, {instead}"
+        )
+        raise ValueError(msg)
+    if not (rounded.diff() > 0).all():
+        msg = (
+            f"num_it={len(rates)} rates between start_lr={rates[0]} and "
+            f"end_lr={rates[-1]} are too close to tell apart as {last.dtype}, the type "
+            "of the optimizer's learning rate; pass fewer steps, a wider range, "
+            f"{instead}"
+        )
+        raise ValueError(msg)
+
+
+def _rounded(rates: Sequence[float], dtype: torch.dtype) -> torch.Tensor:
+    """Return rates as numbers of a type, in double precision."""
+    exact = torch.tensor(rates, dtype=torch.float64, device="cpu")
+    return exact.to(dtype).to(torch.float64)
 
 
 def apply_rate(optimizer: Optimizer, lr: float) -> None:

@@ -5,7 +5,7 @@ import math
 from multiprocessing import active_children
 from threading import Thread
 from threading import enumerate as enumerate_threads
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,6 +18,9 @@ from lrwidget.curve.record import LRCurve, Step
 from lrwidget.engine.range_test import RangeTest, range_test
 from lrwidget.engine.settings import Settings
 from tests.engine.training_parts import Net, data, loader, state, warm
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _LOSS = nn.CrossEntropyLoss()
 
@@ -304,6 +307,88 @@ def test_a_rate_in_a_tensor_is_recorded_as_it_is_used() -> None:
     optimizer = Adam(model.parameters(), lr=torch.tensor(0.1), capturable=False)
     curve = range_test(model, optimizer, loader(), _LOSS, num_it=10)
     np.testing.assert_array_equal(curve.lrs, np.geomspace(1e-7, 10, 10, dtype="f4"))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "settings", "said"),
+    [
+        (
+            torch.float32,
+            {"start_lr": 0.1, "end_lr": 0.10001, "num_it": 2000},
+            "num_it=2000 .* too close to tell apart as torch.float32, .* pass fewer",
+        ),
+        (
+            torch.float32,
+            {"start_lr": 1.0, "end_lr": 1.0001, "num_it": 2000, "step_mode": "linear"},
+            "num_it=2000 rates between .* too close to tell apart as torch.float32",
+        ),
+        (
+            torch.bfloat16,
+            {"num_it": 5000, "steps_per_lr": 2},
+            "num_it=5000 rates between .* too close to tell apart as torch.bfloat16",
+        ),
+        (torch.float32, {"start_lr": 1e-50}, "start_lr=1e-50 is 0 as torch.float32"),
+        (torch.float16, {"start_lr": 1e-8}, "start_lr=1e-08 is 0 as torch.float16"),
+        (torch.int64, {}, "start_lr=1e-07 is 0 as torch.int64"),
+        (
+            torch.float16,
+            {"start_lr": 0.1, "end_lr": 1e5},
+            r"end_lr=100000.0 is too high for .*param_groups\[0\], .* torch.float16",
+        ),
+    ],
+)
+def test_rates_that_a_tensor_cannot_hold_are_refused_at_once(
+    dtype: torch.dtype, settings: Any, said: str
+) -> None:
+    model = nn.Linear(8, 3)
+    rate = torch.tensor(1, dtype=dtype)
+    for isolation in ("copy", "restore"):
+        optimizer = SGD(model.parameters(), lr=rate)
+        with pytest.raises(ValueError, match=said):
+            RangeTest(
+                model, optimizer, loader(), _LOSS, isolation=isolation, **settings
+            )
+    assert rate.item() == 1
+
+
+def test_the_tensor_of_the_last_group_is_what_rates_are_told_apart_in() -> None:
+    model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 3))
+    narrow: Any = {"start_lr": 0.1, "end_lr": 0.2, "num_it": 1000}
+
+    def of(first: Any, last: Any) -> SGD:
+        groups = [
+            {"params": model[0].parameters(), "lr": first},
+            {"params": model[1].parameters(), "lr": last},
+        ]
+        return SGD(groups)
+
+    half = torch.tensor(0.5, dtype=torch.float16)
+    double = torch.tensor(0.5, dtype=torch.float64)
+    # The rates of another group may coincide.
+    curve = range_test(model, of(half, double), loader(), _LOSS, **narrow)
+    np.testing.assert_array_equal(curve.lrs, np.geomspace(0.1, 0.2, 1000))
+    with pytest.raises(ValueError, match=r"too close to tell apart as torch\.float16"):
+        RangeTest(model, of(double, half), loader(), _LOSS, **narrow)
+    # But a tensor cannot be filled with what is infinite there.
+    with pytest.raises(ValueError, match=r"end_lr=0\.2 is too high for .*groups\[0\]"):
+        RangeTest(model, of(half, 1e-7), loader(), _LOSS, **narrow)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("step_mode", ["exp", "linear"])
+def test_rates_that_a_tensor_can_hold_are_kept_and_read_back(
+    dtype: torch.dtype, step_mode: Any, tmp_path: Path
+) -> None:
+    model = nn.Linear(8, 3)
+    optimizer = SGD(model.parameters(), lr=torch.tensor(0.1, dtype=dtype))
+    path = tmp_path / "run.jsonl"
+    settings: Any = {"start_lr": 1e-3, "end_lr": 1.0, "num_it": 20, "stop_div": False}
+    settings |= {"step_mode": step_mode, "record": path}
+    curve = range_test(model, optimizer, loader(), _LOSS, **settings)
+    spaced = np.geomspace if step_mode == "exp" else np.linspace
+    expected = torch.tensor(spaced(1e-3, 1, 20)).to(dtype).double()
+    assert curve.lrs.tolist() == expected.tolist()
+    assert LRCurve.load(path).lrs.tolist() == expected.tolist()
 
 
 def test_a_loader_that_drops_all_it_has() -> None:
