@@ -51,7 +51,9 @@ class LocalPlace:
         except FileNotFoundError:
             regular = True  # as it is going to be
         except (OSError, ValueError) as error:
-            msg = f"cannot be a file: {error}; pass another path"
+            # Not the whole error, in which the path is, however long that is.
+            what = getattr(error, "strerror", None) or error
+            msg = f"cannot be a file: {what}; pass another path"
             raise ValueError(msg) from error
         if not self.path.parent.is_dir():
             msg = "is in a folder that is not there; make it first"

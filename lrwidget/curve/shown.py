@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import reprlib
+
 _MOST = 80
+_TEXTS = (str, bytes, bytearray, os.PathLike)
+_CUT = reprlib.Repr()
+_CUT.maxstring = _CUT.maxother = _MOST
 
 
 def shown(value: object) -> str:
-    """Return a value as code; its type, where that is long or cannot be had."""
+    """
+    Return a value as code of at most 80 characters.
+
+    Of a longer text or path, the middle is left out, and of a longer integer the end.
+    What else is longer, or has no code, is shown by its type.
+    """
     try:
-        text = repr(value)
+        text = _CUT.repr(value) if isinstance(value, _TEXTS) else repr(value)
     # An integer of thousands of digits has none, nor have lists in lists in lists, and
     # that of a user's class may raise anything.
     except Exception:  # noqa: BLE001 (as said)
         text = ""
     if isinstance(value, int) and len(text) > _MOST:
-        return f"{text[:_MOST]}..."
+        return f"{text[: _MOST - 3]}..."
     return text if 0 < len(text) <= _MOST else f"<{type(value).__name__}>"
