@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -13,12 +12,12 @@ from lrwidget.curve.runs import Begun
 from lrwidget.curve.suggestion import NO_SUGGESTION
 from lrwidget.engine.ambient import Ambient
 from lrwidget.report import in_detail, in_words
-from lrwidget.session import Session
+from lrwidget.session import BusyError, Session
 from lrwidget.ui import arguments, status
 from lrwidget.ui.display import Display, Hands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from lrwidget.choosing import Choosing
@@ -71,7 +70,7 @@ class Stage:
         self.session = Session(self._on_news, self._on_end)
         # A press on Run may come on a thread that lacks this one's settings.
         self._ambient = Ambient()
-        self._lock = threading.RLock()
+        self._lock = self.session.lock
         hands = Hands(
             toggle=self._on_toggle,
             race=self._on_race,
@@ -136,10 +135,8 @@ class Stage:
             setting = self._recipe.setting(every, label)
             name = self._recipe.name(every) if label is None else label
             recording = self._recipe.recording(test)
-            self.session.run(test, Begun(name, setting, recording))
-            if not changes:
-                self._test = test  # as it is, rather than two of them
-            self._make_room_for(test)
+            begun = Begun(name, setting, recording)
+            self.session.run(test, begun, lambda: self._make_room_for(test))
 
     def compare(self, runs: Mapping[str, Mapping[str, Any]]) -> None:
         """Start several tests, as `LRWidget.compare` does."""
@@ -153,8 +150,8 @@ class Stage:
                 Begun(label, self._recipe.setting(changes, label), Recording(x.num_it))
                 for label, changes, x in zip(runs, every, comparison.tests, strict=True)
             ]
-            self.session.compare(comparison, begun)
-            self._make_room_for(comparison.tests[-1])
+            last = comparison.tests[-1]
+            self.session.compare(comparison, begun, lambda: self._make_room_for(last))
 
     def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
         """Start a race, as `LRWidget.race` does."""
@@ -168,8 +165,9 @@ class Stage:
                     raise RuntimeError(msg)
             race = self._recipe.race(self.display.settings.values, rates, steps)
             arguments.check_inside(race.rates, *self.bounds)
-            self.session.race(race)
-            self.display.show_race(race.rates, race.steps)
+            self.session.race(
+                race, lambda: self.display.show_race(race.rates, race.steps)
+            )
 
     def stop(self) -> None:
         """Ask what runs to stop, as `LRWidget.stop` does."""
@@ -207,15 +205,20 @@ class Stage:
         nothing:
             What records nothing of what cannot start.
         """
-        # Copying the model is inside the lock, so that two calls start one run.
-        with self._lock:
-            self.session.check_idle()
-            try:
+        busy = False
+        try:
+            with self.session.starting(nothing):
                 yield
-            except Exception as error:
-                self.session.refuse(error, nothing)
-                raise
-            finally:
+        except BusyError:
+            busy = True
+            raise
+        finally:
+            if not busy:
+                self._show_start()
+
+    def _show_start(self) -> None:
+        with self._lock:
+            if not self.session.closed:
                 self._show_running()
                 self._look()
 
@@ -260,23 +263,33 @@ class Stage:
         if self.running:
             self.stop()
         else:
-            # What keeps it from starting is in the status, and raised by wait().
-            with suppress(Exception), self._ambient.entered():
-                self.run(None, {})
+            self._press(lambda: self.run(None, {}))
 
     def _on_race(self) -> None:
-        with suppress(Exception), self._ambient.entered():  # as above
-            self.race(None, None)
+        self._press(lambda: self.race(None, None))
+
+    def _press(self, start: Callable[[], object]) -> None:
+        """Start something, where what keeps it from that is only shown."""
+        # It is in the status, and raised by wait().
+        with suppress(Exception), self._ambient.entered():
+            start()
 
     def _on_settings(self) -> None:
         """Let the chart have room for the next run, if it can be run."""
         settings = self.display.settings
+        values, problem = settings.values, ""
+        test: Source | None = None
+        try:
+            # A record is looked at where the test starts: not for each field.
+            test = self._recipe.test({**values, "record": None})
+        except (TypeError, ValueError) as error:
+            problem = str(error)
         with self._lock:
-            settings.problem.value = ""
-            try:
-                self._test = self._recipe.test(settings.values)
-            except (TypeError, ValueError) as error:
-                settings.problem.value = str(error)
+            if settings.values != values:
+                return  # the thread of the latest change shows what comes of all
+            settings.problem.value = problem
+            if test is not None:
+                self._test = test
             self._show_range()
             self._show_status()
 

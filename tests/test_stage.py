@@ -6,17 +6,20 @@ import html
 import json
 import re
 import threading
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 import numpy as np
 import pytest
 import torch
+from fsspec.implementations.memory import MemoryFileSystem
 from ipywidgets.widgets import widget as ipywidgets_widget
 from torch import nn
 from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
 
+from lrwidget import LRWidget
 from lrwidget.curve.limits import loss_limits, whole_limits
 from lrwidget.curve.record import LRCurve
 from lrwidget.curve.schedule import learning_rates
@@ -24,7 +27,7 @@ from tests.ui.front_end import tell
 from tests.widget_parts import BATCHES, SECONDS, Gate, display_of
 
 if TYPE_CHECKING:
-    from lrwidget import LRWidget
+    from collections.abc import Callable, Iterator
 
 
 def _field(widget: LRWidget, description: str) -> ipw.Widget:
@@ -520,6 +523,144 @@ def test_labels_are_text_wherever_they_are_shown(make: Any) -> None:
         assert (type(part), name) in texts or name == "labels"
         assert not getattr(part, "description_allow_html", False)
     assert len(held) > 4
+
+
+# ---- the lock, and what starts under it
+
+
+@pytest.fixture
+def touched(
+    memory: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, list[Callable[[], object]]]]:
+    """Return the URL of a file, and a list of what to call when it is looked at."""
+    calls: list[Callable[[], object]] = []
+    info = MemoryFileSystem.info
+
+    def looked_at(self: MemoryFileSystem, path: str, **options: Any) -> Any:
+        for call in calls:
+            call()
+        return info(self, path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFileSystem, "info", looked_at)
+        yield memory, calls
+
+
+def _in_another_thread(call: Callable[[], object]) -> None:
+    """Call something in another thread, and wait until it returns."""
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+
+
+def test_a_field_reads_no_record(make: Any, touched: Any) -> None:
+    url, calls = touched
+    widget = make(record=url, num_it=20)
+
+    def fail() -> None:
+        msg = "no such host"
+        raise OSError(msg)
+
+    calls.append(fail)
+    _field(widget, "Steps").value = 30
+    display = display_of(widget)
+    assert display.settings.problem.value == ""
+    assert display.view_bar.points.max == 20
+    _field(widget, "Steps").value = 1
+    assert display.settings.problem.value.startswith("num_it=1 must be at least 2")
+    _field(widget, "Steps").value = 30
+    with pytest.raises(OSError, match="no such host"):
+        widget.run()
+    _press(widget)
+    assert widget.status == "Failed after 0 steps. OSError: no such host"
+    with pytest.raises(OSError, match="no such host"):
+        widget.wait()
+    calls.clear()
+    assert len(_run(widget)) > 5
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        LRWidget.run,
+        lambda widget: widget.compare({"a": {}, "b": {"seed": 1}}),
+        lambda widget: widget.race([0.01, 0.1], 5),
+        _press,
+    ],
+)
+def test_a_record_is_read_outside_the_lock(
+    make: Any, touched: Any, start: Callable[[LRWidget], object]
+) -> None:
+    url, calls = touched
+    widget = make(record=url, num_it=20)
+    picked: list[float] = []
+
+    def pick() -> None:
+        picked.append(0.01 + 1e-4 * len(picked))
+        # Drawn under the lock, on a thread as those that the hands of a page come on.
+        _in_another_thread(lambda: setattr(widget, "value", picked[-1]))
+
+    calls.append(pick)
+    start(widget)
+    widget.wait()
+    assert picked
+    assert widget.value == picked[-1]
+
+
+class _Copied(nn.Linear):
+    """A layer that says when it is copied."""
+
+    on_copy: Callable[[], object] | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Copied:
+        if self.on_copy is not None:
+            self.on_copy()
+        copy = _Copied(self.in_features, self.out_features)
+        for name, parameter in self.named_parameters():
+            setattr(copy, name, deepcopy(parameter, memo))
+        memo[id(self)] = copy
+        return copy
+
+
+def _copied(on_copy: Callable[[LRWidget], object]) -> LRWidget:
+    """Return a widget with something that is called while its model is copied."""
+    model = _Copied(8, 1)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    widget = LRWidget(model, optimizer, BATCHES, nn.MSELoss(), num_it=20)
+    model.on_copy = lambda: _in_another_thread(lambda: on_copy(widget))
+    return widget
+
+
+def test_one_of_two_starts_at_once_is_refused() -> None:
+    refused: list[BaseException] = []
+
+    def run_too(widget: LRWidget) -> None:
+        _press(widget)
+        with pytest.raises(RuntimeError, match="is starting already") as error:
+            widget.run("too")
+        refused.append(error.value)
+
+    widget = _copied(run_too)
+    assert _run(widget, "first").stop_reason is not None
+    assert len(refused) == 1
+    assert list(widget.curves) == ["first"]
+    widget.close()
+
+
+def test_a_start_that_is_stopped_has_no_step() -> None:
+    widget = _copied(LRWidget.stop)
+    curve = _run(widget)
+    assert (len(curve), curve.stop_reason) == (0, "stopped")
+    widget.close()
+
+
+def test_a_start_that_is_overtaken_by_the_end_of_the_widget() -> None:
+    widget = _copied(LRWidget.close)
+    with pytest.raises(RuntimeError, match="the widget is closed"):
+        widget.run()
+    assert not widget.running
+    assert widget.curves == {}
 
 
 # ---- how curves are looked at
