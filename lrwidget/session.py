@@ -157,8 +157,10 @@ class Session:
             try:
                 yield
             except Exception as error:
+                # Once the thread runs, the test runs, whatever is raised here.
                 with self.lock:
-                    self.refuse(error, nothing)
+                    if self._starting is this:
+                        self.refuse(error, nothing)
                 raise
         finally:
             if self._starting is this:
@@ -175,7 +177,8 @@ class Session:
         test, begun:
             The test, and its run.
         on_start:
-            Called under the lock, after the start and before any news of it.
+            Called under the lock, after the start and before any news of it. What it
+            raises is raised here; the test goes on.
         """
         self._start(test, begun.recording, [begun], on_start)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lrwidget.curve.parts import Recordings
@@ -270,9 +270,15 @@ class Stage:
 
     def _press(self, start: Callable[[], object]) -> None:
         """Start something, where what keeps it from that is only shown."""
-        # It is in the status, and raised by wait().
-        with suppress(Exception), self._ambient.entered():
-            start()
+        try:
+            with self._ambient.entered():
+                start()
+        except BusyError:
+            pass  # as is seen
+        except Exception as error:
+            # What keeps it from starting is in the status, and raised by wait().
+            if error is not self.session.error:
+                raise
 
     def _on_settings(self) -> None:
         """Let the chart have room for the next run, if it can be run."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import json
 import re
+import sys
 import threading
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from ipywidgets.widgets import widget as ipywidgets_widget
 from torch import nn
 from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
+from traitlets.log import get_logger
 
 from lrwidget import LRWidget
 from lrwidget.curve.limits import loss_limits, whole_limits
@@ -546,6 +549,27 @@ def touched(
         yield memory, calls
 
 
+def _failing(*_arguments: object, **_options: object) -> None:
+    msg = "the page is gone"
+    raise ArithmeticError(msg)
+
+
+@contextmanager
+def _raised_by_presses(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Raise at the end what the callbacks of ipywidgets have raised inside it."""
+    errors: list[BaseException] = []
+
+    def warning(*_arguments: object, **_options: object) -> None:
+        error = sys.exc_info()[1]
+        assert error is not None
+        errors.append(error)
+
+    patch.setattr(get_logger(), "warning", warning)
+    yield
+    for error in errors:
+        raise error
+
+
 def _in_another_thread(call: Callable[[], object]) -> None:
     """Call something in another thread, and wait until it returns."""
     thread = threading.Thread(target=call)
@@ -661,6 +685,96 @@ def test_a_start_that_is_overtaken_by_the_end_of_the_widget() -> None:
         widget.run()
     assert not widget.running
     assert widget.curves == {}
+
+
+@pytest.mark.parametrize("start", [LRWidget.run, _press])
+@pytest.mark.parametrize(
+    ("part", "method"),
+    [("view_bar", "show_total"), ("chart", "show_range"), ("run_bar", "show_running")],
+)
+def test_what_fails_after_the_start_of_a_test_leaves_it_running(
+    make: Any, monkeypatch: pytest.MonkeyPatch, start: Any, part: str, method: str
+) -> None:
+    gate = Gate()
+    widget = make(dataloader=gate, num_it=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(getattr(display_of(widget), part), method, _failing)
+        if start is _press:
+            # ipywidgets logs what a press raises.
+            with pytest.raises(ArithmeticError), _raised_by_presses(patch):
+                _press(widget)
+        else:
+            with pytest.raises(ArithmeticError):
+                widget.run()
+        assert widget.running
+        assert widget.status == "Running: waiting for the first step."
+    with pytest.raises(RuntimeError, match="a test is running already"):
+        widget.run()
+    gate.let(5)
+    assert len(widget.wait()) == 5
+    assert widget.status.startswith("Done: ")
+    assert list(widget.curves) == ["run"]
+
+
+def test_what_fails_after_the_start_of_several_leaves_them_running(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = make(num_it=5)
+    display = display_of(widget)
+    with monkeypatch.context() as patch:
+        patch.setattr(display.view_bar, "show_total", _failing)
+        patch.setattr(display, "show_race", _failing)
+        gate = Gate()
+        with pytest.raises(ArithmeticError):
+            widget.compare({"a": {"dataloader": gate}, "b": {}})
+    gate.let(5)
+    widget.wait()
+    assert [len(curve) for curve in widget.curves.values()] == [5, 5]
+    with monkeypatch.context() as patch:
+        patch.setattr(display, "show_race", _failing)
+        with pytest.raises(ArithmeticError):
+            widget.race([0.01, 0.1], 3)
+    widget.wait()
+    assert [len(curve) for curve in widget.race_curves] == [3, 3]
+
+
+def test_a_run_that_cannot_be_noted_does_not_start(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = make(num_it=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(widget._stage.session.runs, "add", _failing)
+        with pytest.raises(ArithmeticError):
+            widget.run()
+    assert not widget.running
+    with pytest.raises(ArithmeticError):
+        widget.wait()
+    assert widget.curves == {}
+    assert len(_run(widget)) == 5
+
+
+def test_a_test_without_a_thread_does_not_start(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = make(num_it=5)
+    _run(widget, "first")
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == "lrwidget":
+            msg = "can't start new thread"
+            raise RuntimeError(msg)
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            widget.run("second", isolation="restore")
+    assert widget.status.startswith("Failed after 0 steps. RuntimeError: can't start")
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        widget.wait()
+    assert list(widget.curves) == ["first"]
+    assert len(_run(widget, isolation="restore")) == 5
 
 
 # ---- how curves are looked at
