@@ -66,6 +66,7 @@ class Stage:
         self._choosing = choosing
         self._running = self._test = recipe.test({})
         self._room: tuple[float, float, int] | None = None
+        self._detail: tuple[BaseException | None, str] = None, ""
         self.bounds = self._test.start_lr, self._test.end_lr
         self.session = Session(self._on_news, self._on_end)
         # A press on Run may come on a thread that lacks this one's settings.
@@ -212,6 +213,9 @@ class Stage:
         except BusyError:
             busy = True
             raise
+        except BaseException as error:
+            self._look_into(error)
+            raise
         finally:
             if not busy:
                 self._show_start()
@@ -323,12 +327,19 @@ class Stage:
 
     def _on_end(self, follower: Follower) -> None:
         """Show the end, and tell what is suggested."""
+        self._look_into(follower.error)
         try:
             self._choosing.follow(self._shown_end(follower).lr)
         except Exception as error:  # of an observer, for example
             follower.error = follower.error or error
+            self._look_into(follower.error)
             self._show_status()
             raise
+
+    def _look_into(self, error: BaseException | None) -> None:
+        """Keep the details of an error, for which the files of the source are read."""
+        # Outside the lock, under which it is shown then.
+        self._detail = error, "" if error is None else in_detail(error)
 
     def _shown_end(self, follower: Follower) -> Suggestion:
         """Show the end, and return what a test suggests by it."""
@@ -362,10 +373,13 @@ class Stage:
                 return
             session, bar = self.session, self.display.run_bar
             done, total = len(session.latest), session.latest.total
+            error, detail = self._detail
             if session.error is None:
                 bar.show(done, total, self.status)
-            else:
-                bar.show_failure(done, total, self.status, in_detail(session.error))
+            elif session.error is error:
+                bar.show_failure(done, total, self.status, detail)
+            else:  # the details follow in a moment
+                bar.show_failure(done, total, self.status, "")
 
     def close(self) -> None:
         """Let nothing be started or shown any more, and stop what runs."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 import json
+import linecache
 import re
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -630,6 +631,31 @@ def test_a_record_is_read_outside_the_lock(
     widget.wait()
     assert picked
     assert widget.value == picked[-1]
+
+
+@pytest.mark.parametrize("seed", [None, "none"])
+def test_a_traceback_is_read_outside_the_lock(
+    make: Any, monkeypatch: pytest.MonkeyPatch, seed: str | None
+) -> None:
+    widget = make(_failing)
+    picked: list[float] = []
+
+    def pick(name: str | None = None) -> None:  # as `linecache.checkcache`
+        picked.append(0.01 + 1e-4 * len(picked))
+        _in_another_thread(lambda: setattr(widget, "value", picked[-1]))
+        check(name)
+
+    check = linecache.checkcache
+    with monkeypatch.context() as patch:
+        patch.setattr(linecache, "checkcache", pick)
+        with suppress(TypeError):  # of the seed, before the start
+            widget.run(seed=seed)
+        with pytest.raises((ArithmeticError, TypeError)):
+            widget.wait()
+    assert picked
+    assert widget.value == picked[-1]
+    shown = display_of(widget).run_bar.status.value
+    assert "Traceback (most recent call last)" in shown
 
 
 class _Copied(nn.Linear):
