@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
@@ -21,6 +22,45 @@ if TYPE_CHECKING:
 _STEPS_PER_DECADE = 10
 
 
+class _Rate(traitlets.CFloat[Any, Any]):
+    """A rate that several threads may set, where one of them may leave it as it is."""
+
+    def set(self, obj: RateChoice, value: object) -> None:  # type: ignore[override]  # no other class has such a trait
+        """Set it."""
+        self.decide(obj, value, lambda _before, _rate: True)
+
+    def decide(
+        self,
+        obj: RateChoice,
+        value: object,
+        decision: Callable[[float | None, float | None], bool],
+    ) -> bool:
+        """
+        Set it, if that is decided by what it is then; return whether it is another now.
+
+        No other thread sets it between the decision and the write. Observers are called
+        after that, so that they may wait for a thread that sets it.
+
+        Parameters
+        ----------
+        obj:
+            The widget.
+        value:
+            The new value, before its validation.
+        decision:
+            Called under a lock with the present rate and the new one; whether to set
+            that.
+        """
+        rate = self._validate(obj, value)
+        with obj._deciding:  # noqa: SLF001 (made for this)
+            before = self.get(obj)
+            if not decision(before, rate) or before == rate:
+                return False
+            obj._trait_values["value"] = rate  # noqa: SLF001 (as traitlets does)
+        obj._notify_trait("value", before, rate)  # noqa: SLF001 (as traitlets does)
+        return True
+
+
 class RateChoice(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
     """
     A box whose value is a learning rate.
@@ -35,7 +75,7 @@ class RateChoice(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
         What has the bounds of the rate, and suggests one.
     """
 
-    value = traitlets.CFloat(
+    value = _Rate(
         None,
         allow_none=True,
         help="The chosen learning rate, within the swept range; None before there is "
@@ -60,6 +100,8 @@ class RateChoice(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
         self._ratios = recipe.ratios
         self._stage = stage
         self._suggested: float | None = None
+        # Nothing is called under it, so that it can be taken with any other one.
+        self._deciding = threading.Lock()
         self._write_rate: Callable[[float], str] = recipe.write
         super().__init__(children)
 
@@ -73,9 +115,8 @@ class RateChoice(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
         in mind when they say the learning rate; fastai takes it so, too. The other
         groups keep the ratios to it that they have in the optimizer.
         """
-        if self.value is None:
-            return None
-        return [self.value * ratio for ratio in self._ratios()]
+        rate = self.value
+        return None if rate is None else [rate * ratio for ratio in self._ratios()]
 
     def apply(self) -> None:
         """
@@ -95,23 +136,27 @@ class RateChoice(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
     def _apply(self) -> str:
         """Write the rate, and return what was written where."""
         self._stage.check_free()
-        if self.value is None:
+        rate = self.value
+        if rate is None:
             msg = "value=None: choose a rate first, by run() and wait() or value=1e-3"
             raise RuntimeError(msg)
-        return f"Wrote {short(self.value)} to {self._write_rate(self.value)}."
+        return f"Wrote {short(rate)} to {self._write_rate(rate)}."
 
     def _pick(self, rate: float) -> None:
-        self._suggested = None  # since it is chosen now, even if it was suggested
-        before, self.value = self.value, rate
-        if self.value == before:  # clamped to what it was, which nobody observes
-            self._stage.show_choice()
+        def decision(_before: float | None, _rate: float | None) -> bool:
+            self._suggested = None  # since it is chosen now, even if it was suggested
+            return True
+
+        if not RateChoice.value.decide(self, rate, decision):
+            self._stage.show_choice()  # clamped to what it was, which nobody observes
 
     def _step(self, steps: int) -> None:
         """Move the choice by tenths of a decade, or begin with the suggestion."""
-        if self.value is None:
+        rate = self.value
+        if rate is None:
             self._home()
         else:
-            moved = self.value * 10 ** (steps / _STEPS_PER_DECADE)
+            moved = rate * 10 ** (steps / _STEPS_PER_DECADE)
             self._pick(float(f"{moved:.2e}"))
 
     def _home(self) -> None:
@@ -124,9 +169,15 @@ class RateChoice(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]
 
     def _follow(self, suggestion: float | None) -> None:
         """Choose the suggestion, unless something else is chosen."""
-        if suggestion is not None and self.value in {None, self._suggested}:
-            self._suggested = suggestion
-            self.value = suggestion
+
+        def decision(before: float | None, rate: float | None) -> bool:
+            if before not in {None, self._suggested}:
+                return False
+            self._suggested = rate
+            return True
+
+        if suggestion is not None:
+            RateChoice.value.decide(self, suggestion, decision)
 
     @traitlets.validate("value")
     def _clamped(self, proposal: dict[str, Any]) -> float | None:

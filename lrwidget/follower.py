@@ -103,6 +103,7 @@ class Follower:
     ) -> None:
         self.running = False
         self.error: BaseException | None = None
+        self._prepared = False
         self._recorder: Recorder[Any] = recorder
         self._on_end = on_end
         self._worker: Worker[T, StopReason] = Worker(items, self._item, self._end)
@@ -134,17 +135,33 @@ class Follower:
         what = getattr(self._source, "waiting_for", None)
         return None if what is None else (what, seconds)
 
+    def prepare(self) -> None:
+        """Do the part of the start that may take long, or raise what prevents it."""
+        try:
+            self._worker.prepare()
+        except BaseException as error:
+            self.error = error
+            raise
+        self._prepared = True
+
     def start(self) -> None:
         """Start it, and return at once; raise what keeps it from starting."""
+        if not self._prepared:
+            self.prepare()
         self.running = True
-        self._ticker.start()
         try:
+            self._ticker.start()
             self._worker.start()
         except BaseException as error:
-            self._ticker.stop()
+            self._worker.stop()
+            self._ticker.leave()
             self.error = error
             self.running = False
             raise
+
+    def discard(self) -> None:
+        """Let go of what was prepared, and is not to be started."""
+        self._worker.discard()
 
     def stop(self) -> None:
         """Ask it to stop after its present item, and return at once."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve.parts import Recordings
@@ -11,17 +13,25 @@ from lrwidget.curve.runs import Begun, Runs
 from lrwidget.follower import Follower
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from lrwidget.curve.record import LRCurve
     from lrwidget.recipe import ComparisonSource, RaceSource, Source
+
+
+class BusyError(RuntimeError):
+    """Nothing can be started now."""
+
+
+def _nothing() -> None:
+    pass
 
 
 class Session:
     """
     The range tests and races that run in the background, and what they have found.
 
-    Who starts something holds a lock, so that nobody else does meanwhile.
+    Several threads may use it.
 
     Parameters
     ----------
@@ -30,6 +40,9 @@ class Session:
 
     Attributes
     ----------
+    lock:
+        Held while something becomes the latest run, and while an end is shown. What is
+        started is prepared outside it, since that may take long, and read files.
     follower:
         What follows, or has followed, what was started last; None before that.
     runs:
@@ -49,6 +62,9 @@ class Session:
         on_news: Callable[[], object],
         on_end: Callable[[Follower], object],
     ) -> None:
+        self.lock = threading.RLock()
+        self._starting: object | None = None  # other than None while one thing starts
+        self._stop_asked = False  # of what starts
         self.follower: Follower | None = None
         self.raced = RaceRecording([], 0)
         self.compared = Recordings([])
@@ -103,32 +119,93 @@ class Session:
         return None if self.follower is None else self.follower.state
 
     def check_idle(self) -> None:
-        """Raise RuntimeError if something is running, or nothing may."""
-        if self.closed:
-            msg = "the widget is closed; make a new one"
-            raise RuntimeError(msg)
+        """Raise BusyError if something is running or starting, or nothing may."""
+        self._check_open()
         if self.running:
             what = "race" if self.racing else "test"
             msg = f"a {what} is running already; call stop() and wait() first"
-            raise RuntimeError(msg)
+            raise BusyError(msg)
+        if self._starting is not None:
+            msg = "a test or race is starting already, in another thread"
+            raise BusyError(msg)
 
-    def run(self, test: Source, begun: Begun) -> None:
-        """Start a test, and return at once; where it cannot start, it is no run."""
-        self._start(test, begun.recording)
-        self.runs.add(begun)
+    def _check_open(self) -> None:
+        if self.closed:
+            msg = "the widget is closed; make a new one"
+            raise BusyError(msg)
 
-    def compare(self, comparison: ComparisonSource, begun: list[Begun]) -> None:
-        """Start several tests, and return at once; where the first cannot, none is."""
+    @contextmanager
+    def starting(self, nothing: Recording | Recordings) -> Iterator[None]:
+        """
+        Let one thing start inside it, and count what keeps it from that as its run.
+
+        Parameters
+        ----------
+        nothing:
+            Record of what cannot start.
+
+        Raises
+        ------
+        BusyError
+            As `check_idle` does.
+        """
+        this = object()
+        try:
+            with self.lock:
+                self.check_idle()
+                self._starting, self._stop_asked = this, False
+            try:
+                yield
+            except Exception as error:
+                # Once the thread runs, the test runs, whatever is raised here.
+                with self.lock:
+                    if self._starting is this:
+                        self.refuse(error, nothing)
+                raise
+        finally:
+            if self._starting is this:
+                self._starting = None
+
+    def run(
+        self, test: Source, begun: Begun, on_start: Callable[[], object] = _nothing
+    ) -> None:
+        """
+        Start a test, and return at once; where it cannot start, it is no run.
+
+        Parameters
+        ----------
+        test, begun:
+            The test, and its run.
+        on_start:
+            Called under the lock, after the start and before any news of it. What it
+            raises is raised here; the test goes on.
+        """
+        self._start(test, begun.recording, [begun], on_start)
+
+    def compare(
+        self,
+        comparison: ComparisonSource,
+        begun: list[Begun],
+        on_start: Callable[[], object] = _nothing,
+    ) -> None:
+        """Start several tests as `run` does; where the first cannot start, none is."""
         recordings = Recordings([run.recording for run in begun])
-        self._start(comparison, recordings)
-        self.compared = recordings
-        self.runs.add(*begun)
 
-    def race(self, race: RaceSource) -> None:
-        """Start a race, and return at once; the former one stays if it cannot start."""
+        def started() -> None:
+            self.compared = recordings
+            on_start()
+
+        self._start(comparison, recordings, begun, started)
+
+    def race(self, race: RaceSource, on_start: Callable[[], object] = _nothing) -> None:
+        """Start a race as `run` does; the former one stays if it cannot start."""
         recording = RaceRecording(race.rates, race.steps)
-        self._start(race, recording)
-        self.raced = recording
+
+        def started() -> None:
+            self.raced = recording
+            on_start()
+
+        self._start(race, recording, None, started)
 
     def refuse(self, error: BaseException, latest: Recording | Recordings) -> None:
         """
@@ -145,7 +222,10 @@ class Session:
         self.latest = latest
 
     def stop(self) -> None:
-        """Ask what runs to stop after its present step, and return at once."""
+        """Ask what runs or starts to stop after its step, and return at once."""
+        # Without the lock: what starts looks at this after it is there to be stopped.
+        if self._starting is not None:
+            self._stop_asked = True
         if self.follower is not None and self.running:
             self.follower.stop()
 
@@ -172,8 +252,38 @@ class Session:
         if self.follower is not None:
             self.follower.abandon()
 
-    def _start(self, items: Iterable[Any], recording: Recording | Recordings) -> None:
-        self._refusal = None
-        self.latest = recording
-        self.follower = Follower(items, recording, self._on_news, self._on_end)
-        self.follower.start()
+    def _start(
+        self,
+        items: Iterable[Any],
+        recording: Recording | Recordings,
+        begun: list[Begun] | None,
+        on_start: Callable[[], object],
+    ) -> None:
+        follower = Follower(items, recording, self._on_news, self._on_end)
+        try:
+            follower.prepare()
+        except BaseException as error:
+            with self.lock:
+                self.refuse(error, recording)
+            raise
+        with self.lock:
+            earlier = self.runs.all
+            try:
+                self._check_open()  # since it may have been closed meanwhile
+                if begun is not None:
+                    self.runs.add(*begun)
+                self.follower, self.latest, self._refusal = follower, recording, None
+                self._stop_if_asked(follower)
+                follower.start()
+            except BaseException as error:
+                follower.discard()
+                self.runs.put_back(earlier)
+                self.refuse(error, recording)
+                raise
+            self._starting = None
+            self._stop_if_asked(follower)
+            on_start()
+
+    def _stop_if_asked(self, follower: Follower) -> None:
+        if self._stop_asked:
+            follower.leave()  # rather than to ask for it, which may be by a file

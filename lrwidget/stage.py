@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lrwidget.curve.parts import Recordings
@@ -13,12 +12,12 @@ from lrwidget.curve.runs import Begun
 from lrwidget.curve.suggestion import NO_SUGGESTION
 from lrwidget.engine.ambient import Ambient
 from lrwidget.report import in_detail, in_words
-from lrwidget.session import Session
+from lrwidget.session import BusyError, Session
 from lrwidget.ui import arguments, status
 from lrwidget.ui.display import Display, Hands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from lrwidget.choosing import Choosing
@@ -68,11 +67,12 @@ class Stage:
         self._test = recipe.test({})
         self._running: Planned = self._test
         self._room: tuple[float, float, int] | None = None
+        self._detail: tuple[BaseException | None, str] = None, ""
         self.bounds = self._test.start_lr, self._test.end_lr
         self.session = Session(self._on_news, self._on_end)
         # A press on Run may come on a thread that lacks this one's settings.
         self._ambient = Ambient()
-        self._lock = threading.RLock()
+        self._lock = self.session.lock
         hands = Hands(
             toggle=self._on_toggle,
             race=self._on_race,
@@ -137,10 +137,8 @@ class Stage:
             setting = self._recipe.setting(every, label)
             name = self._recipe.name(every) if label is None else label
             recording = self._recipe.recording(test)
-            self.session.run(test, Begun(name, setting, recording))
-            if not changes:
-                self._test = test  # as it is, rather than two of them
-            self._make_room_for(test)
+            begun = Begun(name, setting, recording)
+            self.session.run(test, begun, lambda: self._make_room_for(test))
 
     def compare(self, runs: Mapping[str, Mapping[str, Any]]) -> None:
         """Start several tests, as `LRWidget.compare` does."""
@@ -154,8 +152,8 @@ class Stage:
                 Begun(label, self._recipe.setting(changes, label), Recording(x.num_it))
                 for label, changes, x in zip(runs, every, comparison.tests, strict=True)
             ]
-            self.session.compare(comparison, begun)
-            self._make_room_for(comparison.tests[-1])
+            last = comparison.tests[-1]
+            self.session.compare(comparison, begun, lambda: self._make_room_for(last))
 
     def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
         """Start a race, as `LRWidget.race` does."""
@@ -169,8 +167,9 @@ class Stage:
                     raise RuntimeError(msg)
             race = self._recipe.race(self.display.settings.values, rates, steps)
             arguments.check_inside(race.rates, *self.bounds)
-            self.session.race(race)
-            self.display.show_race(race.rates, race.steps)
+            self.session.race(
+                race, lambda: self.display.show_race(race.rates, race.steps)
+            )
 
     def stop(self) -> None:
         """Ask what runs to stop, as `LRWidget.stop` does."""
@@ -208,15 +207,23 @@ class Stage:
         nothing:
             What records nothing of what cannot start.
         """
-        # Copying the model is inside the lock, so that two calls start one run.
-        with self._lock:
-            self.session.check_idle()
-            try:
+        busy = False
+        try:
+            with self.session.starting(nothing):
                 yield
-            except Exception as error:
-                self.session.refuse(error, nothing)
-                raise
-            finally:
+        except BusyError:
+            busy = True
+            raise
+        except BaseException as error:
+            self._look_into(error)
+            raise
+        finally:
+            if not busy:
+                self._show_start()
+
+    def _show_start(self) -> None:
+        with self._lock:
+            if not self.session.closed:
                 self._show_running()
                 self._look()
 
@@ -261,23 +268,39 @@ class Stage:
         if self.running:
             self.stop()
         else:
-            # What keeps it from starting is in the status, and raised by wait().
-            with suppress(Exception), self._ambient.entered():
-                self.run(None, {})
+            self._press(lambda: self.run(None, {}))
 
     def _on_race(self) -> None:
-        with suppress(Exception), self._ambient.entered():  # as above
-            self.race(None, None)
+        self._press(lambda: self.race(None, None))
+
+    def _press(self, start: Callable[[], object]) -> None:
+        """Start something, where what keeps it from that is only shown."""
+        try:
+            with self._ambient.entered():
+                start()
+        except BusyError:
+            pass  # as is seen
+        except Exception as error:
+            # What keeps it from starting is in the status, and raised by wait().
+            if error is not self.session.error:
+                raise
 
     def _on_settings(self) -> None:
         """Let the chart have room for the next run, if it can be run."""
         settings = self.display.settings
+        values, problem = settings.values, ""
+        test: Source | None = None
+        try:
+            # A record is looked at where the test starts: not for each field.
+            test = self._recipe.test({**values, "record": None})
+        except (TypeError, ValueError) as error:
+            problem = str(error)
         with self._lock:
-            settings.problem.value = ""
-            try:
-                self._test = self._recipe.test(settings.values)
-            except (TypeError, ValueError) as error:
-                settings.problem.value = str(error)
+            if settings.values != values:
+                return  # the thread of the latest change shows what comes of all
+            settings.problem.value = problem
+            if test is not None:
+                self._test = test
             self._show_range()
             self._show_status()
 
@@ -305,12 +328,19 @@ class Stage:
 
     def _on_end(self, follower: Follower) -> None:
         """Show the end, and tell what is suggested."""
+        self._look_into(follower.error)
         try:
             self._choosing.follow(self._shown_end(follower).lr)
         except Exception as error:  # of an observer, for example
             follower.error = follower.error or error
+            self._look_into(follower.error)
             self._show_status()
             raise
+
+    def _look_into(self, error: BaseException | None) -> None:
+        """Keep the details of an error, for which the files of the source are read."""
+        # Outside the lock, under which it is shown then.
+        self._detail = error, "" if error is None else in_detail(error)
 
     def _shown_end(self, follower: Follower) -> Suggestion:
         """Show the end, and return what a test suggests by it."""
@@ -344,10 +374,13 @@ class Stage:
                 return
             session, bar = self.session, self.display.run_bar
             done, total = len(session.latest), session.latest.total
+            error, detail = self._detail
             if session.error is None:
                 bar.show(done, total, self.status)
-            else:
-                bar.show_failure(done, total, self.status, in_detail(session.error))
+            elif session.error is error:
+                bar.show_failure(done, total, self.status, detail)
+            else:  # the details follow in a moment
+                bar.show_failure(done, total, self.status, "")
 
     def close(self) -> None:
         """Let nothing be started or shown any more, and stop what runs."""

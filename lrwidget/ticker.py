@@ -55,11 +55,15 @@ class Ticker:
 
     def stop(self) -> BaseException | None:
         """Let there be no more calls, and return what the last one has raised."""
-        self._stopping.set()
-        self._news.set()
+        self.leave()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
         return self._error
+
+    def leave(self) -> None:
+        """Let there be no more calls, and wait for none."""
+        self._stopping.set()
+        self._news.set()
 
     def _run(self) -> None:
         try:

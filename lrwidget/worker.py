@@ -33,7 +33,7 @@ class Worker(Generic[T, R]):
     Parameters
     ----------
     items:
-        What to iterate over. ``iter`` is called on it by `start`, in the thread
+        What to iterate over. ``iter`` is called on it by `prepare`, in the thread
         of the caller; everything else happens in the worker's. One that is `Leavable`
         is left where the thread is to stop.
     on_item:
@@ -50,6 +50,7 @@ class Worker(Generic[T, R]):
         on_end: Callable[[R | None, BaseException | None], object],
     ) -> None:
         self._items = items
+        self._iterator: Iterator[T] | None = None  # between `prepare` and `start`
         self._leave = items.leave if isinstance(items, Leavable) else None
         self._on_item = on_item
         self._on_end = on_end
@@ -63,18 +64,31 @@ class Worker(Generic[T, R]):
         """Whether the thread is at work."""
         return self._thread is not None and not self._finished.is_set()
 
+    def prepare(self) -> None:
+        """Call ``iter``, which may take long; `start` does so where this was not."""
+        self._iterator = iter(self._items)
+        del self._items  # they may hold much, and the iterator ends with the thread
+
     def start(self) -> None:
         """Start the thread, and return at once."""
-        iterator = iter(self._items)
-        del self._items  # they may hold much, and the iterator ends with the thread
+        if self._iterator is None:
+            self.prepare()
         # In some versions of ipykernel only a thread in the context of the cell can
         # reach the front end.
         run = contextvars.copy_context().run
-        self._thread = threading.Thread(
-            target=run, args=(self._run, iterator), name="lrwidget", daemon=True
+        thread = threading.Thread(
+            target=run, args=(self._run, self._iterator), name="lrwidget", daemon=True
         )
         _running.add(self)
-        self._thread.start()
+        self._thread = thread
+        try:
+            thread.start()
+        except Exception:  # no more threads
+            self._thread = None
+            _running.discard(self)
+            self.discard()
+            raise
+        self._iterator = None
 
     def stop(self) -> None:
         """Ask the thread to stop after its present item, and return at once."""
@@ -118,6 +132,12 @@ class Worker(Generic[T, R]):
         if self._thread is not None and self._thread is not threading.current_thread():
             self._finished.wait(_LAST_SECONDS)
             self._thread.join(_LAST_SECONDS)
+
+    def discard(self) -> None:
+        """Let go of what was prepared, and is not to be started."""
+        iterator, self._iterator = self._iterator, None
+        if self._thread is None and isinstance(iterator, Generator):
+            iterator.close()
 
     def _run(self, iterator: Iterator[T]) -> None:
         result: R | None = None

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 import pytest
 import torch
 from torch import nn
-from traitlets import TraitError, dlink
+from traitlets import TraitError, dlink, validate
 
 from lrwidget import LRWidget
 from lrwidget.ui.closing import close_with_parts
@@ -20,8 +20,12 @@ from tests.widget_parts import (
     Gate,
     display_of,
     optimizer_of,
+    parts,
     two_groups,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _left(widget: LRWidget) -> None:
@@ -319,3 +323,57 @@ def test_the_middle_of_other_rates(make: Any) -> None:
     widget = make(start_lr=1e-4, end_lr=1.0)
     _home(widget)
     assert widget.value == pytest.approx(math.sqrt(1e-4))
+
+
+def _in_another_thread(call: Callable[[], object]) -> None:
+    """Call something in another thread, and wait until it returns."""
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+
+
+class _Hurried(LRWidget):
+    """A widget with a rate picked by another thread just before the suggestion."""
+
+    way: Any = None
+
+    @validate("value")
+    def _clamped(self, proposal: dict[str, Any]) -> float | None:
+        rate: float | None = super()._clamped(proposal)
+        way, self.way = self.way, None
+        if way is not None:
+            _in_another_thread(lambda: way(self, 0.5))
+        return rate
+
+
+@pytest.mark.parametrize("pick", WAYS[:3])
+def test_a_pick_at_the_moment_of_the_suggestion_stays(pick: Any) -> None:
+    widget = _Hurried(*parts(), BATCHES, nn.MSELoss())
+    seen: list[float] = []
+    widget.observe(lambda change: seen.append(change["new"]), "value")
+    widget.way = pick  # at the first rate that is set: the suggestion
+    widget.run()
+    assert widget.wait().suggest() not in {None, 0.5}
+    assert seen == [0.5]
+    assert places(widget) == [0.5] * 4
+    widget.run()
+    widget.wait()
+    assert widget.value == 0.5
+    widget.close()
+
+
+def test_an_observer_of_a_suggestion_may_wait_for_a_pick(make: Any) -> None:
+    widget = make()
+    seen: list[float] = []
+
+    def observe(change: dict[str, Any]) -> None:
+        seen.append(change["new"])
+        if len(seen) == 1:
+            _in_another_thread(lambda: setattr(widget, "value", 0.5))
+
+    widget.observe(observe, "value")
+    widget.run()
+    suggestion = widget.wait().suggest()
+    assert seen == [suggestion, 0.5]
+    assert places(widget) == [0.5] * 4

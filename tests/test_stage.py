@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import html
 import json
+import linecache
 import re
+import sys
 import threading
+from contextlib import contextmanager, suppress
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 import numpy as np
 import pytest
 import torch
+from fsspec.implementations.memory import MemoryFileSystem
 from ipywidgets.widgets import widget as ipywidgets_widget
 from torch import nn
 from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
+from traitlets.log import get_logger
 
+from lrwidget import LRWidget
 from lrwidget.curve.limits import loss_limits, whole_limits
 from lrwidget.curve.record import LRCurve
 from lrwidget.curve.schedule import learning_rates
@@ -24,7 +31,7 @@ from tests.ui.front_end import tell
 from tests.widget_parts import BATCHES, SECONDS, Gate, display_of
 
 if TYPE_CHECKING:
-    from lrwidget import LRWidget
+    from collections.abc import Callable, Iterator
 
 
 def _field(widget: LRWidget, description: str) -> ipw.Widget:
@@ -520,6 +527,280 @@ def test_labels_are_text_wherever_they_are_shown(make: Any) -> None:
         assert (type(part), name) in texts or name == "labels"
         assert not getattr(part, "description_allow_html", False)
     assert len(held) > 4
+
+
+# ---- the lock, and what starts under it
+
+
+@pytest.fixture
+def touched(
+    memory: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, list[Callable[[], object]]]]:
+    """Return the URL of a file, and a list of what to call when it is looked at."""
+    calls: list[Callable[[], object]] = []
+    info = MemoryFileSystem.info
+
+    def looked_at(self: MemoryFileSystem, path: str, **options: Any) -> Any:
+        for call in calls:
+            call()
+        return info(self, path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFileSystem, "info", looked_at)
+        yield memory, calls
+
+
+def _failing(*_arguments: object, **_options: object) -> None:
+    msg = "the page is gone"
+    raise ArithmeticError(msg)
+
+
+@contextmanager
+def _raised_by_presses(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Raise at the end what the callbacks of ipywidgets have raised inside it."""
+    errors: list[BaseException] = []
+
+    def warning(*_arguments: object, **_options: object) -> None:
+        error = sys.exc_info()[1]
+        assert error is not None
+        errors.append(error)
+
+    patch.setattr(get_logger(), "warning", warning)
+    yield
+    for error in errors:
+        raise error
+
+
+def _in_another_thread(call: Callable[[], object]) -> None:
+    """Call something in another thread, and wait until it returns."""
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+
+
+def test_a_field_reads_no_record(make: Any, touched: Any) -> None:
+    url, calls = touched
+    widget = make(record=url, num_it=20)
+
+    def fail() -> None:
+        msg = "no such host"
+        raise OSError(msg)
+
+    calls.append(fail)
+    _field(widget, "Steps").value = 30
+    display = display_of(widget)
+    assert display.settings.problem.value == ""
+    assert display.view_bar.points.max == 20
+    _field(widget, "Steps").value = 1
+    assert display.settings.problem.value.startswith("num_it=1 must be at least 2")
+    _field(widget, "Steps").value = 30
+    with pytest.raises(OSError, match="no such host"):
+        widget.run()
+    _press(widget)
+    assert widget.status == "Failed after 0 steps. OSError: no such host"
+    with pytest.raises(OSError, match="no such host"):
+        widget.wait()
+    calls.clear()
+    assert len(_run(widget)) > 5
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        LRWidget.run,
+        lambda widget: widget.compare({"a": {}, "b": {"seed": 1}}),
+        lambda widget: widget.race([0.01, 0.1], 5),
+        _press,
+    ],
+)
+def test_a_record_is_read_outside_the_lock(
+    make: Any, touched: Any, start: Callable[[LRWidget], object]
+) -> None:
+    url, calls = touched
+    widget = make(record=url, num_it=20)
+    picked: list[float] = []
+
+    def pick() -> None:
+        picked.append(0.01 + 1e-4 * len(picked))
+        # Drawn under the lock, on a thread as those that the hands of a page come on.
+        _in_another_thread(lambda: setattr(widget, "value", picked[-1]))
+
+    calls.append(pick)
+    start(widget)
+    widget.wait()
+    assert picked
+    assert widget.value == picked[-1]
+
+
+@pytest.mark.parametrize("seed", [None, "none"])
+def test_a_traceback_is_read_outside_the_lock(
+    make: Any, monkeypatch: pytest.MonkeyPatch, seed: str | None
+) -> None:
+    widget = make(_failing)
+    picked: list[float] = []
+
+    def pick(name: str | None = None) -> None:  # as `linecache.checkcache`
+        picked.append(0.01 + 1e-4 * len(picked))
+        _in_another_thread(lambda: setattr(widget, "value", picked[-1]))
+        check(name)
+
+    check = linecache.checkcache
+    with monkeypatch.context() as patch:
+        patch.setattr(linecache, "checkcache", pick)
+        with suppress(TypeError):  # of the seed, before the start
+            widget.run(seed=seed)
+        with pytest.raises((ArithmeticError, TypeError)):
+            widget.wait()
+    assert picked
+    assert widget.value == picked[-1]
+    shown = display_of(widget).run_bar.status.value
+    assert "Traceback (most recent call last)" in shown
+
+
+class _Copied(nn.Linear):
+    """A layer that says when it is copied."""
+
+    on_copy: Callable[[], object] | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Copied:
+        if self.on_copy is not None:
+            self.on_copy()
+        copy = _Copied(self.in_features, self.out_features)
+        for name, parameter in self.named_parameters():
+            setattr(copy, name, deepcopy(parameter, memo))
+        memo[id(self)] = copy
+        return copy
+
+
+def _copied(on_copy: Callable[[LRWidget], object]) -> LRWidget:
+    """Return a widget with something that is called while its model is copied."""
+    model = _Copied(8, 1)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    widget = LRWidget(model, optimizer, BATCHES, nn.MSELoss(), num_it=20)
+    model.on_copy = lambda: _in_another_thread(lambda: on_copy(widget))
+    return widget
+
+
+def test_one_of_two_starts_at_once_is_refused() -> None:
+    refused: list[BaseException] = []
+
+    def run_too(widget: LRWidget) -> None:
+        _press(widget)
+        with pytest.raises(RuntimeError, match="is starting already") as error:
+            widget.run("too")
+        refused.append(error.value)
+
+    widget = _copied(run_too)
+    assert _run(widget, "first").stop_reason is not None
+    assert len(refused) == 1
+    assert list(widget.curves) == ["first"]
+    widget.close()
+
+
+def test_a_start_that_is_stopped_has_no_step() -> None:
+    widget = _copied(LRWidget.stop)
+    curve = _run(widget)
+    assert (len(curve), curve.stop_reason) == (0, "stopped")
+    widget.close()
+
+
+def test_a_start_that_is_overtaken_by_the_end_of_the_widget() -> None:
+    widget = _copied(LRWidget.close)
+    with pytest.raises(RuntimeError, match="the widget is closed"):
+        widget.run()
+    assert not widget.running
+    assert widget.curves == {}
+
+
+@pytest.mark.parametrize("start", [LRWidget.run, _press])
+@pytest.mark.parametrize(
+    ("part", "method"),
+    [("view_bar", "show_total"), ("chart", "show_range"), ("run_bar", "show_running")],
+)
+def test_what_fails_after_the_start_of_a_test_leaves_it_running(
+    make: Any, monkeypatch: pytest.MonkeyPatch, start: Any, part: str, method: str
+) -> None:
+    gate = Gate()
+    widget = make(dataloader=gate, num_it=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(getattr(display_of(widget), part), method, _failing)
+        if start is _press:
+            # ipywidgets logs what a press raises.
+            with pytest.raises(ArithmeticError), _raised_by_presses(patch):
+                _press(widget)
+        else:
+            with pytest.raises(ArithmeticError):
+                widget.run()
+        assert widget.running
+        assert widget.status == "Running: waiting for the first step."
+    with pytest.raises(RuntimeError, match="a test is running already"):
+        widget.run()
+    gate.let(5)
+    assert len(widget.wait()) == 5
+    assert widget.status.startswith("Done: ")
+    assert list(widget.curves) == ["run"]
+
+
+def test_what_fails_after_the_start_of_several_leaves_them_running(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = make(num_it=5)
+    display = display_of(widget)
+    with monkeypatch.context() as patch:
+        patch.setattr(display.view_bar, "show_total", _failing)
+        patch.setattr(display, "show_race", _failing)
+        gate = Gate()
+        with pytest.raises(ArithmeticError):
+            widget.compare({"a": {"dataloader": gate}, "b": {}})
+    gate.let(5)
+    widget.wait()
+    assert [len(curve) for curve in widget.curves.values()] == [5, 5]
+    with monkeypatch.context() as patch:
+        patch.setattr(display, "show_race", _failing)
+        with pytest.raises(ArithmeticError):
+            widget.race([0.01, 0.1], 3)
+    widget.wait()
+    assert [len(curve) for curve in widget.race_curves] == [3, 3]
+
+
+def test_a_run_that_cannot_be_noted_does_not_start(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = make(num_it=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(widget._stage.session.runs, "add", _failing)
+        with pytest.raises(ArithmeticError):
+            widget.run()
+    assert not widget.running
+    with pytest.raises(ArithmeticError):
+        widget.wait()
+    assert widget.curves == {}
+    assert len(_run(widget)) == 5
+
+
+def test_a_test_without_a_thread_does_not_start(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = make(num_it=5)
+    _run(widget, "first")
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == "lrwidget":
+            msg = "can't start new thread"
+            raise RuntimeError(msg)
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            widget.run("second", isolation="restore")
+    assert widget.status.startswith("Failed after 0 steps. RuntimeError: can't start")
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        widget.wait()
+    assert list(widget.curves) == ["first"]
+    assert len(_run(widget, isolation="restore")) == 5
 
 
 # ---- how curves are looked at

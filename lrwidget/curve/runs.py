@@ -116,6 +116,10 @@ class Runs:
             runs.append(Run(name, number, setting, recording))
         self._runs = runs
 
+    def put_back(self, runs: list[Run]) -> None:
+        """Have the runs that `all` was once."""
+        self._runs = runs
+
     def forget_empty(self) -> None:
         """Forget the runs that have no step, but for one if there are no others."""
         with_steps = [run for run in self._runs if len(run.recording)]
