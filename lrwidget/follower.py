@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from lrwidget.ticker import Ticker
-from lrwidget.worker import Leavable, Worker
+from lrwidget.worker import Leavable, Worker, new_deadline, seconds_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -181,9 +181,12 @@ class Follower:
             raise self.error
 
     def abandon(self) -> None:
-        """Stop it, and wait for it a few seconds, whatever comes of it."""
-        self._worker.abandon()
-        self._ticker.stop()
+        """Stop it with its news, and wait for both for at most 5 seconds in all."""
+        deadline = new_deadline()
+        self._worker.stop()
+        # First, so that a source that hangs leaves time for the end of a call.
+        self._ticker.stop(seconds_until(deadline))
+        self._worker.abandon(deadline)
 
     def _item(self, item: object) -> None:
         self._recorder.append(item)

@@ -53,11 +53,18 @@ class Ticker:
         if not self._news.is_set():
             self._news.set()
 
-    def stop(self) -> BaseException | None:
-        """Let there be no more calls, and return what the last one has raised."""
+    def stop(self, timeout: float | None = None) -> BaseException | None:
+        """
+        Let there be no more calls, and return what the last one has raised.
+
+        Parameters
+        ----------
+        timeout:
+            Seconds to wait at most for the end of a call; no limit if None.
+        """
         self.leave()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(timeout)
         return self._error
 
     def leave(self) -> None:

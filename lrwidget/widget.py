@@ -293,11 +293,8 @@ class LRWidget(FromFrameworks, FromElsewhere, RateChoice):
 
     def _repr_png_(self) -> bytes | None:
         """Return a picture of the curve, for where no widget is shown."""
-        return picture.png(self.curve, **self._looks())
-
-    def _repr_svg_(self) -> str | None:
-        """Return a picture of the curve, for where no widget is shown."""
-        return picture.svg(self.curve, **self._looks())
+        # No SVG beside it, as for a curve.
+        return picture.cached_png(self.curve, **self._looks())
 
     @traitlets.observe("value")
     def _show_value(self, _change: object = None) -> None:

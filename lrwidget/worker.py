@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextvars
 import threading
+import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -126,12 +127,20 @@ class Worker(Generic[T, R]):
         if self._error is not None:
             raise self._error
 
-    def abandon(self) -> None:
-        """Stop, and wait for the end for a few seconds, whatever comes of it."""
+    def abandon(self, deadline: float | None = None) -> None:
+        """
+        Stop, and wait for the end until a deadline, at which the wait just ends.
+
+        Parameters
+        ----------
+        deadline:
+            Time by ``time.monotonic``; that of `new_deadline` if None.
+        """
         self.stop()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._finished.wait(_LAST_SECONDS)
-            self._thread.join(_LAST_SECONDS)
+            deadline = new_deadline() if deadline is None else deadline
+            if self._finished.wait(seconds_until(deadline)):
+                self._thread.join(seconds_until(deadline))
 
     def discard(self) -> None:
         """Let go of what was prepared, and is not to be started."""
@@ -168,15 +177,28 @@ class Worker(Generic[T, R]):
                 iterator.close()
 
 
+def new_deadline() -> float:
+    """Return until when to wait from now on for what may hang: 5 seconds."""
+    return time.monotonic() + _LAST_SECONDS
+
+
+def seconds_until(deadline: float) -> float:
+    """Return how many seconds are left until a deadline, at least 0."""
+    return max(0.0, deadline - time.monotonic())
+
+
 @atexit.register
 def stop_all() -> None:
     """
-    Stop all workers before the interpreter goes.
+    Stop all workers before the interpreter exits; all together have 5 seconds for it.
 
-    A daemon thread that it finds inside torch's backward aborts the process.
+    A daemon thread that is inside torch's backward at the exit aborts the process.
     """
     workers = list(_running)
     for worker in workers:
         worker.stop()
+    deadline = new_deadline()
     for worker in workers:
-        worker.abandon()
+        worker.abandon(deadline)
+    # This may be registered twice. The second call does not wait for the same again.
+    _running.difference_update(workers)

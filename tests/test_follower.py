@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from lrwidget import worker
 from lrwidget.curve.parts import Part
 from lrwidget.curve.race import RaceRecording
 from lrwidget.curve.record import Recording, Step
@@ -115,6 +117,32 @@ def test_nothing_is_told_after_it_was_abandoned() -> None:
     told = len(news)
     follower.wait()
     assert len(news) == told
+
+
+def test_a_source_and_news_that_hang_have_one_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "_LAST_SECONDS", 2)
+    hanging, released = threading.Event(), threading.Event()
+
+    def steps() -> Generator[Step, None, StopReason]:
+        yield Step(0, 0.1, 1.0)
+        assert released.wait(20)
+        return "completed"
+
+    def on_news() -> None:
+        hanging.set()
+        assert released.wait(20)
+
+    follower = Follower(steps(), Recording(1), on_news, lambda _: None)
+    follower.start()
+    assert hanging.wait(60)
+    began = time.monotonic()
+    follower.abandon()
+    assert 2 <= time.monotonic() - began < 4
+    assert follower.running
+    released.set()
+    follower.wait()
 
 
 def test_any_iterable_of_steps_is_a_source() -> None:

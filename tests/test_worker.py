@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lrwidget.worker import Worker
+from lrwidget import worker as worker_module
+from lrwidget.worker import Worker, stop_all
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -216,6 +218,37 @@ def test_abandoning_from_the_thread_itself_does_not_wait() -> None:
     )
     worker.start()
     worker.join()
+
+
+def test_abandoning_what_hangs_waits_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "_LAST_SECONDS", 2)
+    log = _Log()
+    worker = log.worker(log.source())
+    worker.start()
+    began = time.monotonic()
+    worker.abandon()
+    assert 2 <= time.monotonic() - began < 4
+    assert worker.running
+    log.gate.release()
+    worker.join()
+
+
+def test_all_that_hang_at_the_exit_share_one_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker_module, "_LAST_SECONDS", 1)
+    log = _Log()
+    workers = [log.worker(log.source()) for _ in range(20)]
+    for worker in workers:
+        worker.start()
+    began = time.monotonic()
+    stop_all()
+    stop_all()  # as where it is registered twice
+    assert time.monotonic() - began < 10
+    log.gate.release(len(workers))
+    for worker in workers:
+        worker.join()
+    assert len(log.ends) == len(workers)
 
 
 def test_leaving_the_interpreter_in_mid_backward_is_no_abort() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import threading
 from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
 
 from lrwidget.curve.drawing import draw
 from lrwidget.curve.smoothing import DEFAULT_BETA
@@ -21,7 +24,13 @@ _INCHES = (9.0, 4.0)
 _DPI = 120
 _FONT, _FONT_SIZE = "DejaVu Sans", 10  # it comes with matplotlib
 _PAPER, _TEXT, _FRAME = "white", "#222222", "#666666"
+_COLOURS = 256  # one byte a pixel: all but a few mixed tones stay as drawn
+_MOST_CACHED = 8  # some 0.2 MB
 _RANDOM_ID = re.compile(r'(?<=["#])[a-z][0-9a-f]{10}(?=[")])')
+
+
+_cached: dict[tuple[object, ...], bytes] = {}
+_caching = threading.Lock()
 
 
 class Looks(TypedDict):
@@ -93,10 +102,36 @@ def png(
     if figure is None:
         return None
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (an extra)
+    from PIL import Image  # noqa: PLC0415 (matplotlib needs it)
 
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     file = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(file)
+    image.quantize(_COLOURS).save(file, "PNG", dpi=(_DPI, _DPI))
     return file.getvalue()
+
+
+def cached_png(
+    curve: LRCurve,
+    *,
+    beta: float = DEFAULT_BETA,
+    rule: str = DEFAULT_RULE,
+    choice: float | None = None,
+) -> bytes | None:
+    """Return what `png` returns; the latest 8 pictures are not drawn again."""
+    data = hashlib.sha256(curve.lrs.tobytes() + curve.losses.tobytes()).digest()
+    key = (data, curve.num_it, beta, rule, choice)
+    with _caching:
+        drawn = _cached.pop(key, None)
+    if drawn is None:
+        drawn = png(curve, beta=beta, rule=rule, choice=choice)
+    if drawn is not None:  # or matplotlib may be installed before the next time
+        with _caching:
+            _cached[key] = drawn  # the latest last
+            if len(_cached) > _MOST_CACHED:
+                del _cached[next(iter(_cached))]
+    return drawn
 
 
 def svg(

@@ -208,11 +208,8 @@ class LRCurve(Stored):
 
     def _repr_png_(self) -> bytes | None:
         """Return the picture that IPython shows, if there is one."""
-        return picture.png(self)
-
-    def _repr_svg_(self) -> str | None:
-        """Return the picture that IPython shows, if there is one."""
-        return picture.svg(self)
+        # No SVG beside it: a notebook would store both. PNG is shown everywhere.
+        return picture.cached_png(self)
 
 
 class Recording:

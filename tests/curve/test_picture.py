@@ -7,11 +7,12 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from matplotlib import pyplot as plt
 from matplotlib import style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,8 +20,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from lrwidget.curve import palette, picture
+from lrwidget.curve import drawing, palette, picture
 from lrwidget.curve.record import LRCurve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
@@ -99,6 +103,7 @@ def test_no_text_covers_another_or_leaves_the_picture(name: str, choice: float) 
 def test_png(name: str) -> None:
     png = picture.png(_CURVES[name], choice=0.01)
     assert png is not None
+    assert len(png) < 60_000  # a notebook stores it
     image = Image.open(io.BytesIO(png))
     assert (image.format, image.size) == ("PNG", (1080, 480))
     colours = {colour for _, colour in image.convert("RGB").getcolors(2**20) or []}
@@ -142,19 +147,68 @@ def test_what_is_asked_for_is_drawn() -> None:
     for draw in (picture.png, picture.svg):
         assert len({draw(curve, **arguments) for arguments in asked}) == len(asked)
     assert curve._repr_png_() == picture.png(curve)
-    assert curve._repr_svg_() == picture.svg(curve)
+
+
+def test_ipython_shows_one_picture_in_one_format() -> None:
+    formatter: Any = DisplayFormatter()
+    data, _ = formatter.format(_CURVES["noisy"])
+    assert set(data) == {"text/plain", "image/png"}
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Return what is drawn from now on, with an empty cache."""
+    drawn: list[tuple[Any, ...]] = []
+
+    def draw(ax: Axes, *args: Any) -> None:
+        drawn.append(args)
+        drawing.draw(ax, *args)
+
+    monkeypatch.setattr(picture, "draw", draw)
+    monkeypatch.setattr(picture, "_cached", {})
+    return drawn
+
+
+def test_the_same_curve_is_drawn_once(drawn: list[tuple[Any, ...]]) -> None:
+    curve = _CURVES["noisy"]
+    copy = LRCurve(curve.lrs, curve.losses)
+    first = curve._repr_png_()
+    assert curve._repr_png_() == copy._repr_png_() == first
+    assert len(drawn) == 1
+    others = [
+        LRCurve(curve.lrs, curve.losses, num_it=500),
+        LRCurve(curve.lrs[:-1], curve.losses[:-1], num_it=100),
+        _CURVES["smooth"],
+    ]
+    for other in others:
+        assert other._repr_png_() == picture.png(other)
+    assert len(drawn) == 1 + 2 * len(others)
+
+
+def test_only_the_latest_pictures_are_kept(drawn: list[tuple[Any, ...]]) -> None:
+    curve = _CURVES["smooth"]
+    choices = [float(f"1e-{power}") for power in range(1, 10)]
+    for choice in [*choices, *choices[:0:-1]]:
+        picture.cached_png(curve, choice=choice)
+    assert len(drawn) == 9
+    picture.cached_png(curve, choice=choices[0])
+    assert len(drawn) == 10
 
 
 def test_there_is_none_of_an_empty_curve() -> None:
     assert _EMPTY._repr_png_() is None
-    assert _EMPTY._repr_svg_() is None
+    assert picture.svg(_EMPTY) is None
 
 
 def test_there_is_none_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("matplotlib", "matplotlib.figure"):
-        monkeypatch.setitem(sys.modules, name, None)
-    assert _CURVES["smooth"]._repr_png_() is None
-    assert _CURVES["smooth"]._repr_svg_() is None
+    curve = _CURVES["smooth"]
+    monkeypatch.setattr(picture, "_cached", {})
+    with monkeypatch.context() as without:
+        for name in ("matplotlib", "matplotlib.figure"):
+            without.setitem(sys.modules, name, None)
+        assert curve._repr_png_() is None
+        assert picture.svg(curve) is None
+    assert curve._repr_png_() is not None
 
 
 _STYLES: dict[str, Any] = {
@@ -186,11 +240,12 @@ def test_a_still_picture_touches_nothing_of_matplotlib() -> None:
 import sys, threading, numpy
 import matplotlib
 from lrwidget import LRCurve
+from lrwidget.curve import picture
 curve = LRCurve(numpy.array([0.1, 0.2]), numpy.array([2., 1.]))
 before = list(dict.items(matplotlib.rcParams))
 pictures = []
 def draw():
-    pictures.extend([curve._repr_png_(), curve._repr_svg_()])
+    pictures.extend([curve._repr_png_(), picture.svg(curve)])
 thread = threading.Thread(target=draw)
 thread.start()
 thread.join()
