@@ -275,21 +275,20 @@ def trained_before(kind: str) -> tuple[nn.Module, Optimizer]:
 class FaultyLoader:
     """A loader that fails at its n-th batch on one rank."""
 
-    def __init__(self, rank: int, call: int) -> None:
-        self.rank, self.call = rank, call
+    def __init__(self, rank: int, call: int, error: Exception) -> None:
+        self.rank, self.call, self.error = rank, call, error
 
     def __iter__(self) -> Iterator[Any]:
         for number, batch in enumerate(own_batches(), 1):
             if dist.get_rank() == self.rank and number == self.call:
-                msg = "no batch today"
-                raise ValueError(msg)
+                raise self.error
             yield batch
 
 
 class Faulty(nn.Module):
-    """A loss that does something at its n-th call on one rank."""
+    """A loss that does something at its n-th call on one rank, or on all."""
 
-    def __init__(self, rank: int, call: int, fault: str) -> None:
+    def __init__(self, rank: int | None, call: int, fault: str) -> None:
         super().__init__()
         self.rank, self.call, self.fault = rank, call, fault
         self.calls = 0
@@ -297,7 +296,8 @@ class Faulty(nn.Module):
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
         loss = nn.functional.mse_loss(outputs, target)
         self.calls += 1
-        if dist.get_rank() == self.rank and self.calls == self.call:
+        here = self.rank is None or dist.get_rank() == self.rank
+        if here and self.calls == self.call:
             return _FAULTS[self.fault](loss)
         return loss
 
@@ -316,6 +316,19 @@ class _FailingBackward(torch.autograd.Function):
 def _raise(_loss: Tensor) -> Tensor:
     msg = "no loss today"
     raise ValueError(msg)
+
+
+def _raise_lost_connection(_loss: Tensor) -> Tensor:
+    msg = "Connection to the database lost (gloo, NCCL)"
+    raise RuntimeError(msg)
+
+
+def _modify(loss: Tensor) -> Tensor:
+    """Have torch itself raise a RuntimeError in the backward pass."""
+    factor = loss.exp()
+    product = factor * loss
+    factor.detach().zero_()
+    return product
 
 
 def _interrupt(_loss: Tensor) -> Tensor:
@@ -338,7 +351,9 @@ def _slow(loss: Tensor) -> Tensor:
 
 _FAULTS = {
     "forward": _raise,
+    "connection": _raise_lost_connection,
     "backward": _FailingBackward.apply,
+    "modified": _modify,
     "interrupt": _interrupt,
     "kill": _kill,
     "nan": _nan,
@@ -373,7 +388,9 @@ def fault(kind: str, rank: int, call: int, fault: str, *, train_on: bool = True)
     loss_fn: nn.Module = nn.MSELoss()
     settings: dict[str, Any] = {**SETTINGS, "seed": 0}
     if fault == "loader":
-        loader = FaultyLoader(rank, call)
+        loader = FaultyLoader(rank, call, ValueError("no batch today"))
+    elif fault == "lost batch":
+        loader = FaultyLoader(rank, call, RuntimeError("Connection to the disk lost"))
     elif fault == "start":
         settings["isolation"] = "copy"
         getattr(model, "module", model).held = (
@@ -391,6 +408,17 @@ def fault(kind: str, rank: int, call: int, fault: str, *, train_on: bool = True)
     ended["stop_reason"] = test.curve.stop_reason
     if train_on:
         ended["again"] = trains_on(model, optimizer)
+    return ended
+
+
+def fault_on_all(kind: str, fault: str) -> Any:
+    """Have the same happen on all ranks at once, and then train on with all of them."""
+    model, optimizer = trained_before(kind)
+    settings: dict[str, Any] = {**SETTINGS, "seed": 0}
+    loss_fn = Faulty(None, 5, fault)
+    test = RangeTest(model, optimizer, own_batches(), loss_fn, **settings)
+    ended = outcome(test, model, optimizer)
+    ended["again"] = trains_on(model, optimizer)
     return ended
 
 

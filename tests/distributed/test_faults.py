@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 _ERRORS = {
     "forward": ("ValueError", "no loss today"),
+    "connection": ("RuntimeError", "Connection to the database lost (gloo, NCCL)"),
     "backward": ("ValueError", "no backward today"),
+    "modified": ("RuntimeError", "modified by an inplace operation"),
     "loader": ("ValueError", "no batch today"),
+    "lost batch": ("RuntimeError", "Connection to the disk lost"),
     "interrupt": ("KeyboardInterrupt", ""),
     "start": ("ValueError", "isolation='copy' cannot copy the model"),
     "record": ("FileNotFoundError", "No such file or directory"),
@@ -57,6 +60,15 @@ def test_an_error_on_one_of_four(pools: Pools, kind: str) -> None:
     never = four.play("never_failed", kind=kind)
     found = four.play("fault", kind=kind, rank=2, call=5, fault="forward")
     _check(found, 2, *_ERRORS["forward"])
+    assert [rank["again"] for rank in found] == never
+
+
+@pytest.mark.parametrize("fault", ["connection", "modified"])
+def test_the_same_error_on_all_ranks(two: Pool, fault: str) -> None:
+    never = two.play("never_failed", kind="ddp")
+    found = two.play("fault_on_all", kind="ddp", fault=fault)
+    first = [rank["error"] for rank in found].index("RuntimeError")
+    _check(found, first, *_ERRORS[fault])
     assert [rank["again"] for rank in found] == never
 
 
