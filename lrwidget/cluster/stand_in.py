@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lrwidget.curve.shown import shown
+from lrwidget.engine import ranks
 from lrwidget.engine.range_test import RangeTest
 
 if TYPE_CHECKING:
@@ -42,4 +43,5 @@ def stand_in(settings: Mapping[str, Any]) -> RangeTest:
     batches = [(torch.zeros(1, 1), torch.zeros(1, 1))]
     own_loss = settings.get("training_step") is not None
     loss_fn = None if own_loss else nn.MSELoss()
-    return RangeTest(model, optimizer, batches, loss_fn, **settings)
+    with ranks.unannounced():
+        return RangeTest(model, optimizer, batches, loss_fn, **settings)

@@ -138,10 +138,11 @@ def race(  # noqa: PLR0913 (the four parts of a training, and its two numbers)
         raises.
     """
     test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
-    steps = arguments.usable_count("steps", steps)  # before a test that may take long
-    if rates is None:
-        rates = _found_by(test)
-    racing = Race(test, rates, steps)
+    with ranks.announced():
+        steps = arguments.usable_count("steps", steps)  # before a test takes long
+        racing = None if rates is None else Race(test, rates, steps)
+    if racing is None:
+        racing = Race(test, _found_by(test), steps)
     recording = RaceRecording(racing.rates, steps)
     for item in racing:
         recording.append(item)
@@ -152,6 +153,11 @@ def _found_by(test: RangeTest) -> list[float]:
     """Run a test, and return what it suggests with its neighbours."""
     for _ in test:
         pass
+    with ranks.announced():
+        return _suggested_by(test)
+
+
+def _suggested_by(test: RangeTest) -> list[float]:
     suggestion = test.curve.suggestion()
     if suggestion.lr is None:
         msg = (

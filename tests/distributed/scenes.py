@@ -41,6 +41,7 @@ from lrwidget.curve.places import place_of
 from lrwidget.curve.stop_request import StopRequest
 from lrwidget.engine import agreement, notices, summing
 from lrwidget.engine.summing import Summing
+from lrwidget.local import LocalRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -502,19 +503,37 @@ def failing_last_step(kind: str) -> Any:
     return outcome(test, model, optimizer)
 
 
-def refused_on(rank: int) -> Any:
-    """Pass a bad argument on one rank, and a good one on all then."""
+def refused_on(rank: int | None, what: str, **bad: Any) -> Any:
+    """Pass a bad argument on one rank or all, and a good one on all then."""
     model, optimizer = trained_before("ddp")
 
     def attempts() -> Iterator[Any]:
-        num_it = 0 if dist.get_rank() == rank else STEPS
-        settings = {**SETTINGS, "num_it": num_it}
-        range_test(model, optimizer, own_batches(), nn.MSELoss(), **settings)
-        yield
+        more = bad if rank in {None, dist.get_rank()} else {}
+        parts = model, optimizer, own_batches(), nn.MSELoss()
+        if what == "race":
+            race(*parts, **{"rates": [0.01, 0.1], "steps": 5, **more})
+        elif what == "range_test":
+            range_test(*parts, **SETTINGS | more)
+        else:
+            yield from RangeTest(*parts, **SETTINGS | more)
 
     ended = outcome(attempts(), model, optimizer)
     ended["again"] = trains_on(model, optimizer)
     return ended
+
+
+def refused_settings(rank: int) -> Any:
+    """Have a widget's settings refused on one rank, which tells no other rank."""
+    model, optimizer = trained_before("ddp")
+    arguments = {"model": model, "optimizer": optimizer, "loss_fn": nn.MSELoss()}
+    recipe = LocalRecipe({**arguments, "dataloader": own_batches(), **SETTINGS})
+    if dist.get_rank() == rank:
+        for changes in ({"num_it": 0}, {"stop_div": 3}):
+            with pytest.raises((TypeError, ValueError)):
+                recipe.test(changes)
+        with pytest.raises(ValueError, match="rates"):
+            recipe.race({}, [0.0], 5)
+    return trains_on(model, optimizer)
 
 
 def interrupted_before_the_first_step(rank: int, path: str) -> Any:

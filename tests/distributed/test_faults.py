@@ -108,16 +108,16 @@ def test_an_error_after_the_last_word(two: Pool, kind: str) -> None:
     _check(found, 1, "ValueError", "no last step")
 
 
-def test_an_argument_that_one_rank_refuses(two: Pool) -> None:
-    found = two.play("refused_on", rank=1)
-    _check(found, 1, "ValueError", "num_it=0")
-    assert [rank["again"] for rank in found] == two.play("never_failed", kind="ddp")
-
-
 def test_an_interrupt_before_the_first_step(two: Pool, tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     found = two.play("interrupted_before_the_first_step", rank=0, path=str(path))
     _check(found, 0, "KeyboardInterrupt", "")
+
+
+@pytest.fixture
+def minute(pools: Pools) -> Pool:
+    """Two ranks that wait for each other for a minute, if one does not tell."""
+    return pools.of(2, timeout=60)
 
 
 @pytest.fixture
@@ -126,6 +126,37 @@ def patient() -> Iterator[Pool]:
     pool = Pool(2, timeout=3)
     yield pool
     pool.close()
+
+
+@pytest.mark.parametrize(
+    ("what", "bad", "words"),
+    [
+        ("range_test", {"num_it": 0}, "num_it=0"),
+        ("RangeTest", {"num_it": 0}, "num_it=0"),
+        ("race", {"num_it": 0}, "num_it=0"),
+        ("race", {"steps": 0}, "steps=0"),
+        ("race", {"rates": [0.0]}, "rates[0]=0.0"),
+    ],
+)
+def test_an_argument_that_one_rank_refuses(
+    minute: Pool, what: str, bad: dict[str, Any], words: str
+) -> None:
+    found = minute.play("refused_on", rank=1, what=what, **bad)
+    _check(found, 1, "ValueError", words)
+    assert [x["again"] for x in found] == minute.play("never_failed", kind="ddp")
+
+
+def test_an_argument_that_all_ranks_refuse(minute: Pool) -> None:
+    found = minute.play("refused_on", rank=None, what="RangeTest", num_it=0)
+    for rank in found:
+        assert rank["error"] == "ValueError"
+        assert "num_it=0" in rank["words"]
+    assert [x["again"] for x in found] == minute.play("never_failed", kind="ddp")
+
+
+def test_settings_that_a_widget_refuses_are_no_matter_of_others(minute: Pool) -> None:
+    found = minute.play("refused_settings", rank=1)
+    assert found == minute.play("never_failed", kind="ddp")
 
 
 def test_a_test_that_not_all_begin(patient: Pool) -> None:
