@@ -84,6 +84,7 @@ class Notices:
         store = dist.distributed_c10d._get_default_store()  # noqa: SLF001 (torch has no other way)
         self._store = dist.distributed_c10d.PrefixStore(f"lrwidget/{name}", store)
         self._rank, self._size = dist.get_rank(), dist.get_world_size()
+        self._over = False
 
     def meet(self, settings: Mapping[str, Any], timeout: timedelta) -> None:
         """
@@ -141,6 +142,7 @@ class Notices:
             self._wait(lambda: self._has("all ended") or self._has("end"), _GRACE)
             if self._has("end"):
                 return self._read("end")
+        self._over = True
         return None
 
     def stop(self) -> None:
@@ -153,8 +155,11 @@ class Notices:
         Tell that the test has failed on this rank, before its connections are cut.
 
         So the first rank to tell has the cause. An error that may come from the network
-        is only suspected to be it, since a rank that was killed tells nothing.
+        is only suspected to be it, since a rank that was killed tells nothing. What
+        fails after the end of the test on all ranks is no matter of the others.
         """
+        if self._over:
+            return
         key = "suspected" if is_of_the_network(error) else "end"
         with suppress(dist.DistError):  # as above
             self._first(key, json.dumps(_noticed(self._rank, error)))

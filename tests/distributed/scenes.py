@@ -10,7 +10,7 @@ import signal
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -534,6 +534,24 @@ def refused_settings(rank: int) -> Any:
         with pytest.raises(ValueError, match="rates"):
             recipe.race({}, [0.0], 5)
     return trains_on(model, optimizer)
+
+
+def in_use_on(rank: int, *, late: bool) -> Any:
+    """Begin a test of a model that another test trains itself on one rank."""
+    model, optimizer = trained_before("plain")
+    present, other = trained_before("plain")
+    if dist.get_rank() == rank:
+        present, other = model, optimizer
+    parts = own_batches(), nn.MSELoss()
+    first = iter(RangeTest(model, optimizer, *parts, **SETTINGS, isolation="restore"))
+    test: Any = RangeTest(present, other, *parts, **SETTINGS, isolation="restore")
+    if late:
+        test = iter(test)
+    with closing(first):
+        next(first)
+        ended = outcome(test, present, other)
+    ended["again"] = trains_on(model, optimizer)
+    return ended
 
 
 def interrupted_before_the_first_step(rank: int, path: str) -> Any:

@@ -159,6 +159,17 @@ def test_settings_that_a_widget_refuses_are_no_matter_of_others(minute: Pool) ->
     assert found == minute.play("never_failed", kind="ddp")
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_model_that_is_in_use_on_one_rank(minute: Pool, *, late: bool) -> None:
+    found = minute.play("in_use_on", rank=1, late=late)
+    words = "training this model itself at the moment"
+    assert found[1]["error"] == "RuntimeError"
+    assert words in found[1]["words"]
+    assert (found[0]["error"], found[0]["rank"]) == ("RankError", 1)
+    assert words in found[0]["words"]
+    assert [x["again"] for x in found] == minute.play("never_failed", kind="plain")
+
+
 def test_a_test_that_not_all_begin(patient: Pool) -> None:
     alone, absent = patient.play("begun_by", ranks=[0])
     assert absent is None
