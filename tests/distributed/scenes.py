@@ -40,6 +40,8 @@ from lrwidget import RangeTest, race, range_test
 from lrwidget.curve.places import place_of
 from lrwidget.curve.stop_request import StopRequest
 from lrwidget.engine import agreement, notices, summing
+from lrwidget.engine.comparison import Comparison
+from lrwidget.engine.race import Race
 from lrwidget.engine.summing import Summing
 from lrwidget.local import LocalRecipe
 
@@ -552,6 +554,57 @@ def in_use_on(rank: int, *, late: bool) -> Any:
         ended = outcome(test, present, other)
     ended["again"] = trains_on(model, optimizer)
     return ended
+
+
+class Once:
+    """A loader with the batches of one training."""
+
+    def __init__(self, count: int) -> None:
+        self._inside = iter(list(own_batches())[:count])
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self._inside
+
+
+def raced_on(fault: str, at: list[int]) -> Any:
+    """Have something happen between two trainings of a race, on some ranks."""
+    model, optimizer = trained_before("ddp")
+    here = dist.get_rank() in at
+    loader: Iterable[Any] = own_batches()
+    if fault == "iterator" and here:
+        loader = iter(own_batches())
+    elif fault == "empty" and here:
+        loader = Once(5)
+    test = RangeTest(model, optimizer, loader, nn.MSELoss(), **SETTINGS)
+    source: Any = Race(test, [0.01, 0.03, 0.1], 5)
+    if fault == "comparison":
+        source = Comparison([test, test])
+
+    def parts() -> Iterator[Any]:
+        with closing(iter(source)) as items:
+            for part in items:
+                ends.append([part.number, part.item])
+                if not isinstance(part.item, str):
+                    del ends[-1]
+                elif here and fault in {"left", "comparison"}:
+                    return
+        yield from ()
+
+    ends: list[Any] = []
+    ended = outcome(parts(), model, optimizer)
+    ended["ends"] = ends
+    ended["again"] = trains_on(model, optimizer)
+    return ended
+
+
+def left_in_a_race(rank: int) -> Any:
+    """Leave a race on one rank in the midst of its first training."""
+    model, optimizer = trained_before("ddp")
+    test = RangeTest(model, optimizer, own_batches(), nn.MSELoss(), **SETTINGS)
+    items = iter(Race(test, [0.01, 0.1], 5))
+    with closing(items):
+        own = list(islice(items, 3)) if dist.get_rank() == rank else list(items)
+    return {"last": own[-1].item, "again": trains_on(model, optimizer)}
 
 
 def interrupted_before_the_first_step(rank: int, path: str) -> Any:

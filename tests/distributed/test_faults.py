@@ -170,6 +170,43 @@ def test_a_model_that_is_in_use_on_one_rank(minute: Pool, *, late: bool) -> None
     assert [x["again"] for x in found] == minute.play("never_failed", kind="plain")
 
 
+def test_a_race_whose_loader_is_an_iterator_on_one_rank(minute: Pool) -> None:
+    found = minute.play("raced_on", fault="iterator", at=[1])
+    assert "error" not in found[1]
+    assert found[1]["ends"] == [[0, "completed"], [1, "exhausted"], [2, "exhausted"]]
+    assert (found[0]["error"], found[0]["rank"]) == ("RankError", 1)
+    assert "dataloader is an iterator" in found[0]["words"]
+    assert [x["again"] for x in found] == minute.play("never_failed", kind="ddp")
+
+
+@pytest.mark.parametrize("at", [[1], [0, 1]])
+def test_a_race_whose_loader_has_no_batch_again(minute: Pool, at: list[int]) -> None:
+    found = minute.play("raced_on", fault="empty", at=at)
+    first = [rank["error"] for rank in found].index("EmptyLoaderError")
+    assert (found[1 - first]["error"], found[1 - first]["rank"]) == ("RankError", first)
+    assert "is empty" in found[1 - first]["words"]
+    assert [x["again"] for x in found] == minute.play("never_failed", kind="ddp")
+
+
+@pytest.mark.parametrize("fault", ["left", "comparison"])
+def test_one_rank_leaves_between_two_trainings(minute: Pool, fault: str) -> None:
+    other, left = minute.play("raced_on", fault=fault, at=[1])
+    first = [0, "completed"]
+    assert left["ends"] == [first]
+    assert other["ends"] == [first, [1, "stopped"]]
+    for rank in (other, left):
+        assert "error" not in rank
+        assert rank["as before"]
+    again = [other["again"], left["again"]]
+    assert again == minute.play("never_failed", kind="ddp")
+
+
+def test_one_rank_leaves_a_race_in_a_training(minute: Pool) -> None:
+    found = minute.play("left_in_a_race", rank=1)
+    assert found[0]["last"] == "stopped"
+    assert [x["again"] for x in found] == minute.play("never_failed", kind="ddp")
+
+
 def test_a_test_that_not_all_begin(patient: Pool) -> None:
     alone, absent = patient.play("begun_by", ranks=[0])
     assert absent is None
