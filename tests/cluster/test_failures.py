@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from torch import distributed as dist
+from torch._C._distributed_c10d import TCPStore
 
 from lrwidget import RankError
 from lrwidget.cluster.failures import WorkerTraceback, failure_of
@@ -49,9 +49,9 @@ def _never_connected() -> None:
     # Nobody listens there: the port is taken, and not listened at.
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        dist.TCPStore(
-            *taken.getsockname(), is_master=False, timeout=timedelta(milliseconds=100)
-        )
+        _, port = taken.getsockname()
+        patience = timedelta(milliseconds=100)
+        TCPStore("127.0.0.1", port, is_master=False, timeout=patience)
 
 
 def _raise(error: Exception) -> None:
