@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve.axis import short
+from lrwidget.engine import ranks
 from lrwidget.engine.comparison import Comparison
 from lrwidget.engine.race import Race
 from lrwidget.engine.range_test import RangeTest
@@ -52,7 +53,8 @@ class LocalRecipe(Variants):
 
     def test(self, changes: Mapping[str, Any]) -> RangeTest:
         """Return the range test with some arguments changed."""
-        return RangeTest(**{**self.arguments, **changes})
+        with ranks.unannounced():
+            return RangeTest(**{**self.arguments, **changes})
 
     def race(
         self, changes: Mapping[str, Any], rates: Sequence[float], steps: int | None

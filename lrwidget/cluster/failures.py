@@ -62,11 +62,25 @@ class Failure(NamedTuple):
         return error
 
 
-def failure_of(where: str, error: BaseException) -> Failure:
-    """Return an error as it can be sent."""
+def failure_of(where: str, error: BaseException, *, judged: bool = False) -> Failure:
+    """
+    Return an error as it can be sent.
+
+    Parameters
+    ----------
+    where:
+        The worker, in words.
+    error:
+        Its error.
+    judged:
+        Whether it has ended a test of all workers, which have agreed on the first error
+        then: any other one is a `RankError`.
+    """
     words = "".join(traceback.format_exception_only(error)).strip()
     text = "".join(traceback.format_exception(error))
-    collateral = isinstance(error, RankError) or is_of_the_network(error)
+    collateral = isinstance(error, RankError) or (
+        not judged and is_of_the_network(error)
+    )
     return Failure(where, words, text, _pickled(error), collateral)
 
 

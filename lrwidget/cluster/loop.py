@@ -35,23 +35,30 @@ def work(config: dict[str, Any]) -> None:
     where = worker_in_words(f"worker {rank}")
     resources = ray.util.get_current_placement_group()
     ray.get(task.mailbox.put.remote(Hello(rank, where, resources)))
+    begun = False
     try:
-        reason = _trained(task, rank)
+        test = _test_of(task, rank)
+        begun = True
+        reason = _run(test, task, rank)
     except BaseException as error:
-        ray.get(task.mailbox.put.remote(failure_of(where, error)))
+        failure = failure_of(where, error, judged=begun)
+        ray.get(task.mailbox.put.remote(failure))
         raise
     if reason is not None:
         ray.get(task.mailbox.put.remote(reason))
 
 
-def _trained(task: Work, rank: int) -> StopReason | None:
+def _test_of(task: Work, rank: int) -> RangeTest:
     model, optimizer, dataloader, loss_fn, more = built(
         cloudpickle.loads(task.build), task.seed
     )
     seed_all(task.seed + rank)  # not the same dropout on all of them
     settings = {**cloudpickle.loads(task.settings), **more}
     share = _share_of(dataloader)
-    test = RangeTest(_parallel(model), optimizer, share, loss_fn, **settings)
+    return RangeTest(_parallel(model), optimizer, share, loss_fn, **settings)
+
+
+def _run(test: RangeTest, task: Work, rank: int) -> StopReason | None:
     if rank == 0:
         return _sent(iter(test), Courier(task.mailbox))
     for _ in test:

@@ -31,13 +31,21 @@ def numbered(
     number: int, steps: Generator[Step, None, StopReason]
 ) -> Generator[Part, None, None]:
     """Yield the steps of a training, and why it has ended, as those of one of many."""
+    reason = yield from steps_numbered(number, steps)
+    yield Part(number, reason)
+
+
+def steps_numbered(
+    number: int, steps: Generator[Step, None, StopReason]
+) -> Generator[Part, None, StopReason]:
+    """Yield the steps of a training as those of one of many; return why it ended."""
     with closing(steps):
         while True:
             try:
                 step = next(steps)
             except StopIteration as end:
-                yield Part(number, end.value)
-                return
+                reason: StopReason = end.value
+                return reason
             yield Part(number, step)
 
 

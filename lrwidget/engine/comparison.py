@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lrwidget.curve.parts import Part, numbered
+from lrwidget.curve.parts import Part, steps_numbered
+from lrwidget.engine import ranks
 from lrwidget.engine.ambient import Ambient
 
 if TYPE_CHECKING:
@@ -47,10 +48,18 @@ class Comparison:
     def _parts(
         self, first: Generator[Step, None, StopReason], ambient: Ambient
     ) -> Generator[Part, None, StopReason]:
-        yield from numbered(0, first)
-        for number, test in enumerate(self.tests[1:], start=1):
-            self._present = test
-            with ambient.entered():
-                steps = iter(test)
-            yield from numbered(number, steps)
-        return "completed"
+        steps = first
+        for number, test in enumerate(self.tests):
+            if number:
+                self._present = test
+                with ambient.entered():
+                    steps = iter(test)
+            reason = yield from steps_numbered(number, steps)
+            # A rank that has stopped begins no other one.
+            left = reason == "stopped" and ranks.several()
+            if number + 1 == len(self.tests) or left:
+                break
+            with ranks.announced():  # so that no other rank begins the next one alone
+                yield Part(number, reason)
+        yield Part(number, reason)
+        return "stopped" if left else "completed"

@@ -11,13 +11,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import distributed as dist
 
+from lrwidget.engine import summing
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _LONGEST = 20_000
 # How long one is waited for who does not answer, before it counts as gone.
 _GRACE = timedelta(seconds=10)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.1
+# Modules in which ranks wait for each other: the innermost frame of an error of a lost
+# connection, which gloo raises as a plain RuntimeError, is in one of them.
+_WAITING = (
+    "torch.autograd.graph",  # the backward pass, where a wrapper averages gradients
+    "torch.distributed",
+    "torch.nn.parallel.distributed",
+    summing.__name__,
+)
 
 
 class RankError(RuntimeError):
@@ -74,6 +84,7 @@ class Notices:
         store = dist.distributed_c10d._get_default_store()  # noqa: SLF001 (torch has no other way)
         self._store = dist.distributed_c10d.PrefixStore(f"lrwidget/{name}", store)
         self._rank, self._size = dist.get_rank(), dist.get_world_size()
+        self._over = False
 
     def meet(self, settings: Mapping[str, Any], timeout: timedelta) -> None:
         """
@@ -125,11 +136,13 @@ class Notices:
             The notice of one that has failed after its last word to the others.
         """
         with suppress(dist.DistError):  # whoever keeps the store has gone
+            self._answer()
             if self._store.add("ended", 1) == self._size:
                 self._store.set("all ended", "")
             self._wait(lambda: self._has("all ended") or self._has("end"), _GRACE)
             if self._has("end"):
                 return self._read("end")
+        self._over = True
         return None
 
     def stop(self) -> None:
@@ -138,16 +151,25 @@ class Notices:
             self._tell(Notice(self._rank, None))
 
     def fail(self, error: BaseException) -> None:
-        """Tell that the test has failed on this rank, unless others are to blame."""
-        if not is_of_the_network(error):
-            with suppress(dist.DistError):  # as above
-                self._tell(_noticed(self._rank, error))
+        """
+        Tell that the test has failed on this rank, before its connections are cut.
+
+        So the first rank to tell has the cause. An error that may come from the network
+        is only suspected to be it, since a rank that was killed tells nothing. What
+        fails after the end of the test on all ranks is no matter of the others.
+        """
+        if self._over:
+            return
+        key = "suspected" if is_of_the_network(error) else "end"
+        with suppress(dist.DistError):  # as above
+            self._first(key, json.dumps(_noticed(self._rank, error)))
 
     def found(self, error: BaseException) -> Notice:
         """
         Return the notice that counts.
 
-        A rank that is killed gives none. The others blame those that do not answer.
+        Without one, the ranks that do not answer are to blame, and else the first
+        error that may come from the network.
 
         Parameters
         ----------
@@ -155,8 +177,9 @@ class Notices:
             What has ended the test here.
         """
         try:
-            self._store.set(f"answers {self._rank}", "")
-            if not self._wait(lambda: self._has("end"), _GRACE):
+            self._answer()
+            self._wait(lambda: self._has("end") or not self._silent(), _GRACE)
+            if not self._has("end"):
                 self._tell(self._blamed(error))
             return self._read("end")
         except dist.DistError:
@@ -174,14 +197,25 @@ class Notices:
             msg += f"\n\n{notice.details}"
         return RankError(msg, notice.rank)
 
+    def _answer(self) -> None:
+        self._store.set(f"answers {self._rank}", "")
+
+    def _silent(self) -> list[int]:
+        """Return the ranks for which the test has not ended, as far as is known."""
+        if self._store.check([f"answers {x}" for x in range(self._size)]):
+            return []
+        return [x for x in range(self._size) if not self._has(f"answers {x}")]
+
     def _blamed(self, error: BaseException) -> Notice:
-        silent = [x for x in range(self._size) if not self._has(f"answers {x}")]
+        own = _noticed(self._rank, error)
+        suspected = Notice(*json.loads(self._first("suspected", json.dumps(own))))
+        silent = self._silent()
         if not silent:
-            return _noticed(self._rank, error)
+            return suspected
         names = ", ".join(map(str, silent))
         ranks = f"rank {names} does" if len(silent) == 1 else f"ranks {names} do"
         words = f"{ranks} not answer any more; killed, or cut off from the others"
-        return Notice(silent[0], words)
+        return Notice(silent[0], words, suspected.details)
 
     def _tell(self, notice: Notice) -> None:
         self._first("end", json.dumps(notice))
@@ -215,11 +249,40 @@ def _noticed(rank: int, error: BaseException) -> Notice:
 
 
 def is_of_the_network(error: BaseException) -> bool:
-    """Whether an error may come of what has happened to another rank."""
-    if isinstance(error, dist.DistError | LostRankError):
-        return True
-    words = str(error) if type(error) is RuntimeError else ""
-    return "gloo" in words or "NCCL" in words or "Connection " in words
+    """
+    Whether an error may come from what has happened to another rank.
+
+    Its type and the place where it was raised tell, not its words: torch has types for
+    some of these errors, and raises the others where a rank waits for the others. In a
+    backward pass that may be an error of the model, too.
+    """
+    return any(
+        isinstance(each, dist.DistError | LostRankError)
+        or (type(each) is RuntimeError and _raised_in(each).startswith(_WAITING))
+        for each in _with_causes(error)
+    )
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those in whose handling it was raised."""
+    each: BaseException | None = error
+    seen: set[int] = set()  # which may come again
+    # An interrupt has no cause.
+    while isinstance(each, Exception) and id(each) not in seen:
+        seen.add(id(each))
+        yield each
+        context = None if each.__suppress_context__ else each.__context__
+        each = each.__cause__ or context
+
+
+def _raised_in(error: BaseException) -> str:
+    """Return the name of the module in which an error was raised; else nothing."""
+    innermost = ""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        name = str(frame.f_globals.get("__name__", ""))
+        if name != "torch._ops":  # the call of an operator
+            innermost = name
+    return innermost
 
 
 class LostRankError(Exception):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.curve.parts import Part, numbered
+from lrwidget.curve.parts import Part, steps_numbered
 from lrwidget.curve.race import RaceRecording, checked_rates, neighbours
 from lrwidget.curve.record import Recording
 from lrwidget.engine import arguments, ranks
@@ -81,20 +80,47 @@ class Race:
     def _items(
         self, first: Generator[Step, None, StopReason], ambient: Ambient
     ) -> Generator[Part, None, StopReason]:
-        yield from numbered(0, first)
-        for number, trial in enumerate(self._trials[1:], start=1):
-            # An iterator cannot start again: the other rates would see other batches.
-            if not isinstance(trial.plan.dataloader, Iterator):
-                with suppress(EmptyLoaderError):
-                    yield from numbered(number, self._started(trial, ambient))
-                    continue
-            yield Part(number, "exhausted")
-        return "completed"
+        steps = first
+        for number, trial in enumerate(self._trials):
+            if number:
+                steps = self._following(number, trial, ambient)
+            reason = yield from steps_numbered(number, steps)
+            if number + 1 == len(self._trials) or reason == "stopped":
+                break
+            with ranks.announced():  # so that no other rank begins the next one alone
+                yield Part(number, reason)
+        yield Part(number, reason)
+        return "stopped" if reason == "stopped" else "completed"
+
+    def _following(
+        self, number: int, trial: Trial, ambient: Ambient
+    ) -> Generator[Step, None, StopReason]:
+        """Take the steps of a training that is not the first one."""
+        # An iterator cannot start again: the other rates would see other batches.
+        if isinstance(trial.plan.dataloader, Iterator):
+            if number == 1:  # the others, if they begin it, begin no third one
+                ranks.begun().fail(_no_second_start())
+            return "exhausted"
+        try:
+            return (yield from self._started(trial, ambient))
+        except EmptyLoaderError:
+            if ranks.several():  # on the others it has failed by that
+                raise
+            return "exhausted"
 
     def _started(
         self, trial: Trial, ambient: Ambient
     ) -> Generator[Step, None, StopReason]:
         return trial.start(ambient, Recording(self.steps), ranks.begun())
+
+
+def _no_second_start() -> ValueError:
+    """Return the error of the other ranks, where these have no iterator."""
+    msg = (
+        "dataloader is an iterator, which cannot start again; pass a loader that can "
+        "be iterated again on all ranks"
+    )
+    return ValueError(msg)
 
 
 @with_settings_of(RangeTest)
@@ -138,10 +164,11 @@ def race(  # noqa: PLR0913 (the four parts of a training, and its two numbers)
         raises.
     """
     test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
-    steps = arguments.usable_count("steps", steps)  # before a test that may take long
-    if rates is None:
-        rates = _found_by(test)
-    racing = Race(test, rates, steps)
+    with ranks.announced():
+        steps = arguments.usable_count("steps", steps)  # before a test takes long
+        racing = None if rates is None else Race(test, rates, steps)
+    if racing is None:
+        racing = Race(test, _found_by(test), steps)
     recording = RaceRecording(racing.rates, steps)
     for item in racing:
         recording.append(item)
@@ -152,6 +179,11 @@ def _found_by(test: RangeTest) -> list[float]:
     """Run a test, and return what it suggests with its neighbours."""
     for _ in test:
         pass
+    with ranks.announced():
+        return _suggested_by(test)
+
+
+def _suggested_by(test: RangeTest) -> list[float]:
     suggestion = test.curve.suggestion()
     if suggestion.lr is None:
         msg = (

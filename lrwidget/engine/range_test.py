@@ -48,6 +48,8 @@ class RangeTest:
     their samples, and what ends the test on one rank ends it on all. The model is
     wrapped in `DistributedDataParallel`, sharded by ``fully_shard``, or whatever else
     averages gradients as your training does; the test itself averages none.
+    An argument that one rank refuses is a test that has failed: the test that the other
+    ranks begin next raises a `RankError` there. Begin it again on all ranks then.
     Source: Smith (2015, arXiv:1506.01186), with the defaults of fastai.
 
     Parameters
@@ -133,6 +135,7 @@ class RangeTest:
         value and what to pass.
     """
 
+    @ranks.announced()
     def __init__(  # noqa: PLR0913 (the arguments of the field's other finders)
         self,
         model: nn.Module,
@@ -303,11 +306,7 @@ def range_test(
     TypeError, ValueError
         As `RangeTest` raises them, and whatever the training raises.
     """
-    try:
-        test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
-    except Exception as error:
-        ranks.begun().fail(error)  # an argument may be refused on this rank only
-        raise
+    test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
     for _ in test:
         pass
     return test.curve

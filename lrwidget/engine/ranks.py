@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,7 +15,7 @@ from lrwidget.engine.notices import Notices
 from lrwidget.engine.training import training_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
     from typing import TypeAlias
 
     from lrwidget.curve.record import Recording, Step, StopReason
@@ -25,22 +26,61 @@ if TYPE_CHECKING:
 
     Steps: TypeAlias = Generator[Step, None, StopReason]
 
-# Each rank begins the same tests in the same order.
+# Each rank begins the same tests in the same order. One that cannot begin on a rank
+# counts there, too, since the others begin it.
 _numbers = count()
+_told = ContextVar("lrwidget_told", default=True)
 
 
 def rank() -> int:
     """Return the number of this process among those that run a test together."""
-    return dist.get_rank() if _several() else 0
+    return dist.get_rank() if _in_a_group() else 0
 
 
-def _several() -> bool:
+def several() -> bool:
+    """Whether other processes run a test together with this one."""
+    return _in_a_group() and dist.get_world_size() > 1
+
+
+def _in_a_group() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
 def begun() -> Company:
     """Return who runs a test that begins now: this process alone, or a whole group."""
-    return AllRanks() if _several() else OneRank()
+    return AllRanks() if _in_a_group() else OneRank()
+
+
+@contextmanager
+def announced() -> Iterator[None]:
+    """
+    Fail the next test of the other ranks with an error that is raised before it.
+
+    That test counts as begun on this rank. The error may be caught, and the next test
+    of this rank may be meant to be the same one, or the one after it: both look alike
+    here. Taken for the same, it might be run with another test of the other ranks, so
+    it is taken for the one after it.
+    """
+    try:
+        yield
+    except GeneratorExit:
+        if _told.get():
+            begun().stop()
+        raise
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        if _told.get():
+            begun().fail(error)
+        raise
+
+
+@contextmanager
+def unannounced() -> Iterator[None]:
+    """Keep errors from the other ranks, where a test is made that may never begin."""
+    token = _told.set(False)
+    try:
+        yield
+    finally:
+        _told.reset(token)
 
 
 class Company(Protocol):
@@ -48,6 +88,9 @@ class Company(Protocol):
 
     def fail(self, error: BaseException) -> None:
         """Let nobody wait for this rank, where the test cannot begin or go on."""
+
+    def stop(self) -> None:
+        """Let nobody wait for this rank, whose user has stopped the test."""
 
     def told(self, steps: Steps) -> Steps:
         """Return steps whose failure is told to the others, even before the first."""
@@ -67,6 +110,9 @@ class OneRank:
     """A test of this process alone."""
 
     def fail(self, error: BaseException) -> None:
+        """Let nobody wait; there is nobody."""
+
+    def stop(self) -> None:
         """Let nobody wait; there is nobody."""
 
     def told(self, steps: Steps) -> Steps:
@@ -98,6 +144,10 @@ class AllRanks:
     def fail(self, error: BaseException) -> None:
         """Let nobody wait for this rank, where the test cannot begin or go on."""
         self._notices.fail(error)
+
+    def stop(self) -> None:
+        """Let nobody wait for this rank, whose user has stopped the test."""
+        self._notices.stop()
 
     def told(self, steps: Steps) -> Steps:
         """Yield the steps, and tell the others what keeps the first one back."""

@@ -75,13 +75,18 @@ class Trial(NamedTuple):
         loaders = [plan.dataloader]
         if plan.val_loader is not None:
             loaders.append(plan.val_loader)
-        random_state = RandomState(*loaders)
-        self.check_free()
         try:
-            with ambient.entered():
-                subject, restore = isolate(self.subject, self.isolation, plan.device)
+            random_state = RandomState(*loaders)
+            self.check_free()
+            try:
+                with ambient.entered():
+                    subject, restore = isolate(
+                        self.subject, self.isolation, plan.device
+                    )
+            except BaseException:
+                random_state.restore()
+                raise
         except BaseException as error:
-            random_state.restore()
             company.fail(error)
             raise
         restoring = self._restoring(
@@ -92,7 +97,7 @@ class Trial(NamedTuple):
             trains_original=subject.model is self.subject.model,
         )
         _open.add(restoring)
-        return restoring
+        return company.told(restoring)
 
     def check_free(self) -> None:
         """Raise RuntimeError where the model itself, and not a copy, is trained now."""

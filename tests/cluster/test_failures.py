@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+import socket
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
 import pytest
+import torch
+from torch._C._distributed_c10d import TCPStore
 
 from lrwidget import RankError
 from lrwidget.cluster.failures import WorkerTraceback, failure_of
 from tests.cluster.builds import OwnError, UnsendableError, happen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _caught(fault: str) -> BaseException:
@@ -36,14 +45,52 @@ def test_what_ends_a_worker_does_not_end_who_watches() -> None:
     assert str(error) == "SystemExit: 3"
 
 
+def _never_connected() -> None:
+    # Nobody listens there: the port is taken, and not listened at.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        _, port = taken.getsockname()
+        patience = timedelta(milliseconds=100)
+        TCPStore("127.0.0.1", port, is_master=False, timeout=patience)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def _raise_in_backward() -> None:
+    weight = torch.ones(2, requires_grad=True)
+    factor = weight.exp()
+    loss = (factor * weight).sum()
+    factor.detach().zero_()
+    loss.backward()
+
+
+_LOST = "[gloo/transport/tcp/pair.cc] Connection closed by peer"
+
+
 @pytest.mark.parametrize(
-    ("error", "collateral"),
+    ("raising", "collateral"),
     [
-        (RankError("rank 1 of 2: ...", 1), True),
-        (RuntimeError("[gloo/transport/tcp/pair.cc] Connection closed by peer"), True),
-        (RuntimeError("shapes cannot be multiplied"), False),
-        (UnsendableError(1, 2), False),
+        (lambda: _raise(RankError("rank 1 of 2: ...", 1)), True),
+        (_never_connected, True),
+        (lambda: _raise(RuntimeError(_LOST)), False),
+        (lambda: torch.ones(2) @ torch.ones(3), False),
+        (lambda: _raise(UnsendableError(1, 2)), False),
     ],
 )
-def test_errors_that_tell_of_others(error: Exception, *, collateral: bool) -> None:
-    assert failure_of("worker 3", error).collateral == collateral
+def test_errors_that_tell_of_others(
+    raising: Callable[[], object], *, collateral: bool
+) -> None:
+    with pytest.raises(Exception) as raised:  # noqa: PT011 (any of them)
+        raising()
+    assert failure_of("worker 3", raised.value).collateral == collateral
+
+
+def test_an_error_that_has_ended_a_test_tells_of_itself() -> None:
+    with pytest.raises(RuntimeError, match="inplace operation") as raised:
+        _raise_in_backward()
+    assert failure_of("worker 3", raised.value).collateral
+    assert not failure_of("worker 3", raised.value, judged=True).collateral
+    rank_error = RankError("rank 1 of 2: ...", 1)
+    assert failure_of("worker 3", rank_error, judged=True).collateral

@@ -14,23 +14,23 @@ class Pools:
     """Pools that several tests use, as long as all their ranks are idle and alive."""
 
     def __init__(self) -> None:
-        self._pools: dict[int, Pool] = {}
+        self._pools: dict[tuple[int, float], Pool] = {}
 
-    def of(self, size: int) -> Pool:
-        pool = self._pools.get(size)
+    def of(self, size: int, timeout: float = 600) -> Pool:
+        pool = self._pools.get((size, timeout))
         if pool is None or not pool.idle:
-            self.close(size)
-            pool = self._pools[size] = Pool(size)
+            self.close(size, timeout)
+            pool = self._pools[size, timeout] = Pool(size, timeout)
         return pool
 
-    def close(self, size: int) -> None:
-        pool = self._pools.pop(size, None)
+    def close(self, size: int, timeout: float = 600) -> None:
+        pool = self._pools.pop((size, timeout), None)
         if pool is not None:
             pool.close()
 
     def close_all(self) -> None:
-        for size in list(self._pools):
-            self.close(size)
+        for key in list(self._pools):
+            self.close(*key)
 
 
 @pytest.fixture(scope="package")

@@ -10,7 +10,7 @@ import signal
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -40,7 +40,10 @@ from lrwidget import RangeTest, race, range_test
 from lrwidget.curve.places import place_of
 from lrwidget.curve.stop_request import StopRequest
 from lrwidget.engine import agreement, notices, summing
+from lrwidget.engine.comparison import Comparison
+from lrwidget.engine.race import Race
 from lrwidget.engine.summing import Summing
+from lrwidget.local import LocalRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -275,21 +278,20 @@ def trained_before(kind: str) -> tuple[nn.Module, Optimizer]:
 class FaultyLoader:
     """A loader that fails at its n-th batch on one rank."""
 
-    def __init__(self, rank: int, call: int) -> None:
-        self.rank, self.call = rank, call
+    def __init__(self, rank: int, call: int, error: Exception) -> None:
+        self.rank, self.call, self.error = rank, call, error
 
     def __iter__(self) -> Iterator[Any]:
         for number, batch in enumerate(own_batches(), 1):
             if dist.get_rank() == self.rank and number == self.call:
-                msg = "no batch today"
-                raise ValueError(msg)
+                raise self.error
             yield batch
 
 
 class Faulty(nn.Module):
-    """A loss that does something at its n-th call on one rank."""
+    """A loss that does something at its n-th call on one rank, or on all."""
 
-    def __init__(self, rank: int, call: int, fault: str) -> None:
+    def __init__(self, rank: int | None, call: int, fault: str) -> None:
         super().__init__()
         self.rank, self.call, self.fault = rank, call, fault
         self.calls = 0
@@ -297,7 +299,8 @@ class Faulty(nn.Module):
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
         loss = nn.functional.mse_loss(outputs, target)
         self.calls += 1
-        if dist.get_rank() == self.rank and self.calls == self.call:
+        here = self.rank is None or dist.get_rank() == self.rank
+        if here and self.calls == self.call:
             return _FAULTS[self.fault](loss)
         return loss
 
@@ -316,6 +319,19 @@ class _FailingBackward(torch.autograd.Function):
 def _raise(_loss: Tensor) -> Tensor:
     msg = "no loss today"
     raise ValueError(msg)
+
+
+def _raise_lost_connection(_loss: Tensor) -> Tensor:
+    msg = "Connection to the database lost (gloo, NCCL)"
+    raise RuntimeError(msg)
+
+
+def _modify(loss: Tensor) -> Tensor:
+    """Have torch itself raise a RuntimeError in the backward pass."""
+    factor = loss.exp()
+    product = factor * loss
+    factor.detach().zero_()
+    return product
 
 
 def _interrupt(_loss: Tensor) -> Tensor:
@@ -338,7 +354,9 @@ def _slow(loss: Tensor) -> Tensor:
 
 _FAULTS = {
     "forward": _raise,
+    "connection": _raise_lost_connection,
     "backward": _FailingBackward.apply,
+    "modified": _modify,
     "interrupt": _interrupt,
     "kill": _kill,
     "nan": _nan,
@@ -373,7 +391,9 @@ def fault(kind: str, rank: int, call: int, fault: str, *, train_on: bool = True)
     loss_fn: nn.Module = nn.MSELoss()
     settings: dict[str, Any] = {**SETTINGS, "seed": 0}
     if fault == "loader":
-        loader = FaultyLoader(rank, call)
+        loader = FaultyLoader(rank, call, ValueError("no batch today"))
+    elif fault == "lost batch":
+        loader = FaultyLoader(rank, call, RuntimeError("Connection to the disk lost"))
     elif fault == "start":
         settings["isolation"] = "copy"
         getattr(model, "module", model).held = (
@@ -391,6 +411,17 @@ def fault(kind: str, rank: int, call: int, fault: str, *, train_on: bool = True)
     ended["stop_reason"] = test.curve.stop_reason
     if train_on:
         ended["again"] = trains_on(model, optimizer)
+    return ended
+
+
+def fault_on_all(kind: str, fault: str) -> Any:
+    """Have the same happen on all ranks at once, and then train on with all of them."""
+    model, optimizer = trained_before(kind)
+    settings: dict[str, Any] = {**SETTINGS, "seed": 0}
+    loss_fn = Faulty(None, 5, fault)
+    test = RangeTest(model, optimizer, own_batches(), loss_fn, **settings)
+    ended = outcome(test, model, optimizer)
+    ended["again"] = trains_on(model, optimizer)
     return ended
 
 
@@ -474,19 +505,106 @@ def failing_last_step(kind: str) -> Any:
     return outcome(test, model, optimizer)
 
 
-def refused_on(rank: int) -> Any:
-    """Pass a bad argument on one rank, and a good one on all then."""
+def refused_on(rank: int | None, what: str, **bad: Any) -> Any:
+    """Pass a bad argument on one rank or all, and a good one on all then."""
     model, optimizer = trained_before("ddp")
 
     def attempts() -> Iterator[Any]:
-        num_it = 0 if dist.get_rank() == rank else STEPS
-        settings = {**SETTINGS, "num_it": num_it}
-        range_test(model, optimizer, own_batches(), nn.MSELoss(), **settings)
-        yield
+        more = bad if rank in {None, dist.get_rank()} else {}
+        parts = model, optimizer, own_batches(), nn.MSELoss()
+        if what == "race":
+            race(*parts, **{"rates": [0.01, 0.1], "steps": 5, **more})
+        elif what == "range_test":
+            range_test(*parts, **SETTINGS | more)
+        else:
+            yield from RangeTest(*parts, **SETTINGS | more)
 
     ended = outcome(attempts(), model, optimizer)
     ended["again"] = trains_on(model, optimizer)
     return ended
+
+
+def refused_settings(rank: int) -> Any:
+    """Have a widget's settings refused on one rank, which tells no other rank."""
+    model, optimizer = trained_before("ddp")
+    arguments = {"model": model, "optimizer": optimizer, "loss_fn": nn.MSELoss()}
+    recipe = LocalRecipe({**arguments, "dataloader": own_batches(), **SETTINGS})
+    if dist.get_rank() == rank:
+        for changes in ({"num_it": 0}, {"stop_div": 3}):
+            with pytest.raises((TypeError, ValueError)):
+                recipe.test(changes)
+        with pytest.raises(ValueError, match="rates"):
+            recipe.race({}, [0.0], 5)
+    return trains_on(model, optimizer)
+
+
+def in_use_on(rank: int, *, late: bool) -> Any:
+    """Begin a test of a model that another test trains itself on one rank."""
+    model, optimizer = trained_before("plain")
+    present, other = trained_before("plain")
+    if dist.get_rank() == rank:
+        present, other = model, optimizer
+    parts = own_batches(), nn.MSELoss()
+    first = iter(RangeTest(model, optimizer, *parts, **SETTINGS, isolation="restore"))
+    test: Any = RangeTest(present, other, *parts, **SETTINGS, isolation="restore")
+    if late:
+        test = iter(test)
+    with closing(first):
+        next(first)
+        ended = outcome(test, present, other)
+    ended["again"] = trains_on(model, optimizer)
+    return ended
+
+
+class Once:
+    """A loader with the batches of one training."""
+
+    def __init__(self, count: int) -> None:
+        self._inside = iter(list(own_batches())[:count])
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self._inside
+
+
+def raced_on(fault: str, at: list[int]) -> Any:
+    """Have something happen between two trainings of a race, on some ranks."""
+    model, optimizer = trained_before("ddp")
+    here = dist.get_rank() in at
+    loader: Iterable[Any] = own_batches()
+    if fault == "iterator" and here:
+        loader = iter(own_batches())
+    elif fault == "empty" and here:
+        loader = Once(5)
+    test = RangeTest(model, optimizer, loader, nn.MSELoss(), **SETTINGS)
+    source: Any = Race(test, [0.01, 0.03, 0.1], 5)
+    if fault == "comparison":
+        source = Comparison([test, test])
+
+    def parts() -> Iterator[Any]:
+        with closing(iter(source)) as items:
+            for part in items:
+                ends.append([part.number, part.item])
+                if not isinstance(part.item, str):
+                    del ends[-1]
+                elif here and fault in {"left", "comparison"}:
+                    return
+        yield from ()
+
+    ends: list[Any] = []
+    ended = outcome(parts(), model, optimizer)
+    ended["ends"] = ends
+    ended["again"] = trains_on(model, optimizer)
+    return ended
+
+
+def left_in_a_race(rank: int) -> Any:
+    """Leave a race on one rank in the midst of its first training."""
+    model, optimizer = trained_before("ddp")
+    test = RangeTest(model, optimizer, own_batches(), nn.MSELoss(), **SETTINGS)
+    items = iter(Race(test, [0.01, 0.1], 5))
+    with closing(items):
+        own = list(islice(items, 3)) if dist.get_rank() == rank else list(items)
+    return {"last": own[-1].item, "again": trains_on(model, optimizer)}
 
 
 def interrupted_before_the_first_step(rank: int, path: str) -> Any:

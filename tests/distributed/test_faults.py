@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 _ERRORS = {
     "forward": ("ValueError", "no loss today"),
+    "connection": ("RuntimeError", "Connection to the database lost (gloo, NCCL)"),
     "backward": ("ValueError", "no backward today"),
+    "modified": ("RuntimeError", "modified by an inplace operation"),
     "loader": ("ValueError", "no batch today"),
+    "lost batch": ("RuntimeError", "Connection to the disk lost"),
     "interrupt": ("KeyboardInterrupt", ""),
     "start": ("ValueError", "isolation='copy' cannot copy the model"),
     "record": ("FileNotFoundError", "No such file or directory"),
@@ -60,6 +63,15 @@ def test_an_error_on_one_of_four(pools: Pools, kind: str) -> None:
     assert [rank["again"] for rank in found] == never
 
 
+@pytest.mark.parametrize("fault", ["connection", "modified"])
+def test_the_same_error_on_all_ranks(two: Pool, fault: str) -> None:
+    never = two.play("never_failed", kind="ddp")
+    found = two.play("fault_on_all", kind="ddp", fault=fault)
+    first = [rank["error"] for rank in found].index("RuntimeError")
+    _check(found, first, *_ERRORS[fault])
+    assert [rank["again"] for rank in found] == never
+
+
 @pytest.mark.parametrize("kind", ["plain", "ddp", "fsdp"])
 @pytest.mark.parametrize("at", [0, 1])
 def test_a_stop_on_one_rank(two: Pool, kind: str, at: int) -> None:
@@ -96,16 +108,16 @@ def test_an_error_after_the_last_word(two: Pool, kind: str) -> None:
     _check(found, 1, "ValueError", "no last step")
 
 
-def test_an_argument_that_one_rank_refuses(two: Pool) -> None:
-    found = two.play("refused_on", rank=1)
-    _check(found, 1, "ValueError", "num_it=0")
-    assert [rank["again"] for rank in found] == two.play("never_failed", kind="ddp")
-
-
 def test_an_interrupt_before_the_first_step(two: Pool, tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     found = two.play("interrupted_before_the_first_step", rank=0, path=str(path))
     _check(found, 0, "KeyboardInterrupt", "")
+
+
+@pytest.fixture
+def minute(pools: Pools) -> Pool:
+    """Two ranks that wait for each other for a minute, if one does not tell."""
+    return pools.of(2, timeout=60)
 
 
 @pytest.fixture
@@ -114,6 +126,85 @@ def patient() -> Iterator[Pool]:
     pool = Pool(2, timeout=3)
     yield pool
     pool.close()
+
+
+@pytest.mark.parametrize(
+    ("what", "bad", "words"),
+    [
+        ("range_test", {"num_it": 0}, "num_it=0"),
+        ("RangeTest", {"num_it": 0}, "num_it=0"),
+        ("race", {"num_it": 0}, "num_it=0"),
+        ("race", {"steps": 0}, "steps=0"),
+        ("race", {"rates": [0.0]}, "rates[0]=0.0"),
+    ],
+)
+def test_an_argument_that_one_rank_refuses(
+    minute: Pool, what: str, bad: dict[str, Any], words: str
+) -> None:
+    found = minute.play("refused_on", rank=1, what=what, **bad)
+    _check(found, 1, "ValueError", words)
+    assert [x["again"] for x in found] == minute.play("never_failed", kind="ddp")
+
+
+def test_an_argument_that_all_ranks_refuse(minute: Pool) -> None:
+    found = minute.play("refused_on", rank=None, what="RangeTest", num_it=0)
+    for rank in found:
+        assert rank["error"] == "ValueError"
+        assert "num_it=0" in rank["words"]
+    assert [x["again"] for x in found] == minute.play("never_failed", kind="ddp")
+
+
+def test_settings_that_a_widget_refuses_are_no_matter_of_others(minute: Pool) -> None:
+    found = minute.play("refused_settings", rank=1)
+    assert found == minute.play("never_failed", kind="ddp")
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_model_that_is_in_use_on_one_rank(minute: Pool, *, late: bool) -> None:
+    found = minute.play("in_use_on", rank=1, late=late)
+    words = "training this model itself at the moment"
+    assert found[1]["error"] == "RuntimeError"
+    assert words in found[1]["words"]
+    assert (found[0]["error"], found[0]["rank"]) == ("RankError", 1)
+    assert words in found[0]["words"]
+    assert [x["again"] for x in found] == minute.play("never_failed", kind="plain")
+
+
+def test_a_race_whose_loader_is_an_iterator_on_one_rank(minute: Pool) -> None:
+    found = minute.play("raced_on", fault="iterator", at=[1])
+    assert "error" not in found[1]
+    assert found[1]["ends"] == [[0, "completed"], [1, "exhausted"], [2, "exhausted"]]
+    assert (found[0]["error"], found[0]["rank"]) == ("RankError", 1)
+    assert "dataloader is an iterator" in found[0]["words"]
+    assert [x["again"] for x in found] == minute.play("never_failed", kind="ddp")
+
+
+@pytest.mark.parametrize("at", [[1], [0, 1]])
+def test_a_race_whose_loader_has_no_batch_again(minute: Pool, at: list[int]) -> None:
+    found = minute.play("raced_on", fault="empty", at=at)
+    first = [rank["error"] for rank in found].index("EmptyLoaderError")
+    assert (found[1 - first]["error"], found[1 - first]["rank"]) == ("RankError", first)
+    assert "is empty" in found[1 - first]["words"]
+    assert [x["again"] for x in found] == minute.play("never_failed", kind="ddp")
+
+
+@pytest.mark.parametrize("fault", ["left", "comparison"])
+def test_one_rank_leaves_between_two_trainings(minute: Pool, fault: str) -> None:
+    other, left = minute.play("raced_on", fault=fault, at=[1])
+    first = [0, "completed"]
+    assert left["ends"] == [first]
+    assert other["ends"] == [first, [1, "stopped"]]
+    for rank in (other, left):
+        assert "error" not in rank
+        assert rank["as before"]
+    again = [other["again"], left["again"]]
+    assert again == minute.play("never_failed", kind="ddp")
+
+
+def test_one_rank_leaves_a_race_in_a_training(minute: Pool) -> None:
+    found = minute.play("left_in_a_race", rank=1)
+    assert found[0]["last"] == "stopped"
+    assert [x["again"] for x in found] == minute.play("never_failed", kind="ddp")
 
 
 def test_a_test_that_not_all_begin(patient: Pool) -> None:
