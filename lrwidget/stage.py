@@ -289,7 +289,7 @@ class Stage:
         """Let the chart have room for the next run, if it can be run."""
         settings = self.display.settings
         values, problem = settings.values, ""
-        test: Source | None = None
+        test: Planned | None = None
         try:
             # A record is looked at where the test starts: not for each field.
             test = self._recipe.test({**values, "record": None})

@@ -58,14 +58,15 @@ def test_the_wheel_holds_the_package_only(dist: Path) -> None:
     assert not rest
 
 
-def test_the_sdist_holds_tests_and_notebooks_too(dist: Path) -> None:
+def test_the_sdist_holds_tests_and_documents_too(dist: Path) -> None:
     (sdist,) = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    for folder in ("lrwidget", "tests", "notebooks"):
+    for folder in ("lrwidget", "tests", "notebooks", "docs"):
         assert {f"{folder}/{name}" for name in _files(_ROOT / folder)} <= names
-    files = {"CHANGELOG.md", "LICENSE", "Makefile", "README.md", "constraints.txt"}
-    assert files | {".ci/chromium", ".ci/run"} <= names
+    files = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md"}
+    others = {".ci/chromium", ".ci/run", ".pre-commit-config.yaml", "constraints.txt"}
+    assert files | others <= names
 
 
 def test_the_index_will_take_it(dist: Path) -> None:

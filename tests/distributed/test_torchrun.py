@@ -7,11 +7,11 @@ from pathlib import Path
 
 from lrwidget import LRCurve
 
-_README = (Path(__file__).parents[2] / "README.md").read_text()
+_DOCUMENT = (Path(__file__).parents[2] / "docs" / "many-processes.md").read_text()
 
 
-def test_the_script_of_the_readme(tmp_path: Path) -> None:
-    (script,) = re.findall(r"^```py\n(.*?)^```", _README, re.MULTILINE | re.DOTALL)
+def test_the_script_of_the_documents(tmp_path: Path) -> None:
+    (script,) = re.findall(r"^```py\n(.*?)^```", _DOCUMENT, re.MULTILINE | re.DOTALL)
     assert len([line for line in script.splitlines() if line]) == 12
     (tmp_path / "find_lr.py").write_text(script)
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
