@@ -1,9 +1,16 @@
-"""What every test is checked for: it leaves no thread and no widget behind."""
+"""What holds for every test: where it may run, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
+import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+# What the tests train is small, and threads that wait for each other on a machine with
+# few cores and other work make it a hundred times slower. It holds for the programs
+# that the tests start, too, and is read when torch is imported.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import fsspec
 import pytest
@@ -19,12 +26,25 @@ from tests.widget_parts import BATCHES, parts
 settings.register_profile("lrwidget", deadline=None)
 settings.load_profile("lrwidget")
 
-# What the tests train is small, and threads that wait for each other on a machine with
-# few cores and other work make it a hundred times slower.
-torch.set_num_threads(1)
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_TESTS = Path(__file__).parent
+# Folders of tests that start other programs: all of these are slow, and those of a
+# folder are run by one process, one after the other, for which all is started once.
+_STARTING = ("browser", "cluster", "distributed", "faults", "kernels")
+# Those of the kernels are run by one process for each version.
+_TOGETHER = ("browser", "cluster", "distributed")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(_TESTS).parts[0]
+        if folder in _STARTING:
+            item.add_marker(pytest.mark.slow)
+        if folder in _TOGETHER:
+            item.add_marker(pytest.mark.xdist_group(folder))
 
 
 @pytest.fixture(autouse=True)

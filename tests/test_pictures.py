@@ -70,6 +70,7 @@ def test_the_picture_of_a_widget_is_what_it_shows(widget: LRWidget) -> None:
     assert len(seen) == 5
 
 
+@pytest.mark.slow
 def test_a_notebook_keeps_pictures_beside_the_widget(tmp_path: Path) -> None:
     cells = [_SETUP, "w", "w.run(); w.wait(); w", "w.curve", "w.close()"]
     book = nbformat.v4.new_notebook(

@@ -218,6 +218,7 @@ def test_abandoning_from_the_thread_itself_does_not_wait() -> None:
     worker.join()
 
 
+@pytest.mark.slow
 def test_leaving_the_interpreter_in_mid_backward_is_no_abort() -> None:
     code = """
 import torch

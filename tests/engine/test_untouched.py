@@ -19,12 +19,15 @@ from lrwidget.engine.range_test import RangeTest
 from tests.engine.training_parts import state
 from tests.engine.zoo import ZOO, Animal
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*weight_norm. is deprecated:FutureWarning",
-    "ignore:Lazy modules are a new feature:UserWarning",
-    "ignore:Sparse invariant checks are implicitly disabled:UserWarning",
-    "ignore:.is_gradient_checkpointing. is deprecated:FutureWarning",  # in peft
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(
+        "ignore:.*weight_norm. is deprecated:FutureWarning",
+        "ignore:Lazy modules are a new feature:UserWarning",
+        "ignore:Sparse invariant checks are implicitly disabled:UserWarning",
+        "ignore:.is_gradient_checkpointing. is deprecated:FutureWarning",  # in peft
+    ),
+]
 _FAULT_AT = 4
 _DENSE: dict[str, Any] = {
     "SGD": lambda ps: SGD(ps, lr=0.05, momentum=0.9),
@@ -87,15 +90,14 @@ def _pairwise() -> list[_Case]:
         chosen.append(case)
         met.update(case.pairs())
 
-    # Each animal meets each ending, with what it and the ending have met least yet.
+    # Each model meets each ending, with what both have met least so far.
     for animal, ending in product(ZOO, _ENDINGS):
-        begun = [case for case in _CASES if (case.animal, case.ending) == (animal, ending)]
-        choose(
-            min(
-                (case for case in begun if not case.refused),
-                key=lambda case: sum(met[pair] for pair in case.pairs()),
-            )
+        meeting = (
+            case
+            for case in _CASES
+            if (case.animal, case.ending) == (animal, ending) and not case.refused
         )
+        choose(min(meeting, key=lambda case: sum(met[x] for x in case.pairs())))
     for case in _CASES:
         if any(not met[pair] for pair in case.pairs()):
             choose(case)
