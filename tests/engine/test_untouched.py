@@ -67,9 +67,10 @@ class _Case(NamedTuple):
 
     def pairs(self) -> set[frozenset[str]]:
         """Return which values meet here; no ending does where no test begins."""
-        values = (self.animal, f"optimizer {self.optimizer}", self.ending)
-        values = (self.animal,) if self.refused else values
-        return {frozenset(pair) for pair in combinations((*values, self.isolation), 2)}
+        values = [self.animal, self.isolation]
+        if not self.refused:
+            values += [f"optimizer {self.optimizer}", self.ending]
+        return {frozenset(pair) for pair in combinations(values, 2)}
 
 
 _CASES = [
