@@ -14,8 +14,8 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # The versions that differ in what becomes of a drag or a press during a busy cell.
 KERNELS := $(addprefix build/kernels/,6.31.0 7.3.0 7.4.0)
 
-# On all cores; pyproject.toml says what is slow, and what is exhaustive.
-PYTEST := $(BIN)/pytest --numprocesses auto
+# In a process for each core; pyproject.toml says what is slow, and what is exhaustive.
+PYTEST := $(BIN)/pytest --numprocesses logical --maxprocesses 4
 
 .PHONY: demo lint check test test-all test-kernels screenshots constraints clean
 

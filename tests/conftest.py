@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ import pytest
 import torch
 from hypothesis import settings
 from torch import nn
+from xdist.scheduler import LoadScopeScheduling
 
 import lrwidget
 import tests.torchvision_operators  # noqa: F401 (before whatever imports torchvision)
@@ -30,21 +32,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _TESTS = Path(__file__).parent
-# Folders of tests that start other programs: all of these are slow, and those of a
-# folder are run by one process, one after the other, for which all is started once.
+# Folders of tests that start other programs, all of which are slow.
 _STARTING = ("browser", "cluster", "distributed", "faults", "kernels")
-# Those of the kernels are run by one process for each version.
-_TOGETHER = ("browser", "cluster", "distributed")
+# Tests that share what they start are run by one process, one after the other: those
+# of a folder or a file, those that start Ray, and those of a version of ipykernel.
+_TOGETHER = re.compile("tests/(browser|distributed)/|tests/test_package")
+_RAY = re.compile("tests/cluster/|::test_many_machines|::test_the_snippets_run")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        folder = item.path.relative_to(_TESTS).parts[0]
-        if folder in _STARTING:
+        if item.path.relative_to(_TESTS).parts[0] in _STARTING:
             item.add_marker(pytest.mark.slow)
-        if folder in _TOGETHER:
-            item.add_marker(pytest.mark.xdist_group(folder))
+
+
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    # By names, since the xdist_group of pytest-xdist 3.8 has no effect in pytest 9.2.
+    def _split_scope(self, nodeid: str) -> str:
+        if _RAY.search(nodeid):
+            return "ray"
+        version = re.search(r"tests/kernels/.*\[([\d.]+)", nodeid)
+        shared = _TOGETHER.match(nodeid)
+        return version[1] if version else shared[0] if shared else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling:
+    return _Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ import pytest
 
 import lrwidget
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("package")]
+pytestmark = pytest.mark.slow
 _ROOT = Path(__file__).parents[1]
 _NOT_SOURCE = shutil.ignore_patterns(
     *(".git", ".venv", ".*_cache", ".hypothesis", ".ipynb_checkpoints"),

@@ -31,7 +31,6 @@ def quiet_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("cluster")
 @pytest.mark.usefixtures("quiet_ray")
 def test_the_snippets_run_as_pasted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -82,14 +82,11 @@ class Way(NamedTuple):
 @pytest.fixture(
     scope="session",
     params=[
-        pytest.param(way, marks=pytest.mark.xdist_group(f"ipykernel {way.version}"))
-        for way in (
-            Way("6.31.0", subshell=False),
-            Way("7.3.0", subshell=False),
-            Way("7.3.0", subshell=True),
-            Way("7.4.0", subshell=False),
-            Way("7.4.0", subshell=True),
-        )
+        Way("6.31.0", subshell=False),
+        Way("7.3.0", subshell=False),
+        Way("7.3.0", subshell=True),
+        Way("7.4.0", subshell=False),
+        Way("7.4.0", subshell=True),
     ],
     ids=str,
 )
