@@ -1,5 +1,7 @@
 # make demo           JupyterLab on the quickstart
-# make test           lint, types and all tests, the browser's too
+# make check          lint, types and the fast tests, which start no other programs
+# make test           lint, types and the tests, the browser's too
+# make test-all       the same, and all that is exhaustive
 # make test-kernels   the tests of a busy cell, on three versions of ipykernel
 
 PYTHON ?= python3
@@ -12,18 +14,30 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # The versions that differ in what becomes of a drag or a press during a busy cell.
 KERNELS := $(addprefix build/kernels/,6.31.0 7.3.0 7.4.0)
 
-.PHONY: demo test test-kernels screenshots constraints clean
+# In a process for each core; pyproject.toml says what is slow, and what is exhaustive.
+PYTEST := $(BIN)/pytest --numprocesses logical --maxprocesses 4
+
+.PHONY: demo lint check test test-all test-kernels screenshots constraints clean
 
 demo: .venv/ready
 	$(BIN)/jupyter lab $(HEADLESS) $(ROOT) \
 		--LabApp.default_url=/lab/tree/notebooks/01-quickstart.ipynb
 
-test: .venv/ready $(KERNELS)
-	.ci/chromium
+lint: .venv/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest
+
+check: lint
+	$(PYTEST) -m "not slow and not exhaustive"
+
+test: lint $(KERNELS)
+	.ci/chromium
+	$(PYTEST) -m "not exhaustive"
+
+test-all: lint $(KERNELS)
+	.ci/chromium
+	$(PYTEST)
 
 # Part of test, too.
 test-kernels: .venv/ready $(KERNELS)

@@ -1,15 +1,24 @@
-"""What every test is checked for: it leaves no thread and no widget behind."""
+"""What holds for every test: where it may run, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
+import os
+import re
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+# What the tests train is small, and threads that wait for each other on a machine with
+# few cores and other work make it a hundred times slower. It holds for the programs
+# that the tests start, too, and is read when torch is imported.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import fsspec
 import pytest
 import torch
 from hypothesis import settings
 from torch import nn
+from xdist.scheduler import LoadScopeScheduling
 
 import lrwidget
 import tests.torchvision_operators  # noqa: F401 (before whatever imports torchvision)
@@ -19,12 +28,37 @@ from tests.widget_parts import BATCHES, parts
 settings.register_profile("lrwidget", deadline=None)
 settings.load_profile("lrwidget")
 
-# What the tests train is small, and threads that wait for each other on a machine with
-# few cores and other work make it a hundred times slower.
-torch.set_num_threads(1)
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_TESTS = Path(__file__).parent
+# Folders of tests that start other programs, all of which are slow.
+_STARTING = ("browser", "cluster", "distributed", "faults", "kernels")
+# Tests that share what they start are run by one process, one after the other: those
+# of a folder or a file, those that start Ray, and those of a version of ipykernel.
+_TOGETHER = re.compile("tests/(browser|distributed)/|tests/test_package")
+_RAY = re.compile("tests/cluster/|::test_many_machines|::test_the_snippets_run")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(_TESTS).parts[0] in _STARTING:
+            item.add_marker(pytest.mark.slow)
+
+
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    # By names, since the xdist_group of pytest-xdist 3.8 has no effect in pytest 9.2.
+    def _split_scope(self, nodeid: str) -> str:
+        if _RAY.search(nodeid):
+            return "ray"
+        version = re.search(r"tests/kernels/.*\[([\d.]+)", nodeid)
+        shared = _TOGETHER.match(nodeid)
+        return version[1] if version else shared[0] if shared else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling:
+    return _Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
 _RATES: dict[str, Any] = {
     "start_lr": 1e-5,
     "end_lr": 1.0,

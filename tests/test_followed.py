@@ -14,6 +14,7 @@ from lrwidget.curve.local_place import LocalPlace
 from lrwidget.curve.places import place_of
 from lrwidget.curve.record import Step
 from lrwidget.curve.remote_place import RemotePlace
+from lrwidget.curve.shown import shown
 from lrwidget.followed import Began, FollowedRecording, FollowedTest
 from lrwidget.follower import Elsewhere
 
@@ -200,7 +201,7 @@ def test_what_is_malformed_is_a_clear_error(
     path = _written(tmp_path / "run.jsonl", *lines)
     with pytest.raises(ValueError, match=said) as raised:
         list(_following(path))
-    assert f"path={str(path)!r} holds no record of a test" in str(raised.value)
+    assert f"path={shown(str(path))} holds no record of a test" in str(raised.value)
 
 
 def test_a_failed_test_is_an_error_in_its_own_words(tmp_path: Path) -> None:

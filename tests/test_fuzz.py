@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
 _BATCHES = [(torch.ones(2, 2), torch.zeros(2, 1))]
 _MOST_EFFORT = 60  # in batches
 _HUGE = [10**30, -(10**30), 10**400, -(10**400)]

@@ -164,6 +164,7 @@ def test_its_pictures_are_there(path: Path) -> None:
                 assert (_FOLDER / picture).is_file()
 
 
+@pytest.mark.slow
 def test_the_quickstart_from_top_to_bottom(tmp_path: Path) -> None:
     book = nbformat.read(_FOLDER / "01-quickstart.ipynb", 4)
     answer = _answer(book, _QUESTION, tmp_path)
@@ -181,6 +182,7 @@ def test_the_quickstart_from_top_to_bottom(tmp_path: Path) -> None:
     assert len(pictures) == 2
 
 
+@pytest.mark.slow
 def test_every_recipe_for_any_model(tmp_path: Path) -> None:
     book = nbformat.read(_FOLDER / "02-any-model.ipynb", 4)
     book.cells.insert(0, nbformat.v4.new_code_cell(_BEFORE_ALL_RECIPES))
@@ -205,6 +207,7 @@ def test_every_recipe_for_any_model(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_every_case_of_a_curve(tmp_path: Path) -> None:
     book = nbformat.read(_FOLDER / "03-reading-the-curve.ipynb", 4)
     assert sum(len(_PICTURE.findall(cell.source)) for cell in book.cells) == 8
@@ -243,6 +246,7 @@ def test_every_case_of_a_curve(tmp_path: Path) -> None:
     assert max(lowest, low, suggested) < min(high, highest)
 
 
+@pytest.mark.slow
 def test_many_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")

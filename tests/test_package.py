@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,11 +13,39 @@ from pathlib import Path
 
 import pytest
 
+import lrwidget
+
+pytestmark = pytest.mark.slow
 _ROOT = Path(__file__).parents[1]
 _NOT_SOURCE = shutil.ignore_patterns(
     *(".git", ".venv", ".*_cache", ".hypothesis", ".ipynb_checkpoints"),
     *("build", "dist", "*.egg-info", "__pycache__"),
 )
+
+_USE = """
+import json
+import torch
+from ipywidgets.widgets import widget as ipywidgets_widget
+import lrwidget
+from lrwidget.ui.page import Page
+
+model = torch.nn.Linear(4, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+batches = [(torch.ones(8, 4), torch.ones(8, 1))]
+parts = model, optimizer, batches, torch.nn.MSELoss()
+curve = lrwidget.range_test(*parts, num_it=20, end_lr=0.1)
+widget = lrwidget.LRWidget(*parts)
+(page,) = (x for x in ipywidgets_widget._instances.values() if isinstance(x, Page))
+print(json.dumps({
+    "file": lrwidget.__file__,
+    "version": lrwidget.__version__,
+    "steps": len(curve),
+    "stop_reason": curve.stop_reason,
+    "status": widget.status,
+    "script": page._esm,
+    "style": page._css,
+}))
+"""
 
 
 def _run(*command: str, cwd: Path, **environment: str) -> str:
@@ -74,19 +103,44 @@ def test_the_index_will_take_it(dist: Path) -> None:
     assert "warning" not in _run("-m", "twine", "check", "--strict", *files, cwd=dist)
 
 
-def test_the_wheel_passes_the_tests_of_the_sdist(dist: Path, tmp_path: Path) -> None:
-    (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
-    installed = tmp_path / "installed"
+def _install(dist: Path, folder: Path) -> Path:
+    """Install the wheel alone, and return where it is."""
+    (wheel,) = dist.glob("*.whl")
+    installed = folder / "installed"
     options = ("--quiet", "--no-deps", "--no-index", "--target", str(installed))
-    _run("-m", "pip", "install", *options, str(wheel), cwd=tmp_path)
+    _run("-m", "pip", "install", *options, str(wheel), cwd=folder)
+    return installed
+
+
+def test_the_wheel_works_where_it_is_installed(dist: Path, tmp_path: Path) -> None:
+    installed, elsewhere = _install(dist, tmp_path), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    said = json.loads(_run("-c", _USE, cwd=elsewhere, PYTHONPATH=str(installed)))
+    package = installed / "lrwidget"
+    assert said["file"] == str(package / "__init__.py")
+    assert said["version"] == lrwidget.__version__
+    assert (said["steps"], said["stop_reason"]) == (20, "completed")
+    assert said["status"].startswith("Idle")
+    assert said["script"] == (package / "ui" / "page.js").read_text()
+    assert said["style"] == (package / "ui" / "page.css").read_text()
+    assert said["script"] == (_ROOT / "lrwidget" / "ui" / "page.js").read_text()
+    assert said["style"] == (_ROOT / "lrwidget" / "ui" / "page.css").read_text()
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
+def test_the_wheel_passes_the_tests_of_the_sdist(dist: Path, tmp_path: Path) -> None:
+    (sdist,) = dist.glob("*.tar.gz")
+    installed = _install(dist, tmp_path)
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")
     (unpacked,) = tmp_path.glob("lrwidget-*")
     shutil.rmtree(unpacked / "lrwidget")
-    where = "import lrwidget; print(lrwidget.__file__, lrwidget.__version__)"
-    path = {"PYTHONPATH": str(installed)}
-    found = _run("-c", where, cwd=unpacked, **path)
-    assert found.split()[0] == str(installed / "lrwidget" / "__init__.py")
+    where = "import lrwidget; print(lrwidget.__file__)"
+    found = _run("-c", where, cwd=unpacked, PYTHONPATH=str(installed))
+    assert found.strip() == str(installed / "lrwidget" / "__init__.py")
     tests = ("tests/curve", "tests/engine", "tests/ui", "tests/test_widget.py")
-    said = _run("-m", "pytest", "-p", "no:cacheprovider", *tests, cwd=unpacked, **path)
+    options = ("-p", "no:cacheprovider", "-m", "not exhaustive")
+    command = ("-m", "pytest", *options, *tests)
+    said = _run(*command, cwd=unpacked, PYTHONPATH=str(installed))
     assert " passed" in said

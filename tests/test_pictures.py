@@ -78,6 +78,7 @@ def test_an_unchanged_widget_is_drawn_once(
     assert widget._repr_png_() is not None
 
 
+@pytest.mark.slow
 def test_a_notebook_keeps_pictures_beside_the_widget(tmp_path: Path) -> None:
     cells = [_SETUP, "w", "w.run(); w.wait(); w", "w.curve", "w.close()"]
     book = nbformat.v4.new_notebook(

@@ -65,6 +65,7 @@ def test_the_version_is_that_of_the_changelog() -> None:
     assert newest[1] == lrwidget.__version__
 
 
+@pytest.mark.slow
 def test_types_reach_a_users_code(tmp_path: Path) -> None:
     user = tmp_path / "user.py"
     user.write_text("""

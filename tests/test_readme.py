@@ -81,6 +81,7 @@ def follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Follow]:
         close_with_parts(widget)
 
 
+@pytest.mark.slow
 def test_the_snippets_of_the_readme(follow: Follow) -> None:
     session = follow(_README)
     first, followed = session.widgets
@@ -91,6 +92,7 @@ def test_the_snippets_of_the_readme(follow: Follow) -> None:
     assert followed.curve.to_dict() == recorded.to_dict()
 
 
+@pytest.mark.slow
 def test_the_snippets_about_the_chart(follow: Follow) -> None:
     session = follow(_ROOT / "docs" / "chart.md")
     (widget,) = session.widgets
@@ -102,6 +104,7 @@ def test_the_snippets_about_the_chart(follow: Follow) -> None:
     assert session.names["best"] in {0.01, 0.1, 1}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quiet_ray")
 def test_the_snippets_about_many_processes(follow: Follow) -> None:
     session = follow(_ROOT / "docs" / "many-processes.md")
@@ -112,6 +115,7 @@ def test_the_snippets_about_many_processes(follow: Follow) -> None:
     assert on_ray.value == on_ray.curve.suggest()
 
 
+@pytest.mark.slow
 def test_the_snippets_about_training(follow: Follow) -> None:
     session = follow(_ROOT / "docs" / "training.md")
     _, with_a_step, with_options = session.widgets

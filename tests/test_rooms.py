@@ -131,12 +131,14 @@ def _loaded(code: str, unwanted: set[str]) -> set[str]:
     return set(run.stdout.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", _ROOMS)
 def test_a_room_keeps_to_itself(room: str) -> None:
     code, unwanted = _ROOMS[room]
     assert _loaded(code, unwanted) == set()
 
 
+@pytest.mark.slow
 def test_that_test_can_fail() -> None:
     found = _loaded("from lrwidget import LRWidget", _ROOMS["follower"][1])
     assert found >= {"torch", "bqplot", "lrwidget.engine.range_test", "lrwidget.widget"}

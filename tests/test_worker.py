@@ -251,6 +251,7 @@ def test_all_that_hang_at_the_exit_share_one_wait(
     assert len(log.ends) == len(workers)
 
 
+@pytest.mark.slow
 def test_leaving_the_interpreter_in_mid_backward_is_no_abort() -> None:
     code = """
 import torch

@@ -124,7 +124,13 @@ def test_a_peer_restated_agrees_with_the_peer(peer: Peer, curve: str) -> None:
     _agrees(peer, _CURVES[curve]())
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    "seed",
+    [
+        *range(5),
+        *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(5, 20)),
+    ],
+)
 @pytest.mark.parametrize("peer", _CALLED, ids=lambda peer: peer.name)
 def test_it_agrees_on_random_curves(peer: Peer, seed: int) -> None:
     _agrees(peer, _random(seed))

@@ -7,6 +7,8 @@ import torch
 
 from benchmarks.tasks import TASKS, Task
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_a_seed_tells_all(task: Task) -> None:

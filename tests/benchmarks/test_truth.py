@@ -8,6 +8,8 @@ from benchmarks import truth
 from benchmarks.tasks import FIRST_HALF, SECOND_HALF, TASKS
 from benchmarks.truth import Truth
 
+pytestmark = pytest.mark.exhaustive
+
 _NAN = math.nan
 _SMALL = Truth(
     rates=[1e-3, 1e-2, 1e-1],

@@ -14,7 +14,13 @@ from tests.browser.waiting import MILLISECONDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+    from playwright.sync_api import (
+        Browser,
+        BrowserContext,
+        ConsoleMessage,
+        Page,
+        WebError,
+    )
 
     from tests.browser.lab import Notebook
     from tests.browser.server import Server
@@ -56,11 +62,18 @@ def lab(serve: Callable[[type[Lab]], Lab]) -> Lab:
     return serve(Lab)
 
 
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """Yield a person's browser, in whose pages nothing of ours may go wrong."""
+@pytest.fixture(scope="session")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    """Yield what keeps the scripts of the front ends, which take long to compile."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     context.set_default_timeout(MILLISECONDS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def context(profile: BrowserContext) -> Iterator[BrowserContext]:
+    """Yield a person's browser, in whose pages nothing of ours may go wrong."""
     errors: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
@@ -68,10 +81,17 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
         if message.type == "error" and message.location["url"].startswith(_LOOPBACK):
             errors.append(f"{message.location}: {message.text}")
 
-    context.on("console", hear)
-    context.on("weberror", lambda failure: errors.append(str(failure.error)))
-    yield context
-    context.close()
+    def fail(failure: WebError) -> None:
+        errors.append(str(failure.error))
+
+    profile.on("console", hear)
+    profile.on("weberror", fail)
+    yield profile
+    for page in profile.pages:
+        page.close()
+    profile.remove_listener("console", hear)
+    profile.remove_listener("weberror", fail)
+    profile.clear_permissions()
     assert not [error for error in errors if _NOT_OURS not in error]
 
 

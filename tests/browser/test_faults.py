@@ -77,6 +77,9 @@ def _lose_network(test: RunningTest) -> None:
     assert browser is not None
     context = browser.new_context()
     test.look_again(context.new_page())
+    # JupyterLab may say that it has lost its server, and a person closes that.
+    dialog = test.page.get_by_role("dialog", name="Server Connection Error")
+    test.page.add_locator_handler(dialog, lambda said: said.press("Escape"))
     context.set_offline(True)
     _close_sockets(test.page)
     drawn = test.finder.points()

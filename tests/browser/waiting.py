@@ -12,6 +12,7 @@ T = TypeVar("T")
 
 SECONDS = 60
 MILLISECONDS = 1000 * SECONDS
+_PAUSE = 0.02  # seconds, in which what is looked at gets on
 
 
 def await_result(
@@ -22,4 +23,5 @@ def await_result(
     while not wanted(seen := look()):
         if time.monotonic() > deadline:
             raise AssertionError(problem(seen))
+        time.sleep(_PAUSE)
     return seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import resource
 import signal
 import threading
@@ -22,6 +23,7 @@ from lrwidget.curve.journaling import journaled
 from lrwidget.curve.local_place import LocalPlace
 from lrwidget.curve.places import place_of
 from lrwidget.curve.record import LRCurve, Step
+from lrwidget.curve.shown import shown
 from lrwidget.curve.stop_request import StopRequest
 
 if TYPE_CHECKING:
@@ -189,7 +191,8 @@ def test_an_interrupt_stops_a_test_as_it_does_without_a_record(tmp_path: Path) -
 def test_a_file_of_another_kind_stays_as_it_is(tmp_path: Path, other: bytes) -> None:
     path = tmp_path / "train.py"
     path.write_bytes(other)
-    with pytest.raises(ValueError, match=r"train\.py' is a file of another kind"):
+    said = re.escape(f"{shown(str(path))} is a file of another kind")
+    with pytest.raises(ValueError, match=said):
         next(journaled(_steps([1.0]), place_of(path), _SETTINGS))
     assert path.read_bytes() == other
 

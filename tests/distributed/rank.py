@@ -1,11 +1,10 @@
-"""One rank of a `Pool`: plays the scenes that it is told by its standard input."""
+"""One rank of a `Pool`, which plays the scenes that it is told."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import torch
 from torch import distributed as dist
@@ -13,28 +12,28 @@ from torch._C._distributed_c10d import TCPStore
 
 from tests.distributed import scenes
 
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
-def main() -> None:
-    rank, size, port, timeout = sys.argv[1:]
-    results = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever else is printed
+
+def play(pipe: Connection, rank: int, size: int, port: int, timeout: float) -> None:
+    """Join a process group, and play what comes by a pipe, until that is closed."""
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo",
-        store=TCPStore("127.0.0.1", int(port), is_master=False),
-        rank=int(rank),
-        world_size=int(size),
-        timeout=timedelta(seconds=float(timeout)),
+        store=TCPStore("127.0.0.1", port, is_master=False),
+        rank=rank,
+        world_size=size,
+        timeout=timedelta(seconds=timeout),
     )
 
     def say(what: object) -> None:
-        print(json.dumps(what), file=results)
+        pipe.send(json.dumps(what))
 
-    for line in sys.stdin:
-        scene, arguments = json.loads(line)
+    while True:
+        try:
+            scene, arguments = pipe.recv()
+        except EOFError:
+            return
         arguments |= {"say": say} if scene in scenes.TALKING else {}
         say(getattr(scenes, scene)(**arguments))
-
-
-if __name__ == "__main__":
-    main()

@@ -70,6 +70,7 @@ def test_a_record_is_the_curve_and_nothing_else_differs(
     assert header["versions"]["torch"] == torch.__version__
 
 
+@pytest.mark.slow
 def test_a_killed_job_leaves_every_finished_step(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     killed = subprocess.run(

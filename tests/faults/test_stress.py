@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from lrwidget import LRWidget
 
-_PERIOD = 20.0
 _STEPS = 300
 
 
@@ -133,12 +132,13 @@ def _run(widget: LRWidget) -> Any:
     return curve.stop_reason
 
 
+@pytest.mark.parametrize("period", [5, pytest.param(20, marks=pytest.mark.exhaustive)])
 @pytest.mark.usefixtures("_changing_places")
-def test_eight_threads_use_it_while_it_runs() -> None:
+def test_eight_threads_use_it_while_it_runs(period: float) -> None:
     scene = Scene()
     scene.widget.value = 1e-3  # so that there is something to drag
     users = _Users(scene.widget, _actions(scene.widget))
-    deadline = time.monotonic() + _PERIOD
+    deadline = time.monotonic() + period
     ends: set[Any] = set()
     try:
         while time.monotonic() < deadline and not users.over:
