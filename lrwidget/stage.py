@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lrwidget.choosing import Choosing
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.follower import Follower
-    from lrwidget.recipe import Planned, Recipe
+    from lrwidget.recipe import Planned, Recipe, Source
 
 
 class Stage:
@@ -289,7 +289,7 @@ class Stage:
         """Let the chart have room for the next run, if it can be run."""
         settings = self.display.settings
         values, problem = settings.values, ""
-        test: Planned | None = None
+        test: Source | None = None
         try:
             # A record is looked at where the test starts: not for each field.
             test = self._recipe.test({**values, "record": None})
