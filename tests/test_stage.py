@@ -1035,6 +1035,7 @@ def test_nothing_starts_before_the_end_is_seen(
     bar = display_of(widget).view_bar
     show_total, started = bar.show_total, threading.Event()
     pressing: list[threading.Thread] = []
+    ending: list[threading.Thread] = []
 
     def run_again() -> None:
         widget.run("next", dataloader=gate)
@@ -1043,6 +1044,7 @@ def test_nothing_starts_before_the_end_is_seen(
     def show_and_press(total: int) -> None:
         show_total(total)
         if not pressing and widget.curve.stop_reason is not None:
+            ending.append(threading.current_thread())
             pressing.append(threading.Thread(target=run_again))
             pressing[0].start()
             assert not started.wait(0.1)
@@ -1054,6 +1056,7 @@ def test_nothing_starts_before_the_end_is_seen(
     widget.stop()
     gate.let(1)
     widget.wait()
+    ending[0].join()
     assert widget.value == widget.curves["first"].suggest()
 
 

@@ -11,23 +11,28 @@ from tests.faults.scene import Scene, left
 from tests.faults.table import FAULTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.faults.table import Fault
 
 
+@pytest.fixture
+def temporary() -> Iterator[str]:
+    """Return a folder for temporary files; its path is short, as sockets need it."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield folder
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_nothing_is_lost(
-    fault: Fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fault: Fault, tmp_path: Path, temporary: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    temporary, folder = tmp_path / "temporary", tmp_path / "folder"
-    for path in (temporary, folder):
-        path.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", temporary)
     before = left()
     scene = Scene(**fault.options)
     try:
-        fault.play(scene, folder)
+        fault.play(scene, tmp_path)
         assert scene.state() == scene.before
         there = left()
         assert there.threads <= before.threads
