@@ -136,7 +136,7 @@ def ignite(lrs: FloatArray, losses: FloatArray) -> float:
 
 def lightning(lrs: FloatArray, losses: FloatArray, *, package: str) -> float | None:
     """Return what ``Tuner.lr_find`` suggests with the rates given for its own."""
-    from tests.frameworks.quiet import lightning_trainer
+    from tests.integrations.quiet import lightning_trainer
 
     pl: Any = importlib.import_module(package)
     tuner: Any = importlib.import_module(f"{package}.tuner")

@@ -135,7 +135,7 @@ def lightning(training: Training, steps: int) -> None:
     import lightning as pl
     from lightning.pytorch.tuner.tuning import Tuner
 
-    from tests.frameworks.quiet import lightning_trainer
+    from tests.integrations.quiet import lightning_trainer
 
     model, optimizer, loader, loss_fn = training
 

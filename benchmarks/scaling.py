@@ -31,7 +31,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks import finders
 from benchmarks.steps import KEEP_MEMORY, cnn, mlp, transformer
-from lrwidget.engine.summing import Summing
+from lrwidget.engine.distributed.reduction import Summing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,9 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lrwidget.curve.record import LRCurve, Step
-    from lrwidget.curve.training import TrainingCurve
-    from lrwidget.engine.notices import RankError
+    from lrwidget.curve.lr_curve import LRCurve, Step
+    from lrwidget.curve.training_curve import TrainingCurve
+    from lrwidget.engine.distributed.rank_errors import RankError
     from lrwidget.engine.race import race
     from lrwidget.engine.range_test import RangeTest, range_test
     from lrwidget.widget import LRWidget
@@ -28,12 +28,12 @@ __all__ = [
 
 # Imported at first use, so that `import lrwidget` loads neither torch nor bqplot.
 _HOMES = {
-    "LRCurve": "lrwidget.curve.record",
+    "LRCurve": "lrwidget.curve.lr_curve",
     "LRWidget": "lrwidget.widget",
     "RangeTest": "lrwidget.engine.range_test",
-    "RankError": "lrwidget.engine.notices",
-    "Step": "lrwidget.curve.record",
-    "TrainingCurve": "lrwidget.curve.training",
+    "RankError": "lrwidget.engine.distributed.rank_errors",
+    "Step": "lrwidget.curve.lr_curve",
+    "TrainingCurve": "lrwidget.curve.training_curve",
     "race": "lrwidget.engine.race",
     "range_test": "lrwidget.engine.range_test",
 }

@@ -16,8 +16,8 @@ from lrwidget.ui.threads import SetInThreads
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lrwidget.recipe import Recipe
-    from lrwidget.stage import Stage
+    from lrwidget.backends.base import Recipe
+    from lrwidget.controller import Stage
 
 _STEPS_PER_DECADE = 10
 

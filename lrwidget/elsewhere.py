@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.cluster.scaling import usable_scaling
+from lrwidget.backends.ray.scaling import usable_scaling
+from lrwidget.backends.record.backend import RecordedRecipe
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.curve.suggest import DEFAULT_RULE
-from lrwidget.recorded import RecordedRecipe
 from lrwidget.ui import arguments
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
+    from lrwidget.backends.base import Recipe
+    from lrwidget.controller import Stage
     from lrwidget.engine.settings import Settings
-    from lrwidget.recipe import Recipe
-    from lrwidget.stage import Stage
 
 
 class FromElsewhere:
@@ -134,7 +134,7 @@ class FromElsewhere:
             If an argument is not as described.
         """
         try:
-            recipes = import_module("lrwidget.cluster.recipe")
+            recipes = import_module("lrwidget.backends.ray.backend")
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] != "ray":
                 raise

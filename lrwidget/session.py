@@ -6,17 +6,17 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.curve.parts import Recordings
+from lrwidget.curve.history import Recordings
+from lrwidget.curve.lr_curve import Recording
 from lrwidget.curve.race import RaceRecording
-from lrwidget.curve.record import Recording
 from lrwidget.curve.runs import Begun, Runs
-from lrwidget.follower import Follower
+from lrwidget.runner import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from lrwidget.curve.record import LRCurve
-    from lrwidget.recipe import ComparisonSource, RaceSource, Source
+    from lrwidget.backends.base import ComparisonSource, RaceSource, Source
+    from lrwidget.curve.lr_curve import LRCurve
 
 
 class BusyError(RuntimeError):

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from lrwidget import reruns
+from lrwidget import orphans as reruns
+from lrwidget.backends.local import LocalRecipe
 from lrwidget.choice import RateChoice
 from lrwidget.choosing import Choosing
+from lrwidget.controller import Stage
 from lrwidget.curve import picture
+from lrwidget.curve.export import exported
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.curve.suggest import DEFAULT_RULE, check_rule
 from lrwidget.elsewhere import FromElsewhere
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.settings import with_settings_of
-from lrwidget.export import exported
-from lrwidget.frameworks.constructors import FromFrameworks
-from lrwidget.local import LocalRecipe
-from lrwidget.stage import Stage
+from lrwidget.integrations.constructors import FromFrameworks
 from lrwidget.ui import arguments
 from lrwidget.ui.closing import close_with_parts
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from typing_extensions import Unpack
 
+    from lrwidget.backends.base import Recipe
+    from lrwidget.backends.local import Changes
+    from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.picture import Looks
-    from lrwidget.curve.record import LRCurve
-    from lrwidget.curve.training import TrainingCurve
+    from lrwidget.curve.training_curve import TrainingCurve
     from lrwidget.engine.losses import LossFunction
     from lrwidget.engine.settings import Settings
-    from lrwidget.local import Changes
-    from lrwidget.recipe import Recipe
 
 _STATUS_IN_REPR = 80
 

@@ -37,7 +37,9 @@ _STARTING = ("browser", "cluster", "distributed", "faults", "kernels")
 # Tests that share what they start are run by one process, one after the other: those
 # of a folder or a file, those that start Ray, and those of a version of ipykernel.
 _TOGETHER = re.compile("tests/(browser|distributed)/|tests/test_package")
-_RAY = re.compile("tests/cluster/|::test_many_machines|::test_the_snippets_about_many")
+_RAY = re.compile(
+    "tests/backends/ray/|::test_many_machines|::test_the_snippets_about_many"
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrwidget.curve.record import LRCurve, Recording, Step
+from lrwidget.curve.lr_curve import LRCurve, Recording, Step
 from lrwidget.curve.runs import Run, Setting
 
 if TYPE_CHECKING:

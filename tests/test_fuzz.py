@@ -19,7 +19,7 @@ from torch import nn
 from torch.optim import SGD
 
 from lrwidget import LRCurve, LRWidget, RangeTest
-from lrwidget.curve.record import StopReason
+from lrwidget.curve.lr_curve import StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from lrwidget.curve.record import Recording
+from lrwidget.curve.lr_curve import Recording
 from lrwidget.curve.runs import Begun
 from lrwidget.engine.race import Race
 from lrwidget.engine.range_test import RangeTest

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from lrwidget.local import LocalRecipe
+from lrwidget.backends.local import LocalRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lrwidget import LRWidget
-    from lrwidget.ui.display import Display
+    from lrwidget.ui.layout import Display
 
 SECONDS = 60
 BATCHES = [(torch.ones(4, 8), torch.zeros(4, 1))]

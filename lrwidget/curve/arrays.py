@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lrwidget.curve.shown import shown
+from lrwidget.curve.short_repr import shown
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 NOT_FINITE = ("nan", "inf", "-inf")  # as strings, since JSON has no numbers for them

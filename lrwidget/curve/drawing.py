@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from lrwidget.curve.arrays import FloatArray
-    from lrwidget.curve.record import LRCurve
+    from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.suggestion import Suggestion
 
 Limits: TypeAlias = tuple[float, float]

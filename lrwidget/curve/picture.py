@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lrwidget.curve.record import LRCurve
+    from lrwidget.curve.lr_curve import LRCurve
 
 _INCHES = (9.0, 4.0)
 _DPI = 120

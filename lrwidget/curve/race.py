@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrwidget.curve.parts import Recordings
-from lrwidget.curve.record import Recording
+from lrwidget.curve.history import Recordings
+from lrwidget.curve.lr_curve import Recording
 from lrwidget.curve.schedule import positive_rate
-from lrwidget.curve.training import TrainingCurve
+from lrwidget.curve.training_curve import TrainingCurve
 
 if TYPE_CHECKING:
     from lrwidget.curve.suggestion import Suggestion

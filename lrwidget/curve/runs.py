@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from lrwidget.curve.arrays import FloatArray
-    from lrwidget.curve.record import LRCurve, Recording
+    from lrwidget.curve.lr_curve import LRCurve, Recording
 
 _ENOUGH = 3
 _MOST_FORMER = 30  # more lines tell nothing

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from lrwidget.curve.shown import shown
+from lrwidget.curve.short_repr import shown
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -8,9 +8,10 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.curve import files, journal
+from lrwidget.curve import files
 from lrwidget.curve.arrays import listed_floats
-from lrwidget.curve.places import place_of
+from lrwidget.curve.records import format as journal
+from lrwidget.curve.records.store import place_of
 from lrwidget.curve.strict_json import check_version, parsed
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from lrwidget.curve.arrays import FloatArray
-    from lrwidget.curve.record import StopReason
+    from lrwidget.curve.lr_curve import StopReason
 
 _FORMAT = "lrwidget.LRCurve"
 _VERSION = 1

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.curve.shown import shown
+from lrwidget.curve.short_repr import shown
 
 if TYPE_CHECKING:
     from typing import NoReturn

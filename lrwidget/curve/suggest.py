@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from lrwidget.curve.classic import classic, min_grad, minimum, slide, steep, valley
 from lrwidget.curve.descent import descent
-from lrwidget.curve.shown import shown
+from lrwidget.curve.short_repr import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
-from lrwidget.curve.journal import check_continued
-from lrwidget.curve.places import place_of
+from lrwidget.curve.records.format import check_continued
+from lrwidget.curve.records.store import place_of
 from lrwidget.curve.schedule import learning_rates
-from lrwidget.curve.shown import shown
-from lrwidget.engine import ranks
-from lrwidget.engine.isolation import ISOLATIONS
+from lrwidget.curve.short_repr import shown
+from lrwidget.engine.distributed import context as ranks
+from lrwidget.engine.isolation.components import ISOLATIONS
 from lrwidget.engine.loaders import empty_loader
 from lrwidget.engine.optimizers import needs_closure
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-    from lrwidget.curve.places import Place
+    from lrwidget.curve.records.store import Place
     from lrwidget.curve.schedule import StepMode
-    from lrwidget.engine.isolation import Isolation
+    from lrwidget.engine.isolation.components import Isolation
 
 _MOST_COUNT = 1_000_000  # before a slip of the finger makes a step that never ends
 _MOST_SEED = 2**32 - 1  # NumPy's limit

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lrwidget.curve.parts import Part, steps_numbered
-from lrwidget.engine import ranks
-from lrwidget.engine.ambient import Ambient
+from lrwidget.curve.history import Part, steps_numbered
+from lrwidget.engine.distributed import context as ranks
+from lrwidget.engine.thread_settings import Ambient
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from lrwidget.curve.record import Step, StopReason
+    from lrwidget.curve.lr_curve import Step, StopReason
     from lrwidget.engine.range_test import RangeTest
 
 

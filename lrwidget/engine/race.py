@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.curve.parts import Part, steps_numbered
+from lrwidget.curve.history import Part, steps_numbered
+from lrwidget.curve.lr_curve import Recording
 from lrwidget.curve.race import RaceRecording, checked_rates, neighbours
-from lrwidget.curve.record import Recording
-from lrwidget.engine import arguments, ranks
-from lrwidget.engine.ambient import Ambient
+from lrwidget.engine import arguments
+from lrwidget.engine.distributed import context as ranks
 from lrwidget.engine.loaders import EmptyLoaderError
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.settings import with_settings_of
+from lrwidget.engine.thread_settings import Ambient
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from typing_extensions import Unpack
 
-    from lrwidget.curve.record import Step, StopReason
-    from lrwidget.curve.training import TrainingCurve
+    from lrwidget.curve.lr_curve import Step, StopReason
+    from lrwidget.curve.training_curve import TrainingCurve
+    from lrwidget.engine.isolation.isolated_run import Trial
     from lrwidget.engine.losses import LossFunction
     from lrwidget.engine.settings import Settings
-    from lrwidget.engine.trial import Trial
 
 
 class Race:

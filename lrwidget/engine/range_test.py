@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.curve.journaling import journaled
-from lrwidget.curve.record import LRCurve, Recording, Step
-from lrwidget.engine import arguments, ranks
-from lrwidget.engine.ambient import Ambient
-from lrwidget.engine.isolation import Subject
+from lrwidget.curve.lr_curve import LRCurve, Recording, Step
+from lrwidget.curve.records.writer import journaled
+from lrwidget.engine import arguments
+from lrwidget.engine.distributed import context as ranks
+from lrwidget.engine.isolation.components import Subject
+from lrwidget.engine.isolation.isolated_run import Trial
 from lrwidget.engine.loaders import Awaited
+from lrwidget.engine.loop import Plan
 from lrwidget.engine.losses import check_own_loss
 from lrwidget.engine.optimizers import unwrapped
 from lrwidget.engine.rates import check_rounded
 from lrwidget.engine.settings import with_settings_of
 from lrwidget.engine.stopping import StopRule
-from lrwidget.engine.training import Plan
-from lrwidget.engine.trial import Trial
+from lrwidget.engine.thread_settings import Ambient
 
 if TYPE_CHECKING:
     import os
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from typing_extensions import Unpack
 
-    from lrwidget.curve.record import StopReason
+    from lrwidget.curve.lr_curve import StopReason
     from lrwidget.curve.schedule import StepMode
-    from lrwidget.engine.isolation import Isolation
+    from lrwidget.engine.isolation.components import Isolation
     from lrwidget.engine.losses import LossFunction, TrainingStep
     from lrwidget.engine.settings import Settings
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
 
     from lrwidget.curve.schedule import StepMode
-    from lrwidget.engine.isolation import Isolation
+    from lrwidget.engine.isolation.components import Isolation
     from lrwidget.engine.losses import TrainingStep
 
 F = TypeVar("F", bound="Callable[..., Any]")

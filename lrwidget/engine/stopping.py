@@ -7,13 +7,13 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lrwidget.curve.record import Step
+from lrwidget.curve.lr_curve import Step
 from lrwidget.curve.smoothing import DEFAULT_BETA as _BETA
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from lrwidget.curve.record import Recording, StopReason
+    from lrwidget.curve.lr_curve import Recording, StopReason
 
 # without its constructor, which is a function of Python's
 _step = partial(tuple.__new__, Step)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-    from lrwidget.curve.record import StopReason
+    from lrwidget.curve.lr_curve import StopReason
 
     Points: TypeAlias = Generator[tuple[float, Tensor], None, StopReason]
 

@@ -8,12 +8,12 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lrwidget.curve.places import place_of
-from lrwidget.curve.shown import shown
+from lrwidget.curve.records.store import place_of
+from lrwidget.curve.short_repr import shown
 from lrwidget.ui.view import MOST_SMOOTHING
 
 if TYPE_CHECKING:
-    from lrwidget.curve.places import Place
+    from lrwidget.curve.records.store import Place
 
 
 def usable_path(path: object) -> Place:

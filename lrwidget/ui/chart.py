@@ -12,14 +12,14 @@ from lrwidget.curve.runs import spread
 from lrwidget.ui.axes import Axes
 from lrwidget.ui.handle import Handle
 from lrwidget.ui.lines import LatestLines, OtherLines
-from lrwidget.ui.status import beside_the_handle
+from lrwidget.ui.messages import beside_the_handle
 from lrwidget.ui.suggestion import SuggestionMarks
 from lrwidget.ui.view import Sight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lrwidget.curve.record import LRCurve
+    from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.runs import Run, Spread
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.ui.view import Limits, View

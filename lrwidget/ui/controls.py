@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as ipw
 
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES
-from lrwidget.ui.offered import EVERYTHING, display
+from lrwidget.ui.capabilities import EVERYTHING, display
 from lrwidget.ui.threads import SetInThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lrwidget.ui.offered import Controls
+    from lrwidget.ui.capabilities import Controls
 
 _RULES = [
     (f"{rule} (default)" if rule == DEFAULT_RULE else f"{rule} (fastai)", rule)

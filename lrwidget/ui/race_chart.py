@@ -16,14 +16,14 @@ from lrwidget.curve.thinning import thinned
 from lrwidget.ui.colours import RACE_COLOURS
 from lrwidget.ui.labels import apart, in_a_row
 from lrwidget.ui.marks import EMPTY_PICTURE, MOST_POINTS, set_points
-from lrwidget.ui.status import outcome
+from lrwidget.ui.messages import outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
 
-    from lrwidget.curve.training import TrainingCurve
+    from lrwidget.curve.training_curve import TrainingCurve
 
 # With six colours, twelve lines differ.
 _STYLES = ("solid", "dashed")

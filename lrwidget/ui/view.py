@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lrwidget.curve.arrays import FloatArray
-    from lrwidget.curve.record import LRCurve
+    from lrwidget.curve.lr_curve import LRCurve
 
 Limits: TypeAlias = tuple[float, float]
 MOST_SMOOTHING = 0.99

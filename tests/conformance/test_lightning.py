@@ -16,7 +16,7 @@ from lrwidget.curve.classic import min_grad, steep
 from lrwidget.curve.suggest import RULES, suggest
 from tests.curves import unsmoothed
 from tests.engine.training_parts import loader, state, warm
-from tests.frameworks.quiet import lightning_trainer
+from tests.integrations.quiet import lightning_trainer
 
 if TYPE_CHECKING:
     from pathlib import Path

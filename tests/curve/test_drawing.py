@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from lrwidget.curve import palette
-from lrwidget.curve.record import LRCurve
+from lrwidget.curve.lr_curve import LRCurve
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D

@@ -21,7 +21,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from lrwidget.curve import drawing, palette, picture
-from lrwidget.curve.record import LRCurve
+from lrwidget.curve.lr_curve import LRCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

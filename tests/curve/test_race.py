@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.parts import Part
+from lrwidget.curve.history import Part
+from lrwidget.curve.lr_curve import Step
 from lrwidget.curve.race import RaceRecording, checked_rates, neighbours
-from lrwidget.curve.record import Step
 from lrwidget.curve.suggestion import Suggestion
 
 

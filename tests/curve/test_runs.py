@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.record import Recording, Step
+from lrwidget.curve.lr_curve import Recording, Step
 from lrwidget.curve.runs import Begun, Runs, spread
 from tests.curves import setting_of
 

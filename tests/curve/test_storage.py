@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.record import LRCurve
+from lrwidget.curve.lr_curve import LRCurve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

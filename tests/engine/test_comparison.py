@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from lrwidget.curve.parts import Part
-from lrwidget.curve.record import Step
+from lrwidget.curve.history import Part
+from lrwidget.curve.lr_curve import Step
 from lrwidget.engine.comparison import Comparison
 from lrwidget.engine.range_test import RangeTest
 from tests.engine.training_parts import state

@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim import LBFGS, SGD, Adam, AdamW
 
 from lrwidget import RangeTest, Step, race
-from lrwidget.curve.parts import Part
+from lrwidget.curve.history import Part
 from lrwidget.curve.race import RaceRecording
 from lrwidget.engine.race import Race
 from tests.engine.training_parts import Net, data, loader, state, train, warm
@@ -22,7 +22,7 @@ from tests.engine.training_parts import Net, data, loader, state, train, warm
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lrwidget.curve.training import TrainingCurve
+    from lrwidget.curve.training_curve import TrainingCurve
 
 _LOSS = nn.CrossEntropyLoss()
 _ISOLATIONS = ["copy", "restore", "auto"]

@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim import SGD, Adam
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from lrwidget.curve.record import LRCurve, Step
+from lrwidget.curve.lr_curve import LRCurve, Step
 from lrwidget.engine.range_test import RangeTest, range_test
 from lrwidget.engine.settings import Settings
 from tests.engine.training_parts import Net, data, loader, state, warm

@@ -19,7 +19,7 @@ from tests.engine.training_parts import Net, data, loader, state
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lrwidget.curve.record import Step
+    from lrwidget.curve.lr_curve import Step
 
 _LOSS = nn.CrossEntropyLoss()
 

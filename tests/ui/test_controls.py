@@ -6,9 +6,9 @@ import ipywidgets as ipw
 import pytest
 
 from lrwidget.curve.suggest import RULES
+from lrwidget.ui.capabilities import Controls
 from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.controls import ApplyBar, PickBar, RunBar
-from lrwidget.ui.offered import Controls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from lrwidget.curve.record import LRCurve
+from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.runs import Spread
 from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.lines import LatestLines, OtherLines

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from lrwidget.curve.training import TrainingCurve
+from lrwidget.curve.training_curve import TrainingCurve
 from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.race_chart import RaceChart, _distance, _step_ticks
 from tests.ui.front_end import click_race

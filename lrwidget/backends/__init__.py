@@ -1,0 +1,1 @@
+"""Where a test runs: in this process, in another one that records it, or on a Ray cluster."""

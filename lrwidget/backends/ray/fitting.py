@@ -1,0 +1,93 @@
+"""Has Ray Train place the workers of a test, and watch over them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lrwidget.backends.ray.messages import Work
+    from lrwidget.backends.ray.scaling import Scaling
+
+# Ray Train reads these where it begins, and hands them to its workers.
+_ENVIRONMENT = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths stay as they are
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how soon a dead worker is noticed
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",  # nodes may have to be started
+    "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "1",
+}
+_SECONDS_TO_WAIT_FOR_A_RANK = 60
+
+
+def fit(work: Work, scaling: Scaling) -> None:
+    """
+    Run a test on its workers, in a process that is there for this alone.
+
+    An interrupt ends it, and frees all that it has.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray.train").setLevel(logging.ERROR)
+    trainer = _trainer(work, scaling)
+    with suppress(SystemExit):  # as which an interrupt comes out of it
+        trainer.fit()
+
+
+def _trainer(work: Work, scaling: Scaling) -> Any:  # noqa: ANN401 (partly private to Ray)
+    # Slow to import, and after the environment is set.
+    from fsspec.implementations.memory import MemoryFileSystem  # noqa: PLC0415
+    from pyarrow.fs import FSSpecHandler, PyFileSystem  # noqa: PLC0415
+    from ray.train.torch import TorchConfig  # noqa: PLC0415
+    from ray.train.v2.api.config import (  # noqa: PLC0415
+        FailureConfig,
+        LoggingConfig,
+        RunConfig,
+        ScalingConfig,
+    )
+    from ray.train.v2.torch.torch_trainer import TorchTrainer  # noqa: PLC0415
+
+    from lrwidget.backends.ray import loop  # noqa: PLC0415
+
+    class Trainer(TorchTrainer):
+        """
+        One that leaves it to the watching process to free what is reserved.
+
+        Ray's own way needs a service that a small installation lacks, and complains of
+        that each second.
+        """
+
+        def _create_default_callbacks(self) -> list[Any]:
+            every = super()._create_default_callbacks()
+            unwanted = "PlacementGroupCleanerCallback"
+            return [x for x in every if type(x).__name__ != unwanted]
+
+    return Trainer(
+        loop.work,
+        train_loop_config={"work": work},
+        scaling_config=ScalingConfig(
+            num_workers=scaling.num_workers,
+            use_gpu=scaling.use_gpu,
+            resources_per_worker=dict(scaling.resources),
+        ),
+        torch_config=TorchConfig(
+            # What the ranks agree on is in main memory.
+            backend="cpu:gloo,cuda:nccl" if scaling.use_gpu else "gloo",
+            timeout_s=_SECONDS_TO_WAIT_FOR_A_RANK,
+        ),
+        run_config=RunConfig(
+            name=f"lrwidget-{os.getpid()}-{time.time_ns()}",
+            # Nothing is saved, so there is to be no folder.
+            storage_path="lrwidget",
+            storage_filesystem=PyFileSystem(FSSpecHandler(MemoryFileSystem())),
+            failure_config=FailureConfig(
+                max_failures=0, controller_failure_limit=0, max_preemption_failures=0
+            ),
+            logging_config=LoggingConfig(log_level="ERROR"),
+        ),
+    )

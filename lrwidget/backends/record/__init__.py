@@ -1,0 +1,1 @@
+"""A test of another process, followed in the record that it writes."""

@@ -1,0 +1,279 @@
+"""What one range test found: its steps, recorded raw."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
+
+import numpy as np
+
+from lrwidget.curve import picture
+from lrwidget.curve.arrays import float_array
+from lrwidget.curve.short_repr import shown
+from lrwidget.curve.smoothing import DEFAULT_BETA, exponential_mean
+from lrwidget.curve.storage import Stored
+from lrwidget.curve.suggest import DEFAULT_RULE, RULES, suggest
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from matplotlib.axes import Axes
+
+    from lrwidget.curve.suggestion import Suggestion
+
+StopReason: TypeAlias = Literal[
+    "completed", "diverged", "non_finite", "exhausted", "stopped"
+]
+_STOP_REASONS: tuple[str, ...] = get_args(StopReason)
+_MOST_STEPS = 2**53 - 1  # what every reader of JSON has as an exact number
+
+
+class Step(NamedTuple):
+    """
+    One optimizer step of a range test.
+
+    Attributes
+    ----------
+    iteration:
+        How many steps came before it.
+    lr:
+        The learning rate that the step used; of several parameter groups, the
+        last one's.
+    loss:
+        The raw loss of its batch, before the step.
+    """
+
+    iteration: int
+    lr: float
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class LRCurve(Stored):
+    """
+    The raw learning rates and losses of one range test.
+
+    Parameters
+    ----------
+    lrs:
+        The rate of each optimizer step: finite, above 0, strictly increasing.
+    losses:
+        The raw loss of each step, as many as ``lrs``. NaN and infinity are kept.
+    stop_reason:
+        Why the test ended: ``"completed"`` (all steps done), ``"diverged"``,
+        ``"non_finite"`` (a loss was NaN or infinite), ``"exhausted"`` (no more
+        batches) or ``"stopped"`` (by its user); None while it runs and where it
+        failed.
+    num_it:
+        How many steps the test was to have; as many as ``lrs`` if not given.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
+    """
+
+    lrs: npt.NDArray[np.float64]
+    losses: npt.NDArray[np.float64]
+    stop_reason: StopReason | None = None
+    num_it: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the arguments, and copy the arrays so that nobody can change them."""
+        lrs, losses = float_array("lrs", self.lrs), float_array("losses", self.losses)
+        if len(lrs) != len(losses):
+            msg = (
+                f"lrs and losses must be of one length, not of {len(lrs)} and "
+                f"{len(losses)}; pass one loss for each rate"
+            )
+            raise ValueError(msg)
+        if not (
+            np.isfinite(lrs).all() and (lrs > 0).all() and (np.diff(lrs) > 0).all()
+        ):
+            msg = f"lrs={lrs} must be finite, above 0 and strictly increasing"
+            raise ValueError(msg)
+        check_stop_reason(self.stop_reason)
+        num_it = planned_steps(self.num_it, len(lrs))
+        lrs.flags.writeable = losses.flags.writeable = False
+        for name, value in (("lrs", lrs), ("losses", losses), ("num_it", num_it)):
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        """Return the number of steps."""
+        return len(self.lrs)
+
+    def __repr__(self) -> str:
+        """Return one short line."""
+        span = f", {self.lrs[0]:.3g} to {self.lrs[-1]:.3g}" if len(self) else ""
+        return f"<LRCurve: {len(self)} steps{span}, stop_reason={self.stop_reason!r}>"
+
+    def smoothed(self, beta: float = DEFAULT_BETA) -> npt.NDArray[np.float64]:
+        """
+        Return the losses smoothed by fastai's debiased exponential mean.
+
+        Parameters
+        ----------
+        beta:
+            The weight of the past, from 0 (raw) to below 1; fastai's is 0.98.
+
+        Returns
+        -------
+        :
+            One value a step; NaN where the raw loss is not finite.
+
+        Raises
+        ------
+        ValueError
+            If ``beta`` is not in ``[0, 1)``.
+        """
+        return exponential_mean(self.losses, beta)
+
+    def suggestion(self, rule: str = DEFAULT_RULE) -> Suggestion:
+        """
+        Return what a rule suggests, how sure it is, and why.
+
+        No rule depends on how the losses are displayed.
+
+        Parameters
+        ----------
+        rule:
+            lrwidget's ``"descent"``: as far down the descent of the raw losses as
+            their noise allows. Or fastai's ``"valley"`` (its default), ``"slide"``,
+            ``"minimum"`` (a tenth of the rate at the lowest loss) or ``"steep"``, or
+            fastai v1's ``"min_grad"``: each of these sees the losses smoothed with
+            ``beta=0.98``, without the first ``num_it // 10`` and the last 5.
+
+        Returns
+        -------
+        :
+            ``lr``, a rate inside the swept range or None; ``low`` and ``high``, the
+            range of rates that look as good; and the ``reason`` in words.
+
+        Raises
+        ------
+        ValueError
+            If ``rule`` is not known.
+        """
+        return suggest(rule, self.lrs, self.losses, self.num_it)
+
+    def suggest(self, rule: str = DEFAULT_RULE) -> float | None:
+        """Return the rate alone that `suggestion` returns; None where it has none."""
+        return self.suggestion(rule).lr
+
+    @property
+    def suggestions(self) -> dict[str, float | None]:
+        """The rate that each rule suggests, by its name."""
+        return {rule: self.suggest(rule) for rule in RULES}
+
+    @property
+    def min_grad_lr(self) -> float | None:
+        """The rate where the loss falls fastest: fastai v1's name for it."""
+        return self.suggest("min_grad")
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        beta: float = DEFAULT_BETA,
+        rule: str = DEFAULT_RULE,
+        choice: float | None = None,
+    ) -> Axes:
+        """
+        Draw the curve and its suggestion with matplotlib.
+
+        Parameters
+        ----------
+        ax:
+            Where to draw; new axes if None.
+        beta:
+            How much to smooth the bold line, as `smoothed` takes it.
+        rule:
+            The rule of the suggestion, as `suggestion` takes it.
+        choice:
+            A learning rate that is chosen, to be marked.
+
+        Returns
+        -------
+        :
+            The axes drawn on.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError, ValueError
+            If an argument is not as described.
+        """
+        return picture.plot(self, ax, beta=beta, rule=rule, choice=choice)
+
+    def _repr_png_(self) -> bytes | None:
+        """Return the picture that IPython shows, if there is one."""
+        # No SVG beside it: a notebook would store both. PNG is shown everywhere.
+        return picture.cached_png(self)
+
+
+class Recording:
+    """
+    The steps of a test that is running, to become an `LRCurve` at any time.
+
+    Parameters
+    ----------
+    total:
+        How many steps it is to have.
+
+    Attributes
+    ----------
+    stop_reason:
+        Why the test ended, to be set when it has.
+    lrs, losses:
+        The rate and the loss of each step. Who has no time to call `append` at each
+        step appends to both, to the rates first.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.stop_reason: StopReason | None = None
+        self.total = total
+        self.lrs = array("d")
+        self.losses = array("d")
+
+    def __len__(self) -> int:
+        return len(self.losses)
+
+    def append(self, step: Step) -> None:
+        """Add the next step."""
+        self.lrs.append(step.lr)
+        self.losses.append(step.loss)
+
+    def curve(self) -> LRCurve:
+        """Return the steps so far as a curve."""
+        # Slices, since an array that numpy looks into cannot grow meanwhile; of one
+        # length, since another thread may be between its two appends.
+        count = len(self)
+        lrs, losses = np.array(self.lrs[:count]), np.array(self.losses[:count])
+        return LRCurve(lrs, losses, self.stop_reason, self.total)
+
+
+def check_stop_reason(stop_reason: object) -> None:
+    """Raise ValueError unless it is a known reason, or None."""
+    if stop_reason is None:
+        return
+    if not isinstance(stop_reason, str) or stop_reason not in _STOP_REASONS:
+        msg = (
+            f"stop_reason={shown(stop_reason)} is not known; "
+            f"pass None or one of {_STOP_REASONS}"
+        )
+        raise ValueError(msg)
+
+
+def planned_steps(num_it: object, done: int) -> int:
+    """Return how many steps there were to be: those that were done, if it is 0."""
+    if isinstance(num_it, bool) or not isinstance(num_it, int):
+        msg = f"num_it={shown(num_it)} must be an integer"
+        raise ValueError(msg)  # noqa: TRY004 (one error for all that is wrong)
+    if 0 != num_it < done:
+        msg = f"num_it={shown(num_it)} is less than the {done} steps that were done"
+        raise ValueError(msg)
+    if num_it > _MOST_STEPS:
+        msg = f"num_it={shown(num_it)} must be at most {_MOST_STEPS}"
+        raise ValueError(msg)
+    return num_it or done

@@ -1,0 +1,1 @@
+"""The record of a test in a file: its format, writer and reader."""

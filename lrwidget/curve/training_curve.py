@@ -1,0 +1,98 @@
+"""What a short training at one learning rate found."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lrwidget.curve.arrays import float_array
+from lrwidget.curve.lr_curve import check_stop_reason, planned_steps
+from lrwidget.curve.schedule import positive_rate
+from lrwidget.curve.smoothing import exponential_mean
+
+if TYPE_CHECKING:
+    from lrwidget.curve.arrays import FloatArray
+    from lrwidget.curve.lr_curve import StopReason
+
+_BETA = 0.9
+_LAST_SHARE = 10
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingCurve:
+    """
+    The raw losses of one training at a constant learning rate.
+
+    Parameters
+    ----------
+    lr:
+        The rate of each optimizer step, finite and above 0; of several parameter
+        groups, the last one's.
+    losses:
+        The raw loss of each step. NaN and infinity are kept.
+    stop_reason:
+        Why the training ended, as that of an `LRCurve`; None while it runs and where
+        it failed.
+    num_it:
+        How many steps the training was to have; as many as ``losses`` if not given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+    """
+
+    lr: float
+    losses: FloatArray
+    stop_reason: StopReason | None = None
+    num_it: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the arguments, and copy the losses so that nobody can change them."""
+        lr = positive_rate("lr", self.lr)
+        losses = float_array("losses", self.losses)
+        check_stop_reason(self.stop_reason)
+        num_it = planned_steps(self.num_it, len(losses))
+        losses.flags.writeable = False
+        for name, value in (("lr", lr), ("losses", losses), ("num_it", num_it)):
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        """Return the number of steps."""
+        return len(self.losses)
+
+    def __repr__(self) -> str:
+        """Return one short line."""
+        return (
+            f"<TrainingCurve: lr={self.lr:.3g}, {len(self)} steps, "
+            f"final_loss={self.final_loss:.4g}, stop_reason={self.stop_reason!r}>"
+        )
+
+    def smoothed(self, beta: float = _BETA) -> FloatArray:
+        """
+        Return the losses smoothed by fastai's debiased exponential mean.
+
+        Parameters
+        ----------
+        beta:
+            The weight of the past, from 0 (raw) to below 1.
+
+        Returns
+        -------
+        :
+            One value a step; NaN where the raw loss is not finite.
+
+        Raises
+        ------
+        ValueError
+            If ``beta`` is not in ``[0, 1)``.
+        """
+        return exponential_mean(self.losses, beta)
+
+    @property
+    def final_loss(self) -> float:
+        """The mean loss of the last tenth of the steps; NaN unless all were done."""
+        if self.stop_reason != "completed" or not len(self):
+            return math.nan
+        return float(self.losses[-max(len(self) // _LAST_SHARE, 1) :].mean())

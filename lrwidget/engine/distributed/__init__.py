@@ -1,0 +1,1 @@
+"""A test on all ranks of a process group."""

@@ -1,0 +1,1 @@
+"""The isolation of a test: afterwards, everything is as before."""

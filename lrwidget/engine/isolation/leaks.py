@@ -1,0 +1,105 @@
+"""Finds out when a function uses the original model beside the copy it is given."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from lrwidget.engine.isolation.references import outside
+from lrwidget.engine.isolation.snapshot import Keeper
+from lrwidget.engine.modules import buffers_in, parameters_in
+from lrwidget.engine.optimizers import parameters_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+    from lrwidget.engine.isolation.components import Subject
+    from lrwidget.engine.losses import LossOf
+
+_RESTORE = "pass isolation='restore', which trains the original and puts it back"
+
+
+def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> LossOf:
+    """
+    Return a function of a batch that raises where its loss uses the originals.
+
+    A function cannot be copied with the model that it refers to, so what it trains
+    would not be the copy, and what it changes not the copy's. Since to check it takes
+    time, it is not for every step.
+
+    Parameters
+    ----------
+    loss_of:
+        Computes the loss of a batch.
+    original:
+        Whose modules must not be called, which is found out before they have changed
+        their buffers, and on whose parameters the loss must not depend.
+    copied:
+        What is trained instead.
+    """
+    own_modules = list(original.model.modules())
+    held = parameters_in(own_modules)
+    modules = set(own_modules) - set(copied.model.modules())
+    parameters = {*held, *parameters_of(original.optimizer)}
+
+    # What it calls by name it may call in ways that nothing tells of.
+    used = outside(original.training_step)
+    own = set(map(id, (*own_modules, *held, *buffers_in(own_modules))))
+    by_name = any(id(value) in own for value in used)
+    restore = Keeper(besides=parameters).keep(original.model if by_name else None)
+    advice = f"but a copy of it is trained; {_RESTORE}"
+    if original.training_step is not None:
+        advice += ", or use the model that training_step is given"
+
+    def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
+        try:
+            with _refused(modules, advice):
+                loss = loss_of(batch)
+            if loss is not None:
+                _check_leaves(loss, parameters, advice)
+        except BaseException:
+            restore()
+            raise
+        return loss
+
+    return compute
+
+
+@contextmanager
+def _refused(modules: set[nn.Module], advice: str) -> Iterator[None]:
+    """Raise in this thread where one of some modules is called."""
+    thread = get_ident()
+
+    def check(module: nn.Module, _inputs: object) -> None:
+        if module in modules and get_ident() == thread:
+            name = type(module).__name__
+            msg = f"the loss was computed with {name} of the original model, {advice}"
+            raise ValueError(msg)
+
+    # torch's hook on all modules: the user's own are not touched, and a cell that uses
+    # them meanwhile does so in another thread.
+    handle = register_module_forward_pre_hook(check)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _check_leaves(loss: Tensor, parameters: set[Tensor], advice: str) -> None:
+    """Raise if a loss is computed from one of some parameters."""
+    nodes: list[Any] = [loss.grad_fn]
+    leaves, seen = {id(loss)}, set()
+    while nodes:
+        node = nodes.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            leaves.add(id(getattr(node, "variable", None)))
+            nodes += [following for following, _ in node.next_functions]
+    if any(id(parameter) in leaves for parameter in parameters):
+        msg = f"the loss depends on the original model, {advice}"
+        raise ValueError(msg)

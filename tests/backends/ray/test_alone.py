@@ -1,0 +1,148 @@
+"""What needs a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.backends.ray.conftest import SECONDS
+
+_ROOT = Path(__file__).parents[3]
+
+
+def _said(*command: str) -> str:
+    run = subprocess.run(
+        [sys.executable, *command],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=2 * SECONDS,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def test_a_node_is_removed() -> None:
+    out = _said("-m", "tests.backends.ray.node_removed")
+    test, comparison = json.loads(out.splitlines()[-1])
+    for ended in (test, comparison):
+        assert ended["error"] == "ClusterError"
+        assert " was lost: " in ended["words"]
+        assert "node" in ended["words"]
+        assert ended["status"].startswith("Failed")
+        assert ended["steps"] > 0
+        assert ended["free"]
+    assert "worker " in test["words"]
+
+
+_UNSTARTED = """
+import os
+os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+from lrwidget import LRWidget
+from tests.backends.ray.builds import build
+import ray
+widgets = [LRWidget.on_ray(build, num_it=20) for _ in range(2)]
+widget, _ = widgets
+assert not ray.is_initialized()
+for each in widgets:  # both at the same time
+    each.compare({"one": {}})
+print(*(len(each.wait(240)) for each in widgets), ray.is_initialized())
+# Long after the threads that have asked for it have ended.
+widget.compare({"other": {}})
+print(len(widget.wait(240)))
+widget.run()  # and leaves it in mid-start
+"""
+_SHUT_DOWN = """
+import os
+os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+from lrwidget import LRWidget
+from tests.backends.ray.builds import build
+from tests.backends.ray.conftest import comes
+import ray
+widget = LRWidget.on_ray(build, num_it=100_000)
+widget.race([0.01, 0.1])
+assert comes(lambda: len(widget.race_curves) > 0), widget.status
+ray.shutdown()
+widget.stop()
+try:
+    widget.wait(60)
+except Exception as error:
+    print(type(error).__name__, error)
+else:
+    print(widget.status)
+print(ray.is_initialized())
+"""
+_STARTED_ANEW = """
+import os
+os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+from contextlib import suppress
+from lrwidget.backends.ray import ray_calls
+from lrwidget.backends.ray.connection import losses_told
+import ray
+for call in (ray_calls.cancel, ray_calls.get, ray_calls.kill, ray_calls.wait):
+    with suppress(Exception):
+        call(None)
+print(ray.is_initialized())
+ray.init(num_cpus=1)
+try:
+    with losses_told():
+        ray.shutdown()
+        ray.init(num_cpus=1)
+        raise TypeError
+except Exception as error:
+    print(error)
+"""
+_NOWHERE = """
+import os
+os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_ADDRESS": "127.0.0.1:6399"}
+from lrwidget import LRWidget
+from tests.backends.ray.builds import build
+widget = LRWidget.on_ray(build)
+for start in (widget.run, lambda: widget.compare({"one": {}})):
+    start()
+    widget.stop()
+    print(widget.wait(5).stop_reason)
+os._exit(0)  # not waiting for Ray to give up
+"""
+
+
+def test_ray_is_started_at_need_and_does_not_keep_the_process() -> None:
+    assert _said("-c", _UNSTARTED).split() == ["20", "20", "True", "20"]
+
+
+def test_ray_is_shut_down_in_the_midst() -> None:
+    ended, started = _said("-c", _SHUT_DOWN).splitlines()[-2:]
+    # Stop may be seen before that.
+    assert "Ray was shut down in the midst of it" in ended or "stopped" in ended
+    assert started == "False"
+
+
+def test_another_ray_is_not_taken_for_the_one_before() -> None:
+    said = _said("-c", _STARTED_ANEW).splitlines()
+    assert said[0] == "False"
+    assert said[-1] == "Ray was shut down in the midst of it"
+
+
+def test_stop_does_not_wait_for_a_cluster_that_is_not_there() -> None:
+    said = _said("-c", _NOWHERE).splitlines()
+    assert said[-2:] == ["stopped", "None"]
+
+
+_WITHOUT_RAY = """
+import sys
+sys.modules["ray"] = None
+from lrwidget import LRWidget
+try:
+    LRWidget.on_ray(lambda: None)
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_without_ray_it_says_what_to_install() -> None:
+    assert _said("-c", _WITHOUT_RAY).strip() == (
+        "LRWidget.on_ray needs Ray: pip install 'lrwidget[ray]'"
+    )

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lrwidget.curve.lr_curve import LRCurve, Recording, Step
+from lrwidget.curve.smoothing import exponential_mean
+from lrwidget.curve.suggest import RULES
+
+
+def _curve(losses: list[float], **kwargs: Any) -> LRCurve:
+    lrs = np.geomspace(1e-7, 10, 100)[: len(losses)]
+    return LRCurve(lrs, np.array(losses, float), **kwargs)
+
+
+def _valley() -> LRCurve:
+    x = np.linspace(-7, 1, 100)
+    losses = 1 / (1 + np.exp(2 * (x + 2.5))) + np.where(x > 0, x**2, 0)
+    return _curve(losses.tolist(), stop_reason="completed")
+
+
+def test_arrays_are_copied_and_frozen() -> None:
+    losses = np.array([2.0, 1.0])
+    curve = LRCurve(np.array([0.1, 0.2]), losses)
+    losses[0] = 5
+    assert curve.losses.tolist() == [2, 1]
+    for array in (curve.lrs, curve.losses):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+    with pytest.raises(AttributeError):
+        curve.lrs = losses  # type: ignore[misc]  # the point
+
+
+@pytest.mark.parametrize(
+    ("lrs", "losses", "message"),
+    [
+        ([0.1], [], "lrs and losses must be of one length, not of 1 and 0; pass"),
+        ([0.1, 0.2], [1.0], "lrs and losses must be of one length, not of 2 and 1"),
+        ([[0.1]], [[1.0]], r"lrs must be one-dimensional, not of shape \(1, 1\)"),
+        ([0.1], ["a"], r"losses=\['a'\] must be numbers"),
+        ([0.1], None, "losses must be one-dimensional"),
+        ([0.1], [None, {}], r"losses=\[None, {}\] must be numbers"),
+    ],
+)
+def test_what_is_no_curve(lrs: Any, losses: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LRCurve(lrs, losses)
+
+
+@pytest.mark.parametrize(
+    "lrs", [[0.0, 0.1], [-1.0, 1.0], [0.2, 0.1], [0.1, 0.1], [0.1, math.inf]]
+)
+def test_rates_that_are_none(lrs: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"lrs=.* must be finite, above 0 and strictly"
+    ):
+        LRCurve(lrs, np.array([1.0, 2.0]))
+
+
+def test_unknown_stop_reason() -> None:
+    with pytest.raises(ValueError, match="stop_reason='tired' is not known"):
+        _curve([1.0], stop_reason="tired")
+
+
+def test_more_steps_than_planned() -> None:
+    with pytest.raises(ValueError, match="num_it=1 is less than the 2 steps"):
+        _curve([2.0, 1.0], num_it=1)
+
+
+def test_smoothing_is_a_view_of_raw_losses() -> None:
+    curve = _curve([3.0, 1.0, 2.0])
+    for beta in (0.0, 0.5, 0.98):
+        expected = exponential_mean(curve.losses, beta)
+        np.testing.assert_array_equal(curve.smoothed(beta), expected)
+    np.testing.assert_array_equal(curve.smoothed(), curve.smoothed(0.98))
+    assert curve.losses.tolist() == [3, 1, 2]
+
+
+def test_suggestions() -> None:
+    curve = _valley()
+    assert curve.suggestions == {rule: curve.suggest(rule) for rule in RULES}
+    assert curve.suggest() == curve.suggest("descent") == curve.suggestion().lr
+    assert curve.min_grad_lr == curve.suggest("min_grad")
+    assert None not in curve.suggestions.values()
+
+
+def test_trimming_goes_by_the_planned_steps() -> None:
+    losses = np.geomspace(8, 1, 30).tolist()
+    assert _curve(losses, num_it=30).suggest("valley") is not None
+    assert _curve(losses, num_it=250).suggest("valley") is None
+
+
+def test_repr_is_short() -> None:
+    curve = _curve([2.0, 1.0], stop_reason="stopped")
+    assert repr(curve) == "<LRCurve: 2 steps, 1e-07 to 1.2e-07, stop_reason='stopped'>"
+    assert repr(_curve([])) == "<LRCurve: 0 steps, stop_reason=None>"
+
+
+def test_recording() -> None:
+    recording = Recording(5)
+    assert len(recording.curve()) == 0
+    for step in (Step(0, 0.1, 2.0), Step(1, 0.2, math.nan)):
+        recording.append(step)
+    earlier = recording.curve()
+    recording.append(Step(2, 0.4, 1.0))
+    recording.stop_reason = "stopped"
+    curve = recording.curve()
+    assert earlier.lrs.tolist() == [0.1, 0.2]
+    assert curve.lrs.tolist() == [0.1, 0.2, 0.4]
+    np.testing.assert_array_equal(curve.losses, [2, math.nan, 1])
+    assert (curve.stop_reason, curve.num_it, len(recording)) == ("stopped", 5, 3)

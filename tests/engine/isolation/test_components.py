@@ -1,0 +1,729 @@
+from __future__ import annotations
+
+import copy
+import math
+import random
+import threading
+import weakref
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim import LBFGS, SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from lrwidget.engine.isolation.components import Subject, isolate
+from lrwidget.engine.range_test import RangeTest, range_test
+from tests.engine.training_parts import Net, loader, state, train, warm
+
+_OPTIMIZERS = {
+    "sgd": lambda ps: SGD(ps, lr=0.05, momentum=0.9),
+    "adamw": lambda ps: AdamW(ps, lr=0.003, amsgrad=True),
+    "lbfgs": lambda ps: LBFGS(ps, lr=0.1, max_iter=2),
+}
+_LOSS = nn.CrossEntropyLoss()
+
+
+class _StepError(Exception):
+    pass
+
+
+def _noisy_loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Draw from every random state on the way."""
+    noise = random.random() + np.random.rand()  # noqa: NPY002, S311 (to be restored)
+    loss: torch.Tensor = _LOSS(outputs, targets)
+    return loss + 1e-9 * noise * torch.rand(())
+
+
+def _turns_at(count: int, value: float | None = None) -> Any:
+    """Return a loss function that raises, or turns to a value, at a step."""
+    calls = 0
+
+    def loss_fn(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        loss = _noisy_loss(outputs, targets)
+        if calls < count:
+            return loss
+        if value is None:
+            raise _StepError
+        return loss * value
+
+    return loss_fn
+
+
+def _complete(test: RangeTest) -> None:
+    assert [step.iteration for step in test] == list(range(test.num_it))
+
+
+def _stop(test: RangeTest) -> None:
+    for step in test:
+        if step.iteration == 7:
+            break
+
+
+def _end_with(reason: str | None) -> Any:
+    def end(test: RangeTest) -> None:
+        if reason is None:
+            with pytest.raises(_StepError):
+                list(test)
+        else:
+            list(test)
+        assert test.curve.stop_reason == reason
+
+    return end
+
+
+def _twice(test: RangeTest) -> None:
+    first, second = list(test), list(test)
+    assert first == second
+
+
+_ENDINGS: dict[str, tuple[Any, dict[str, Any], Any]] = {
+    "completed": (lambda: _noisy_loss, {"stop_div": False}, _complete),
+    "diverged": (lambda: _turns_at(12, 1e6), {}, _end_with("diverged")),
+    "not finite": (lambda: _turns_at(12, math.nan), {}, _end_with("non_finite")),
+    "stopped": (lambda: _noisy_loss, {}, _stop),
+    "failed": (lambda: _turns_at(12), {}, _end_with(None)),
+    "twice": (lambda: _noisy_loss, {}, _twice),
+}
+
+
+@pytest.mark.parametrize("isolation", ["auto", "copy", "restore"])
+@pytest.mark.parametrize("make_optimizer", _OPTIMIZERS.values(), ids=_OPTIMIZERS)
+@pytest.mark.parametrize("ending", _ENDINGS)
+def test_all_is_as_before(ending: str, make_optimizer: Any, isolation: Any) -> None:
+    make_loss, settings, run = _ENDINGS[ending]
+    model, optimizer = warm(make_optimizer)
+    batches = loader(generator=torch.Generator().manual_seed(5))
+    before = state(model, optimizer, batches)
+    settings = {"num_it": 40, "isolation": isolation, **settings}
+    run(RangeTest(model, optimizer, batches, make_loss(), **settings))
+    assert state(model, optimizer, batches) == before
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+@pytest.mark.parametrize("make_optimizer", _OPTIMIZERS.values(), ids=_OPTIMIZERS)
+def test_training_goes_on_as_if_there_had_been_no_test(
+    make_optimizer: Any, isolation: Any
+) -> None:
+    def training(*, tested: bool) -> tuple[list[float], list[torch.Tensor]]:
+        torch.manual_seed(3)
+        model, optimizer = warm(make_optimizer)
+        if tested:
+            for _ in range(2):
+                range_test(model, optimizer, loader(), _LOSS, isolation=isolation)
+        losses = train(model, optimizer, loader(), epochs=3)
+        return losses, list(model.state_dict().values())
+
+    losses, weights = training(tested=True)
+    expected_losses, expected_weights = training(tested=False)
+    assert losses == expected_losses
+    for weight, expected in zip(weights, expected_weights, strict=True):
+        assert torch.equal(weight, expected)
+
+
+def test_both_ways_find_the_same_curve() -> None:
+    model, optimizer = warm(_OPTIMIZERS["adamw"])
+    curves = [
+        range_test(model, optimizer, loader(), _LOSS, isolation=isolation)
+        for isolation in ("copy", "restore")
+    ]
+    assert curves[0].to_dict() == curves[1].to_dict()
+
+
+def _subject(model: nn.Module, loss_fn: Any = None) -> Subject:
+    return Subject(model, AdamW(model.parameters()), loss_fn)
+
+
+def test_a_copy_shares_the_memory_of_frozen_parameters_only() -> None:
+    model = Net()
+    subject, _ = isolate(_subject(model, _LOSS), "copy", None)
+    copied = dict(subject.model.named_parameters())
+    # reading data_ptr() would end the sharing
+    address: Any = torch._C._data_address  # type: ignore[attr-defined]  # not in the stub
+    for name, parameter in model.named_parameters():
+        assert copied[name] is not parameter
+        shared = address(copied[name]) == address(parameter)
+        assert shared == (not parameter.requires_grad)
+        assert torch.equal(copied[name], parameter)
+    ours = {id(p) for group in subject.optimizer.param_groups for p in group["params"]}
+    assert ours == {id(p) for p in copied.values()}
+    for name, buffer in model.named_buffers():
+        copy_of_it = subject.model.get_buffer(name)
+        assert torch.equal(copy_of_it, buffer)
+        assert copy_of_it is not buffer
+
+
+class _Averaging(nn.Linear):
+    """A model that keeps a moving average of itself in frozen parameters."""
+
+    def __init__(self) -> None:
+        super().__init__(8, 3)
+        self.teacher = nn.Linear(8, 3).requires_grad_(requires_grad=False)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            for mean, own in zip(
+                self.teacher.parameters(), (self.weight, self.bias), strict=True
+            ):
+                mean.lerp_(own, 0.1)
+        return super().forward(inputs)
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_frozen_parameters_that_the_model_writes_to(isolation: Any) -> None:
+    model = _Averaging()
+    for parameter in model.teacher.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    before = state(model, optimizer)
+    range_test(model, optimizer, loader(), _LOSS, num_it=10, isolation=isolation)
+    assert state(model, optimizer) == before
+
+
+def test_memory_that_is_not_torchs_own_is_copied() -> None:
+    model = nn.Linear(2, 2)
+    model.bias = nn.Parameter(torch.from_numpy(np.ones(2, np.float32)), False)  # noqa: FBT003 (positional in torch)
+    subject, _ = isolate(_subject(model), "copy", None)
+    assert torch.equal(subject.model.get_parameter("bias"), model.bias)
+
+
+def _closing_over(kind: str, model: nn.Module) -> dict[str, Any]:
+    def training_step(_model: nn.Module, batch: Any) -> torch.Tensor:
+        loss: torch.Tensor = _LOSS(model(batch[0]), batch[1])
+        return loss
+
+    def loss_fn(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        penalty = sum(p.square().sum() for p in model.parameters())
+        loss: torch.Tensor = _LOSS(outputs, targets)
+        return loss + 1e-3 * penalty
+
+    functions = {"training_step": training_step, "loss_fn": loss_fn}
+    return {kind: functions[kind]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "isolation"),
+    [("loss_fn", "auto"), ("loss_fn", "restore"), ("training_step", "restore")],
+)
+def test_a_function_that_uses_the_original_trains_the_original(
+    kind: str, isolation: Any
+) -> None:
+    model, optimizer = warm(_OPTIMIZERS["adamw"])
+    before = state(model, optimizer)
+    settings = _closing_over(kind, model) | {"isolation": isolation}
+    curve = range_test(model, optimizer, loader(), **settings)
+    assert curve.losses[-1] != curve.losses[0]
+    assert state(model, optimizer) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "isolation"),
+    [("loss_fn", "copy"), ("training_step", "copy"), ("training_step", "auto")],
+)
+def test_a_function_that_uses_the_original_beside_a_copy(
+    kind: str, isolation: Any
+) -> None:
+    model, optimizer = warm(_OPTIMIZERS["adamw"])
+    before = state(model, optimizer)
+    settings = _closing_over(kind, model) | {"isolation": isolation}
+    with pytest.raises(ValueError, match=r"the original .*pass .*'restore'"):
+        range_test(model, optimizer, loader(), **settings)
+    assert state(model, optimizer) == before
+
+
+def test_a_loss_that_belongs_to_the_model_follows_the_copy() -> None:
+    class Own(nn.Linear):
+        def loss(self, outputs: torch.Tensor, _target: torch.Tensor) -> torch.Tensor:
+            return outputs.square().mean() + self.weight.square().sum()
+
+    model = Own(2, 2)
+    subject, _ = isolate(_subject(model, model.loss), "copy", None)
+    assert subject.loss_fn is not None
+    assert subject.loss_fn.__self__ is subject.model  # type: ignore[attr-defined]  # a method
+
+
+def test_hooks_of_the_optimizer_follow_the_copy() -> None:
+    model = nn.Linear(2, 1)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    stepped: list[Optimizer] = []
+    optimizer.register_step_pre_hook(lambda self, _args, _kwargs: stepped.append(self))
+    inputs, targets = torch.ones(4, 2), torch.zeros(4, 1)
+    range_test(model, optimizer, [(inputs, targets)], nn.MSELoss(), num_it=3)
+    assert len(stepped) == 3
+    assert optimizer not in stepped
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_a_scheduler_is_ignored_and_stays(isolation: Any) -> None:
+    model = nn.Linear(8, 3)
+    optimizer = SGD(model.parameters(), lr=0.5)
+    scheduler = LambdaLR(optimizer, lambda epoch: 0.1 * epoch)  # at 0 to begin with
+    before = copy.deepcopy(scheduler.state_dict())
+    step = optimizer.step
+    curve = range_test(
+        model, optimizer, loader(), _LOSS, num_it=20, isolation=isolation
+    )
+    assert curve.lrs[-1] == 10
+    assert optimizer.step == step
+    assert scheduler.state_dict() == before
+    optimizer.step()
+    scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
+
+
+def _uncopied(model: nn.Module) -> bool:
+    subject, _ = isolate(_subject(model), "auto", None)
+    return subject.model is model
+
+
+def test_what_cannot_be_copied_is_restored() -> None:
+    locked = nn.Linear(8, 3)
+    locked.lock = threading.Lock()  # type: ignore[assignment]  # any attribute will do
+    assert _uncopied(locked)
+    optimizer = AdamW(locked.parameters())
+    before = state(locked, optimizer)
+    range_test(locked, optimizer, loader(), _LOSS, num_it=5)
+    assert state(locked, optimizer) == before
+    with pytest.raises(ValueError, match=r"isolation='copy' cannot .* pass 'restore'"):
+        range_test(locked, optimizer, loader(), _LOSS, num_it=5, isolation="copy")
+
+
+def test_what_must_not_be_copied_is_restored() -> None:
+    class OptimizedModule(nn.Linear):
+        """Of the name that torch.compile gives."""
+
+    assert _uncopied(nn.Sequential(OptimizedModule(2, 2)))
+    assert not _uncopied(nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("isolation", ["auto", "restore"])
+def test_lazy_modules_are_lazy_again(isolation: Any) -> None:
+    model = nn.Sequential(nn.LazyLinear(6), nn.ReLU(), nn.LazyLinear(3))
+    optimizer = SGD(model.parameters(), lr=0.1)
+    range_test(model, optimizer, loader(), _LOSS, num_it=5, isolation=isolation)
+    assert [type(module) for module in model] == [nn.LazyLinear, nn.ReLU, nn.LazyLinear]
+    assert all(nn.parameter.is_lazy(p) for p in model.parameters())
+    train(model, optimizer, loader())
+    assert model[0].weight.shape == (6, 8)
+
+
+def test_a_copy_moves_to_the_device_and_the_original_stays() -> None:
+    model, optimizer = warm(_OPTIMIZERS["adamw"])
+    loss_fn = nn.CrossEntropyLoss(weight=torch.ones(3))
+    before = state(model, optimizer)
+    meta = torch.device("meta")  # the one device, besides the CPU, of every machine
+    subject, _ = isolate(Subject(model, optimizer, loss_fn), "copy", meta)
+    assert {p.device for p in subject.model.parameters()} == {meta}
+    moments = [state["exp_avg"].device for state in subject.optimizer.state.values()]
+    assert set(moments) == {meta}
+    assert isinstance(subject.loss_fn, nn.CrossEntropyLoss)
+    assert subject.loss_fn.weight is not None
+    assert subject.loss_fn.weight.device == meta
+    assert loss_fn.weight is not None
+    assert loss_fn.weight.device == torch.device("cpu")
+    assert state(model, optimizer) == before
+
+
+def test_an_original_is_not_moved() -> None:
+    with pytest.raises(ValueError, match=r"device='meta' would move .* move the model"):
+        isolate(_subject(nn.Linear(2, 2)), "restore", torch.device("meta"))
+
+
+class _Expanded(nn.Linear):
+    """A model with a buffer of more numbers than memory."""
+
+    def __init__(self) -> None:
+        super().__init__(8, 3)
+        self.register_buffer("mask", torch.ones(1).expand(3))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return super().forward(inputs) * self.get_buffer("mask")
+
+
+def test_memory_that_cannot_be_written_is_restored_around() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), _Expanded())
+    optimizer = AdamW(model.parameters())
+    before = state(model, optimizer)
+    range_test(model, optimizer, loader(), _LOSS, num_it=10, isolation="restore")
+    assert state(model, optimizer) == before
+
+
+def test_a_model_that_copies_itself_in_its_own_way_is_restored() -> None:
+    class Selfish(nn.Linear):
+        def __deepcopy__(self, memo: Any) -> Selfish:
+            return self
+
+    class Forgetful(nn.Linear):
+        def __deepcopy__(self, memo: Any) -> nn.Linear:
+            return nn.Linear(8, 3)
+
+    for model in (Selfish(8, 3), Forgetful(8, 3)):
+        assert _uncopied(model)
+        optimizer = AdamW(model.parameters())
+        before = state(model, optimizer)
+        assert len(range_test(model, optimizer, loader(), _LOSS)) > 10
+        assert state(model, optimizer) == before
+        with pytest.raises(ValueError, match="has other parameters or buffers"):
+            isolate(_subject(model), "copy", None)
+
+
+class _Untying(nn.Linear):
+    """Copies itself with a weight of its own, whoever else has it."""
+
+    def __deepcopy__(self, _memo: Any) -> _Untying:
+        twin = _Untying(self.in_features, self.out_features, bias=False)
+        twin.load_state_dict(self.state_dict())
+        return twin
+
+
+def _scripted(linear: nn.Linear) -> nn.Module:
+    scripted: nn.Module = torch.jit.script(linear)
+    return scripted
+
+
+@pytest.mark.parametrize("finish", [lambda head: head, _scripted])
+def test_weights_that_a_copy_would_untie_train_on_the_original(finish: Any) -> None:
+    words = nn.Embedding(10, 4)
+    head = (nn.Linear if finish is _scripted else _Untying)(4, 10, bias=False)
+    head.weight = words.weight
+    model = nn.Sequential(words, finish(head))
+    optimizer = SGD(model.parameters(), lr=0.1)
+    batches = [(torch.arange(8) % 5, torch.arange(8))]
+    curves = [
+        [step.loss for step in RangeTest(model, optimizer, batches, _LOSS, **settings)]
+        for settings in ({"num_it": 20}, {"num_it": 20, "isolation": "restore"})
+    ]
+    assert curves[0] == curves[1]
+    with pytest.raises(ValueError, match="isolation='copy' cannot copy the model"):
+        list(RangeTest(model, optimizer, batches, _LOSS, isolation="copy"))
+
+
+class _Hidden(nn.Module):
+    """Has parameters that none of its modules holds."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.networks: Any = lambda: [network]
+
+    def parameters(self, recurse: bool = True) -> Any:  # noqa: FBT001, FBT002 (torch's)
+        return self.networks()[0].parameters(recurse)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor = self.networks()[0](x)
+        return output
+
+
+def test_parameters_that_a_model_has_elsewhere_train_on_the_original() -> None:
+    model = _Hidden(nn.Linear(4, 3))
+    optimizer = SGD(model.parameters(), lr=0.1)
+    batches = [(torch.ones(5, 4), torch.arange(5) % 3)]
+    curves = [
+        [step.loss for step in RangeTest(model, optimizer, batches, _LOSS, **settings)]
+        for settings in ({"num_it": 20}, {"num_it": 20, "isolation": "restore"})
+    ]
+    assert curves[0] == curves[1]
+    assert len(curves[0]) > 10
+
+
+def test_hooks_of_parameters_train_on_the_original() -> None:
+    model = nn.Linear(8, 3)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    free = range_test(model, optimizer, loader(), _LOSS)
+    model.weight.register_hook(lambda grad: grad.clamp(-1e-3, 1e-3))
+    clamped = range_test(model, optimizer, loader(), _LOSS)
+    restored = range_test(model, optimizer, loader(), _LOSS, isolation="restore")
+    assert clamped.to_dict() == restored.to_dict() != free.to_dict()
+
+
+def test_one_test_at_a_time_trains_a_model_itself() -> None:
+    model, optimizer = warm(_OPTIMIZERS["sgd"])
+    before = state(model, optimizer)
+
+    def test() -> RangeTest:
+        return RangeTest(model, optimizer, loader(), _LOSS, isolation="restore")
+
+    first, early = iter(test()), iter(test())
+    next(first)
+    with pytest.raises(RuntimeError, match="race is training this model itself"):
+        iter(test())
+    with pytest.raises(RuntimeError, match="race is training this model itself"):
+        next(early)
+    first.close()
+    assert state(model, optimizer) == before
+    assert len(list(test())) > 10
+
+
+def test_a_copy_that_fails_leaves_the_random_states() -> None:
+    class Drawing(nn.Linear):
+        def __deepcopy__(self, memo: Any) -> Drawing:
+            torch.rand(1)
+            raise ZeroDivisionError
+
+    model = Drawing(8, 3)
+    before = torch.get_rng_state()
+    with pytest.raises(ValueError, match="cannot copy"):
+        iter(RangeTest(model, SGD(model.parameters()), loader(), isolation="copy"))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_is_behind_functions_is_restored() -> None:
+    loss = nn.BatchNorm1d(3)
+    model = nn.Linear(8, 3)
+
+    def loss_fn(norm: Any, outputs: torch.Tensor, _y: torch.Tensor) -> Any:
+        return norm(outputs).square().mean() + outputs.square().mean()
+
+    for function in (partial(loss_fn, loss), partial(loss_fn, loss.forward)):
+        range_test(
+            *(model, SGD(model.parameters(), lr=0.1), loader(), function),
+            isolation="restore",
+        )
+        assert loss.num_batches_tracked == 0
+        assert torch.equal(loss.running_mean, torch.zeros(3))  # type: ignore[arg-type]  # it has one
+
+
+class _Pointing(nn.Module):
+    """A model with a part that leads back to it, in one way or another."""
+
+    noting: Any
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 3)
+        self.register_buffer("seen", torch.zeros(()))
+        if way == "hook":
+            self.linear.register_forward_hook(lambda *_: self.note())
+        elif way == "attribute":
+            self.noting = lambda: self.note() or None
+        elif way == "method":
+            note = self.note
+            self.noting = lambda: note() or None
+        elif way == "decorated":
+            self.linear.register_forward_hook(torch.no_grad()(lambda *_: self.note()))
+        elif way == "default":
+            self.noting = lambda itself=self: itself.note() or None
+        elif way == "boxed":
+            box = {"model": [self]}
+            self.noting = lambda: box["model"][0].note() or None
+        elif way == "buffer":
+            seen = self.get_buffer("seen")
+            self.linear.register_forward_hook(lambda *_: seen.add_(1) and None)
+        elif way == "nested":
+            self.noting = lambda: [self.note() for _ in range(2)] or None
+        elif way == "weak reference":
+            self.itself: Any = weakref.ref(self)
+
+    def note(self) -> Any:
+        self.get_buffer("seen").add_(1)
+
+    def forward(self, inputs: torch.Tensor) -> Any:
+        if hasattr(self, "noting"):
+            self.noting()
+        if hasattr(self, "itself"):
+            self.itself().note()
+        return self.linear(inputs)
+
+
+_WAYS = ("hook", "attribute", "method", "weak reference", "decorated", "default")
+
+
+@pytest.mark.parametrize("way", [*_WAYS, "boxed", "buffer", "nested"])
+def test_a_model_that_points_back_to_itself_is_restored(way: str) -> None:
+    model = _Pointing(way)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    before = state(model, optimizer)
+    assert len(range_test(model, optimizer, loader(), _LOSS, num_it=10)) == 10
+    assert state(model, optimizer) == before
+    with pytest.raises(ValueError, match="cannot copy"):
+        range_test(model, optimizer, loader(), _LOSS, isolation="copy")
+
+
+class _Plain:
+    """An optimizer that is none of torch's, as far as its classes go."""
+
+    def __init__(self, parameters: Any) -> None:
+        self.param_groups: Any = [{"params": list(parameters), "lr": 0.1}]
+        self.moments = {0: torch.zeros(())}
+        self.steps = 0
+
+    def zero_grad(self) -> None:
+        for parameter in self.param_groups[0]["params"]:
+            parameter.grad = None
+
+    def step(self) -> None:
+        self.steps += 1
+        self.moments[0] += 1
+        for parameter in self.param_groups[0]["params"]:
+            parameter.data -= self.param_groups[0]["lr"] * parameter.grad
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_an_optimizer_of_another_class(isolation: Any) -> None:
+    model = nn.Linear(8, 3)
+    optimizer: Any = _Plain(model.parameters())
+    before = state(model)
+    curve = range_test(model, optimizer, loader(), _LOSS, isolation=isolation)
+    assert np.ptp(curve.losses) > 0.1
+    assert state(model) == before
+    assert (optimizer.steps, optimizer.moments[0]) == (0, 0)
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+class _Settings:
+    kind: str | None = None
+
+
+class _Configured(nn.Linear):
+    """A model that notes in its settings what it was called for."""
+
+    def __init__(self) -> None:
+        super().__init__(8, 3)
+        self.settings = _Settings()
+
+    def forward(self, inputs: torch.Tensor) -> Any:
+        self.settings.kind = "classification"
+        return super().forward(inputs)
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_the_attributes_of_objects_in_a_model(isolation: Any) -> None:
+    model = _Configured()
+    optimizer = SGD(model.parameters(), lr=0.1)
+    range_test(model, optimizer, loader(), _LOSS, num_it=5, isolation=isolation)
+    assert vars(model.settings) == {}
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_a_module_that_only_a_function_knows(isolation: Any) -> None:
+    norm = nn.BatchNorm1d(3)
+    model = nn.Linear(8, 3)
+    before = state(norm)
+    range_test(
+        *(model, SGD(model.parameters(), lr=0.1), loader()),
+        lambda outputs, targets: _LOSS(norm(outputs), targets),
+        num_it=5,
+        isolation=isolation,
+    )
+    assert state(norm) == before
+
+
+def test_the_attributes_of_parameters_follow_the_copy() -> None:
+    class Choosy(SGD):
+        def step(self, closure: Any = None) -> Any:
+            for parameter in self.param_groups[0]["params"]:
+                if getattr(parameter, "freeze", False):
+                    parameter.grad = None
+            return super().step(closure)
+
+    model = nn.Linear(8, 3)
+    model.weight.freeze = True  # type: ignore[attr-defined]  # any attribute
+    optimizer = Choosy(model.parameters(), lr=0.1)
+    copied, restored = (
+        range_test(model, optimizer, loader(), _LOSS, isolation=isolation)
+        for isolation in ("copy", "restore")
+    )
+    assert copied.to_dict() == restored.to_dict()
+
+
+def test_hooks_of_the_parameters_of_a_loss_train_on_the_original() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+            self.scale.register_hook(lambda grad: 0 * grad)
+
+        def forward(self, outputs: torch.Tensor, targets: torch.Tensor) -> Any:
+            return _LOSS(outputs, targets) * self.scale.square()
+
+    model, loss_fn = nn.Linear(8, 3), Scaled()
+    optimizer = SGD([*model.parameters(), *loss_fn.parameters()], lr=0.1)
+    found, restored = (
+        range_test(model, optimizer, loader(), loss_fn, isolation=isolation)
+        for isolation in ("auto", "restore")
+    )
+    assert found.to_dict() == restored.to_dict()
+
+
+def test_a_part_that_is_no_other_when_copied() -> None:
+    class Same(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("seen", torch.zeros(()))
+
+        def __deepcopy__(self, memo: Any) -> Same:
+            return self
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            self.get_buffer("seen").add_(1)
+            return inputs
+
+    model = nn.Sequential(Same(), nn.Linear(8, 3))
+    optimizer = SGD(model.parameters(), lr=0.1)
+    before = state(model)
+    range_test(model, optimizer, loader(), _LOSS, num_it=5)
+    assert state(model) == before
+
+
+def _with_default(model: nn.Module) -> Any:
+    return lambda itself=model: _penalty(itself)
+
+
+def _penalty(model: nn.Module, _unused: int = 0) -> torch.Tensor:
+    return torch.stack([p.square().sum() for p in model.parameters()]).sum()
+
+
+@pytest.mark.parametrize("way", ["parameters", "helper", "default", "comprehension"])
+def test_a_loss_that_leads_to_the_original(way: str) -> None:
+    model = nn.Linear(8, 3)
+    parameters, helper = list(model.parameters()), partial(_penalty, model)
+    functions: dict[str, Any] = {
+        "parameters": lambda: sum(p.square().sum() for p in parameters),
+        "helper": lambda: helper(),  # noqa: PLW0108 (a function of a function)
+        "default": _with_default(model),
+        "comprehension": lambda: sum(_penalty(m) for m in [model]),
+    }
+    penalty = functions[way]
+    optimizer = SGD(model.parameters(), lr=0.1)
+    before = state(model, optimizer)
+    curve = range_test(
+        *(model, optimizer, loader()),
+        lambda outputs, targets: _LOSS(outputs, targets) + penalty(),
+        num_it=5,
+    )
+    assert len(curve) == 5
+    assert state(model, optimizer) == before
+
+
+def test_a_name_of_an_attribute_is_no_name_of_the_model() -> None:
+    names = {"model": nn.Linear(8, 3), "cross_entropy": nn.functional.cross_entropy}
+    exec("loss = lambda out, y: cross_entropy(getattr(out.T, 'T'), y, None)", names)  # noqa: S102 (for globals of its own)
+    exec("other = lambda out, y: cross_entropy(out.model, y)", names)  # noqa: S102 (as above)
+    model: Any = names["model"]
+    for name in ("loss", "other"):
+        subject, _ = isolate(_subject(model, names[name]), "auto", None)
+        assert subject.model is not model
+
+
+def test_another_module_may_be_trained_meanwhile() -> None:
+    linear, norm = nn.Linear(8, 3), nn.BatchNorm1d(3)
+    teacher = nn.Sequential(linear, norm)
+    model = nn.Linear(8, 3)
+
+    def training_step(model: nn.Module, batch: Any) -> torch.Tensor:
+        return nn.functional.mse_loss(model(batch[0]), teacher(batch[0]))
+
+    parts: Any = model, SGD(model.parameters(), lr=0.1), loader()
+    steps = iter(RangeTest(*parts, training_step=training_step, num_it=5))
+    next(steps)
+    with torch.no_grad():
+        linear.weight.add_(1)
+        trained = linear.weight.clone()
+    list(steps)
+    assert torch.equal(linear.weight, trained)
+    assert norm.num_batches_tracked == 0
+    assert all(parameter.grad is None for parameter in teacher.parameters())

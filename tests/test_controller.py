@@ -1,0 +1,1202 @@
+"""The settings, the runs and the status, as a person has them in the page."""
+
+from __future__ import annotations
+
+import html
+import json
+import linecache
+import re
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as ipw
+import numpy as np
+import pytest
+import torch
+from fsspec.implementations.memory import MemoryFileSystem
+from ipywidgets.widgets import widget as ipywidgets_widget
+from torch import nn
+from torch.optim import SGD
+from torch.utils.data import DataLoader, TensorDataset
+from traitlets.log import get_logger
+
+from lrwidget import LRWidget
+from lrwidget.curve.limits import loss_limits, whole_limits
+from lrwidget.curve.lr_curve import LRCurve
+from lrwidget.curve.schedule import learning_rates
+from tests.ui.front_end import tell
+from tests.widget_parts import BATCHES, SECONDS, Gate, display_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def _field(widget: LRWidget, description: str) -> ipw.Widget:
+    """Return one of the fields for the settings."""
+    panel = display_of(widget).settings
+    (field,) = (x for x in panel.children if x.description == description)
+    return field
+
+
+def _run(widget: LRWidget, label: str | None = None, **changes: Any) -> LRCurve:
+    widget.run(label, **changes)
+    return widget.wait()
+
+
+def _press(widget: LRWidget) -> None:
+    display_of(widget).run_bar.button.click()
+
+
+def _entry(widget: LRWidget, name: str) -> tuple[ipw.Checkbox, ipw.Button]:
+    """Return the check box and the button of a former run in the legend."""
+    boxes = [x for x in display_of(widget).legend.children if isinstance(x, ipw.HBox)]
+    (entry,) = (x.children for x in boxes if x.children[0].description == name)
+    shown, remove = entry
+    return shown, remove
+
+
+def _listed(widget: LRWidget) -> list[str]:
+    """Return the names in the legend, that of the latest run last."""
+    parts = display_of(widget).legend.children[1:]
+    former = [x.children[0].description for x in parts if isinstance(x, ipw.HBox)]
+    return [*former, *(x.value for x in parts if isinstance(x, ipw.Label))]
+
+
+def _drawn(widget: LRWidget) -> dict[str, Any]:
+    """Return the lines beside those of the latest run, by their names."""
+    lines = display_of(widget).chart.others.lines
+    return {line.labels[0]: line for line in lines}
+
+
+def _shuffled(**options: Any) -> DataLoader[Any]:
+    inputs = torch.randn(40, 8, generator=torch.Generator().manual_seed(1))
+    samples = TensorDataset(inputs, inputs.sum(1, keepdim=True))
+    return DataLoader(samples, batch_size=4, shuffle=True, **options)
+
+
+# ---- settings
+
+
+def test_the_settings_are_those_of_the_widget(make: Any) -> None:
+    values = display_of(make()).settings.values
+    assert values == {
+        "start_lr": 1e-7,
+        "end_lr": 10,
+        "num_it": 100,
+        "step_mode": "exp",
+        "stop_div": True,
+        "seed": None,
+    }
+    given = {
+        "start_lr": 1e-6,
+        "end_lr": 2.0,
+        "num_it": 50,
+        "step_mode": "linear",
+        "stop_div": False,
+        "seed": 7,
+    }
+    assert display_of(make(**given)).settings.values == given
+
+
+def test_a_run_has_the_settings_in_the_page_and_they_stay(make: Any) -> None:
+    widget = make()
+    _field(widget, "Start rate").value = 1e-5
+    _field(widget, "End rate").value = 100.0
+    _field(widget, "Steps").value = 30
+    _field(widget, "Growth").value = "linear"
+    _field(widget, "Stop on divergence").value = False
+    values = display_of(widget).settings.values
+    for start in (widget.run, lambda: _press(widget)):
+        start()
+        curve = widget.wait()
+        np.testing.assert_array_equal(
+            curve.lrs, learning_rates(1e-5, 100.0, 30, "linear")
+        )
+        assert curve.stop_reason in {"completed", "non_finite"}
+        assert display_of(widget).settings.values == values
+
+
+def test_the_seed_in_the_page(make: Any) -> None:
+    widget = make(dataloader=_shuffled())
+    _field(widget, "Seed").value = "5"
+    first, again = _run(widget), _run(widget)
+    _field(widget, "Seed").value = "6"
+    other = _run(widget)
+    assert first.losses.tolist() == again.losses.tolist() != other.losses.tolist()
+    assert list(widget.curves) == ["seed=5", "seed=5 (2)", "seed=6"]
+
+
+def test_changes_are_for_one_run_only(make: Any) -> None:
+    widget = make(num_it=30, stop_div=False)
+    changes: list[dict[str, Any]] = [{}, {"num_it": 20}, {}]
+    assert [len(_run(widget, **x)) for x in changes] == [30, 20, 30]
+    assert display_of(widget).settings.values["num_it"] == 30
+    changed = _run(widget, start_lr=1e-3, end_lr=1.0, step_mode="linear")
+    np.testing.assert_array_equal(changed.lrs, np.linspace(1e-3, 1, 30))
+
+
+def test_a_run_may_train_something_else(make: Any) -> None:
+    widget = make(stop_div=False)
+    model = widget._stage._recipe.arguments["model"]
+    before = [parameter.clone() for parameter in model.parameters()]
+    slow = SGD([{"params": model.weight, "lr": 1e-9}, {"params": model.bias}], lr=0.1)
+    one, other = _run(widget), _run(widget, optimizer=slow)
+    assert one.losses[0] == other.losses[0]
+    assert one.losses.tolist() != other.losses.tolist()
+    assert list(widget.curves) == ["run", "optimizer=SGD"]
+    for parameter, kept in zip(model.parameters(), before, strict=True):
+        assert torch.equal(parameter, kept)
+    widget.apply()  # to the widget's own
+    assert slow.param_groups[0]["lr"] == 1e-9
+
+
+@pytest.mark.parametrize(
+    ("field", "bad", "good", "message"),
+    [
+        ("Start rate", 20.0, 1e-6, "start_lr=20.0 must be below end_lr=10.0"),
+        ("Start rate", 0.0, 1e-6, "start_lr=0.0 must be finite and above 0"),
+        ("End rate", -1.0, 1.0, "end_lr=-1.0 must be finite and above 0"),
+        ("Steps", 1, 20, "num_it=1 must be at least 2"),
+        ("Seed", "five", "5", "seed='five' must be an integer"),
+        ("Seed", "-1", "", "seed=-1 must be from 0 to 2**32 - 1"),
+    ],
+)
+def test_a_bad_setting_is_told_everywhere(
+    make: Any, field: str, bad: Any, good: Any, message: str
+) -> None:
+    widget = make(num_it=20, value=0.01)
+    display = display_of(widget)
+    edges = display.chart.axes.range
+    _field(widget, field).value = bad
+    assert display.settings.problem.value.startswith(message)
+    assert display.chart.axes.range == edges
+    for _ in range(2):
+        _press(widget)
+        assert not widget.running
+        assert widget.status.startswith("Failed after 0 steps. ")
+        assert message in widget.status
+        assert html.escape(message) in display.run_bar.status.value
+        assert display.run_bar.button.description == "Run"
+        with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+            widget.wait()
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        widget.run()
+    assert widget.curves == {}
+    _field(widget, field).value = good
+    assert display.settings.problem.value == ""
+    _press(widget)
+    assert len(widget.wait()) > 5
+    assert widget.value == 0.01
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        ({"num_it": 1}, ValueError, "num_it=1 must be at least 2"),
+        ({"seed": "five"}, TypeError, "seed='five' must be an integer"),
+        ({"nuM_it": 20}, TypeError, "unexpected keyword argument 'nuM_it'"),
+        ({"label": 5}, TypeError, "label=5 must be some text, or None; pass for"),
+        ({"label": ""}, TypeError, "label='' must be some text, or None; pass for"),
+    ],
+)
+def test_a_bad_change_is_raised_and_told(
+    make: Any, bad: Any, error: Any, message: str
+) -> None:
+    widget = make(num_it=20)
+    _run(widget)
+    with pytest.raises(error, match=message):
+        widget.run(**bad)
+    # and not after those of the run before
+    assert widget.status.startswith(f"Failed after 0 steps. {error.__name__}: ")
+    assert message in widget.status
+    assert display_of(widget).run_bar.progress.value == widget.progress == 0
+    with pytest.raises(error, match=message):
+        widget.wait()
+    assert display_of(widget).settings.problem.value == ""
+    assert list(widget.curves) == ["run"]
+    _run(widget)
+    assert widget.status.startswith("Done")
+
+
+def test_a_bad_setting_after_a_race_is_no_failure_of_the_race(make: Any) -> None:
+    widget = make(num_it=20)
+    widget.race([0.01, 0.1], 5)
+    widget.wait()
+    with pytest.raises(ValueError, match="num_it=1"):
+        widget.run(num_it=1)
+    assert widget.status.startswith("Failed after 0 steps. ValueError: num_it=1")
+    assert [len(curve) for curve in widget.race_curves] == [5, 5]
+
+
+# ---- the range of the chart
+
+
+def test_the_chart_holds_the_settings(make: Any) -> None:
+    widget = make()
+    chart = display_of(widget).chart
+    for field, value, edges in (
+        ("End rate", 1.0, (1e-7, 1.0)),
+        ("Start rate", 1e-9, (1e-9, 1.0)),
+        ("End rate", 100.0, (1e-9, 100.0)),
+    ):
+        _field(widget, field).value = value
+        assert chart.axes.range == widget._stage.bounds == edges
+    said = "Idle: Run tries 100 rates from 1e-9 to 100."
+    assert widget.status == said
+    assert said in display_of(widget).run_bar.status.value
+
+
+def test_the_chart_holds_all_runs(make: Any) -> None:
+    widget = make(num_it=20)
+    chart = display_of(widget).chart
+    edges: list[tuple[float, float]] = []
+    ranges = [(1e-7, 10.0), (1e-7, 1e3), (1e-9, 0.01), (1e-7, 10.0)]
+    for start, end in ranges:
+        _run(widget, start_lr=start, end_lr=end)
+        edges.append(chart.axes.range)
+    widget.remove("end_lr=1000")
+    edges.append(chart.axes.range)
+    _field(widget, "End rate").value = 0.5
+    edges.append(chart.axes.range)
+    assert edges[:2] == [(1e-7, 10), (1e-7, 1e3)]
+    assert edges[2:] == [(1e-9, 1e3), (1e-9, 1e3), (1e-9, 10), (1e-9, 10)]
+
+
+def test_the_chart_holds_the_value_which_no_setting_moves(make: Any) -> None:
+    widget = make(value=1.0)
+    seen: list[Any] = []
+    widget.observe(seen.append, "value")
+    chart = display_of(widget).chart
+    for field, value, edges in (
+        ("End rate", 0.1, (1e-7, 1.0)),
+        ("Start rate", 1e-5, (1e-5, 1.0)),
+        ("End rate", 0.01, (1e-5, 1.0)),
+    ):
+        _field(widget, field).value = value
+        assert chart.axes.range == edges
+    _run(widget)
+    assert widget.value == 1.0
+    assert seen == []
+    widget.value = 1e-3
+    _run(widget)
+    assert chart.axes.range == (1e-5, 0.01)
+
+
+def test_a_value_may_be_picked_wherever_the_chart_is(make: Any) -> None:
+    widget = make(num_it=20)
+    _run(widget, end_lr=1e3)
+    widget.value = 500.0
+    assert widget.value == 500
+    widget.value = 1e4
+    assert widget.value == 1e3
+    _run(widget)
+    widget.remove("end_lr=1000")
+    assert widget.value == 1e3
+    assert display_of(widget).chart.axes.range == (1e-7, 1e3)
+
+
+# ---- former runs
+
+
+def test_former_runs_are_laid_over_each_other(make: Any) -> None:
+    widget = make(num_it=40)
+    assert _listed(widget) == [""]
+    curves = {name: _run(widget, name) for name in ("wd=0", "wd=1e-4", "wd=1e-2")}
+    assert list(widget.curves) == _listed(widget) == list(curves)
+    assert all(widget.curves[x].to_dict() == curves[x].to_dict() for x in curves)
+    assert widget.curve.to_dict() == curves["wd=1e-2"].to_dict()
+    drawn = _drawn(widget)
+    assert list(drawn) == ["wd=0", "wd=1e-4"]
+    for name, line in drawn.items():
+        np.testing.assert_array_equal(line.x, curves[name].lrs)
+        expected = display_of(widget).chart.axes.kept(curves[name].smoothed(0.98))
+        np.testing.assert_array_equal(line.y, expected)
+    assert set(drawn.values()) <= set(display_of(widget).chart.figure.marks)
+
+
+def test_names_are_unique(make: Any) -> None:
+    widget = make(num_it=20)
+    for label in (None, None, "run", "a", "a"):
+        _run(widget, label)
+    assert list(widget.curves) == ["run", "run (2)", "run (3)", "a", "a (2)"]
+    assert _listed(widget) == list(widget.curves)
+
+
+def test_a_run_is_named_for_its_changes(make: Any) -> None:
+    widget = make(num_it=20)
+    _run(widget, end_lr=1.0)
+    _run(widget, dataloader=_shuffled(), seed=3)
+    _field(widget, "Steps").value = 30
+    _run(widget, "mine")
+    _run(widget)
+    assert list(widget.curves) == [
+        *("end_lr=1", "seed=3, dataloader=DataLoader", "mine", "num_it=30"),
+    ]
+
+
+@pytest.mark.parametrize("by", ["python", "button"])
+def test_what_is_removed_is_gone(make: Any, by: str) -> None:
+    widget = make(num_it=20)
+    for label in "abc":
+        _run(widget, label)
+    before = set(ipywidgets_widget._instances)
+    if by == "python":
+        widget.remove("a")
+    else:
+        _entry(widget, "a")[1].click()
+    assert list(widget.curves) == _listed(widget) == ["b", "c"]
+    assert list(_drawn(widget)) == ["b"]
+    assert set(ipywidgets_widget._instances) < before
+    _run(widget, "a")
+    assert list(widget.curves) == ["b", "c", "a"]
+    assert list(_drawn(widget)) == ["b", "c"]
+
+
+@pytest.mark.parametrize("name", ["b", "c"])
+def test_only_a_former_run_can_be_removed(make: Any, name: str) -> None:
+    widget = make(num_it=20)
+    for label in "ab":
+        _run(widget, label)
+    with pytest.raises(ValueError, match=rf"name='{name}' is no former run; pass"):
+        widget.remove(name)
+    assert list(widget.curves) == ["a", "b"]
+
+
+def test_a_former_run_can_be_removed_while_another_runs(make: Any) -> None:
+    gate = Gate()
+    widget = make(num_it=20)
+    _run(widget, "a")
+    widget.run("b", dataloader=gate)
+    gate.let(5)
+    gate.await_asked(6)
+    widget.remove("a")
+    assert list(widget.curves) == ["b"]
+    assert widget.running
+    gate.let(15)
+    widget.wait()
+    assert widget.status.startswith("Done")
+
+
+def test_a_hidden_run_is_not_drawn(make: Any) -> None:
+    widget = make(num_it=20)
+    for label in "abc":
+        _run(widget, label)
+    shown, _ = _entry(widget, "a")
+    shown.value = False
+    assert list(_drawn(widget)) == ["b"]
+    assert list(widget.curves) == ["a", "b", "c"]
+    _run(widget, "d")
+    assert list(_drawn(widget)) == ["b", "c"]
+    shown.value = True
+    drawn = _drawn(widget)
+    assert list(drawn) == ["b", "c", "a"]
+    expected = display_of(widget).chart.axes.kept(widget.curves["a"].smoothed(0.98))
+    np.testing.assert_array_equal(drawn["a"].y, expected)
+
+
+def _median(widget: LRWidget) -> Any:
+    lines = [line for name, line in _drawn(widget).items() if "median" in name]
+    assert len(lines) <= 1
+    return lines[0] if lines else None
+
+
+def _smoothed(widget: LRWidget, *names: str) -> Any:
+    """Return losses as they are seen, of as many steps as all of them have."""
+    curves = [widget.curves[name].smoothed(0.9) for name in names]
+    return np.array([curve[: min(map(len, curves))] for curve in curves])
+
+
+def test_three_runs_of_one_setting_show_median_and_extent(make: Any) -> None:
+    widget = make(dataloader=_shuffled(), num_it=40, stop_div=False, smoothing=0.9)
+    for seed in range(4):
+        assert (_median(widget) is None) == (seed < 3)
+        _run(widget, "wd", seed=seed)
+    names = ["wd", "wd (2)", "wd (3)", "wd (4)"]
+    assert list(widget.curves) == names
+    losses = _smoothed(widget, *names)
+    assert len(np.unique(losses[:, -1])) == 4
+    median, (extent, *_) = _median(widget), display_of(widget).chart.others.marks
+    kept = display_of(widget).chart.axes.kept
+    for line in (median, extent):
+        np.testing.assert_array_equal(line.x, widget.curve.lrs)
+    np.testing.assert_allclose(median.y, kept(np.median(losses, 0)))
+    np.testing.assert_allclose(extent.y, kept(np.array([losses.min(0), losses.max(0)])))
+
+
+def test_a_hidden_run_has_no_part_in_the_median(make: Any) -> None:
+    widget = make(dataloader=_shuffled(), num_it=40, stop_div=False, smoothing=0.9)
+    for seed in range(4):
+        _run(widget, "wd", seed=seed)
+    shown, _ = _entry(widget, "wd (2)")
+    shown.value = False
+    others = [name for name in widget.curves if name != "wd (2)"]
+    expected = np.median(_smoothed(widget, *others), 0)
+    kept = display_of(widget).chart.axes.kept
+    np.testing.assert_allclose(_median(widget).y, kept(expected))
+    widget.remove("wd (3)")
+    assert _median(widget) is None
+    shown.value = True
+    assert _median(widget) is not None
+
+
+def test_runs_that_end_early_have_a_part_up_to_there(make: Any) -> None:
+    widget = make(num_it=20, stop_div=False)
+    for steps in (20, 10, 5, 15):
+        curve = _run(widget, "same", dataloader=iter(BATCHES * steps))
+        assert len(curve) == steps
+    assert len(_median(widget).x) == 10  # up to where three are left
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"end_lr": 1.0}, {"start_lr": 1e-6}, {"num_it": 20}, {"step_mode": "linear"}],
+)
+def test_the_same_label_with_other_rates_is_another_setting(
+    make: Any, other: Any
+) -> None:
+    widget = make(num_it=30)
+    _run(widget, "same")
+    _run(widget, "same")
+    _run(widget, "same", **other)
+    assert _median(widget) is None
+    _run(widget, "same")
+    assert _median(widget) is not None
+
+
+def test_another_label_is_another_setting(make: Any) -> None:
+    widget = make(num_it=30)
+    for label in ("a", "b", None, "a", "b", None):
+        _run(widget, label)
+    assert _median(widget) is None
+    _run(widget)
+    assert _median(widget) is not None
+
+
+def test_runs_with_other_parts_repeat_each_other_by_their_label_only(
+    make: Any,
+) -> None:
+    widget = make(num_it=10)
+    for label, median in ((None, None), ("shuffled", "median, shuffled")):
+        for _ in range(3):
+            _run(widget, label, dataloader=_shuffled())
+        seen = [name for name in _drawn(widget) if "median" in name]
+        assert seen == ([] if median is None else [median])
+
+
+def test_a_run_that_goes_on_has_no_part_in_the_median(make: Any) -> None:
+    gate = Gate()
+    widget = make(num_it=20)
+    for _ in range(2):
+        _run(widget, "same")
+    widget.run("same", dataloader=gate)
+    gate.let(10)
+    gate.await_asked(11)
+    display_of(widget).view_bar.smoothing.value = 0.5  # which looks anew at all
+    assert _median(widget) is None
+    gate.let(10)
+    widget.wait()
+    assert _median(widget) is not None
+
+
+def test_labels_are_text_wherever_they_are_shown(make: Any) -> None:
+    widget = make(num_it=20)
+    label = "<img src=x onerror=alert(1)>"
+    before = set(ipywidgets_widget._instances)
+    for _ in range(4):
+        _run(widget, label)
+    made = [
+        *(ipywidgets_widget._instances[x] for x in before),
+        *ipywidgets_widget._instances.values(),
+    ]
+    held = [
+        (part, name)
+        for part in set(made)
+        for name in part.keys
+        if "<img" in json.dumps(part.get_state(name), default=str)
+    ]
+    # Of these, none shows tags as such: neither the text of a label, nor names in a
+    # chart, nor descriptions that are no HTML, nor what is told where the mouse rests.
+    texts = {
+        *((ipw.Label, "value"), (ipw.Checkbox, "description")),
+        *((ipw.Checkbox, "tooltip"), (ipw.Button, "tooltip")),
+    }
+    for part, name in held:
+        assert (type(part), name) in texts or name == "labels"
+        assert not getattr(part, "description_allow_html", False)
+    assert len(held) > 4
+
+
+# ---- the lock, and what starts under it
+
+
+@pytest.fixture
+def touched(
+    memory: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, list[Callable[[], object]]]]:
+    """Return the URL of a file, and a list of what to call when it is looked at."""
+    calls: list[Callable[[], object]] = []
+    info = MemoryFileSystem.info
+
+    def looked_at(self: MemoryFileSystem, path: str, **options: Any) -> Any:
+        for call in calls:
+            call()
+        return info(self, path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFileSystem, "info", looked_at)
+        yield memory, calls
+
+
+def _failing(*_arguments: object, **_options: object) -> None:
+    msg = "the page is gone"
+    raise ArithmeticError(msg)
+
+
+@contextmanager
+def _raised_by_presses(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Raise at the end what the callbacks of ipywidgets have raised inside it."""
+    errors: list[BaseException] = []
+
+    def warning(*_arguments: object, **_options: object) -> None:
+        error = sys.exc_info()[1]
+        assert error is not None
+        errors.append(error)
+
+    patch.setattr(get_logger(), "warning", warning)
+    yield
+    for error in errors:
+        raise error
+
+
+def _in_another_thread(call: Callable[[], object]) -> None:
+    """Call something in another thread, and wait until it returns."""
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+
+
+def test_a_field_reads_no_record(make: Any, touched: Any) -> None:
+    url, calls = touched
+    widget = make(record=url, num_it=20)
+
+    def fail() -> None:
+        msg = "no such host"
+        raise OSError(msg)
+
+    calls.append(fail)
+    _field(widget, "Steps").value = 30
+    display = display_of(widget)
+    assert display.settings.problem.value == ""
+    assert display.view_bar.points.max == 20
+    _field(widget, "Steps").value = 1
+    assert display.settings.problem.value.startswith("num_it=1 must be at least 2")
+    _field(widget, "Steps").value = 30
+    with pytest.raises(OSError, match="no such host"):
+        widget.run()
+    _press(widget)
+    assert widget.status == "Failed after 0 steps. OSError: no such host"
+    with pytest.raises(OSError, match="no such host"):
+        widget.wait()
+    calls.clear()
+    assert len(_run(widget)) > 5
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        LRWidget.run,
+        lambda widget: widget.compare({"a": {}, "b": {"seed": 1}}),
+        lambda widget: widget.race([0.01, 0.1], 5),
+        _press,
+    ],
+)
+def test_a_record_is_read_outside_the_lock(
+    make: Any, touched: Any, start: Callable[[LRWidget], object]
+) -> None:
+    url, calls = touched
+    widget = make(record=url, num_it=20)
+    picked: list[float] = []
+
+    def pick() -> None:
+        picked.append(0.01 + 1e-4 * len(picked))
+        # Drawn under the lock, on a thread as those that the hands of a page come on.
+        _in_another_thread(lambda: setattr(widget, "value", picked[-1]))
+
+    calls.append(pick)
+    start(widget)
+    widget.wait()
+    assert picked
+    assert widget.value == picked[-1]
+
+
+@pytest.mark.parametrize("seed", [None, "none"])
+def test_a_traceback_is_read_outside_the_lock(
+    make: Any, monkeypatch: pytest.MonkeyPatch, seed: str | None
+) -> None:
+    widget = make(_failing)
+    picked: list[float] = []
+
+    def pick(name: str | None = None) -> None:  # as `linecache.checkcache`
+        picked.append(0.01 + 1e-4 * len(picked))
+        _in_another_thread(lambda: setattr(widget, "value", picked[-1]))
+        check(name)
+
+    check = linecache.checkcache
+    with monkeypatch.context() as patch:
+        patch.setattr(linecache, "checkcache", pick)
+        with suppress(TypeError):  # of the seed, before the start
+            widget.run(seed=seed)
+        with pytest.raises((ArithmeticError, TypeError)):
+            widget.wait()
+    assert picked
+    assert widget.value == picked[-1]
+    shown = display_of(widget).run_bar.status.value
+    assert "Traceback (most recent call last)" in shown
+
+
+class _Copied(nn.Linear):
+    """A layer that says when it is copied."""
+
+    on_copy: Callable[[], object] | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Copied:
+        if self.on_copy is not None:
+            self.on_copy()
+        copy = _Copied(self.in_features, self.out_features)
+        for name, parameter in self.named_parameters():
+            setattr(copy, name, deepcopy(parameter, memo))
+        memo[id(self)] = copy
+        return copy
+
+
+def _copied(on_copy: Callable[[LRWidget], object]) -> LRWidget:
+    """Return a widget with something that is called while its model is copied."""
+    model = _Copied(8, 1)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    widget = LRWidget(model, optimizer, BATCHES, nn.MSELoss(), num_it=20)
+    model.on_copy = lambda: _in_another_thread(lambda: on_copy(widget))
+    return widget
+
+
+def test_one_of_two_starts_at_once_is_refused() -> None:
+    refused: list[BaseException] = []
+
+    def run_too(widget: LRWidget) -> None:
+        _press(widget)
+        with pytest.raises(RuntimeError, match="is starting already") as error:
+            widget.run("too")
+        refused.append(error.value)
+
+    widget = _copied(run_too)
+    assert _run(widget, "first").stop_reason is not None
+    assert len(refused) == 1
+    assert list(widget.curves) == ["first"]
+    widget.close()
+
+
+def test_a_start_that_is_stopped_has_no_step() -> None:
+    widget = _copied(LRWidget.stop)
+    curve = _run(widget)
+    assert (len(curve), curve.stop_reason) == (0, "stopped")
+    widget.close()
+
+
+def test_a_start_that_is_overtaken_by_the_end_of_the_widget() -> None:
+    widget = _copied(LRWidget.close)
+    with pytest.raises(RuntimeError, match="the widget is closed"):
+        widget.run()
+    assert not widget.running
+    assert widget.curves == {}
+
+
+@pytest.mark.parametrize("start", [LRWidget.run, _press])
+@pytest.mark.parametrize(
+    ("part", "method"),
+    [("view_bar", "show_total"), ("chart", "show_range"), ("run_bar", "show_running")],
+)
+def test_what_fails_after_the_start_of_a_test_leaves_it_running(
+    make: Any, monkeypatch: pytest.MonkeyPatch, start: Any, part: str, method: str
+) -> None:
+    gate = Gate()
+    widget = make(dataloader=gate, num_it=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(getattr(display_of(widget), part), method, _failing)
+        if start is _press:
+            # ipywidgets logs what a press raises.
+            with pytest.raises(ArithmeticError), _raised_by_presses(patch):
+                _press(widget)
+        else:
+            with pytest.raises(ArithmeticError):
+                widget.run()
+        assert widget.running
+        assert widget.status == "Running: waiting for the first step."
+    with pytest.raises(RuntimeError, match="a test is running already"):
+        widget.run()
+    gate.let(5)
+    assert len(widget.wait()) == 5
+    assert widget.status.startswith("Done: ")
+    assert list(widget.curves) == ["run"]
+
+
+def test_what_fails_after_the_start_of_several_leaves_them_running(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = make(num_it=5)
+    display = display_of(widget)
+    with monkeypatch.context() as patch:
+        patch.setattr(display.view_bar, "show_total", _failing)
+        patch.setattr(display, "show_race", _failing)
+        gate = Gate()
+        with pytest.raises(ArithmeticError):
+            widget.compare({"a": {"dataloader": gate}, "b": {}})
+    gate.let(5)
+    widget.wait()
+    assert [len(curve) for curve in widget.curves.values()] == [5, 5]
+    with monkeypatch.context() as patch:
+        patch.setattr(display, "show_race", _failing)
+        with pytest.raises(ArithmeticError):
+            widget.race([0.01, 0.1], 3)
+    widget.wait()
+    assert [len(curve) for curve in widget.race_curves] == [3, 3]
+
+
+def test_a_run_that_cannot_be_noted_does_not_start(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = make(num_it=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(widget._stage.session.runs, "add", _failing)
+        with pytest.raises(ArithmeticError):
+            widget.run()
+    assert not widget.running
+    with pytest.raises(ArithmeticError):
+        widget.wait()
+    assert widget.curves == {}
+    assert len(_run(widget)) == 5
+
+
+def test_a_test_without_a_thread_does_not_start(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = make(num_it=5)
+    _run(widget, "first")
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == "lrwidget":
+            msg = "can't start new thread"
+            raise RuntimeError(msg)
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            widget.run("second", isolation="restore")
+    assert widget.status.startswith("Failed after 0 steps. RuntimeError: can't start")
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        widget.wait()
+    assert list(widget.curves) == ["first"]
+    assert len(_run(widget, isolation="restore")) == 5
+
+
+# ---- how curves are looked at
+
+
+def test_the_view_is_that_of_all_curves(make: Any) -> None:
+    widget = make(num_it=40, stop_div=False)
+    for label in "ab":
+        _run(widget, label)
+    display = display_of(widget)
+    bar = display.view_bar
+    assert bar.points.value == (1, 40)
+    bar.points.value = 6, 37
+    bar.smoothing.value = 0.5
+    bar.logarithmic.value = True
+    lines = {"a": _drawn(widget)["a"], "b": display.chart.latest.smoothed}
+    kept = display.chart.axes.kept
+    for name, line in lines.items():
+        curve = widget.curves[name]
+        np.testing.assert_array_equal(line.x, curve.lrs[5:37])
+        expected = kept(np.log10(curve.smoothed(0.5)[5:37]))
+        np.testing.assert_allclose(line.y, expected)
+    raw = display.chart.latest.raw
+    np.testing.assert_allclose(raw.y, kept(np.log10(widget.curve.losses[5:37])))
+    assert display.page.logarithmic
+
+
+def test_the_points_are_as_many_as_the_curve_has(make: Any) -> None:
+    widget = make(num_it=100)
+    bar = display_of(widget).view_bar
+    assert bar.points.max == 100
+    length = len(_run(widget))
+    assert 50 < length < 100
+    assert (bar.points.max, bar.points.value) == (length, (1, length))
+    bar.points.value = 6, length - 5
+    length = len(_run(widget, num_it=60))
+    assert (bar.points.max, bar.points.value) == (length, (6, length - 5))
+
+
+def test_no_suggestion_depends_on_the_view(make: Any) -> None:
+    widget = make()
+    _run(widget)
+    before = widget.value, widget.suggestions, widget.status
+    bar = display_of(widget).view_bar
+    bar.points.value = 30, 40
+    bar.logarithmic.value = bar.everything.value = True
+    bar.smoothing.value = 0.1
+    assert (widget.value, widget.suggestions, widget.status) == before
+
+
+def test_the_explosion_is_seen_where_that_is_wanted(make: Any) -> None:
+    widget = make(stop_div=False, end_lr=100.0)
+    curve = _run(widget)
+    display = display_of(widget)
+    scale = display.chart.axes.on_curve["y"]
+    finite = curve.losses[np.isfinite(curve.losses)]
+    smoothed = curve.smoothed(0.98)[np.isfinite(curve.losses)]
+    assert (scale.min, scale.max) == loss_limits(finite, smoothed)
+    assert scale.max < finite.max() / 100
+    display.view_bar.everything.value = True
+    assert (scale.min, scale.max) == whole_limits(finite)
+    display.view_bar.everything.value = False
+    assert (scale.min, scale.max) == loss_limits(finite, smoothed)
+
+
+# ---- words
+
+
+def test_the_handle_tells_rate_loss_and_ratio(make: Any) -> None:
+    widget = make()
+    curve = _run(widget)
+    display = display_of(widget)
+    suggestion = curve.suggest()
+    assert suggestion is not None
+    assert display.chart.words[-1] == "as suggested"
+    widget.value = 0.6 * suggestion
+    rate, loss, ratio = display.chart.handle.label.text
+    assert float(rate) == pytest.approx(widget.value, rel=5e-3)
+    expected = np.interp(np.log(widget.value), np.log(curve.lrs), curve.smoothed())
+    assert loss == f"loss {expected:.3g}"
+    assert ratio == "0.6x the suggestion"
+    assert display.page.words == f"{rate}, {loss}, {ratio}"
+
+
+def test_the_page_says_the_same_as_the_handle(make: Any) -> None:
+    widget = make(value=1e-3)
+    display = display_of(widget)
+    assert display.page.words == "1e-3"
+    suggestion = _run(widget).suggest()
+    said = [display.page.words]
+    assert suggestion is not None
+    assert said[0].endswith("x the suggestion")
+    widget.rule = "minimum"
+    said.append(display.page.words)
+    display.view_bar.smoothing.value = 0.1
+    said.append(display.page.words)
+    assert len(set(said)) == 3
+    assert display.page.words == ", ".join(display.chart.handle.label.text)
+
+
+def test_the_rate_is_copied_as_code(make: Any) -> None:
+    widget = make()
+    page = display_of(widget).page
+    assert page.code == ""
+    widget.value = 0.014
+    assert page.code == "lr=1.4e-2"
+    widget.value = None
+    assert page.code == ""
+
+
+def test_status_of_a_run_from_beginning_to_end(make: Any) -> None:
+    gate = Gate()
+    widget = make(dataloader=gate, num_it=10, stop_div=False)
+    said: list[str] = []
+    bar = display_of(widget).run_bar
+    bar.status.observe(lambda change: said.append(change["new"]), "value")
+    assert widget.status == "Idle: Run tries 10 rates from 1e-7 to 10."
+    widget.run()
+    assert widget.status == "Running: waiting for the first step."
+    gate.let(4)
+    gate.await_asked(5)
+    pace = r"step 4 of 10, [\d.,]+ (it/s|s/it), \d+ s left"
+    pattern = rf"Running: {pace}\. Loss [\d.e-]+ at rate 4\.64e-5\."
+    assert re.fullmatch(pattern, widget.status)
+    gate.let(6)
+    widget.wait()
+    assert widget.status.startswith("Done: all 10 steps, up to 10. ")
+    # all of it is shown, as text
+    assert [x for x in said if "waiting for the first step" in x]
+    assert html.escape(widget.status) in bar.status.value
+
+
+def test_status_of_a_run_that_diverges(make: Any) -> None:
+    widget = make()
+    curve = _run(widget)
+    assert curve.stop_reason == "diverged"
+    assert re.match(
+        r"Done: the loss diverged at [\d.e-]+ \(normal\)\. Suggested: [\d.e-]+",
+        widget.status,
+    )
+
+
+def test_status_of_a_run_that_is_stopped(make: Any) -> None:
+    gate = Gate()
+    widget = make(dataloader=gate)
+    widget.run()
+    gate.let(3)
+    gate.await_asked(4)
+    widget.stop()
+    gate.let(1)
+    widget.wait()
+    assert widget.status.startswith("Stopped after 4 steps, at 1.75e-7. ")
+
+
+def test_a_failure_is_one_line_with_the_traceback_folded_below(make: Any) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+
+    def loss_fn(_output: torch.Tensor, _target: torch.Tensor) -> torch.Tensor:
+        msg = f"{evil}\nof two lines\n\nand more"
+        raise ArithmeticError(msg)
+
+    widget = make(loss_fn)
+    widget.run()
+    with pytest.raises(ArithmeticError):
+        widget.wait()
+    line = f"Failed after 0 steps. ArithmeticError: {evil} of two lines"
+    assert widget.status == line
+    shown = display_of(widget).run_bar.status.value
+    said, folded = shown.split("<details>")
+    assert html.escape(line) in said
+    assert folded.startswith("<summary>Traceback</summary>")
+    for part in ("Traceback (most recent call last)", "in loss_fn", "and more"):
+        assert part in folded
+    assert "<img" not in shown
+
+
+def test_what_an_error_says_is_text_in_the_panel_and_beside_apply(make: Any) -> None:
+    widget = make(value=0.01)
+    _field(widget, "Seed").value = "<b>5</b>"
+    display = display_of(widget)
+    assert "<b>" in display.settings.problem.value
+    assert type(display.settings.problem) is type(display.apply_bar.said) is ipw.Label
+
+
+# ---- what the page asks for
+
+
+def test_files_hold_the_latest_curve(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = make(num_it=20)
+    for label in "ab":
+        _run(widget, label)
+    page = display_of(widget).page
+    sent: list[Any] = []
+    monkeypatch.setattr(page, "send", lambda *message: sent.append(message))
+    for kind in ("json", "csv"):
+        tell(page, do="export", format=kind, view=0.5)
+    files = [message for message in sent if message != ({"answered": True},)]
+    (answer, (as_json,)), (_, (as_csv,)) = files
+    assert answer == {
+        "view": 0.5,
+        "name": "learning-rates.json",
+        "type": "application/json",
+    }
+    curve = LRCurve.from_dict(json.loads(as_json))
+    assert curve.to_dict() == widget.curves["b"].to_dict()
+    rows = as_csv.decode().splitlines()
+    assert rows[0] == "lr,loss"
+    values = np.array([row.split(",") for row in rows[1:]], float)
+    np.testing.assert_array_equal(values, np.c_[curve.lrs, curve.losses])
+
+
+def test_the_page_knows_what_is_in_the_chart(make: Any) -> None:
+    widget = make(num_it=20)
+    for label in "abc":
+        _run(widget, label, end_lr=100.0)
+    display = display_of(widget)
+    assert display.page.range == (1e-7, 100)
+    names = [line.labels[0] for line in display.page.lines]
+    assert names == ["a", "b", "loss", "smoothed loss"]
+    widget.remove("a")
+    names = [line.labels[0] for line in display.page.lines]
+    assert names == ["b", "loss", "smoothed loss"]
+
+
+def test_nothing_starts_before_the_end_is_seen(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    widget = make(num_it=60)
+    bar = display_of(widget).view_bar
+    show_total, started = bar.show_total, threading.Event()
+    pressing: list[threading.Thread] = []
+    ending: list[threading.Thread] = []
+
+    def run_again() -> None:
+        widget.run("next", dataloader=gate)
+        started.set()
+
+    def show_and_press(total: int) -> None:
+        show_total(total)
+        if not pressing and widget.curve.stop_reason is not None:
+            ending.append(threading.current_thread())
+            pressing.append(threading.Thread(target=run_again))
+            pressing[0].start()
+            assert not started.wait(0.1)
+
+    monkeypatch.setattr(bar, "show_total", show_and_press)
+    widget.run("first")
+    assert started.wait(SECONDS)
+    pressing[0].join()
+    widget.stop()
+    gate.let(1)
+    widget.wait()
+    ending[0].join()
+    assert widget.value == widget.curves["first"].suggest()
+
+
+def test_numbers_of_numpy_are_rates(make: Any) -> None:
+    widget = make(start_lr=np.float32(1e-5), end_lr=np.float32(1.0), num_it=20)
+    assert display_of(widget).settings.values["start_lr"] == np.float32(1e-5)
+    curve = _run(widget)
+    assert curve.lrs[0] == np.float32(1e-5)
+    assert list(widget.curves) == ["run"]
+
+
+def test_a_run_that_fails_at_once_leaves_the_curve(make: Any) -> None:
+    widget = make(num_it=60)
+    curve = _run(widget, "good")
+
+    def fail(_model: object, _batch: object) -> None:
+        msg = "no such layer " * 100
+        raise ValueError(msg)
+
+    with pytest.raises(ValueError, match="no such layer"):
+        _run(widget, "typo", training_step=fail, loss_fn=None)
+    assert widget.curve.to_dict() == curve.to_dict()
+    assert list(widget.curves) == ["good"]
+    assert widget.status.startswith("Failed after 0 steps. ValueError: no such layer")
+    assert widget.status.endswith("...")
+    assert len(widget.status) < 320
+    assert len(repr(widget)) < 150
+
+
+def test_a_press_that_comes_after_the_end_starts_nothing(make: Any) -> None:
+    widget = make()
+    button = display_of(widget).run_bar.button
+    widget.close()
+    button.click()
+    assert widget.curves == {}
+    assert not widget.running
+    with pytest.raises(RuntimeError, match="the widget is closed"):
+        widget.run()
+
+
+def test_a_run_that_outlasts_its_widget_ends_quietly(make: Any) -> None:
+    gate = Gate()
+    widget = make(dataloader=gate)
+    widget.run()
+    gate.await_asked(1)
+    session = widget._stage.session
+    session.closed = True  # as by close(), which waits a few seconds for it
+    widget.stop()
+    gate.let(1)
+    assert widget.wait().stop_reason == "stopped"
+    assert session.error is None
+
+
+def test_an_observer_may_wait_at_the_end(make: Any) -> None:
+    widget = make(num_it=60)
+    seen: list[Any] = []
+    widget.observe(lambda _: seen.append(widget.wait()), "value")
+    curve = _run(widget)
+    assert seen[0].to_dict() == curve.to_dict()
+
+
+def test_a_rule_that_is_chosen_during_a_race_moves_the_handle(make: Any) -> None:
+    gate = Gate()
+    gate.let(60)
+    widget = make(dataloader=gate, num_it=60)
+    _run(widget)
+    assert widget.suggestions["minimum"] != widget.value
+    widget.race([0.01, 0.1], 2)
+    widget.rule = "minimum"
+    assert widget.value == widget.suggestions["minimum"]
+    gate.let(4)
+    widget.wait()
+    assert widget.value == widget.suggestions["minimum"]
+
+
+def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
+    gate = Gate()
+    widget = make(num_it=20, value=0.1)
+    _run(widget)
+    widget.run(dataloader=gate)
+    display = display_of(widget)
+    chart, bar, panel = display.chart, display.view_bar, display.settings
+    controls = [
+        *(chart.handle.dot, display.pick_bar.field, display.run_bar.button),
+        *(bar.smoothing, bar.points, bar.logarithmic, bar.everything),
+        *(panel.children[:-1], *_entry(widget, "run")),
+    ]
+    written: list[Any] = []
+    drawn = threading.Event()
+    chart.latest.raw.observe(lambda _: drawn.set(), "y")
+    for control in controls:
+        for part in control if isinstance(control, tuple) else (control,):
+            part.observe(written.append)
+    gate.let(8)
+    gate.await_asked(9)
+    assert drawn.wait(SECONDS)
+    assert written == []
+    gate.let(12)
+    widget.wait()
+
+
+def test_settings_runs_and_the_worker_meet_without_a_collision(make: Any) -> None:
+    """Set, hide, remove and read from several threads while a test is drawn."""
+    widget = make(num_it=20)
+    for label in "abcd":
+        _run(widget, label)
+    widget.run("e", num_it=800, stop_div=False)
+    errors: list[BaseException] = []
+
+    def use(number: int) -> None:
+        try:
+            turn = 0
+            while widget.running:
+                turn += 1
+                _field(widget, "End rate").value = 10.0 ** (1 + (number + turn) % 2)
+                _entry(widget, "d")[0].value = bool((number + turn) % 2)
+                if number == 0 and turn < 4:
+                    widget.remove("abc"[turn - 1])
+                assert set("de") <= set(widget.curves) <= set("abcde")
+                assert widget.status
+        except BaseException as error:  # noqa: BLE001 (raised below)
+            errors.append(error)
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    widget.wait()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert len(widget.curve) == 800
+    _entry(widget, "d")[0].value = True
+    assert "d" in _drawn(widget)
+
+
+def test_the_model_stays_as_it_is(make: Any) -> None:
+    widget = make(num_it=20)
+    model: nn.Module = widget._stage._recipe.arguments["model"]
+    before = [parameter.clone() for parameter in model.parameters()]
+    for changes in ({}, {"isolation": "restore"}, {"seed": 5}):
+        _run(widget, **changes)
+    for parameter, kept in zip(model.parameters(), before, strict=True):
+        assert torch.equal(parameter, kept)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as ipw
+import pytest
+
+from lrwidget.ui.closing import close_with_parts
+from lrwidget.ui.settings import SettingsPanel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SETTINGS: dict[str, Any] = {
+    "start_lr": 1e-6,
+    "end_lr": 2.0,
+    "num_it": 50,
+    "step_mode": "linear",
+    "stop_div": False,
+    "seed": 7,
+}
+_CHANGED: dict[str, Any] = {
+    "start_lr": ("Start rate", 1e-5, 1e-5),
+    "end_lr": ("End rate", 3.0, 3.0),
+    "num_it": ("Steps", 80, 80),
+    "step_mode": ("Growth", "exp", 0),  # the first in the menu
+    "stop_div": ("Stop on divergence", True, True),
+    "seed": ("Seed", 42, " 42 "),
+}
+
+
+@pytest.fixture
+def changes() -> list[dict[str, Any]]:
+    return []
+
+
+@pytest.fixture
+def panel(changes: list[dict[str, Any]]) -> Iterator[SettingsPanel]:
+    made = SettingsPanel(**_SETTINGS, on_change=lambda: changes.append(made.values))
+    yield made
+    for part in (made, made.toggle):
+        close_with_parts(part)
+
+
+def _field(panel: SettingsPanel, description: str) -> ipw.Widget:
+    (field,) = (x for x in panel.children if x.description == description)
+    return field
+
+
+def test_the_fields_say_what_they_are_given(panel: SettingsPanel) -> None:
+    assert panel.values == _SETTINGS
+    types = {name: type(value) for name, value in panel.values.items()}
+    assert types == {name: type(value) for name, value in _SETTINGS.items()}
+    assert panel.problem.value == ""
+
+
+@pytest.mark.parametrize("name", _CHANGED)
+def test_each_of_them_can_be_changed(
+    panel: SettingsPanel, changes: list[dict[str, Any]], name: str
+) -> None:
+    description, value, typed = _CHANGED[name]
+    trait = "index" if name == "step_mode" else "value"
+    _field(panel, description).set_state({trait: typed})
+    assert changes == [{**_SETTINGS, name: value}]
+    assert panel.values == changes[0]
+
+
+@pytest.mark.parametrize("nothing", ["", "  "])
+def test_there_may_be_no_seed(panel: SettingsPanel, nothing: str) -> None:
+    _field(panel, "Seed").value = nothing
+    assert panel.values["seed"] is None
+
+
+def test_without_a_seed_the_field_is_empty() -> None:
+    settings = {**_SETTINGS, "seed": None}
+    panel = SettingsPanel(**settings, on_change=lambda: None)
+    assert _field(panel, "Seed").value == ""
+    assert panel.values["seed"] is None
+    for part in (panel, panel.toggle):
+        close_with_parts(part)
+
+
+@pytest.mark.parametrize("text", ["five", "1.5", "1e3", "<b>"])
+def test_what_is_no_seed_is_left_to_the_range_test(
+    panel: SettingsPanel, text: str
+) -> None:
+    _field(panel, "Seed").value = text
+    assert panel.values["seed"] == text
+
+
+def test_it_is_folded_away_until_somebody_wants_it(panel: SettingsPanel) -> None:
+    for wanted, display in ((False, "none"), (True, None), (False, "none")):
+        panel.toggle.set_state({"value": wanted})
+        assert panel.layout.display == display
+
+
+def test_problems_are_text(panel: SettingsPanel) -> None:
+    assert isinstance(panel.problem, ipw.Label)
+    assert panel.problem in panel.children
