@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from lrwidget.curve.history import Recordings
 from lrwidget.curve.lr_curve import Recording
 from lrwidget.curve.race import RaceRecording, neighbours
-from lrwidget.curve.runs import Begun
+from lrwidget.curve.runs import NewRun
 from lrwidget.curve.suggestion import NO_SUGGESTION
-from lrwidget.engine.thread_settings import Ambient
+from lrwidget.engine.thread_settings import ThreadSettings
 from lrwidget.session import BusyError, Session
 from lrwidget.ui import arguments
 from lrwidget.ui import messages as status
@@ -72,7 +72,7 @@ class Stage:
         self.bounds = self._test.start_lr, self._test.end_lr
         self.session = Session(self._on_news, self._on_end)
         # A press on Run may come on a thread that lacks this one's settings.
-        self._ambient = Ambient()
+        self._ambient = ThreadSettings()
         self._lock = self.session.lock
         hands = Hands(
             toggle=self._on_toggle,
@@ -138,7 +138,7 @@ class Stage:
             setting = self._recipe.setting(every, label)
             name = self._recipe.name(every) if label is None else label
             recording = self._recipe.recording(test)
-            begun = Begun(name, setting, recording)
+            begun = NewRun(name, setting, recording)
             self.session.run(test, begun, lambda: self._make_room_for(test))
 
     def compare(self, runs: Mapping[str, Mapping[str, Any]]) -> None:
@@ -150,7 +150,7 @@ class Stage:
             every = [{**settings, **changes} for changes in runs.values()]
             comparison = self._recipe.compare(every)
             begun = [
-                Begun(label, self._recipe.setting(changes, label), Recording(x.num_it))
+                NewRun(label, self._recipe.setting(changes, label), Recording(x.num_it))
                 for label, changes, x in zip(runs, every, comparison.tests, strict=True)
             ]
             last = comparison.tests[-1]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lrwidget.curve.history import Recordings
 from lrwidget.curve.lr_curve import Recording
 from lrwidget.curve.race import RaceRecording
-from lrwidget.curve.runs import Begun, Runs
+from lrwidget.curve.runs import NewRun, Runs
 from lrwidget.runner import Follower
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Session:
                 self._starting = None
 
     def run(
-        self, test: Source, begun: Begun, on_start: Callable[[], object] = _nothing
+        self, test: Source, begun: NewRun, on_start: Callable[[], object] = _nothing
     ) -> None:
         """
         Start a test, and return at once; where it cannot start, it is no run.
@@ -185,7 +185,7 @@ class Session:
     def compare(
         self,
         comparison: ComparisonSource,
-        begun: list[Begun],
+        begun: list[NewRun],
         on_start: Callable[[], object] = _nothing,
     ) -> None:
         """Start several tests as `run` does; where the first cannot start, none is."""
@@ -256,7 +256,7 @@ class Session:
         self,
         items: Iterable[Any],
         recording: Recording | Recordings,
-        begun: list[Begun] | None,
+        begun: list[NewRun] | None,
         on_start: Callable[[], object],
     ) -> None:
         follower = Follower(items, recording, self._on_news, self._on_end)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrwidget.curve.lr_curve import LRCurve, Recording, Step
-from lrwidget.curve.runs import Run, Setting
+from lrwidget.curve.runs import RepeatKey, Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,12 +33,12 @@ def run_of(
     for iteration, loss in enumerate(losses):
         recording.append(Step(iteration, LRS[iteration], loss))
     recording.stop_reason = "diverged"
-    return Run(name, number, setting_of(setting), recording)
+    return Run(name, number, repeat_key_of(setting), recording)
 
 
-def setting_of(label: str) -> Setting:
+def repeat_key_of(label: str) -> RepeatKey:
     """Return a setting with the default rates."""
-    return Setting(label, LRS[0], LRS[-1], len(LRS), None)
+    return RepeatKey(label, LRS[0], LRS[-1], len(LRS), None)
 
 
 def unsmoothed(smoothed: FloatArray) -> FloatArray:

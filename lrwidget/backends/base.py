@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.history import Part
     from lrwidget.curve.lr_curve import Recording
-    from lrwidget.curve.runs import Setting
+    from lrwidget.curve.runs import RepeatKey
     from lrwidget.ui.capabilities import Controls
 
 # Those that the widget has fields for, as the test has them.
@@ -124,7 +124,7 @@ class Recipe(Protocol):
     def name(self, changes: Mapping[str, Any]) -> str:
         """Return what a run is called for what it has otherwise than the widget."""
 
-    def setting(self, changes: Mapping[str, Any], label: str | None) -> Setting:
+    def setting(self, changes: Mapping[str, Any], label: str | None) -> RepeatKey:
         """Return what a run has in common with those that repeat it."""
 
     def ratios(self) -> list[float]:

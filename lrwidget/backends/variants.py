@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lrwidget.backends.base import DEFAULTS
 from lrwidget.curve.axis import plain
 from lrwidget.curve.lr_curve import Recording
-from lrwidget.curve.runs import Setting
+from lrwidget.curve.runs import RepeatKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,7 @@ class Variants:
         other = self._other(changes)
         return ", ".join(f"{name}={_shown(other[name])}" for name in other) or "run"
 
-    def setting(self, changes: Mapping[str, Any], label: str | None) -> Setting:
+    def setting(self, changes: Mapping[str, Any], label: str | None) -> RepeatKey:
         """
         Return what a run has in common with those that repeat it.
 
@@ -70,11 +70,11 @@ class Variants:
         start, end = float(every["start_lr"]), float(every["end_lr"])
         rates = start, end, int(every["num_it"])
         if label is not None:
-            return Setting(label, *rates, every["step_mode"])
+            return RepeatKey(label, *rates, every["step_mode"])
         other = self._other({**changes, "seed": self.arguments["seed"]})
         known = all(isinstance(value, _PLAIN) for value in other.values())
         alike = tuple(other.items()) if known else object()
-        return Setting(self.name(other), *rates, alike)
+        return RepeatKey(self.name(other), *rates, alike)
 
     def _other(self, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Return those changes that change something."""

@@ -16,7 +16,7 @@ _ENOUGH = 3
 _MOST_FORMER = 30  # more lines tell nothing
 
 
-class Setting(NamedTuple):
+class RepeatKey(NamedTuple):
     """
     What runs that repeat each other have in common.
 
@@ -37,7 +37,7 @@ class Setting(NamedTuple):
     other: Hashable
 
 
-class Begun(NamedTuple):
+class NewRun(NamedTuple):
     """
     A run that has begun.
 
@@ -52,7 +52,7 @@ class Begun(NamedTuple):
     """
 
     label: str
-    setting: Setting
+    setting: RepeatKey
     recording: Recording
 
 
@@ -74,7 +74,7 @@ class Run(NamedTuple):
 
     name: str
     number: int
-    setting: Setting
+    setting: RepeatKey
     recording: Recording
 
 
@@ -99,7 +99,7 @@ class Runs:
         """All runs, in their order."""
         return self._runs
 
-    def add(self, *begun: Begun) -> None:
+    def add(self, *begun: NewRun) -> None:
         """
         Add runs that begin together; those before that have no step are forgotten.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lrwidget.curve.history import Part, steps_numbered
 from lrwidget.engine.distributed import context as ranks
-from lrwidget.engine.thread_settings import Ambient
+from lrwidget.engine.thread_settings import ThreadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -43,10 +43,10 @@ class Comparison:
         The settings of the thread are taken for all of them.
         """
         self._present = self.tests[0]
-        return self._parts(iter(self._present), Ambient())
+        return self._parts(iter(self._present), ThreadSettings())
 
     def _parts(
-        self, first: Generator[Step, None, StopReason], ambient: Ambient
+        self, first: Generator[Step, None, StopReason], ambient: ThreadSettings
     ) -> Generator[Part, None, StopReason]:
         steps = first
         for number, test in enumerate(self.tests):

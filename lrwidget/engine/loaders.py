@@ -136,7 +136,7 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class Awaited:
+class LoaderMonitor:
     """The loaders of a training, by which one can see what it waits for."""
 
     def __init__(self) -> None:

@@ -10,11 +10,11 @@ import torch
 from lrwidget.engine.async_scalar import arrived
 from lrwidget.engine.batches import to_device
 from lrwidget.engine.isolation.leaks import without_originals
-from lrwidget.engine.loaders import Awaited, Batches
+from lrwidget.engine.loaders import Batches, LoaderMonitor
 from lrwidget.engine.losses import loss_function
 from lrwidget.engine.optimizers import set_mode
 from lrwidget.engine.stepping import stepper
-from lrwidget.engine.stopping import judged
+from lrwidget.engine.stopping import apply_stop_rule
 from lrwidget.engine.sweep import MOST_SKIPPED, Sweep, grouped, several_steps, windows
 from lrwidget.engine.validation import evaluating
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.lr_curve import Recording, Step, StopReason
     from lrwidget.engine.distributed.agreement import Agreement
-    from lrwidget.engine.isolation.components import Subject
+    from lrwidget.engine.isolation.components import Components
     from lrwidget.engine.losses import LossOf
     from lrwidget.engine.stopping import StopRule
-    from lrwidget.engine.thread_settings import Ambient
+    from lrwidget.engine.thread_settings import ThreadSettings
 
 
 # A loss that is not finite so often does not become so by another scale or batch.
@@ -61,14 +61,14 @@ class Plan(NamedTuple):
     autocast: torch.dtype | None
     clip_grad_norm: float | None
     device: torch.device | None
-    awaited: Awaited
+    awaited: LoaderMonitor
 
 
 def training_steps(  # noqa: PLR0913, PLR0917 (what makes a training)
     plan: Plan,
-    subject: Subject,
-    original: Subject,
-    ambient: Ambient,
+    subject: Components,
+    original: Components,
+    ambient: ThreadSettings,
     recording: Recording,
     agreement: Agreement,
 ) -> Generator[Step, None, StopReason]:
@@ -145,4 +145,4 @@ def training_steps(  # noqa: PLR0913, PLR0917 (what makes a training)
         if plan.steps_per_lr > 1 or validated:
             validate = validation_loss if validated else None
             points = grouped(points, plan.steps_per_lr, validate)
-        return (yield from judged(arrived(points), rule, recording))
+        return (yield from apply_stop_rule(arrived(points), rule, recording))

@@ -13,7 +13,7 @@ from lrwidget.engine.distributed import context as ranks
 from lrwidget.engine.loaders import EmptyLoaderError
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.settings import with_settings_of
-from lrwidget.engine.thread_settings import Ambient
+from lrwidget.engine.thread_settings import ThreadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.lr_curve import Step, StopReason
     from lrwidget.curve.training_curve import TrainingCurve
-    from lrwidget.engine.isolation.isolated_run import Trial
+    from lrwidget.engine.isolation.isolated_run import IsolatedRun
     from lrwidget.engine.losses import LossFunction
     from lrwidget.engine.settings import Settings
 
@@ -74,12 +74,12 @@ class Race:
 
         The generator returns why it stopped.
         """
-        ambient = Ambient()
+        ambient = ThreadSettings()
         # At once, so that what keeps it from starting is raised here.
         return self._items(self._started(self._trials[0], ambient), ambient)
 
     def _items(
-        self, first: Generator[Step, None, StopReason], ambient: Ambient
+        self, first: Generator[Step, None, StopReason], ambient: ThreadSettings
     ) -> Generator[Part, None, StopReason]:
         steps = first
         for number, trial in enumerate(self._trials):
@@ -94,7 +94,7 @@ class Race:
         return "stopped" if reason == "stopped" else "completed"
 
     def _following(
-        self, number: int, trial: Trial, ambient: Ambient
+        self, number: int, trial: IsolatedRun, ambient: ThreadSettings
     ) -> Generator[Step, None, StopReason]:
         """Take the steps of a training that is not the first one."""
         # An iterator cannot start again: the other rates would see other batches.
@@ -110,7 +110,7 @@ class Race:
             return "exhausted"
 
     def _started(
-        self, trial: Trial, ambient: Ambient
+        self, trial: IsolatedRun, ambient: ThreadSettings
     ) -> Generator[Step, None, StopReason]:
         return trial.start(ambient, Recording(self.steps), ranks.begun())
 

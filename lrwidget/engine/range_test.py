@@ -8,16 +8,16 @@ from lrwidget.curve.lr_curve import LRCurve, Recording, Step
 from lrwidget.curve.records.writer import journaled
 from lrwidget.engine import arguments
 from lrwidget.engine.distributed import context as ranks
-from lrwidget.engine.isolation.components import Subject
-from lrwidget.engine.isolation.isolated_run import Trial
-from lrwidget.engine.loaders import Awaited
+from lrwidget.engine.isolation.components import Components
+from lrwidget.engine.isolation.isolated_run import IsolatedRun
+from lrwidget.engine.loaders import LoaderMonitor
 from lrwidget.engine.loop import Plan
 from lrwidget.engine.losses import check_own_loss
 from lrwidget.engine.optimizers import unwrapped
 from lrwidget.engine.rates import check_rounded
 from lrwidget.engine.settings import with_settings_of
 from lrwidget.engine.stopping import StopRule
-from lrwidget.engine.thread_settings import Ambient
+from lrwidget.engine.thread_settings import ThreadSettings
 
 if TYPE_CHECKING:
     import os
@@ -186,7 +186,7 @@ class RangeTest:
         optimizer, its_scaler = unwrapped(optimizer)
         scaler = its_scaler if grad_scaler is None else grad_scaler
         arguments.check_scaler(scaler, optimizer)
-        subject = Subject(model, optimizer, loss_fn, training_step, scaler)
+        subject = Components(model, optimizer, loss_fn, training_step, scaler)
         plan = Plan(
             rates=checked.rates,
             dataloader=dataloader,
@@ -197,9 +197,9 @@ class RangeTest:
             autocast=autocast,
             clip_grad_norm=checked.clip_grad_norm,
             device=checked.device,
-            awaited=Awaited(),
+            awaited=LoaderMonitor(),
         )
-        self._trial = Trial(subject, plan, isolation, checked.seed)
+        self._trial = IsolatedRun(subject, plan, isolation, checked.seed)
         self._recording = Recording(self.num_it)
         self._record = checked.record
         self._settings = {
@@ -259,13 +259,13 @@ class RangeTest:
         """
         recording = Recording(self.num_it)
         company = ranks.begun()
-        steps = self._trial.start(Ambient(), recording, company)
+        steps = self._trial.start(ThreadSettings(), recording, company)
         self._recording = recording
         if self._record is None:
             return steps
         return company.told(journaled(steps, self._record, self._settings))
 
-    def trial(self, lr: float, steps: int) -> Trial:
+    def trial(self, lr: float, steps: int) -> IsolatedRun:
         """Return a training as the test's, with some steps at one rate."""
         return self._trial.at(lr, steps)
 

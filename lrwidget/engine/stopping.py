@@ -32,7 +32,7 @@ class StopRule:
     stops a noisy training: the mean of ``t`` losses counts as ``1 + 4 / sqrt(t)`` times
     as high, which allows for a noise of four times the loss. A loss that can be
     negative has no zero to measure from: once one was, the rise may be three times the
-    descent from the highest of the first ten, if that is more, and nothing is judged
+    descent from the highest of the first ten, if that is more, and nothing is apply_stop_rule
     before these. A loss that is NaN or infinite stops at once.
     """
 
@@ -95,7 +95,7 @@ class SteadyStopRule(StopRule):
         return self._best
 
 
-def judged(
+def apply_stop_rule(
     points: Generator[tuple[float, float], None, StopReason],
     rule: StopRule | None,
     recording: Recording,

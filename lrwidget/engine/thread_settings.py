@@ -17,7 +17,7 @@ _NOTHING = nullcontext()
 _AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
-class Ambient:
+class ThreadSettings:
     """
     The settings of the thread that makes it, to be entered in any other.
 

@@ -14,7 +14,7 @@ from lrwidget.ui.handle import Handle
 from lrwidget.ui.lines import LatestLines, OtherLines
 from lrwidget.ui.messages import beside_the_handle
 from lrwidget.ui.suggestion import SuggestionMarks
-from lrwidget.ui.view import Sight
+from lrwidget.ui.view import VisibleCurve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.runs import Run, Spread
     from lrwidget.curve.suggestion import Suggestion
-    from lrwidget.ui.view import Limits, View
+    from lrwidget.ui.view import Limits, ViewOptions
 
 _HEIGHT = "320px"
-_NOTHING = Sight(np.array([]), np.array([]), np.array([]), None)
+_NOTHING = VisibleCurve(np.array([]), np.array([]), np.array([]), None)
 
 
 class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
@@ -55,7 +55,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self,
         start_lr: float,
         end_lr: float,
-        view: View,
+        view: ViewOptions,
         on_pick: Callable[[float], object],
         loss_name: str = "loss",
     ) -> None:
@@ -65,7 +65,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.words: list[str] = []
         self._sight = _NOTHING
         self._limits: Limits | None = None  # of what the others are drawn in
-        self._others: list[tuple[Run, Sight]] = []
+        self._others: list[tuple[Run, VisibleCurve]] = []
         self._spreads: list[tuple[Run, Spread]] = []
         self.axes = Axes(start_lr, end_lr, loss_name)
         self.latest = LatestLines(self.axes)
@@ -92,7 +92,9 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.axes.show_rates(start_lr, end_lr)
         self.show_rate(self._rate)
 
-    def show_others(self, others: list[Run], repeats: list[Run], view: View) -> None:
+    def show_others(
+        self, others: list[Run], repeats: list[Run], view: ViewOptions
+    ) -> None:
         """
         Look at runs beside the latest one.
 
@@ -185,7 +187,9 @@ def _all(limits: Iterable[Limits | None]) -> Limits | None:
     return min(low for low, _ in known), max(high for _, high in known)
 
 
-def _spreads(runs: list[Run], sights: dict[str, Sight]) -> list[tuple[Run, Spread]]:
+def _spreads(
+    runs: list[Run], sights: dict[str, VisibleCurve]
+) -> list[tuple[Run, Spread]]:
     """Return how runs of one setting spread, with the first of each setting."""
     found = []
     for setting in dict.fromkeys(run.setting for run in runs):

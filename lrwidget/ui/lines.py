@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
     from collections.abc import Set as AbstractSet
 
-    from lrwidget.curve.runs import Run, Setting, Spread
+    from lrwidget.curve.runs import RepeatKey, Run, Spread
     from lrwidget.ui.axes import Axes
-    from lrwidget.ui.view import Sight
+    from lrwidget.ui.view import VisibleCurve
 
 _SPREAD_OPACITY = 0.18
 
@@ -58,7 +58,7 @@ class LatestLines:
         )
         self.marks = [self.raw, self.smoothed]
 
-    def draw(self, sight: Sight) -> None:
+    def draw(self, sight: VisibleCurve) -> None:
         """Show what is seen of the run."""
         for line, losses in ((self.raw, sight.raw), (self.smoothed, sight.smoothed)):
             set_line(line, sight.lrs, self._axes.kept(losses))
@@ -82,8 +82,8 @@ class OtherLines:
     def __init__(self, axes: Axes) -> None:
         self._axes = axes
         self._lines: dict[str, bqplot.Lines] = {}
-        self.medians: dict[Setting, bqplot.Lines] = {}
-        self._extents: dict[Setting, bqplot.Lines] = {}
+        self.medians: dict[RepeatKey, bqplot.Lines] = {}
+        self._extents: dict[RepeatKey, bqplot.Lines] = {}
 
     @property
     def lines(self) -> list[bqplot.Lines]:
@@ -117,7 +117,7 @@ class OtherLines:
                 self.medians[run.setting] = self._median(run)
                 self._extents[run.setting] = self._extent(run)
 
-    def draw(self, run: Run, sight: Sight) -> None:
+    def draw(self, run: Run, sight: VisibleCurve) -> None:
         """Draw one of the runs."""
         line = self._lines[run.name]
         set_line(line, sight.lrs, self._axes.kept(sight.smoothed))

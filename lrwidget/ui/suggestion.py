@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.ui.axes import Axes
-    from lrwidget.ui.view import Sight
+    from lrwidget.ui.view import VisibleCurve
 
 
 class SuggestionMarks:
@@ -53,7 +53,7 @@ class SuggestionMarks:
         )
         self.dot.on_element_click(self._on_clicked)
 
-    def draw(self, suggestion: Suggestion, sight: Sight) -> None:
+    def draw(self, suggestion: Suggestion, sight: VisibleCurve) -> None:
         """Show a suggestion where its curve is seen; none for a rate of None."""
         lr, low, high, _reason = suggestion
         lrs = sight.lrs

@@ -21,7 +21,7 @@ MOST_SMOOTHING = 0.99
 _FEWEST_POINTS = 2
 
 
-class Sight(NamedTuple):
+class VisibleCurve(NamedTuple):
     """
     What is seen of a curve.
 
@@ -41,7 +41,7 @@ class Sight(NamedTuple):
     limits: Limits | None
 
 
-class View(NamedTuple):
+class ViewOptions(NamedTuple):
     """
     How curves are looked at.
 
@@ -63,7 +63,7 @@ class View(NamedTuple):
     logarithmic: bool = False
     everything: bool = False
 
-    def of(self, curve: LRCurve) -> Sight:
+    def of(self, curve: LRCurve) -> VisibleCurve:
         """Return what is seen of a curve, which is smoothed as a whole."""
         seen = slice(self.skip_first, max(len(curve) - self.skip_last, 0))
         lrs, raw = curve.lrs[seen], curve.losses[seen]
@@ -77,7 +77,7 @@ class View(NamedTuple):
             limits = whole_limits(np.concatenate([raw, smoothed]))
         else:
             limits = loss_limits(raw, smoothed)
-        return Sight(lrs, raw, smoothed, limits)
+        return VisibleCurve(lrs, raw, smoothed, limits)
 
 
 def _logarithms(losses: FloatArray) -> FloatArray:
@@ -152,10 +152,10 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         self.points.observe(self._on_trimmed, "value")
 
     @property
-    def view(self) -> View:
+    def view(self) -> ViewOptions:
         """How the controls say to look at curves."""
         first, last = self.points.value
-        return View(
+        return ViewOptions(
             self.smoothing.value,
             first - 1,
             self.points.max - last,

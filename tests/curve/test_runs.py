@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrwidget.curve.lr_curve import Recording, Step
-from lrwidget.curve.runs import Begun, Runs, spread
-from tests.curves import setting_of
+from lrwidget.curve.runs import NewRun, Runs, spread
+from tests.curves import repeat_key_of
 
 
 def _add(runs: Runs, label: str) -> Recording:
     recording = Recording(10)
-    runs.add(Begun(label, setting_of(label), recording))
+    runs.add(NewRun(label, repeat_key_of(label), recording))
     recording.append(Step(0, 1e-3, 2.0))
     return recording
 
@@ -49,14 +49,14 @@ def test_a_run_is_what_it_was_added_with() -> None:
     run = runs.latest
     assert run is not None
     assert run.recording is recording
-    assert run.setting == setting_of("a")
+    assert run.setting == repeat_key_of("a")
     recording.append(Step(1, 1e-2, 1.5))
     assert runs.curves()["a"].losses.tolist() == [2.0, 1.5]
 
 
 def test_a_run_without_a_step_is_forgotten_with_the_next() -> None:
     runs = _runs("a")
-    runs.add(Begun("b", setting_of("b"), Recording(10)))
+    runs.add(NewRun("b", repeat_key_of("b"), Recording(10)))
     assert _names(runs) == ["a", "b"]
     _add(runs, "b")
     assert _names(runs) == ["a", "b"]
@@ -65,7 +65,7 @@ def test_a_run_without_a_step_is_forgotten_with_the_next() -> None:
 
 def test_runs_that_begin_together() -> None:
     runs = _runs("a")
-    begun = [Begun(label, setting_of(label), Recording(10)) for label in ("b", "a")]
+    begun = [NewRun(label, repeat_key_of(label), Recording(10)) for label in ("b", "a")]
     runs.add(*begun)
     assert _names(runs) == ["a", "b", "a (2)"]
     assert [run.number for run in runs.all] == [0, 1, 2]
@@ -76,7 +76,7 @@ def test_runs_that_begin_together() -> None:
 
 def test_of_runs_without_a_step_one_stays() -> None:
     runs = Runs()
-    runs.add(*(Begun(label, setting_of(label), Recording(10)) for label in "ab"))
+    runs.add(*(NewRun(label, repeat_key_of(label), Recording(10)) for label in "ab"))
     runs.forget_empty()
     assert _names(runs) == ["b"]
 
@@ -110,11 +110,11 @@ def test_an_empty_latest_run_can_be_forgotten() -> None:
     runs = _runs("a")
     runs.forget_empty()
     assert _names(runs) == ["a"]
-    runs.add(Begun("b", setting_of("b"), Recording(10)))
+    runs.add(NewRun("b", repeat_key_of("b"), Recording(10)))
     runs.forget_empty()
     assert _names(runs) == ["a"]
     alone = Runs()
-    alone.add(Begun("b", setting_of("b"), Recording(10)))
+    alone.add(NewRun("b", repeat_key_of("b"), Recording(10)))
     alone.forget_empty()
     assert _names(alone) == ["b"]
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from lrwidget.engine.thread_settings import Ambient
+from lrwidget.engine.thread_settings import ThreadSettings
 
 
-def _elsewhere(ambient: Ambient, look: Any) -> Any:
+def _elsewhere(ambient: ThreadSettings, look: Any) -> Any:
     def run() -> Any:
         with ambient.entered():
             return look()
@@ -20,12 +20,12 @@ def _elsewhere(ambient: Ambient, look: Any) -> Any:
 
 def test_gradients_are_on_whatever_the_caller_has() -> None:
     with torch.no_grad():
-        ambient = Ambient()
+        ambient = ThreadSettings()
         with ambient.entered():
             assert torch.is_grad_enabled()
         assert not torch.is_grad_enabled()
     with torch.inference_mode():
-        ambient = Ambient()
+        ambient = ThreadSettings()
         with ambient.entered():
             assert torch.ones(1, requires_grad=True).mul(2).requires_grad
             assert not torch.is_inference_mode_enabled()
@@ -38,20 +38,20 @@ def test_autocast_follows_into_another_thread(dtype: torch.dtype) -> None:
         return (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
 
     with torch.autocast("cpu", dtype):
-        ambient = Ambient()
+        ambient = ThreadSettings()
     assert _elsewhere(ambient, product) == dtype
-    assert _elsewhere(Ambient(), product) == torch.float32
+    assert _elsewhere(ThreadSettings(), product) == torch.float32
 
 
 def test_the_default_device_follows_into_another_thread() -> None:
     with torch.device("meta"):
-        ambient = Ambient()
+        ambient = ThreadSettings()
     assert _elsewhere(ambient, lambda: torch.ones(1).device.type) == "meta"
-    assert _elsewhere(Ambient(), lambda: torch.ones(1).device.type) == "cpu"
+    assert _elsewhere(ThreadSettings(), lambda: torch.ones(1).device.type) == "cpu"
 
 
 def test_what_cannot_be_entered_leaves_nothing_entered() -> None:
-    ambient = Ambient()
+    ambient = ThreadSettings()
 
     def fail() -> Any:
         raise ZeroDivisionError

@@ -9,7 +9,7 @@ import pytest
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.ui.chart import Chart
 from lrwidget.ui.closing import close_with_parts
-from lrwidget.ui.view import View
+from lrwidget.ui.view import ViewOptions
 from tests.curves import LRS, curve_of, run_of
 from tests.ui.front_end import click, click_suggestion
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.runs import Run
 
-_VIEW = View(0.5)
+_VIEW = ViewOptions(0.5)
 _FALLING = np.linspace(3, 1, 50)
 
 
@@ -45,7 +45,12 @@ def _runs(*heights: float, setting: str | None = None) -> list[Run]:
 
 def test_the_latest_curve_is_drawn_as_it_is_looked_at(chart: Chart) -> None:
     curve = curve_of(*_FALLING)
-    for view in (_VIEW, View(0.0), View(0.9, 5, 5), View(0.9, logarithmic=True)):
+    for view in (
+        _VIEW,
+        ViewOptions(0.0),
+        ViewOptions(0.9, 5, 5),
+        ViewOptions(0.9, logarithmic=True),
+    ):
         chart.show_others([], [], view)
         chart.draw(curve, NO_SUGGESTION)
         sight = view.of(curve)
@@ -70,7 +75,7 @@ def test_nothing_finite_is_nothing_drawn(chart: Chart) -> None:
 
 def test_logarithms_are_named_by_the_losses(chart: Chart) -> None:
     _, axis = chart.figure.axes
-    chart.show_others([], [], View(0.5, logarithmic=True))
+    chart.show_others([], [], ViewOptions(0.5, logarithmic=True))
     chart.draw(curve_of(*np.geomspace(100, 0.01, 50)), NO_SUGGESTION)
     assert {"0.01", "1", "100"} <= set(axis.tick_labels.values())
     chart.show_others([], [], _VIEW)
@@ -110,7 +115,11 @@ def test_all_that_is_shown_fits(chart: Chart) -> None:
 def test_other_runs_are_looked_at_anew(chart: Chart) -> None:
     runs = _runs(1.0, 2.0)
     curve = curve_of(*_FALLING)
-    for view in (View(0.9), View(0.9, 10, 10), View(0.9, logarithmic=True)):
+    for view in (
+        ViewOptions(0.9),
+        ViewOptions(0.9, 10, 10),
+        ViewOptions(0.9, logarithmic=True),
+    ):
         chart.show_others(runs, [], view)
         chart.draw(curve, NO_SUGGESTION)
         for line, run in zip(chart.others.lines, runs, strict=True):
@@ -135,7 +144,7 @@ def test_other_runs_of_which_nothing_is_seen_are_gone(chart: Chart) -> None:
     chart.show_others(runs, runs, _VIEW)
     chart.draw(curve, NO_SUGGESTION)
     assert [len(line.x) for line in chart.lines] == [50] * 6
-    for view in (View(0.5, logarithmic=True), _VIEW, View(0.5, 30, 30)):
+    for view in (ViewOptions(0.5, logarithmic=True), _VIEW, ViewOptions(0.5, 30, 30)):
         chart.show_others(runs, [], view)
         chart.draw(curve, NO_SUGGESTION)
         count = 50 if view is _VIEW else 0
@@ -160,7 +169,7 @@ def test_three_runs_of_one_setting_show_median_and_extent(chart: Chart) -> None:
 
 def test_the_median_is_looked_at_like_the_lines(chart: Chart) -> None:
     runs = _runs(1.0, 4.0, 2.0, setting="same")
-    view = View(0.9, 5, 7, logarithmic=True)
+    view = ViewOptions(0.9, 5, 7, logarithmic=True)
     chart.show_others([], runs, view)
     chart.draw(runs[2].recording.curve(), NO_SUGGESTION)
     (median,) = chart.others.lines
@@ -194,7 +203,7 @@ def test_the_handle_tells_rate_loss_and_ratio(chart: Chart) -> None:
     loss = f"loss {curve.smoothed(0.5)[20]:.3g}"
     assert chart.words == ["4.13e-6", loss, "0.6x the suggestion"]
     assert list(chart.handle.label.text) == chart.words
-    chart.show_others([], [], View(0.0, logarithmic=True))
+    chart.show_others([], [], ViewOptions(0.0, logarithmic=True))
     chart.draw(curve, suggestion)
     assert chart.words[1] == f"loss {curve.losses[20]:.3g}"
     chart.draw(curve, NO_SUGGESTION)
@@ -203,7 +212,7 @@ def test_the_handle_tells_rate_loss_and_ratio(chart: Chart) -> None:
 
 @pytest.mark.parametrize("rate", [LRS[4] * 0.99, LRS[44] * 1.01])
 def test_there_is_no_loss_where_no_curve_is_seen(chart: Chart, rate: float) -> None:
-    chart.show_others([], [], View(0.5, 4, 5))
+    chart.show_others([], [], ViewOptions(0.5, 4, 5))
     chart.draw(curve_of(*_FALLING), Suggestion(float(LRS[20])))
     chart.show_rate(float(rate))
     assert len(chart.words) == 2

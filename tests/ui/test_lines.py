@@ -10,7 +10,7 @@ from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.runs import Spread
 from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.lines import LatestLines, OtherLines
-from lrwidget.ui.view import View
+from lrwidget.ui.view import ViewOptions
 from tests.curves import LRS, curve_of, run_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def others(axes: Axes) -> Iterator[OtherLines]:
 def test_raw_and_smoothed_losses(latest: LatestLines) -> None:
     curve = curve_of(3.0, 1.0, 2.0)
     for beta in (0.5, 0.0, 0.98):
-        latest.draw(View(beta).of(curve))
+        latest.draw(ViewOptions(beta).of(curve))
         np.testing.assert_array_equal(latest.raw.y, curve.losses)
         np.testing.assert_array_equal(latest.smoothed.y, curve.smoothed(beta))
         for line in latest.marks:
@@ -46,7 +46,7 @@ def test_raw_and_smoothed_losses(latest: LatestLines) -> None:
 
 def test_what_is_not_finite_is_not_sent(latest: LatestLines) -> None:
     curve = curve_of(2.0, math.nan, 1.0, 1e300, math.inf, math.nan)
-    latest.draw(View(0.5).of(curve))
+    latest.draw(ViewOptions(0.5).of(curve))
     assert len(latest.raw.x) == len(latest.raw.y) == len(latest.smoothed.y) == 3
     assert np.isfinite(latest.raw.y).all()
     # nor is what is so far outside that the browser overflows
@@ -56,7 +56,7 @@ def test_what_is_not_finite_is_not_sent(latest: LatestLines) -> None:
 def test_no_more_points_are_sent_than_a_screen_shows(latest: LatestLines) -> None:
     losses = np.random.default_rng(0).uniform(0, 1, 20_000)
     curve = LRCurve(np.geomspace(1e-7, 10, 20_000), losses)
-    latest.draw(View(0.98).of(curve))
+    latest.draw(ViewOptions(0.98).of(curve))
     for line, whole in (
         (latest.raw, curve.losses),
         (latest.smoothed, curve.smoothed(0.98)),
@@ -73,7 +73,7 @@ def test_a_line_for_each_other_run(others: OtherLines) -> None:
     runs = [run_of([3.0, 2.0], "a", 0), run_of([3.0, 1.0], "b", 1)]
     others.show(runs, [])
     assert [line.labels for line in others.lines] == [["a"], ["b"]]
-    sight = View(0.5).of(runs[1].recording.curve())
+    sight = ViewOptions(0.5).of(runs[1].recording.curve())
     others.draw(runs[1], sight)
     first, second = others.lines
     assert len(first.x) == 0

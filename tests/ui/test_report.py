@@ -7,14 +7,14 @@ import torch
 from torch import nn
 
 from lrwidget.curve.lr_curve import Recording
-from lrwidget.curve.runs import Begun
+from lrwidget.curve.runs import NewRun
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.engine.comparison import Comparison
 from lrwidget.engine.race import Race
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.session import Session
 from lrwidget.ui.report import in_detail, in_words
-from tests.curves import setting_of
+from tests.curves import repeat_key_of
 from tests.widget_parts import BATCHES, Gate, parts
 
 
@@ -33,7 +33,7 @@ def _test(loss_fn: Any = None, dataloader: Any = BATCHES) -> RangeTest:
 
 def test_a_test() -> None:
     session, gate = _session(), Gate()
-    session.run(_test(dataloader=gate), Begun("a", setting_of("a"), Recording(4)))
+    session.run(_test(dataloader=gate), NewRun("a", repeat_key_of("a"), Recording(4)))
     said = in_words(session, NO_SUGGESTION, running=True)
     assert said == "Running: waiting for the first step."
     gate.let(1)
@@ -60,7 +60,7 @@ def test_a_race() -> None:
 def test_several_tests() -> None:
     session, gate = _session(), Gate()
     tests = [_test(dataloader=gate), _test(dataloader=gate)]
-    begun = [Begun(label, setting_of(label), Recording(4)) for label in ("a", "b")]
+    begun = [NewRun(label, repeat_key_of(label), Recording(4)) for label in ("a", "b")]
     session.compare(Comparison(tests), begun)
     said = in_words(session, NO_SUGGESTION, running=True)
     assert said == "Running 2 tests: step 0 of 8."
@@ -72,7 +72,7 @@ def test_several_tests() -> None:
 
 def test_a_failure() -> None:
     session = _session()
-    session.run(_test(_failing), Begun("a", setting_of("a"), Recording(4)))
+    session.run(_test(_failing), NewRun("a", repeat_key_of("a"), Recording(4)))
     with pytest.raises(ArithmeticError):
         session.wait(60)
     said = in_words(session, NO_SUGGESTION, running=False)

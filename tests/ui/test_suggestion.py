@@ -8,7 +8,7 @@ import pytest
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.suggestion import SuggestionMarks
-from lrwidget.ui.view import View
+from lrwidget.ui.view import ViewOptions
 from tests.curves import LRS, curve_of
 from tests.ui.front_end import click_suggestion
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lrwidget.ui.axes import Axes
 
 _CURVE = curve_of(*np.linspace(3, 1, 50))
-_SIGHT = View(0.5).of(_CURVE)
+_SIGHT = ViewOptions(0.5).of(_CURVE)
 
 
 @pytest.fixture
@@ -30,10 +30,16 @@ def marks(axes: Axes, picked: list[float]) -> Iterator[SuggestionMarks]:
 
 
 @pytest.mark.parametrize(
-    "view", [View(0.0), View(0.9), View(0.9, 5, 5), View(0.9, logarithmic=True)]
+    "view",
+    [
+        ViewOptions(0.0),
+        ViewOptions(0.9),
+        ViewOptions(0.9, 5, 5),
+        ViewOptions(0.9, logarithmic=True),
+    ],
 )
 def test_the_suggestion_is_a_dot_on_the_smoothed_line(
-    marks: SuggestionMarks, view: View
+    marks: SuggestionMarks, view: ViewOptions
 ) -> None:
     sight = view.of(_CURVE)
     marks.draw(Suggestion(float(LRS[20])), sight)
@@ -59,7 +65,7 @@ def test_the_range_of_a_suggestion_is_a_band(marks: SuggestionMarks) -> None:
 
 def test_without_a_curve_there_is_nothing(marks: SuggestionMarks) -> None:
     marks.draw(Suggestion(1e-5, 2e-6, 3e-5), _SIGHT)
-    marks.draw(NO_SUGGESTION, View(0.5).of(curve_of()))
+    marks.draw(NO_SUGGESTION, ViewOptions(0.5).of(curve_of()))
     for mark in (marks.dot, marks.band):
         assert len(mark.x) == len(mark.y) == 0
 

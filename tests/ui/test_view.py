@@ -8,7 +8,7 @@ import pytest
 
 from lrwidget.curve.limits import loss_limits, whole_limits
 from lrwidget.ui.closing import close_with_parts
-from lrwidget.ui.view import View, ViewBar
+from lrwidget.ui.view import ViewBar, ViewOptions
 from tests.curves import LRS, curve_of
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ _ENDLESS = curve_of(2.0, math.nan, 1.0, math.inf, 0.5)
 
 
 @pytest.fixture
-def changes() -> list[View]:
+def changes() -> list[ViewOptions]:
     return []
 
 
 @pytest.fixture
-def bar(changes: list[View]) -> Iterator[ViewBar]:
+def bar(changes: list[ViewOptions]) -> Iterator[ViewBar]:
     made: ViewBar = ViewBar(0.98, 100, lambda: changes.append(made.view))
     yield made
     close_with_parts(made)
@@ -32,7 +32,7 @@ def bar(changes: list[View]) -> Iterator[ViewBar]:
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 0.98])
 def test_raw_and_smoothed_losses_are_seen(beta: float) -> None:
-    sight = View(beta).of(_VALLEY)
+    sight = ViewOptions(beta).of(_VALLEY)
     np.testing.assert_array_equal(sight.lrs, _VALLEY.lrs)
     np.testing.assert_array_equal(sight.raw, _VALLEY.losses)
     np.testing.assert_array_equal(sight.smoothed, _VALLEY.smoothed(beta))
@@ -40,7 +40,10 @@ def test_raw_and_smoothed_losses_are_seen(beta: float) -> None:
 
 @pytest.mark.parametrize(("first", "last"), [(0, 5), (7, 0), (7, 5), (49, 0)])
 def test_the_first_and_last_points_are_left_out(first: int, last: int) -> None:
-    whole, sight = View(0.9).of(_VALLEY), View(0.9, first, last).of(_VALLEY)
+    whole, sight = (
+        ViewOptions(0.9).of(_VALLEY),
+        ViewOptions(0.9, first, last).of(_VALLEY),
+    )
     seen = slice(first, 50 - last)
     np.testing.assert_array_equal(sight.lrs, whole.lrs[seen])
     np.testing.assert_array_equal(sight.raw, whole.raw[seen])
@@ -52,12 +55,12 @@ def test_the_first_and_last_points_are_left_out(first: int, last: int) -> None:
     ("first", "last"), [(50, 0), (0, 50), (0, 60), (30, 30), (99, 99)]
 )
 def test_nothing_is_left(first: int, last: int) -> None:
-    sight = View(0.9, first, last).of(_VALLEY)
+    sight = ViewOptions(0.9, first, last).of(_VALLEY)
     assert (len(sight.lrs), sight.limits) == (0, None)
 
 
 def test_logarithms_of_the_losses() -> None:
-    sight = View(0.9, logarithmic=True).of(_VALLEY)
+    sight = ViewOptions(0.9, logarithmic=True).of(_VALLEY)
     np.testing.assert_allclose(10**sight.raw, _VALLEY.losses)
     # the logarithm of the mean, and not the mean of the logarithms
     np.testing.assert_allclose(10**sight.smoothed, _VALLEY.smoothed(0.9))
@@ -65,51 +68,53 @@ def test_logarithms_of_the_losses() -> None:
 
 def test_what_has_no_logarithm_is_not_seen() -> None:
     curve = curve_of(2.0, 0.0, -1.0, 1.0)
-    assert len(View(0.0).of(curve).lrs) == 4
-    sight = View(0.0, logarithmic=True).of(curve)
+    assert len(ViewOptions(0.0).of(curve).lrs) == 4
+    sight = ViewOptions(0.0, logarithmic=True).of(curve)
     assert sight.lrs.tolist() == [LRS[0], LRS[3]]
-    assert View(0.0, logarithmic=True).of(curve_of(-1.0, -2.0)).limits is None
+    assert ViewOptions(0.0, logarithmic=True).of(curve_of(-1.0, -2.0)).limits is None
 
 
 def test_what_is_not_finite_is_not_seen() -> None:
-    sight = View(0.5).of(_ENDLESS)
+    sight = ViewOptions(0.5).of(_ENDLESS)
     assert sight.lrs.tolist() == LRS[[0, 2, 4]].tolist()
     assert np.isfinite([*sight.raw, *sight.smoothed]).all()
 
 
 @pytest.mark.parametrize("logarithmic", [False, True])
 def test_the_limits_are_those_of_the_interesting_part(*, logarithmic: bool) -> None:
-    sight = View(0.5, logarithmic=logarithmic).of(_VALLEY)
+    sight = ViewOptions(0.5, logarithmic=logarithmic).of(_VALLEY)
     assert sight.limits == loss_limits(sight.raw, sight.smoothed)
     assert sight.limits is not None
     assert sight.limits[1] < (math.log10(3) if logarithmic else 3)
 
 
 def test_all_can_be_shown() -> None:
-    sight = View(0.5, everything=True).of(_VALLEY)
+    sight = ViewOptions(0.5, everything=True).of(_VALLEY)
     assert sight.limits == whole_limits(_VALLEY.losses)
     assert sight.limits is not None
     assert sight.limits[1] > 1e9
 
 
 def test_the_smoothed_line_is_shown_where_its_beginning_is_left_out() -> None:
-    sight = View(0.9, skip_first=1, everything=True).of(curve_of(100.0, *[1.0] * 9))
+    sight = ViewOptions(0.9, skip_first=1, everything=True).of(
+        curve_of(100.0, *[1.0] * 9)
+    )
     assert sight.limits is not None
     assert sight.limits[0] < 1
     assert sight.limits[1] > sight.smoothed.max() > 40
 
 
-def test_the_bar_says_how_to_look(bar: ViewBar, changes: list[View]) -> None:
-    assert bar.view == View(0.98)
+def test_the_bar_says_how_to_look(bar: ViewBar, changes: list[ViewOptions]) -> None:
+    assert bar.view == ViewOptions(0.98)
     bar.smoothing.set_state({"value": 0.5})
     bar.points.set_state({"value": [3, 90]})
     bar.logarithmic.set_state({"value": True})
     bar.everything.set_state({"value": True})
     assert changes == [
-        View(0.5),
-        View(0.5, 2, 10),
-        View(0.5, 2, 10, logarithmic=True),
-        View(0.5, 2, 10, logarithmic=True, everything=True),
+        ViewOptions(0.5),
+        ViewOptions(0.5, 2, 10),
+        ViewOptions(0.5, 2, 10, logarithmic=True),
+        ViewOptions(0.5, 2, 10, logarithmic=True, everything=True),
     ]
 
 

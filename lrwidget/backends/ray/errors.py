@@ -62,7 +62,9 @@ class Failure(NamedTuple):
         return error
 
 
-def failure_of(where: str, error: BaseException, *, judged: bool = False) -> Failure:
+def failure_of(
+    where: str, error: BaseException, *, apply_stop_rule: bool = False
+) -> Failure:
     """
     Return an error as it can be sent.
 
@@ -72,14 +74,14 @@ def failure_of(where: str, error: BaseException, *, judged: bool = False) -> Fai
         The worker, in words.
     error:
         Its error.
-    judged:
+    apply_stop_rule:
         Whether it has ended a test of all workers, which have agreed on the first error
         then: any other one is a `RankError`.
     """
     words = "".join(traceback.format_exception_only(error)).strip()
     text = "".join(traceback.format_exception(error))
     collateral = isinstance(error, RankError) or (
-        not judged and is_of_the_network(error)
+        not apply_stop_rule and is_of_the_network(error)
     )
     return Failure(where, words, text, _pickled(error), collateral)
 

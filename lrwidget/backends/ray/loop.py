@@ -41,7 +41,7 @@ def work(config: dict[str, Any]) -> None:
         begun = True
         reason = _run(test, task, rank)
     except BaseException as error:
-        failure = failure_of(where, error, judged=begun)
+        failure = failure_of(where, error, apply_stop_rule=begun)
         ray.get(task.mailbox.put.remote(failure))
         raise
     if reason is not None:

@@ -15,7 +15,7 @@ from lrwidget.backends.ray.messages import worker_in_words
 from lrwidget.curve.lr_curve import Recording
 from lrwidget.engine.distributed import context as ranks
 from lrwidget.engine.range_test import RangeTest
-from lrwidget.engine.thread_settings import Ambient
+from lrwidget.engine.thread_settings import ThreadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -48,7 +48,7 @@ def raced(
 
     def begin() -> Generator[Step, None, StopReason]:
         trial = _test(build, settings, seed).trial(lr, steps)
-        return trial.start(Ambient(), Recording(steps), ranks.begun())
+        return trial.start(ThreadSettings(), Recording(steps), ranks.begun())
 
     yield from _told(begin)
 

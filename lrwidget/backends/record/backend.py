@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrwidget.backends.base import DEFAULTS
 from lrwidget.backends.record.job import FollowedRecording, FollowedTest
-from lrwidget.curve.runs import Setting
+from lrwidget.curve.runs import RepeatKey
 from lrwidget.ui.capabilities import Controls
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ class RecordedRecipe:
         """Return what the run is called: as its record is."""
         return self._name
 
-    def setting(self, _changes: Mapping[str, Any], label: str | None) -> Setting:
+    def setting(self, _changes: Mapping[str, Any], label: str | None) -> RepeatKey:
         """Return what the run has in common with others, of which there are none."""
-        return Setting(label or self._name, *_NO_RATES, None)
+        return RepeatKey(label or self._name, *_NO_RATES, None)
 
     def ratios(self) -> NoReturn:
         """Raise RuntimeError, since the parameter groups are not known here."""

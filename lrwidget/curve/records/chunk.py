@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
 
-class Look(NamedTuple):
+class Chunk(NamedTuple):
     """
     What is seen of a file.
 

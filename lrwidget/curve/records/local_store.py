@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from lrwidget.curve import files
-from lrwidget.curve.records.chunk import Look
+from lrwidget.curve.records.chunk import Chunk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +62,7 @@ class LocalPlace:
             msg = "is no regular file; pass the path of one"
             raise ValueError(msg)
 
-    def look(self, offset: int, most: int) -> Look | None:
+    def look(self, offset: int, most: int) -> Chunk | None:
         """
         Return a piece of the file that begins at an offset; None if it is not there.
 
@@ -84,7 +84,7 @@ class LocalPlace:
             file.seek(offset)
             contents = file.read(most)
         which = found.st_dev, found.st_ino
-        return Look(contents, found.st_size, found.st_mtime, which)
+        return Chunk(contents, found.st_size, found.st_mtime, which)
 
     def contents(self) -> bytes:
         """Return the whole file, as `files.read` does."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lrwidget.curve import files
-from lrwidget.curve.records.chunk import Look
+from lrwidget.curve.records.chunk import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ class RemotePlace:
             msg = f"cannot be opened: {error}; pass another URL"
             raise ValueError(msg) from error
 
-    def look(self, offset: int, most: int) -> Look | None:
+    def look(self, offset: int, most: int) -> Chunk | None:
         """Return a piece of the file from an offset on; None if it is not there."""
         system, path = self._found()
         with self._failing():
@@ -56,7 +56,7 @@ class RemotePlace:
         changed = None
         with suppress(Exception):  # many do not know
             changed = system.modified(path).timestamp()
-        return Look(contents, size, changed, None)
+        return Chunk(contents, size, changed, None)
 
     def contents(self) -> bytes:
         """Return the whole file, if it is not too large."""

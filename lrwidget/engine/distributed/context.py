@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.lr_curve import Recording, Step, StopReason
     from lrwidget.engine.distributed.agreement import Agreement
-    from lrwidget.engine.isolation.components import Subject
+    from lrwidget.engine.isolation.components import Components
     from lrwidget.engine.loop import Plan
-    from lrwidget.engine.thread_settings import Ambient
+    from lrwidget.engine.thread_settings import ThreadSettings
 
     Steps: TypeAlias = Generator[Step, None, StopReason]
 
@@ -103,9 +103,9 @@ class Company(Protocol):
     def steps(
         self,
         plan: Plan,
-        subject: Subject,
-        original: Subject,
-        ambient: Ambient,
+        subject: Components,
+        original: Components,
+        ambient: ThreadSettings,
         recording: Recording,
     ) -> Steps:
         """Return the steps of a training; see `training_steps`."""
@@ -127,9 +127,9 @@ class OneRank:
     def steps(
         self,
         plan: Plan,
-        subject: Subject,
-        original: Subject,
-        ambient: Ambient,
+        subject: Components,
+        original: Components,
+        ambient: ThreadSettings,
         recording: Recording,
     ) -> Steps:
         """Return the steps of a training; see `training_steps`."""
@@ -165,9 +165,9 @@ class AllRanks:
     def steps(
         self,
         plan: Plan,
-        subject: Subject,
-        original: Subject,
-        ambient: Ambient,
+        subject: Components,
+        original: Components,
+        ambient: ThreadSettings,
         recording: Recording,
     ) -> Steps:
         """
@@ -217,7 +217,7 @@ class AllRanks:
             return reason
 
 
-def _agreement(subject: Subject, groups: OwnGroups, notices: Notices) -> Agreement:
+def _agreement(subject: Components, groups: OwnGroups, notices: Notices) -> Agreement:
     if dist.get_world_size() == 1:
         return Alone()
     certain = subject.grad_scaler is None

@@ -14,7 +14,7 @@ from torch import nn
 
 from lrwidget.engine.distributed.process_groups import replicated, sharded_states
 from lrwidget.engine.isolation.references import outside
-from lrwidget.engine.isolation.snapshot import Keeper
+from lrwidget.engine.isolation.snapshot import StateSnapshot
 from lrwidget.engine.memory import copied_on_write
 from lrwidget.engine.modules import buffers_in, parameters_in
 from lrwidget.engine.optimizers import parameters_of
@@ -43,7 +43,7 @@ _UNCOPIED = {
 _LEADING = (FunctionType, partial, weakref.ref)
 
 
-class Subject(NamedTuple):
+class Components(NamedTuple):
     """
     What a range test trains.
 
@@ -65,8 +65,8 @@ class Subject(NamedTuple):
 
 
 def isolate(
-    subject: Subject, how: Isolation, device: torch.device | None
-) -> tuple[Subject, Callable[[], object]]:
+    subject: Components, how: Isolation, device: torch.device | None
+) -> tuple[Components, Callable[[], object]]:
     """
     Return what to train, and the function that makes all as it was.
 
@@ -111,8 +111,8 @@ def isolate(
 
 
 def _original(
-    subject: Subject, device: torch.device | None
-) -> tuple[Subject, Callable[[], object]]:
+    subject: Components, device: torch.device | None
+) -> tuple[Components, Callable[[], object]]:
     where = {tensor.device for tensor in subject.model.parameters()}
     if device is not None and where != {device}:
         msg = (
@@ -121,7 +121,7 @@ def _original(
         )
         raise ValueError(msg)
     restore_outside = _keep_outside(subject)
-    keeper = Keeper(besides=sharded_states(subject.model))
+    keeper = StateSnapshot(besides=sharded_states(subject.model))
     for part in subject:  # of whatever class
         keeper.keep_inside(part)
     restore_subject = keeper.keep(subject)
@@ -135,7 +135,7 @@ def _original(
     return subject, restore
 
 
-def _check_copyable(subject: Subject) -> None:
+def _check_copyable(subject: Components) -> None:
     """Raise where a copy can be made, but what is trained would not be the same."""
     modules = list(replicated(subject.model).modules())
     parameters = parameters_in(modules)
@@ -158,13 +158,13 @@ def _check_copyable(subject: Subject) -> None:
                 raise ValueError(msg)
 
 
-def _parameters(subject: Subject) -> list[torch.Tensor]:
+def _parameters(subject: Components) -> list[torch.Tensor]:
     """Return the parameters of all modules and of the optimizer."""
     own = parameters_in(_modules(subject))
     return [*own, *parameters_of(subject.optimizer)]
 
 
-def _modules(subject: Subject) -> list[nn.Module]:
+def _modules(subject: Components) -> list[nn.Module]:
     """Return the modules of all parts."""
     parts = [part for part in subject if isinstance(part, nn.Module)]
     return [module for part in parts for module in part.modules()]
@@ -183,7 +183,7 @@ def _points_back(module: nn.Module, own: set[int]) -> bool:
     return any(id(part) in own for value in leading for part in outside(value))
 
 
-def _keep_outside(subject: Subject) -> Callable[[], None]:
+def _keep_outside(subject: Components) -> Callable[[], None]:
     """
     Remember what a loss may change in modules that only functions know.
 
@@ -195,7 +195,7 @@ def _keep_outside(subject: Subject) -> Callable[[], None]:
     modules = [x for x in used if isinstance(x, nn.Module) and x not in own]
     parameters = parameters_in(part for x in modules for part in x.modules())
     without_grad = [p for p in parameters if p.grad is None]
-    restore = Keeper(besides=parameters).keep(modules)
+    restore = StateSnapshot(besides=parameters).keep(modules)
 
     def restore_and_clear() -> None:
         restore()
@@ -205,7 +205,7 @@ def _keep_outside(subject: Subject) -> Callable[[], None]:
     return restore_and_clear
 
 
-def _copied(subject: Subject) -> Subject:
+def _copied(subject: Components) -> Components:
     """Return a deep copy of all parts in one, so that their references follow."""
     memo: dict[int, Any] = {
         id(parameter): _shared(parameter)
@@ -224,7 +224,7 @@ def _copied(subject: Subject) -> Subject:
     return copied
 
 
-def _empty_dicts(subject: Subject) -> Iterator[OrderedDict[Any, Any]]:
+def _empty_dicts(subject: Components) -> Iterator[OrderedDict[Any, Any]]:
     """
     Yield the empty ordered dicts of all modules and of the optimizer.
 
@@ -236,7 +236,7 @@ def _empty_dicts(subject: Subject) -> Iterator[OrderedDict[Any, Any]]:
                 yield value
 
 
-def _check_whole(subject: Subject, copied: Subject) -> None:
+def _check_whole(subject: Components, copied: Components) -> None:
     """Raise unless the copied optimizer trains the copied model, and nothing else."""
     # As the models say it: one may have others than its modules hold.
     before, after = (
@@ -260,7 +260,7 @@ def _shared(frozen: nn.Parameter) -> nn.Parameter:
     return nn.Parameter(copied_on_write(frozen.detach()), requires_grad=False)
 
 
-def _move(copied: Subject, device: torch.device) -> None:
+def _move(copied: Components, device: torch.device) -> None:
     """Move a copy with its loss and with what its optimizer keeps to a device."""
     modules = [part for part in copied if isinstance(part, nn.Module)]
     before = [p for module in modules for p in module.parameters()]

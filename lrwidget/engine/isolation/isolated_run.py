@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.lr_curve import Recording, Step, StopReason
     from lrwidget.engine.distributed.context import Company
-    from lrwidget.engine.isolation.components import Isolation, Subject
+    from lrwidget.engine.isolation.components import Components, Isolation
     from lrwidget.engine.loop import Plan
-    from lrwidget.engine.thread_settings import Ambient
+    from lrwidget.engine.thread_settings import ThreadSettings
 
 _trained_now: set[int] = set()  # models that are trained themselves, by identity
 _open: weakref.WeakSet[Generator[Step, None, StopReason]] = weakref.WeakSet()
 
 
-class Trial(NamedTuple):
+class IsolatedRun(NamedTuple):
     """
     A training after which all is as if it had never been, however it ends.
 
@@ -39,19 +39,19 @@ class Trial(NamedTuple):
         As `RangeTest` takes them.
     """
 
-    subject: Subject
+    subject: Components
     plan: Plan
     isolation: Isolation
     seed: int | None
 
-    def at(self, lr: float, steps: int) -> Trial:
+    def at(self, lr: float, steps: int) -> IsolatedRun:
         """Return such a training with some steps at one rate."""
         rule = None if self.plan.stop_rule is None else SteadyStopRule
         plan = self.plan._replace(rates=[lr] * steps, steps_per_lr=1, stop_rule=rule)
         return self._replace(plan=plan)
 
     def start(
-        self, ambient: Ambient, recording: Recording, company: Company
+        self, ambient: ThreadSettings, recording: Recording, company: Company
     ) -> Generator[Step, None, StopReason]:
         """
         Set apart what is trained, at once; the steps may be taken in another thread.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from lrwidget.engine.isolation.references import outside
-from lrwidget.engine.isolation.snapshot import Keeper
+from lrwidget.engine.isolation.snapshot import StateSnapshot
 from lrwidget.engine.modules import buffers_in, parameters_in
 from lrwidget.engine.optimizers import parameters_of
 
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from lrwidget.engine.isolation.components import Subject
+    from lrwidget.engine.isolation.components import Components
     from lrwidget.engine.losses import LossOf
 
 _RESTORE = "pass isolation='restore', which trains the original and puts it back"
 
 
-def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> LossOf:
+def without_originals(
+    loss_of: LossOf, original: Components, copied: Components
+) -> LossOf:
     """
     Return a function of a batch that raises where its loss uses the originals.
 
@@ -51,7 +53,9 @@ def without_originals(loss_of: LossOf, original: Subject, copied: Subject) -> Lo
     used = outside(original.training_step)
     own = set(map(id, (*own_modules, *held, *buffers_in(own_modules))))
     by_name = any(id(value) in own for value in used)
-    restore = Keeper(besides=parameters).keep(original.model if by_name else None)
+    restore = StateSnapshot(besides=parameters).keep(
+        original.model if by_name else None
+    )
     advice = f"but a copy of it is trained; {_RESTORE}"
     if original.training_step is not None:
         advice += ", or use the model that training_step is given"

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from lrwidget.engine.isolation.snapshot import GENERATORS, IMMUTABLE, Keeper
+from lrwidget.engine.isolation.snapshot import GENERATORS, IMMUTABLE, StateSnapshot
 from lrwidget.engine.loaders import underlying
 
 if TYPE_CHECKING:
@@ -115,7 +115,9 @@ def _keep(dataloader: Iterable[Any]) -> tuple[Callable[[], None], list[object]]:
     """Return what puts a loader back to how it stands now, and its generators."""
     loaders, samplers = _parts(dataloader)
     # Samplers refer to the data set, which may be large, and is not theirs.
-    keeper = Keeper(besides=[getattr(loader, "dataset", None) for loader in loaders])
+    keeper = StateSnapshot(
+        besides=[getattr(loader, "dataset", None) for loader in loaders]
+    )
     held = [value for loader in loaders for value in vars(loader).values()]
     small = [value for value in held if _is_order(value)]
     if isinstance(dataloader, Iterator):

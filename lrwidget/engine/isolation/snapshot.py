@@ -36,7 +36,7 @@ GENERATORS = (
 IMMUTABLE = frozenset({int, float, bool, str, bytes, type(None)})
 
 
-class Keeper:
+class StateSnapshot:
     """
     Remembers what objects hold, to put it back into the very same objects.
 

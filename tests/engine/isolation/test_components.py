@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim import LBFGS, SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from lrwidget.engine.isolation.components import Subject, isolate
+from lrwidget.engine.isolation.components import Components, isolate
 from lrwidget.engine.range_test import RangeTest, range_test
 from tests.engine.training_parts import Net, loader, state, train, warm
 
@@ -135,8 +135,8 @@ def test_both_ways_find_the_same_curve() -> None:
     assert curves[0].to_dict() == curves[1].to_dict()
 
 
-def _subject(model: nn.Module, loss_fn: Any = None) -> Subject:
-    return Subject(model, AdamW(model.parameters()), loss_fn)
+def _subject(model: nn.Module, loss_fn: Any = None) -> Components:
+    return Components(model, AdamW(model.parameters()), loss_fn)
 
 
 def test_a_copy_shares_the_memory_of_frozen_parameters_only() -> None:
@@ -317,7 +317,7 @@ def test_a_copy_moves_to_the_device_and_the_original_stays() -> None:
     loss_fn = nn.CrossEntropyLoss(weight=torch.ones(3))
     before = state(model, optimizer)
     meta = torch.device("meta")  # the one device, besides the CPU, of every machine
-    subject, _ = isolate(Subject(model, optimizer, loss_fn), "copy", meta)
+    subject, _ = isolate(Components(model, optimizer, loss_fn), "copy", meta)
     assert {p.device for p in subject.model.parameters()} == {meta}
     moments = [state["exp_avg"].device for state in subject.optimizer.state.values()]
     assert set(moments) == {meta}

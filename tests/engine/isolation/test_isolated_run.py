@@ -10,7 +10,7 @@ from torch.optim import SGD
 from lrwidget.curve.lr_curve import Recording
 from lrwidget.engine.distributed.context import OneRank
 from lrwidget.engine.range_test import RangeTest
-from lrwidget.engine.thread_settings import Ambient
+from lrwidget.engine.thread_settings import ThreadSettings
 from tests.engine.training_parts import loader, state
 
 
@@ -27,9 +27,9 @@ def test_one_rate_all_the_time(isolation: Any) -> None:
     test, parts = _test(isolation=isolation, steps_per_lr=3)
     before = state(*parts)
     trial = test.trial(0.1, 4)
-    assert [step.lr for step in trial.start(Ambient(), Recording(4), OneRank())] == [
-        0.1
-    ] * 4
+    assert [
+        step.lr for step in trial.start(ThreadSettings(), Recording(4), OneRank())
+    ] == [0.1] * 4
     assert state(*parts) == before
 
 
@@ -37,24 +37,24 @@ def test_trials_of_one_original_come_one_after_the_other() -> None:
     test, _ = _test(isolation="restore")
     trial = test.trial(0.1, 2)
     first, second = (
-        trial.start(Ambient(), Recording(4), OneRank()),
-        trial.start(Ambient(), Recording(4), OneRank()),
+        trial.start(ThreadSettings(), Recording(4), OneRank()),
+        trial.start(ThreadSettings(), Recording(4), OneRank()),
     )
     next(first)
     with pytest.raises(RuntimeError, match="training this model itself at the moment"):
         next(second)
     with pytest.raises(RuntimeError, match="training this model itself at the moment"):
-        trial.start(Ambient(), Recording(4), OneRank())
+        trial.start(ThreadSettings(), Recording(4), OneRank())
     first.close()
     trial.check_free()
-    assert len(list(trial.start(Ambient(), Recording(4), OneRank()))) == 2
+    assert len(list(trial.start(ThreadSettings(), Recording(4), OneRank()))) == 2
 
 
 @pytest.mark.parametrize("isolation", ["copy", "restore"])
 def test_a_trial_that_takes_no_step_seeds_nothing(isolation: Any) -> None:
     test, parts = _test(isolation=isolation, seed=5)
     before = state(*parts)
-    steps = test.trial(0.1, 2).start(Ambient(), Recording(4), OneRank())
+    steps = test.trial(0.1, 2).start(ThreadSettings(), Recording(4), OneRank())
     assert state(*parts) == before
     steps.close()
     assert state(*parts) == before
@@ -64,7 +64,7 @@ def test_trials_of_copies_come_at_one_time() -> None:
     test, _ = _test(isolation="copy")
     trial = test.trial(0.1, 2)
     first, second = (
-        trial.start(Ambient(), Recording(4), OneRank()),
-        trial.start(Ambient(), Recording(4), OneRank()),
+        trial.start(ThreadSettings(), Recording(4), OneRank()),
+        trial.start(ThreadSettings(), Recording(4), OneRank()),
     )
     assert len(list(zip(first, second, strict=True))) == 2

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from lrwidget.engine.isolation.components import Subject, isolate
+from lrwidget.engine.isolation.components import Components, isolate
 from lrwidget.engine.isolation.leaks import without_originals
 from lrwidget.engine.range_test import range_test
 
@@ -18,7 +18,7 @@ _BATCH = torch.ones(4, 3)
 def _checked(loss_of: Any) -> Any:
     """Return a checked loss of a batch, given the original and its copy."""
     model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-    original = Subject(model, SGD(model.parameters(), lr=0.1))
+    original = Components(model, SGD(model.parameters(), lr=0.1))
     copied, _ = isolate(original, "copy", None)
 
     def compute(batch: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lrwidget.engine.isolation.snapshot import Keeper
+from lrwidget.engine.isolation.snapshot import StateSnapshot
 
 
 def test_restoring_puts_the_same_objects_back() -> None:
@@ -22,7 +22,7 @@ def test_restoring_puts_the_same_objects_back() -> None:
         deque([1]),
         np.ones(2),
     )
-    restore = Keeper().keep(model)
+    restore = StateSnapshot().keep(model)
     with torch.no_grad():
         weight = model.weight
         model.weight = nn.Parameter(torch.zeros(2, 2))
@@ -53,7 +53,7 @@ def test_what_fails_to_be_restored_does_not_keep_the_rest_from_it() -> None:
     model.stubborn = Stubborn([1])
     model.other = [1]
     weight = model.weight.detach().clone()
-    restore = Keeper().keep(model)
+    restore = StateSnapshot().keep(model)
     model.other.append(2)
     with torch.no_grad():
         model.weight.add_(1)
@@ -75,7 +75,7 @@ class _Strict(OrderedDict[str, Any]):
 
 def test_mappings_that_refuse() -> None:
     strict = _Strict(a=1, b=2)
-    restore = Keeper().keep(strict)
+    restore = StateSnapshot().keep(strict)
     strict["a"] = 3
     strict["c"] = 4
     restore()
@@ -84,7 +84,7 @@ def test_mappings_that_refuse() -> None:
 
 def test_what_is_of_pythons_own_library_goes_on() -> None:
     queue: Queue[int] = Queue()
-    restore = Keeper().keep([queue])
+    restore = StateSnapshot().keep([queue])
     queue.put(1)
     restore()
     assert queue.unfinished_tasks == 1
