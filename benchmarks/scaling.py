@@ -31,7 +31,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks import finders
 from benchmarks.steps import KEEP_MEMORY, cnn, mlp, transformer
-from lrwidget.engine.distributed.reduction import Summing
+from lrwidget.engine.distributed.reduction import AsyncSum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +114,7 @@ def _all_reduce() -> float:
     dist.barrier()
     began = time.perf_counter()
     for _ in range(_ALONE):
-        Summing([0.0] * 6, group).wait()
+        AsyncSum([0.0] * 6, group).wait()
     return (time.perf_counter() - began) / _ALONE
 
 

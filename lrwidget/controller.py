@@ -1,390 +1,569 @@
-"""The stage of a widget: what runs there, and how it is shown."""
+"""The state of a widget, and the commands that change it."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import math
+import threading
+import time
+import traceback
+from collections.abc import Generator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
-from lrwidget.curve.history import Recordings
-from lrwidget.curve.lr_curve import Recording
-from lrwidget.curve.race import RaceRecording, neighbours
-from lrwidget.curve.runs import NewRun
+from lrwidget.config import FIELDS, usable_count
+from lrwidget.curve.axis import short
+from lrwidget.curve.export import exported
+from lrwidget.curve.history import JobHistory
+from lrwidget.curve.race import RaceHistory, checked_rates, neighbours
+from lrwidget.curve.runs import Runs, new_run
+from lrwidget.curve.short_repr import short_repr
 from lrwidget.curve.suggestion import NO_SUGGESTION
-from lrwidget.engine.thread_settings import ThreadSettings
-from lrwidget.session import BusyError, Session
-from lrwidget.ui import arguments
-from lrwidget.ui import messages as status
-from lrwidget.ui.layout import Display, Hands
-from lrwidget.ui.report import in_detail, in_words
+from lrwidget.runner import Runner
+from lrwidget.ui.snapshot import JobSnapshot, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable, Iterator, Sequence
 
-    from lrwidget.backends.base import Planned, Recipe, Source
-    from lrwidget.choosing import Choosing
-    from lrwidget.curve.suggestion import Suggestion
-    from lrwidget.runner import Follower
+    from lrwidget.backends.base import Backend, Job
+    from lrwidget.curve.history import Event
+    from lrwidget.curve.lr_curve import LRCurve
+    from lrwidget.curve.picture import Looks
+    from lrwidget.curve.runs import NewRun
+    from lrwidget.ui.snapshot import Kind
+
+_STEPS_PER_DECADE = 10
+_EMPTY = JobHistory([None]).runs[0].curve()
 
 
-class Stage:
+class Choice(Protocol):
     """
-    The session of a widget with its display, which shows all that happens there.
-
-    It may be used by any threads: by those of the kernel that callbacks of the front
-    end come on, and by the worker's.
-
-    Parameters
-    ----------
-    recipe:
-        What makes that which is run.
-    choosing:
-        Who chooses the rate.
-    beta:
-        Where the smoothing slider stands at first.
-    rule:
-        The rule of the suggestion that is shown.
+    The owner of the chosen rate, which calls its observers.
 
     Attributes
     ----------
-    session:
-        What runs, and what it has found.
-    display:
-        What shows it.
-    bounds:
-        The lowest and the highest rate in the chart.
+    value:
+        The chosen rate.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        choosing: Choosing,
-        beta: float,
-        rule: str,
-    ) -> None:
-        self._recipe = recipe
+    value: float | None
+
+    def pick(self, rate: float) -> None:
+        """Choose a rate, whatever was chosen before."""
+
+    def follow_suggestion(self, suggestion: float) -> None:
+        """Choose a suggestion, unless another rate was picked."""
+
+
+class _Job:
+    """The latest job, as far as it has come."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.history = JobHistory([])
+        self.runner: Runner | None = None
+        self.ready = threading.Event()  # when there is a runner, or an error
+        self.running = True
+        self.stopping = False
+        self.stopped_at: int | None = None  # the starts of runs before the last stop
+        self.error: BaseException | None = None
+        self.traceback = ""
+
+    def fail(self, error: BaseException, text: str) -> None:
+        """Note the first error."""
+        if self.error is None:
+            self.error, self.traceback = error, text
+
+    def snapshot(self) -> JobSnapshot:
+        activity, silence, seconds = None, 0.0, 0.0
+        if self.runner is not None:
+            activity = self.runner.job.activity()
+            since = activity.since or self.runner.last_event
+            silence = time.monotonic() - since
+            seconds = (
+                self.runner.seconds if activity.seconds is None else activity.seconds
+            )
+        return JobSnapshot(
+            kind=self.kind,
+            history=self.history,
+            running=self.running,
+            error=self.error,
+            traceback=self.traceback,
+            activity=activity if self.running else None,
+            silence=silence,
+            seconds=seconds,
+        )
+
+
+class Controller:
+    """
+    All state of a widget but the chosen rate, and the lock of that state.
+
+    Commands may come on any thread. No file is read, no thread joined, no model copied
+    and no observer called while the lock is held.
+
+    Parameters
+    ----------
+    backend:
+        The maker of the jobs.
+    rule:
+        The rule of the suggestion.
+    choice:
+        The owner of the chosen rate.
+
+    Attributes
+    ----------
+    bounds:
+        The lowest and the highest rate of the chart.
+    pick:
+        The command that chooses a rate.
+    """
+
+    def __init__(self, backend: Backend, rule: str, choice: Choice) -> None:
+        self._backend = backend
         self._rule = rule
-        self._choosing = choosing
-        self._test = recipe.test({})
-        self._running: Planned = self._test
-        self._room: tuple[float, float, int] | None = None
-        self._detail: tuple[BaseException | None, str] = None, ""
-        self.bounds = self._test.start_lr, self._test.end_lr
-        self.session = Session(self._on_news, self._on_end)
-        # A press on Run may come on a thread that lacks this one's settings.
-        self._ambient = ThreadSettings()
-        self._lock = self.session.lock
-        hands = Hands(
-            toggle=self._on_toggle,
-            race=self._on_race,
-            remove=self.remove,
-            settings=self._on_settings,
-            look=self._look,
-            pick=choosing.pick,
-            step=choosing.step,
-            home=choosing.home,
-            apply=choosing.apply,
-            export=choosing.export,
-        )
-        self.display = Display(
-            hands,
-            recipe.settings,
-            beta,
-            rule,
-            recipe.loss_name,
-            controls=recipe.controls,
-        )
-        self._on_settings()
-        self._draw()
-        self._show_running()
+        self._choice = choice
+        self._lock = threading.RLock()
+        self._show: Callable[[Snapshot], object] = lambda _snapshot: None
+        self._closed = False
+        self._config = backend.config
+        self._fields = {name: getattr(self._config, name) for name in FIELDS}
+        self._problem = ""
+        self._runs = Runs()
+        self._race: RaceHistory | None = None
+        self._job: _Job | None = None
+        self._curve = _EMPTY
+        self._suggestion = NO_SUGGESTION
+        self._suggested_for: tuple[LRCurve, bool, str] | None = None
+        self._range = self.bounds = self._config.start_lr, self._config.end_lr
+        self._shown: Snapshot | None = None
+        self.pick = choice.pick
+
+    def display(self, show: Callable[[Snapshot], object]) -> None:
+        """Give each new state to a function, which is called under the lock."""
+        with self._lock:
+            self._show = show
+            self.refresh()
+
+    # ---- the state
 
     @property
     def running(self) -> bool:
-        """Whether something is running."""
-        return self.session.running
+        """Whether a job runs."""
+        return self._job is not None and self._job.running
 
     @property
-    def status(self) -> str:
-        """How the latest run is, in words."""
-        session, running = self.session, self.running
-        if session.follower is None and session.error is None:
-            test = self._test
-            return status.idle(test.start_lr, test.end_lr, test.num_it)
-        suggestion = NO_SUGGESTION if running else self.known()
-        return in_words(session, suggestion, running=running)
+    def curve(self) -> LRCurve:
+        """The curve of the latest test so far; an empty one before the first."""
+        run = self._runs.latest
+        return _EMPTY if run is None else run.history.curve()
 
-    def suggestion(self) -> Suggestion:
-        """Return what the curve of the latest test so far suggests."""
-        return self.session.curve.suggestion(self._rule)
+    @property
+    def curves(self) -> dict[str, LRCurve]:
+        """The curve of each run so far, by its name."""
+        return self._runs.curves()
 
-    def check_free(self) -> None:
-        """Raise where nothing can be written to the optimizer, as `Source` does."""
-        self._test.check_free()
+    @property
+    def race_history(self) -> RaceHistory | None:
+        """The latest race."""
+        return self._race
 
-    def run(self, label: str | None, changes: Mapping[str, Any]) -> None:
-        """Start a test, as `LRWidget.run` does."""
-        self._recipe.check_runs()
-        self._run(label, changes)
+    @property
+    def progress(self) -> float:
+        """The share of the steps of the latest job that are done, from 0 to 1."""
+        if self._job is None:
+            return 0.0
+        return len(self._job.history) / (self._job.history.num_it or 1)
 
-    def follow(self) -> None:
-        """Follow the test that runs elsewhere."""
-        self._run(None, {})
-
-    def _run(self, label: str | None, changes: Mapping[str, Any]) -> None:
-        with self._starting(Recording(0)):
-            arguments.check_label(label)
-            every = {**self.display.settings.values, **changes}
-            test = self._recipe.test(every)
-            setting = self._recipe.setting(every, label)
-            name = self._recipe.name(every) if label is None else label
-            recording = self._recipe.recording(test)
-            begun = NewRun(name, setting, recording)
-            self.session.run(test, begun, lambda: self._make_room_for(test))
-
-    def compare(self, runs: Mapping[str, Mapping[str, Any]]) -> None:
-        """Start several tests, as `LRWidget.compare` does."""
-        self._recipe.check_runs()
-        with self._starting(Recordings([])):
-            arguments.check_comparison(runs)
-            settings = self.display.settings.values
-            every = [{**settings, **changes} for changes in runs.values()]
-            comparison = self._recipe.compare(every)
-            begun = [
-                NewRun(label, self._recipe.setting(changes, label), Recording(x.num_it))
-                for label, changes, x in zip(runs, every, comparison.tests, strict=True)
-            ]
-            last = comparison.tests[-1]
-            self.session.compare(comparison, begun, lambda: self._make_room_for(last))
-
-    def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
-        """Start a race, as `LRWidget.race` does."""
-        self._recipe.check_runs()
-        with self._starting(RaceRecording([], 0)):
-            if rates is None:
-                suggestion, chosen = self.suggestion(), self._choosing.chosen()
-                rates = neighbours(suggestion, chosen, *self.bounds)
-                if not rates:
-                    msg = "nothing to race: run() and wait() first, or pass rates"
-                    raise RuntimeError(msg)
-            race = self._recipe.race(self.display.settings.values, rates, steps)
-            arguments.check_inside(race.rates, *self.bounds)
-            self.session.race(
-                race, lambda: self.display.show_race(race.rates, race.steps)
+    def snapshot(self) -> Snapshot:
+        """Return the present state."""
+        with self._lock:
+            self._update_curve()
+            self._update_range()
+            choice = self._choice.value
+            self.bounds = self._range_with(choice)
+            return Snapshot(
+                capabilities=self._backend.capabilities,
+                config=self._config,
+                problem=self._problem,
+                runs=self._runs.all,
+                curve=self._curve,
+                suggestion=self._suggestion,
+                race=self._race,
+                job=None if self._job is None else self._job.snapshot(),
+                bounds=self.bounds,
+                choice=choice,
+                testing=self._testing,
             )
 
-    def stop(self) -> None:
-        """Ask what runs to stop, as `LRWidget.stop` does."""
-        self.session.stop()
-        self._show_status()
+    # ---- the commands of the display
 
-    def remove(self, name: str) -> None:
-        """Forget a former run, as `LRWidget.remove` does."""
+    def refresh(self) -> None:
+        """Show the present state."""
         with self._lock:
-            self.session.runs.remove(name)
-            self._show_range()
-            self._look()
+            if not self._closed:
+                self._shown = self.snapshot()
+                self._show(self._shown)
 
     def show_choice(self) -> None:
-        """Show which rate is chosen now."""
+        """Show the chosen rate, which alone has changed."""
         with self._lock:
-            self.display.show_rate(self._choosing.chosen())
-            self._show_running()
+            if self._shown is not None and not self._closed:
+                choice = self._choice.value
+                self.bounds = self._range_with(choice)
+                self._shown = replace(self._shown, choice=choice, bounds=self.bounds)
+                self._show(self._shown)
 
-    def show_rule(self, rule: str) -> None:
-        """Show what another rule suggests."""
+    def toggle(self) -> None:
+        """Start a test, or stop what runs."""
+        state = self._job
+        if state is not None and state.running and state.ready.is_set():
+            self.stop()
+        else:  # a second press while a test starts does nothing
+            # The error is in the status, and raised by wait().
+            with suppress(Exception), self._backend.as_made():
+                self._run(None, {})
+            self.refresh()
+
+    def start_race(self) -> None:
+        """Start a race around the suggestion and the chosen rate."""
+        with suppress(Exception), self._backend.as_made():  # as above
+            self._start_race(None, None)
+        self.refresh()
+
+    def configure(self, fields: Mapping[str, Any]) -> None:
+        """Use other settings for the next run, if they can be used."""
+        with self._lock:
+            self._fields, self._problem = dict(fields), ""
+            try:
+                self._config = replace(self._backend.config, **fields)
+            except (TypeError, ValueError) as error:
+                self._problem = str(error)
+            self.refresh()
+
+    def step(self, count: int) -> None:
+        """Move the chosen rate by tenths of a decade, or begin with the suggestion."""
+        rate = self._choice.value
+        if rate is None:
+            self.home()
+        else:
+            moved = rate * 10 ** (count / _STEPS_PER_DECADE)
+            self._choice.pick(float(f"{moved:.2e}"))
+
+    def home(self) -> None:
+        """Choose the suggestion, or the middle of the chart if there is none."""
+        with self._lock:
+            self._update_curve()
+            suggestion = self._suggestion.lr
+        if suggestion is not None:
+            self._choice.pick(suggestion)
+        elif self._choice.value is None:
+            low, high = self.bounds
+            self._choice.pick(math.sqrt(low * high))
+
+    def apply(self) -> str:
+        """Write the chosen rate to the optimizer, and return what was written where."""
+        rate = self._choice.value
+        if rate is None:
+            msg = "value=None: choose a rate first, by run() and wait() or value=1e-3"
+            raise RuntimeError(msg)
+        return f"Wrote {short(rate)} to {self._backend.apply_rate(rate)}."
+
+    def export(self, kind: str, beta: float) -> bytes:
+        """Return the latest curve as a file of a format."""
+        choice = self._choice.value
+        looks: Looks = {"beta": beta, "rule": self._rule, "choice": choice}
+        return exported(self.curve, kind, looks)
+
+    def remove(self, name: str) -> None:
+        """Forget a former run; see `LRWidget.remove`."""
+        with self._lock:
+            self._runs.remove(name)
+            self.refresh()
+
+    # ---- the commands of the widget
+
+    def use_rule(self, rule: str) -> None:
+        """Suggest by another rule."""
         with self._lock:
             self._rule = rule
-            self._draw()
-            suggestion = self.known()
-        self._choosing.follow(suggestion.lr)
+            self.refresh()
+            suggestion = self._suggestion.lr
+        if suggestion is not None:
+            self._choice.follow_suggestion(suggestion)
 
-    @contextmanager
-    def _starting(self, nothing: Recording | Recordings) -> Iterator[None]:
-        """
-        Let one thing start, and show that it has, or what kept it from it.
+    def run(self, label: str | None, changes: Mapping[str, Any]) -> None:
+        """Start a test; see `LRWidget.run`."""
+        self._run(label, changes)
+        self.refresh()
 
-        Parameters
-        ----------
-        nothing:
-            What records nothing of what cannot start.
-        """
-        busy = False
+    def _run(self, label: str | None, changes: Mapping[str, Any]) -> None:
+        self._backend.check_can_run()
+        state = self._reserve("test")
         try:
-            with self.session.starting(nothing):
-                yield
-        except BusyError:
-            busy = True
-            raise
+            _check_label(label)
+            every = {**self._fields, **changes}
+            job = self._backend.test(every)
+            history = JobHistory(job.plans)
+            run = new_run(self._backend.arguments, every, label, history.runs[0])
+            events = job.events()
         except BaseException as error:
-            self._look_into(error)
+            self._refuse(state, error)
             raise
-        finally:
-            if not busy:
-                self._show_start()
+        self._start(state, job, events, history, [run])
 
-    def _show_start(self) -> None:
+    def follow(self, name: str, job: Job) -> None:
+        """Follow a test that runs elsewhere."""
+        history = JobHistory(job.plans)
+        run = new_run({}, {}, name, history.runs[0])
+        self._start(self._reserve("test"), job, job.events(), history, [run])
+        self.refresh()
+
+    def compare(self, runs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Start several tests; see `LRWidget.compare`."""
+        self._backend.check_can_run()
+        state = self._reserve("comparison")
+        try:
+            _check_comparison(runs)
+            every = [{**self._fields, **changes} for changes in runs.values()]
+            job = self._backend.compare(every)
+            history = JobHistory(job.plans)
+            arguments = self._backend.arguments
+            started = [
+                new_run(arguments, changes, label, run)
+                for label, changes, run in zip(runs, every, history.runs, strict=True)
+            ]
+            events = job.events()
+        except BaseException as error:
+            self._refuse(state, error)
+            raise
+        self._start(state, job, events, history, started)
+        self.refresh()
+
+    def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
+        """Start a race; see `LRWidget.race`."""
+        self._start_race(rates, steps)
+        self.refresh()
+
+    def _start_race(self, rates: Sequence[float] | None, steps: int | None) -> None:
+        self._backend.check_can_run()
+        state = self._reserve("race")
+        try:
+            history = self._race_at(rates, steps)
+            job = self._backend.race(self._fields, history.rates, history.steps)
+            events = job.events()
+        except BaseException as error:
+            self._refuse(state, error)
+            raise
+        self._start(state, job, events, history, [])
+
+    def stop(self) -> None:
+        """Ask the job to stop; the second time, do not wait for it any more."""
         with self._lock:
-            if not self.session.closed:
-                self._show_running()
-                self._look()
+            state = self._job
+            if state is None or not state.running:
+                return
+            # Another test may have taken the place of the one that was asked before.
+            starts = sum(run.starts for run in state.history.runs)
+            again, state.stopped_at = state.stopped_at == starts, starts
+            state.stopping = True
+            if state.runner is not None:
+                job = state.runner.job
+                (job.abandon if again else job.stop)()
+            self.refresh()
+
+    def wait(self, timeout: float | None) -> None:
+        """
+        Wait for the end of the job, and raise the error that has ended it.
+
+        An interrupt stops the job; one that goes on elsewhere is left.
+        """
+        state = self._job
+        if state is None:
+            msg = "there is no test to wait for; call run() first"
+            raise RuntimeError(msg)
+        try:
+            state.ready.wait()
+            if state.runner is not None:
+                state.runner.wait(timeout)
+        except KeyboardInterrupt:
+            if state.runner is not None:
+                state.runner.job.abandon()
+            raise
+        if state.error is not None:
+            raise state.error
+
+    def rate_ratios(self) -> list[float]:
+        """Return the rate of each parameter group over that of the last one."""
+        return self._backend.rate_ratios()
+
+    def close(self) -> None:
+        """Show nothing more, and stop the job."""
+        with self._lock:
+            self._closed = True
+            runner = None if self._job is None else self._job.runner
+        if runner is not None:
+            runner.abandon()
+
+    # ---- the life of a job
+
+    def _reserve(self, kind: Kind) -> _Job:
+        """Return a new job, so that no other one starts meanwhile."""
+        with self._lock:
+            self._check_open()
+            if self._job is not None and self._job.running:
+                what = "race" if self._job.kind == "race" else "test"
+                how = "running" if self._job.ready.is_set() else "starting"
+                msg = f"a {what} is {how} already; call stop() and wait() first"
+                raise RuntimeError(msg)
+            self._job = state = _Job(kind)
+            return state
+
+    def _check_open(self) -> None:
+        if self._closed:
+            msg = "the widget is closed; make a new one"
+            raise RuntimeError(msg)
+
+    def _refuse(self, state: _Job, error: BaseException) -> None:
+        text = _traceback(error)
+        with self._lock:
+            state.fail(error, text)
+            state.running = False
+            state.ready.set()
+            self.refresh()
+
+    def _start(
+        self,
+        state: _Job,
+        job: Job,
+        events: Iterator[Event],
+        history: JobHistory,
+        runs: list[NewRun],
+    ) -> None:
+        finish = partial(self._finish, state)
+        runner = Runner(job, events, history, self.refresh, finish)
+        with self._lock:
+            try:
+                self._check_open()
+                if state.stopping:  # asked for while it started
+                    job.stop()
+                every = self._runs.with_added(*runs) if runs else self._runs.all
+                runner.start()
+            except BaseException as error:  # noqa: BLE001 (raised below)
+                failure = error
+            else:
+                state.history, state.runner = history, runner
+                self._runs.keep(every)
+                if isinstance(history, RaceHistory):
+                    self._race = history
+                state.ready.set()
+                return
+        if isinstance(events, Generator):
+            events.close()
+        self._refuse(state, failure)
+        raise failure
+
+    def _finish(self, state: _Job, error: BaseException | None) -> None:
+        text = "" if error is None else _traceback(error)
+        try:
+            with self._lock:
+                if error is not None:
+                    state.fail(error, text)
+                state.running = False
+                if self._closed:
+                    return
+                if error is not None or state.kind == "comparison":
+                    self._runs.forget_empty()
+                self.refresh()
+                suggestion = None if state.kind == "race" else self._suggestion.lr
+            if suggestion is not None:
+                self._choice.follow_suggestion(suggestion)
+        except BaseException as raised:  # noqa: BLE001 (of an observer; raised by wait)
+            text = _traceback(raised)
+            with self._lock:
+                state.fail(raised, text)
+                self.refresh()
+
+    # ---- what follows from the state
 
     @property
     def _testing(self) -> bool:
-        """Whether a test is running, whose curve will go on."""
-        return self.running and not self.session.racing
+        """Whether a test or a comparison runs, so that the curve may grow."""
+        return self._job is not None and self._job.running and self._job.kind != "race"
 
-    def known(self) -> Suggestion:
-        """Return the suggestion, unless its curve will go on."""
-        return NO_SUGGESTION if self._testing else self.suggestion()
+    def _update_curve(self) -> None:
+        curve, testing = self.curve, self._testing
+        key = curve, testing, self._rule
+        if key != self._suggested_for:
+            self._suggested_for = key
+            self._curve = curve
+            self._suggestion = (
+                NO_SUGGESTION if testing else curve.suggestion(self._rule)
+            )
 
-    def _show_running(self) -> None:
-        raceable = self._choosing.chosen() is not None or self.known().lr is not None
-        self.display.run_bar.show_running(running=self.running, raceable=raceable)
+    def _update_range(self) -> None:
+        """Find the range of all rates: those of the next run, and of each run."""
+        every = [run.history.plan for run in self._runs.all]
+        plans = [plan for plan in every if plan is not None]
+        if self._backend.capabilities.run or not plans:
+            plans.append(self._config.plan)
+        self._range = min(x.start_lr for x in plans), max(x.end_lr for x in plans)
 
-    def _make_room_for(self, test: Planned) -> None:
-        self._running, self._room = test, None
-        self._make_room()
+    def _range_with(self, choice: float | None) -> tuple[float, float]:
+        low, high = self._range
+        return (low, high) if choice is None else (min(low, choice), max(high, choice))
 
-    def _make_room(self) -> None:
-        """Have room for the test that runs, of which more may be known by now."""
-        test = self._running
-        room = test.start_lr, test.end_lr, test.num_it
-        if room != self._room:
-            self._room = room
-            self.display.view_bar.show_total(test.num_it)
-            self._show_range()
+    def _race_at(self, rates: Sequence[float] | None, steps: int | None) -> RaceHistory:
+        low, high = self.bounds
+        if rates is None:
+            suggestion = self.curve.suggestion(self._rule)
+            rates = neighbours(suggestion, self._choice.value, low, high)
+            if not rates:
+                msg = "nothing to race: run() and wait() first, or pass rates"
+                raise RuntimeError(msg)
+        checked = checked_rates(rates)
+        for rate in checked:
+            if not low <= rate <= high:
+                msg = (
+                    f"rates={checked!r} must lie from start_lr={low!r} to "
+                    f"end_lr={high!r}, to be chosen; make the widget with a wider range"
+                )
+                raise ValueError(msg)
+        if steps is None:
+            config = replace(self._backend.config, **self._fields)
+            return RaceHistory(checked, config.num_it)
+        return RaceHistory(checked, usable_count("steps", steps))
 
-    def _show_range(self) -> None:
-        """Have all rates in the chart: those to come, those that were, the chosen."""
-        ranges = [(self._test.start_lr, self._test.end_lr)]
-        settings = [run.setting for run in self.session.runs.all]
-        ranges += [(setting.start_lr, setting.end_lr) for setting in settings]
-        rate = self._choosing.chosen()
-        if rate is not None:
-            ranges.append((rate, rate))
-        self.bounds = min(low for low, _ in ranges), max(high for _, high in ranges)
-        self.display.show_range(*self.bounds)
 
-    def _on_toggle(self) -> None:
-        if self.running:
-            self.stop()
-        else:
-            self._press(lambda: self.run(None, {}))
+def _traceback(error: BaseException) -> str:
+    """Return an error with its traceback, for which files are read."""
+    return "".join(traceback.format_exception(error)).strip()
 
-    def _on_race(self) -> None:
-        self._press(lambda: self.race(None, None))
 
-    def _press(self, start: Callable[[], object]) -> None:
-        """Start something, where what keeps it from that is only shown."""
-        try:
-            with self._ambient.entered():
-                start()
-        except BusyError:
-            pass  # as is seen
-        except Exception as error:
-            # What keeps it from starting is in the status, and raised by wait().
-            if error is not self.session.error:
-                raise
+def _check_label(label: object) -> None:
+    """Raise unless a label is text, or None."""
+    if label is not None and not (isinstance(label, str) and label):
+        msg = (
+            f"label={short_repr(label)} must be some text, or None; "
+            "pass for example 'wd=1e-4'"
+        )
+        raise TypeError(msg)
 
-    def _on_settings(self) -> None:
-        """Let the chart have room for the next run, if it can be run."""
-        settings = self.display.settings
-        values, problem = settings.values, ""
-        test: Source | None = None
-        try:
-            # A record is looked at where the test starts: not for each field.
-            test = self._recipe.test({**values, "record": None})
-        except (TypeError, ValueError) as error:
-            problem = str(error)
-        with self._lock:
-            if settings.values != values:
-                return  # the thread of the latest change shows what comes of all
-            settings.problem.value = problem
-            if test is not None:
-                self._test = test
-            self._show_range()
-            self._show_status()
 
-    def _look(self) -> None:
-        """Look anew at all runs."""
-        with self._lock:
-            runs = self.session.runs
-            self.display.show_runs(runs.former, runs.latest, running=self._testing)
-            self._draw()
-
-    def _on_news(self) -> None:
-        with self._lock:
-            if self.session.closed:
-                return
-            race = self.display.race
-            if race is not None and self.session.racing:
-                race.draw(self.session.raced.numbered_curves())
-            else:
-                self._make_room()
-                if self.session.comparing:
-                    self._look()
-                else:
-                    self.display.draw(self.session.curve, NO_SUGGESTION)
-            self._show_status()
-
-    def _on_end(self, follower: Follower) -> None:
-        """Show the end, and tell what is suggested."""
-        self._look_into(follower.error)
-        try:
-            self._choosing.follow(self._shown_end(follower).lr)
-        except Exception as error:  # of an observer, for example
-            follower.error = follower.error or error
-            self._look_into(follower.error)
-            self._show_status()
-            raise
-
-    def _look_into(self, error: BaseException | None) -> None:
-        """Keep the details of an error, for which the files of the source are read."""
-        # Outside the lock, under which it is shown then.
-        self._detail = error, "" if error is None else in_detail(error)
-
-    def _shown_end(self, follower: Follower) -> Suggestion:
-        """Show the end, and return what a test suggests by it."""
-        with self._lock:
-            # Nothing else starts before the end is seen.
-            follower.running = False
-            if self.session.closed:
-                return NO_SUGGESTION
-            race = self.display.race
-            if race is not None and self.session.racing:
-                self._on_news()
-                self._show_running()
-                race.show_outcomes()
-                return NO_SUGGESTION
-            if follower.error is not None or self.session.comparing:
-                self.session.runs.forget_empty()
-            self._make_room()
-            self.display.view_bar.show_total(len(self.session.curve))
-            self._look()
-            self._show_running()
-            return self.suggestion()
-
-    def _draw(self) -> None:
-        with self._lock:
-            self.display.draw(self.session.curve, self.known())
-            self._show_status()
-
-    def _show_status(self) -> None:
-        with self._lock:
-            if self.session.closed:
-                return
-            session, bar = self.session, self.display.run_bar
-            done, total = len(session.latest), session.latest.total
-            error, detail = self._detail
-            if session.error is None:
-                bar.show(done, total, self.status)
-            elif session.error is error:
-                bar.show_failure(done, total, self.status, detail)
-            else:  # the details follow in a moment
-                bar.show_failure(done, total, self.status, "")
-
-    def close(self) -> None:
-        """Let nothing be started or shown any more, and stop what runs."""
-        with self._lock:
-            self.session.closed = True
-        self.session.abandon()
+def _check_comparison(runs: object) -> None:
+    """Raise unless a comparison is a dict of changes by labels."""
+    example = "pass for example {'wd=0': {'optimizer': one}, 'wd=0.1': {...}}"
+    if not isinstance(runs, Mapping) or not all(
+        isinstance(changes, Mapping) for changes in runs.values()
+    ):
+        msg = f"runs={short_repr(runs)} must be a dict of dicts; {example}"
+        raise TypeError(msg)
+    if not runs:
+        msg = f"runs={short_repr(runs)} is empty; {example}"
+        raise ValueError(msg)
+    for label in runs:
+        if label is None:
+            msg = f"runs={short_repr(runs)} has None for a label; {example}"
+            raise TypeError(msg)
+        _check_label(label)

@@ -1,221 +1,219 @@
-"""Follows what runs in the background, and records what it gives."""
+"""One job in a background thread, and the refreshes of what shows it."""
 
 from __future__ import annotations
 
+import atexit
+import contextvars
+import threading
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from collections.abc import Generator
+from typing import TYPE_CHECKING
 
-from lrwidget.ticker import Ticker
-from lrwidget.worker import Leavable, Worker, new_deadline, seconds_until
+from lrwidget.curve.history import Stepped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-    from lrwidget.curve.lr_curve import StopReason
+    from lrwidget.backends.base import Job
+    from lrwidget.curve.history import Event, JobHistory
 
-T = TypeVar("T")
-T_contra = TypeVar("T_contra", contravariant=True)
+_SECONDS_BETWEEN_REFRESHES = 0.1
+_SECONDS_BETWEEN_QUIET_REFRESHES = 1.0
+_SECONDS_TO_END = 5.0
+_running: set[Runner] = set()
 
-_SECONDS_BETWEEN_NEWS = 0.1
-_LONG_SILENCE = 10.0
 
-
-class Recorder(Protocol[T_contra]):
+class Runner:
     """
-    What keeps the items of a source.
+    A job that runs in a daemon thread.
 
-    Attributes
-    ----------
-    stop_reason:
-        Set at the end to why the source stopped; it stays None where that failed, or
-        where it goes on elsewhere.
-    """
-
-    stop_reason: StopReason | None
-
-    def append(self, item: T_contra, /) -> object:
-        """Add the next item."""
-
-
-@runtime_checkable
-class Elsewhere(Leavable, Protocol):
-    """
-    A source that runs in another process.
-
-    Attributes
-    ----------
-    goes_on:
-        Whether it does when it is left.
-    seconds:
-        How long its items after the first took there.
-    state:
-        How it is, in words, where there is more to say than how far it has come.
-    """
-
-    goes_on: ClassVar[bool]
-
-    @property
-    def seconds(self) -> float: ...  # noqa: D102 (see above)
-    @property
-    def state(self) -> str | None: ...  # noqa: D102 (see above)
-
-    def stop(self) -> None:
-        """Ask it to stop, and return at once; the second time, leave it."""
-
-
-class Follower:
-    """
-    One range test, or whatever gives such items, that runs in a background thread.
-
-    It knows its source as items only, wherever they come from.
+    Its events go to a history. A second thread refreshes what shows the history, so
+    that the job does not wait for that.
 
     Parameters
     ----------
-    items:
-        The source, which may return why it stopped. It may have an attribute
-        ``waiting_for``: what its next item waits for at the moment, in words. One that
-        is `Elsewhere` is asked to stop there.
-    recorder:
-        What keeps its items.
-    on_news:
-        Called in another background thread when there are new items, at most ten
-        times a second, and after each ten seconds without any: a source that waits for
-        its next item does not keep it back.
-    on_end:
-        Called in the first thread with this follower, after the last news, when the
-        record and `error` are final. It may set `running` to False, as soon as
-        something else may be started; after it, that is so in any case.
+    job:
+        The job.
+    events:
+        Its events.
+    history:
+        The history of its runs.
+    refresh:
+        Called in the second thread, soon after there are new events, at most ten times
+        a second; without events, once a second. An error of it stops the job.
+    finish:
+        Called in the first thread after the last event and the last refresh, with the
+        error that has ended the job, if any.
 
     Attributes
     ----------
-    running:
-        Whether it goes on, or its end is still looked after.
-    error:
-        What has ended it, if it has failed.
+    job:
+        The job.
+    last_event:
+        The time of the last event, or of the start, by `time.monotonic`.
     """
 
     def __init__(
         self,
-        items: Iterable[T],
-        recorder: Recorder[T],
-        on_news: Callable[[], object],
-        on_end: Callable[[Follower], object],
+        job: Job,
+        events: Iterator[Event],
+        history: JobHistory,
+        refresh: Callable[[], object],
+        finish: Callable[[BaseException | None], object],
     ) -> None:
-        self.running = False
-        self.error: BaseException | None = None
-        self._prepared = False
-        self._recorder: Recorder[Any] = recorder
-        self._on_end = on_end
-        self._worker: Worker[T, StopReason] = Worker(items, self._item, self._end)
-        self._source: Iterable[T] | None = items
-        self._elsewhere = items if isinstance(items, Elsewhere) else None
-        self._ticker = Ticker(_SECONDS_BETWEEN_NEWS, self._tell, _LONG_SILENCE)
-        self._on_news = on_news
-        self._first_time: float | None = None
-        self._last_time = time.monotonic()
+        self.job = job
+        self.last_event = time.monotonic()
+        self._first_step: float | None = None
+        self._history = history
+        self._refresh = refresh
+        self._finish = finish
+        self._news = threading.Event()
+        self._ending = threading.Event()
+        self._finished = threading.Event()
+        self._refresh_error: BaseException | None = None
+        self._threads = [
+            _thread("lrwidget", self._run, events),
+            _thread("lrwidget-refresh", self._refresh_at_news),
+        ]
 
     @property
     def seconds(self) -> float:
-        """How long the items after the first took."""
-        if self._elsewhere is not None:
-            return self._elsewhere.seconds
-        return self._last_time - (self._first_time or self._last_time)
-
-    @property
-    def state(self) -> str | None:
-        """How a source that runs elsewhere is, where there is much to say."""
-        return None if self._elsewhere is None else self._elsewhere.state
-
-    @property
-    def waiting(self) -> tuple[str, float] | None:
-        """What it waits for, and how many seconds; None if that is not long yet."""
-        seconds = time.monotonic() - self._last_time
-        if not self.running or seconds < _LONG_SILENCE:
-            return None
-        what = getattr(self._source, "waiting_for", None)
-        return None if what is None else (what, seconds)
-
-    def prepare(self) -> None:
-        """Do the part of the start that may take long, or raise what prevents it."""
-        try:
-            self._worker.prepare()
-        except BaseException as error:
-            self.error = error
-            raise
-        self._prepared = True
+        """The time between the first step and the last event."""
+        first = self._first_step
+        return 0.0 if first is None else self.last_event - first
 
     def start(self) -> None:
-        """Start it, and return at once; raise what keeps it from starting."""
-        if not self._prepared:
-            self.prepare()
-        self.running = True
+        """Start to take the events, and return at once."""
+        _running.add(self)
         try:
-            self._ticker.start()
-            self._worker.start()
-        except BaseException as error:
-            self._worker.stop()
-            self._ticker.leave()
-            self.error = error
-            self.running = False
+            # The refreshes first: the end of the job waits for their thread.
+            for thread in reversed(self._threads):
+                thread.start()
+        except BaseException:  # where there can be no more threads
+            self._end_refreshes()
+            _running.discard(self)
             raise
-
-    def discard(self) -> None:
-        """Let go of what was prepared, and is not to be started."""
-        self._worker.discard()
-
-    def stop(self) -> None:
-        """Ask it to stop after its present item, and return at once."""
-        if self._elsewhere is None:
-            self._worker.stop()
-        else:
-            self._elsewhere.stop()
-
-    def leave(self) -> None:
-        """Take no more items, and return at once; what is elsewhere goes on."""
-        self._worker.stop()
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait for the end, and raise what ended it; see `Worker.join`."""
-        self._worker.join(timeout)
-        if self.error is not None:
-            raise self.error
+        """
+        Wait for the end.
+
+        Parameters
+        ----------
+        timeout:
+            The longest time to wait, in seconds; None for no limit.
+
+        Raises
+        ------
+        ValueError
+            If ``timeout`` is no number of seconds.
+        TimeoutError
+            If the job has not ended by then. It goes on.
+        """
+        if timeout is not None and not 0 <= timeout <= threading.TIMEOUT_MAX:
+            msg = f"timeout={timeout!r} must be a number of seconds; pass None for ever"
+            raise ValueError(msg)
+        if threading.current_thread() in self._threads:
+            return  # an observer at the end cannot wait for the end
+        # Not by Thread.join: after an interrupt of that, Python 3.11 believes that the
+        # thread has ended.
+        if not self._finished.wait(timeout):
+            msg = f"still running after timeout={timeout!r} s; wait longer or stop"
+            raise TimeoutError(msg)
+        for thread in self._threads:
+            thread.join()
 
     def abandon(self) -> None:
-        """Stop it with its news, and wait for both for at most 5 seconds in all."""
-        deadline = new_deadline()
-        self._worker.stop()
-        # First, so that a source that hangs leaves time for the end of a call.
-        self._ticker.stop(seconds_until(deadline))
-        self._worker.abandon(deadline)
+        """Stop the job, and wait at most 5 seconds for its end."""
+        abandon_all([self])
 
-    def _item(self, item: object) -> None:
-        self._recorder.append(item)
-        now = time.monotonic()
-        if self._first_time is None:
-            self._first_time = now
-        self._last_time = now
-        self._ticker.tell()
-
-    def _tell(self) -> None:
+    def _run(self, events: Iterator[Event]) -> None:
+        error: BaseException | None = None
         try:
-            self._on_news()
-        except BaseException:
-            self._worker.stop()  # nobody would see how it goes on
-            raise
-
-    def _end(self, reason: StopReason | None, error: BaseException | None) -> None:
-        if error is None:
-            # What was left goes on, for all that is known.
-            goes_on = self._elsewhere is not None and self._elsewhere.goes_on
-            at_a_stop: StopReason | None = None if goes_on else "stopped"
-            self._recorder.stop_reason = reason or at_a_stop
-        drawing_error = self._ticker.stop()
-        self._source = None  # which may hold much
-        self.error = error or drawing_error
+            self._consume(events)
+            self._history.finish(None if self.job.goes_on else "stopped")
+        except BaseException as raised:  # noqa: BLE001 (given to finish)
+            error = raised
+        self._end_refreshes()
+        self._threads[1].join()
         try:
-            self._on_end(self)
-        except BaseException as at_the_end:
-            self.error = self.error or at_the_end
-            raise
+            self._finish(error or self._refresh_error)
         finally:
-            self.running = False
+            _running.discard(self)
+            self._finished.set()
+
+    def _consume(self, events: Iterator[Event]) -> None:
+        apply, news = self._history.apply, self._news
+        try:
+            for event in events:
+                apply(event)
+                self.last_event = now = time.monotonic()
+                # Before the first step, a refresh would only delay that of the step.
+                if isinstance(event, Stepped):
+                    if self._first_step is None:
+                        self._first_step = now
+                    # Asked first: a set takes long beside a short training step.
+                    if not news.is_set():
+                        news.set()
+        finally:
+            if isinstance(events, Generator):
+                events.close()
+
+    def _refresh_at_news(self) -> None:
+        try:
+            while True:
+                self._news.wait(_SECONDS_BETWEEN_QUIET_REFRESHES)
+                if self._ending.is_set():
+                    return
+                self._news.clear()
+                began = time.monotonic()
+                self._refresh()
+                taken = time.monotonic() - began
+                # A slow refresh is followed by a rest as long.
+                self._ending.wait(max(_SECONDS_BETWEEN_REFRESHES - taken, taken))
+        except BaseException as error:  # noqa: BLE001 (given to finish)
+            self._refresh_error = error
+            self.job.abandon()  # nobody would see it
+
+    def _end_refreshes(self) -> None:
+        self._ending.set()
+        self._news.set()
+
+    def _join(self, deadline: float) -> None:
+        # The refreshes first, since a job that hangs leaves no time for them.
+        self._end_refreshes()
+        for thread in reversed(self._threads):
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _thread(
+    name: str, function: Callable[..., object], *args: object
+) -> threading.Thread:
+    # In some versions of ipykernel, only a thread in the context of the cell reaches
+    # the front end.
+    run = contextvars.copy_context().run
+    return threading.Thread(target=run, args=(function, *args), name=name, daemon=True)
+
+
+def abandon_all(runners: Iterable[Runner]) -> None:
+    """Stop jobs, and wait at most 5 seconds for the end of all."""
+    runners = list(runners)
+    for runner in runners:
+        runner.job.abandon()
+    deadline = time.monotonic() + _SECONDS_TO_END
+    for runner in runners:
+        runner._join(deadline)  # noqa: SLF001 (of this module)
+
+
+@atexit.register
+def abandon_running() -> None:
+    """
+    Stop all jobs before the interpreter exits.
+
+    Python aborts if a daemon thread is in torch's backward pass at that moment.
+    """
+    runners = list(_running)
+    abandon_all(runners)
+    # This may be registered twice: the second call does not wait for them again.
+    _running.difference_update(runners)

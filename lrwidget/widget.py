@@ -1,65 +1,110 @@
-"""The widget: the range test, its chart and its controls, wired together."""
+"""The widget: a learning-rate range test to run, watch, and pick a rate from."""
 
 from __future__ import annotations
 
+import math
+import numbers
 import textwrap
+import threading
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import ipywidgets as ipw
 import traitlets
 
-from lrwidget import orphans as reruns
-from lrwidget.backends.local import LocalRecipe
-from lrwidget.choice import RateChoice
-from lrwidget.choosing import Choosing
-from lrwidget.controller import Stage
+from lrwidget import orphans
+from lrwidget.backends.local import LocalBackend
+from lrwidget.backends.record.backend import RecordBackend
+from lrwidget.config import with_settings
+from lrwidget.controller import Controller
 from lrwidget.curve import picture
-from lrwidget.curve.export import exported
+from lrwidget.curve.short_repr import short_repr
 from lrwidget.curve.smoothing import DEFAULT_BETA
-from lrwidget.curve.suggest import DEFAULT_RULE, check_rule
-from lrwidget.elsewhere import FromElsewhere
-from lrwidget.engine.range_test import RangeTest
-from lrwidget.engine.settings import with_settings_of
-from lrwidget.integrations.constructors import FromFrameworks
-from lrwidget.ui import arguments
+from lrwidget.curve.suggest import DEFAULT_RULE, RULES, check_rule
+from lrwidget.engine.isolation.random_state import RandomState
+from lrwidget.integrations import fastai, lightning, transformers
 from lrwidget.ui.closing import close_with_parts
+from lrwidget.ui.layout import Layout
+from lrwidget.ui.messages import status
+from lrwidget.ui.threads import SetInThreads
+from lrwidget.ui.view import MOST_SMOOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    import os
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from torch import nn
     from torch.optim import Optimizer
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
-    from lrwidget.backends.base import Recipe
-    from lrwidget.backends.local import Changes
+    from lrwidget.backends.base import Backend
+    from lrwidget.config import Changes, LossFunction, Settings
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.picture import Looks
     from lrwidget.curve.training_curve import TrainingCurve
-    from lrwidget.engine.losses import LossFunction
-    from lrwidget.engine.settings import Settings
+    from lrwidget.integrations.training_parts import Parts
 
-_STATUS_IN_REPR = 80
+_MAX_STATUS_IN_REPR = 80
 
 
-@with_settings_of(RangeTest)
-class LRWidget(FromFrameworks, FromElsewhere, RateChoice):
+class _Rate(traitlets.CFloat[Any, Any]):
+    """A rate that several threads may set."""
+
+    def set(self, obj: Any, value: object) -> None:  # noqa: ANN401 (an LRWidget)
+        """Set the rate."""
+        self.decide(obj, value, lambda _before, _rate: True)
+
+    def decide(
+        self,
+        obj: LRWidget,
+        value: object,
+        decision: Callable[[float | None, float | None], bool],
+    ) -> bool:
+        """
+        Set the rate if a decision says so; return whether it is another one now.
+
+        No other thread sets it between the decision and the write. Observers are called
+        after that, so that they may wait for a thread that sets the rate.
+
+        Parameters
+        ----------
+        obj:
+            The widget.
+        value:
+            The new rate, before its validation.
+        decision:
+            Called under a lock with the present rate and the new one; returns whether
+            to set the new one.
+        """
+        rate = self._validate(obj, value)
+        with obj._deciding:  # noqa: SLF001 (made for this)
+            before = self.get(obj)
+            if not decision(before, rate) or before == rate:
+                return False
+            obj._trait_values["value"] = rate  # noqa: SLF001 (as traitlets does)
+        obj._notify_trait("value", before, rate)  # noqa: SLF001 (as traitlets does)
+        return True
+
+
+@with_settings
+class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
     """
     A learning-rate range test to run, watch, and pick a rate from.
 
     Display it, press Run, and drag the handle, click in the chart or type into the
-    field: `value` is the rate. Race trains shortly at it and at its neighbours. Model
-    and optimizer stay as they are; only `apply` writes to the optimizer.
+    field: `value` is the rate. Race trains for some steps at it and at its neighbours.
+    Model and optimizer stay as they are; only `apply` writes to the optimizer.
 
     Parameters
     ----------
     model, optimizer, dataloader, loss_fn, **settings:
-        As `RangeTest` takes them.
+        The arguments of `RangeTest`.
     smoothing:
-        Where the smoothing slider stands at first, from 0 to 0.99.
+        The first position of the smoothing slider, from 0 to 0.99.
     value:
         A rate that is chosen from the start.
     rule:
-        The rule whose suggestion is shown; see `suggestions`.
+        The rule of the suggestion that is shown; one of the keys of `suggestions`.
 
     Raises
     ------
@@ -67,7 +112,23 @@ class LRWidget(FromFrameworks, FromElsewhere, RateChoice):
         As `RangeTest` raises them, and for a bad smoothing, value or rule.
     """
 
-    def __init__(  # noqa: PLR0913 (the four parts of a training, and the display)
+    value = _Rate(
+        None,
+        allow_none=True,
+        help="The chosen learning rate, within the swept range; None before there is "
+        "one. After a test it is the suggestion, unless another rate was chosen.",
+    ).tag(sync=True)
+    rule = traitlets.Enum(
+        tuple(RULES),
+        DEFAULT_RULE,
+        help="The rule of the suggestion that is shown and where the handle starts; "
+        "one of the keys of `suggestions`. None depends on the smoothing slider.",
+    ).tag(sync=True)
+    description = traitlets.Unicode(
+        help="The name that `interact` and similar functions give to a widget."
+    ).tag(sync=True)
+
+    def __init__(  # noqa: PLR0913 (the components of a training, and the display)
         self,
         model: nn.Module,
         optimizer: Optimizer,
@@ -79,124 +140,395 @@ class LRWidget(FromFrameworks, FromElsewhere, RateChoice):
         rule: str = DEFAULT_RULE,
         **settings: Unpack[Settings],
     ) -> None:
-        parts = {
+        components = {
             "model": model,
             "optimizer": optimizer,
             "dataloader": dataloader,
             "loss_fn": loss_fn,
         }
-        self._make(LocalRecipe({**parts, **settings}), smoothing, value, rule)
+        self._open(LocalBackend({**components, **settings}), smoothing, value, rule)
 
-    def _make(
-        self, recipe: Recipe, smoothing: float, value: float | None, rule: str
+    def _open(
+        self, backend: Backend, smoothing: float, value: float | None, rule: str
     ) -> None:
-        """Make all there is of the widget, whatever it is to show."""
-        arguments.check_smoothing(smoothing)
-        arguments.check_value(value)
+        """Make the controller and the display of a back end."""
+        _check_smoothing(smoothing)
+        _check_value(value)
         check_rule(rule)
-        choosing = Choosing(
-            chosen=lambda: self.value,
-            follow=self._follow,
-            pick=self._pick,
-            step=self._step,
-            home=self._home,
-            apply=self._apply,
-            export=self._export,
-        )
-        self._stage = Stage(recipe, choosing, smoothing, rule)
-        super().__init__(self._stage.display.parts, recipe, self._stage)
+        self._deciding = threading.Lock()  # nothing is called while it is held
+        self._suggested: float | None = None
+        super().__init__()
+        self._controller = Controller(backend, rule, self)
+        first = self._controller.snapshot()
+        self._display = Layout(self._controller, first, smoothing, rule)
+        self.children = self._display.parts
         self.add_class("lrwidget")
         self.rule = rule
-        traitlets.link((self, "rule"), (self._stage.display.pick_bar.rule, "value"))
+        traitlets.link((self, "rule"), (self._display.pick_bar.rule, "value"))
+        self._controller.display(self._display.show)
         self.value = value
-        reruns.watch(self)
+        orphans.watch(self)
+
+    # ---- constructors for other ways to train
+
+    @classmethod
+    def from_lightning(
+        cls,
+        module: Any,  # noqa: ANN401 (Lightning is not imported)
+        data: Any = None,  # noqa: ANN401 (as above)
+        *,
+        optimizer: Optimizer | None = None,
+        **options: Any,  # noqa: ANN401 (those of the constructor)
+    ) -> Self:
+        """
+        Return a widget for a Lightning module.
+
+        The loss is that of its ``training_step``; its logs are dropped. The hooks
+        around the transfer of a batch are called; a module with its own ``backward``,
+        ``optimizer_step`` or ``configure_gradient_clipping`` is refused. `apply` writes
+        the rate to the module's ``lr`` or else ``learning_rate``, and to that of its
+        ``hparams``, as Lightning's own finder does; without any of them it raises
+        RuntimeError. With ``val_loader``, the validation loss is that of
+        ``training_step``, too.
+
+        Parameters
+        ----------
+        module:
+            A ``LightningModule``.
+        data:
+            A ``LightningDataModule``, a loader, or None for the module's own. A data
+            module, or the module itself, prepares its data and sets them up, as in
+            Lightning before a training.
+        optimizer:
+            An optimizer; that of the module's ``configure_optimizers`` if None.
+        **options:
+            The arguments of the constructor. In place of the settings of Lightning's
+            ``Trainer``, pass ``accumulate``, ``clip_grad_norm`` and ``autocast``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``module`` is no such module, or does not have one optimizer.
+        """
+        return cls._of(lambda: lightning.parts_of(module, data, optimizer), options)
+
+    @classmethod
+    def from_trainer(cls, trainer: Any, **options: Any) -> Self:  # noqa: ANN401 (transformers is not imported)
+        """
+        Return a widget for the training of a Hugging Face ``Trainer``.
+
+        The loss is that of its ``compute_loss``. Accumulation, clipping and precision
+        are those of its arguments. `apply` writes the rate to
+        ``trainer.args.learning_rate`` and, if it has one already, to the trainer's
+        optimizer.
+
+        Parameters
+        ----------
+        trainer:
+            A ``Trainer``, before or after its training.
+        **options:
+            The arguments of the constructor, which take precedence over the trainer's.
+
+        Raises
+        ------
+        TypeError
+            If it is no such trainer.
+        """
+        return cls._of(lambda: transformers.parts_of(trainer), options)
+
+    @classmethod
+    def from_learner(cls, learner: Any, **options: Any) -> Self:  # noqa: ANN401 (fastai is not imported)
+        """
+        Return a widget for the training of a fastai ``Learner``.
+
+        Copies of its callbacks that act between a batch and its loss act here; none
+        logs, saves or schedules. `apply` writes the rate to ``learner.lr``, one for
+        each parameter group if they differ; the ``fit`` methods take it from there.
+
+        Parameters
+        ----------
+        learner:
+            A ``Learner``, before or after its training.
+        **options:
+            The arguments of the constructor.
+
+        Raises
+        ------
+        TypeError
+            If it is no such learner.
+        ValueError
+            If one of its callbacks acts between the loss and the optimizer step;
+            ``clip_grad_norm``, ``accumulate`` and ``autocast`` take their place.
+        """
+        return cls._of(lambda: fastai.parts_of(learner), options)
+
+    @classmethod
+    def follow(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        smoothing: float = DEFAULT_BETA,
+        value: float | None = None,
+        rule: str = DEFAULT_RULE,
+    ) -> Self:
+        """
+        Return a widget that shows a test of another process, by its record.
+
+        It waits for the record, draws the steps that are there and those that come,
+        and ends with the test. After 10 s without a step, the status says so. Stop asks
+        the test to stop, which it does at its next step, and a second Stop ends
+        following, as `close` does; the test goes on then.
+
+        There is no model here: `run`, `compare`, `race`, `apply` and `values` raise
+        RuntimeError.
+
+        Parameters
+        ----------
+        path:
+            The ``record`` of the test: a path that leads here to the same file, or a
+            URL that fsspec opens, such as ``s3://...``.
+        smoothing, value, rule:
+            The arguments of the constructor.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described. An error of the record itself is in the
+            status, and raised by `wait`.
+        """
+        _check_value(value)
+        backend = RecordBackend(path, None if value is None else float(value))
+        widget = cls._on(backend, smoothing, value, rule)
+        widget._controller.follow(backend.name, backend.job)  # noqa: SLF001 (its own)
+        return widget
+
+    @classmethod
+    def on_ray(  # noqa: PLR0913 (the cluster and the display)
+        cls,
+        build: Callable[[], tuple[Any, ...]],
+        *,
+        num_workers: int = 2,
+        use_gpu: bool = False,
+        resources_per_worker: Mapping[str, float] | None = None,
+        smoothing: float = DEFAULT_BETA,
+        value: float | None = None,
+        rule: str = DEFAULT_RULE,
+        **settings: Unpack[Settings],
+    ) -> Self:
+        """
+        Return a widget whose tests run on a Ray cluster.
+
+        `run` trains on all workers together, in one process group that Ray Train
+        makes; the model is replicated, unless ``build`` has wrapped or sharded it, and
+        a `torch.utils.data.DataLoader` without a sampler of its own gives each worker
+        its share. Any other loader is used as it is on each. `race` and `compare` have
+        a worker for each training, all at once. Unless Ray is connected, the first job
+        connects as ``ray.init()`` does: to the cluster of ``RAY_ADDRESS``, to one that
+        was started on this machine, or to one that it starts. However a job ends, the
+        cluster has its resources back. Workers that cannot start for ten minutes are an
+        error.
+
+        There is no model here: `apply` and `values` raise RuntimeError.
+
+        Parameters
+        ----------
+        build:
+            Called on each worker without arguments, with the same random numbers on
+            all. Returns ``(model, optimizer, dataloader, loss_fn)`` and, as an optional
+            fifth item, a dict of further arguments of `RangeTest`, such as
+            ``val_loader``, but for the settings that the widget has fields for.
+            A run may have another one: ``run(build=...)``.
+        num_workers:
+            The number of workers of a test, at least 1.
+        use_gpu:
+            Whether each worker has a GPU.
+        resources_per_worker:
+            Further needs of each worker, such as ``{"CPU": 4}``: one processor, unless
+            it says otherwise.
+        smoothing, value, rule:
+            The arguments of the constructor.
+        **settings:
+            The settings of `RangeTest`, except ``device``, ``val_loader`` and
+            ``grad_scaler``. This process writes a ``record``; races and comparisons
+            have none.
+
+        Raises
+        ------
+        ImportError
+            If Ray is missing.
+        TypeError, ValueError
+            If an argument is not as described.
+        """
+        try:
+            ray = import_module("lrwidget.backends.ray.backend")
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] != "ray":
+                raise
+            msg = "LRWidget.on_ray needs Ray: pip install 'lrwidget[ray]'"
+            raise ImportError(msg) from error
+        scaling = ray.usable_scaling(num_workers, use_gpu, resources_per_worker)
+        backend = ray.RayBackend(build, settings, scaling)
+        return cls._on(backend, smoothing, value, rule)
+
+    @classmethod
+    def _of(cls, make_parts: Callable[[], Parts], options: dict[str, Any]) -> Self:
+        """Return a widget for the parts of a framework's object."""
+        random_state = RandomState()
+        try:
+            parts = make_parts()
+        finally:
+            random_state.restore()
+        shown = {k: options.pop(k) for k in _DISPLAY_OPTIONS if k in options}
+        arguments = {
+            "model": parts.model,
+            "optimizer": parts.optimizer,
+            "dataloader": parts.dataloader,
+            **parts.settings,
+            **options,
+        }
+        backend = LocalBackend(arguments, parts.write_rate)
+        return cls._on(backend, **{**_DISPLAY_OPTIONS, **shown})
+
+    @classmethod
+    def _on(
+        cls, backend: Backend, smoothing: float, value: float | None, rule: str
+    ) -> Self:
+        """Return a widget for a back end."""
+        widget = cls.__new__(cls)
+        widget._open(backend, smoothing, value, rule)  # noqa: SLF001 (its own)
+        return widget
+
+    # ---- the results
 
     @property
     def curve(self) -> LRCurve:
         """The curve of the latest run so far."""
-        return self._stage.session.curve
+        return self._controller.curve
 
     @property
     def curves(self) -> dict[str, LRCurve]:
         """The curve of each run so far, by its name, the latest last."""
-        return self._stage.session.runs.curves()
+        return self._controller.curves
 
     @property
     def suggestions(self) -> dict[str, float | None]:
-        """What each rule suggests for the curve so far, by its name."""
+        """The suggestion of each rule for the curve so far, by its name."""
         return self.curve.suggestions
 
     @property
     def race_curves(self) -> list[TrainingCurve]:
         """The trainings of the latest race so far, in increasing order of the rates."""
-        return self._stage.session.raced.curves()
+        race = self._controller.race_history
+        return [] if race is None else list(race.curves().values())
 
     @property
     def running(self) -> bool:
         """Whether a test or a race is running."""
-        return self._stage.session.running
+        return self._controller.running
 
     @property
     def progress(self) -> float:
         """The share of the steps of the latest run that are done, from 0 to 1."""
-        latest = self._stage.session.latest
-        return len(latest) / (latest.total or 1)
+        return self._controller.progress
 
     @property
     def status(self) -> str:
-        """How the latest run is, in words."""
-        return self._stage.status
+        """The status of the latest run, in words."""
+        return status(self._controller.snapshot())
+
+    @property
+    def values(self) -> list[float] | None:
+        """
+        The rate of each parameter group for the chosen `value`; None without one.
+
+        `value` itself is the rate of the last group, as in fastai: the head of a model
+        that is fine-tuned with a rate for each depth. The other groups keep the ratios
+        to it that they have in the optimizer.
+        """
+        rate = self.value
+        if rate is None:
+            return None
+        return [rate * ratio for ratio in self._controller.rate_ratios()]
+
+    # ---- the commands
 
     def run(self, label: str | None = None, **changes: Unpack[Changes]) -> None:
         """
         Start a test in the background, and return at once.
 
-        What it trains is set apart before this returns, so that later changes to
-        the model are not seen by the test. The last thirty former runs stay in the
-        chart.
+        The model is copied before this returns, so that the test does not see later
+        changes of it. The last thirty former runs stay in the chart.
 
         Parameters
         ----------
         label:
-            What to call the run, in the legend and in `curves`; what it has otherwise
-            than the widget if None. Of three or more runs with the same label and
-            rates, or without a label and with the same numbers but for the seed, the
-            chart shows the median and the extent.
+            The name of the run, in the legend and in `curves`; if None, the arguments
+            that differ from those of the widget. Of three or more runs with the same
+            label and rates, or without a label and with the same arguments but for the
+            seed, the chart shows the median and the extent.
         **changes:
-            Arguments of `RangeTest` that this run has otherwise than the widget, such
-            as ``optimizer``, ``dataloader``, ``num_it`` or ``seed``.
+            Arguments of `RangeTest` for this run, such as ``optimizer``,
+            ``dataloader``, ``num_it`` or ``seed``.
 
         Raises
         ------
         RuntimeError
-            If something is running already, or the widget is closed.
+            If a job is running already, or the widget is closed.
         TypeError, ValueError
             As `RangeTest` raises them for the changes, or the settings in the widget.
         """
-        self._stage.run(label, changes)
+        self._controller.run(label, changes)
 
     def compare(self, runs: Mapping[str, Changes]) -> None:
         """
         Start several tests in the background, and return at once.
 
-        They are laid over each other in the chart, and `curves` has each by its label.
-        One runs after the other, on a copy of the model that is made when its turn
-        comes: leave that as it is until the end.
+        Their curves are laid over each other in the chart, and `curves` has each by its
+        label. One runs after the other, on a copy of the model that is made when its
+        turn comes: leave the model as it is until the end.
 
         Parameters
         ----------
         runs:
-            For each label, what its test has otherwise than the widget: arguments of
-            `RangeTest`, as `run` takes them.
+            For each label, the arguments of `RangeTest` that differ from those of the
+            widget, as `run` takes them.
 
         Raises
         ------
         RuntimeError
-            If something is running already, or the widget is closed.
+            If a job is running already, or the widget is closed.
         TypeError, ValueError
             If ``runs`` is not as described, and as `RangeTest` raises them.
         """
-        self._stage.compare(runs)
+        self._controller.compare(runs)
+
+    def race(
+        self, rates: Sequence[float] | None = None, steps: int | None = None
+    ) -> None:
+        """
+        Start short trainings at some rates in the background, and return at once.
+
+        Each starts from the same model, on a copy that is made when its turn comes,
+        and sees the same batches. The second chart shows them, and a click there picks
+        a rate; `race_curves` has their losses. The race itself leaves `value` as it is.
+
+        Parameters
+        ----------
+        rates:
+            The learning rates, within the swept range. If None, the chosen rate, the
+            suggestion, and rates around these.
+        steps:
+            The number of optimizer steps of each training; that of the test if None.
+
+        Raises
+        ------
+        RuntimeError
+            If a job is running already, the widget is closed, or ``rates`` is None and
+            no rate is chosen or suggested.
+        TypeError, ValueError
+            If rates or steps are not as described.
+        """
+        self._controller.race(rates, steps)
 
     def remove(self, name: str) -> None:
         """
@@ -212,55 +544,27 @@ class LRWidget(FromFrameworks, FromElsewhere, RateChoice):
         ValueError
             If it is none of these.
         """
-        self._stage.remove(name)
-
-    def race(
-        self, rates: Sequence[float] | None = None, steps: int | None = None
-    ) -> None:
-        """
-        Start short trainings at some rates in the background, and return at once.
-
-        Each starts from the same model, on a copy that is made when its turn comes,
-        and sees the same batches. The second chart shows them, and a click there
-        picks a rate; `race_curves` are they. The race itself leaves `value` as it is.
-
-        Parameters
-        ----------
-        rates:
-            The learning rates, within the swept range. If None, the chosen rate, the
-            suggestion, and what lies around these.
-        steps:
-            How many optimizer steps each training has; as many as the test if None.
-
-        Raises
-        ------
-        RuntimeError
-            If something is running already, the widget is closed, or ``rates`` is None
-            where nothing is chosen or suggested.
-        TypeError, ValueError
-            If rates or steps are not as described.
-        """
-        self._stage.race(rates, steps)
+        self._controller.remove(name)
 
     def stop(self) -> None:
         """
-        Ask what runs to stop after its present step, and return at once.
+        Ask the running job to stop after its present step, and return at once.
 
-        A test that is followed is asked by a file beside its record; the second time,
-        it is followed no more.
+        A followed test is asked by a file beside its record; the second time, following
+        ends.
         """
-        self._stage.stop()
+        self._controller.stop()
 
     def wait(self, timeout: float | None = None) -> LRCurve:
         """
-        Wait for what runs to end. An interrupt of the kernel stops it.
+        Wait for the end of the running job. An interrupt of the kernel stops it.
 
-        A test that is followed goes on at an interrupt, and is followed no more.
+        A followed test goes on after an interrupt; following it ends.
 
         Parameters
         ----------
         timeout:
-            How many seconds to wait at most; for ever if None.
+            The longest time to wait, in seconds; None for no limit.
 
         Returns
         -------
@@ -274,40 +578,125 @@ class LRWidget(FromFrameworks, FromElsewhere, RateChoice):
         TimeoutError
             If it has not ended by then. It goes on.
         Exception
-            What the run raised, or an observer of `value` at its end.
+            The error of the run, or of an observer of `value` at its end.
         """
-        self._stage.session.wait(timeout)
+        self._controller.wait(timeout)
         return self.curve
 
+    def apply(self) -> None:
+        """
+        Write the chosen rate into the optimizer.
+
+        The last parameter group gets `value`, and the others keep their ratios to it.
+        Make a learning-rate scheduler after this. A widget of one of the ``from_``
+        constructors writes to where that framework takes its rate from.
+
+        Raises
+        ------
+        RuntimeError
+            If no rate is chosen, or a test is training the original at the moment.
+        """
+        self._controller.apply()
+
     def close(self) -> None:
-        """Stop what runs, and close the widget with all its parts."""
+        """Stop the running job, and close the widget with all its parts."""
         if self.comm is None:  # closed already, or never finished
             return
-        self._stage.close()
+        self._controller.close()
         close_with_parts(self)
+
+    # ---- the chosen rate, as the controller uses it
+
+    def pick(self, rate: float) -> None:
+        """Choose a rate, whatever was chosen before."""
+
+        def decision(_before: float | None, _rate: float | None) -> bool:
+            self._suggested = None  # picked, even if it was suggested before
+            return True
+
+        if not LRWidget.value.decide(self, rate, decision):
+            self._show_value()  # a rate clamped to the present one has no observers
+
+    def follow_suggestion(self, suggestion: float) -> None:
+        """Choose a suggestion, unless another rate was picked."""
+
+        def decision(before: float | None, rate: float | None) -> bool:
+            if before not in {None, self._suggested}:
+                return False
+            self._suggested = rate
+            return True
+
+        LRWidget.value.decide(self, suggestion, decision)
+
+    # ---- the display
 
     def __repr__(self) -> str:
         """Return one short line; the default one writes out the whole chart."""
-        status = textwrap.shorten(self.status, _STATUS_IN_REPR, placeholder=" ...")
-        return f"<LRWidget: value={self.value!r}, status={status!r}>"
+        text = textwrap.shorten(self.status, _MAX_STATUS_IN_REPR, placeholder=" ...")
+        return f"<LRWidget: value={self.value!r}, status={text!r}>"
 
     def _repr_png_(self) -> bytes | None:
         """Return a picture of the curve, for where no widget is shown."""
-        # No SVG beside it, as for a curve.
         return picture.cached_png(self.curve, **self._looks())
+
+    def _looks(self) -> Looks:
+        """Return the options of a picture."""
+        beta = self._display.view_bar.view.beta
+        return {"beta": beta, "rule": self.rule, "choice": self.value}
+
+    @traitlets.validate("value")
+    def _clamped(self, proposal: dict[str, Any]) -> float | None:
+        rate: float | None = proposal["value"]
+        if rate is None:
+            return None
+        if math.isnan(rate):
+            msg = "value=nan must be a number; set for example value=1e-3"
+            raise traitlets.TraitError(msg)
+        low, high = self._controller.bounds
+        return min(max(rate, low), high)
 
     @traitlets.observe("value")
     def _show_value(self, _change: object = None) -> None:
-        self._stage.show_choice()
+        self._controller.show_choice()
 
     @traitlets.observe("rule")
     def _show_rule(self, _change: object = None) -> None:
-        self._stage.show_rule(self.rule)
+        self._controller.use_rule(self.rule)
 
-    def _looks(self) -> Looks:
-        """Return what a picture shows beside the curve itself."""
-        beta = self._stage.display.view_bar.view.beta
-        return {"beta": beta, "rule": self.rule, "choice": self.value}
 
-    def _export(self, kind: str) -> bytes:
-        return exported(self.curve, kind, self._looks())
+_DISPLAY_OPTIONS: dict[str, Any] = {
+    "smoothing": DEFAULT_BETA,
+    "value": None,
+    "rule": DEFAULT_RULE,
+}
+
+
+def _check_smoothing(smoothing: object) -> None:
+    """Raise unless the slider has a position for a smoothing."""
+    if isinstance(smoothing, bool) or not isinstance(smoothing, numbers.Real):
+        msg = (
+            f"smoothing={short_repr(smoothing)} must be a number; pass for example 0.98"
+        )
+        raise TypeError(msg)
+    try:
+        usable = 0 <= float(smoothing) <= MOST_SMOOTHING
+    except OverflowError:
+        usable = False
+    if not usable:
+        msg = f"smoothing={short_repr(smoothing)} must be from 0 to {MOST_SMOOTHING}"
+        raise ValueError(msg)
+
+
+def _check_value(value: object) -> None:
+    """Raise unless a value is a rate, or None."""
+    try:
+        rate = 1.0 if value is None else float(value)  # type: ignore[arg-type]  # raises
+        usable = 0 < rate < math.inf
+    except (TypeError, ValueError, OverflowError):
+        usable = False
+    if not usable:
+        msg = (
+            f"value={short_repr(value)} must be a rate above 0, or None; "
+            "pass for example 1e-3"
+        )
+        raise ValueError(msg)

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 _TESTS = Path(__file__).parent
 # Folders of tests that start other programs, all of which are slow.
-_STARTING = ("browser", "cluster", "distributed", "faults", "kernels")
+_STARTING = re.compile("(backends/ray|browser|engine/distributed|faults|kernels)/")
 # Tests that share what they start are run by one process, one after the other: those
 # of a folder or a file, those that start Ray, and those of a version of ipykernel.
-_TOGETHER = re.compile("tests/(browser|distributed)/|tests/test_package")
+_TOGETHER = re.compile("tests/(browser|engine/distributed)/|tests/test_package")
 _RAY = re.compile(
     "tests/backends/ray/|::test_many_machines|::test_the_snippets_about_many"
 )
@@ -44,7 +44,7 @@ _RAY = re.compile(
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.relative_to(_TESTS).parts[0] in _STARTING:
+        if _STARTING.match(item.path.relative_to(_TESTS).as_posix()):
             item.add_marker(pytest.mark.slow)
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrwidget.curve.lr_curve import LRCurve, Recording, Step
+from lrwidget.curve.history import Plan, RunHistory
+from lrwidget.curve.lr_curve import LRCurve, Step
 from lrwidget.curve.runs import RepeatKey, Run
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
 
 LRS = np.geomspace(1e-7, 10, 100)
+PLAN = Plan(1e-7, 10.0, 100)
 
 
 def curve_of(*losses: float) -> LRCurve:
@@ -29,16 +31,16 @@ def run_of(
     setting: str = "setting",
 ) -> Run:
     """Return a run that has ended, over the first of the default rates."""
-    recording = Recording(len(LRS))
+    history = RunHistory(PLAN)
     for iteration, loss in enumerate(losses):
-        recording.append(Step(iteration, LRS[iteration], loss))
-    recording.stop_reason = "diverged"
-    return Run(name, number, repeat_key_of(setting), recording)
+        history.append(Step(iteration, LRS[iteration], loss))
+    history.stop_reason = "diverged"
+    return Run(name, number, repeat_key_of(setting), history)
 
 
 def repeat_key_of(label: str) -> RepeatKey:
-    """Return a setting with the default rates."""
-    return RepeatKey(label, LRS[0], LRS[-1], len(LRS), None)
+    """Return a key with the default rates."""
+    return RepeatKey(label, PLAN, None)
 
 
 def unsmoothed(smoothed: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import ipywidgets as ipw
 import numpy as np
@@ -23,12 +23,21 @@ from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
 from traitlets.log import get_logger
 
-from lrwidget import LRWidget
+from lrwidget import LRWidget, RangeTest
+from lrwidget.backends.local import LocalBackend
+from lrwidget.controller import Controller
 from lrwidget.curve.limits import loss_limits, whole_limits
 from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.schedule import learning_rates
 from tests.ui.front_end import tell
-from tests.widget_parts import BATCHES, SECONDS, Gate, display_of
+from tests.widget_parts import (
+    BATCHES,
+    SECONDS,
+    Gate,
+    arguments_of,
+    display_of,
+    parts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,6 +84,135 @@ def _shuffled(**options: Any) -> DataLoader[Any]:
     inputs = torch.randn(40, 8, generator=torch.Generator().manual_seed(1))
     samples = TensorDataset(inputs, inputs.sum(1, keepdim=True))
     return DataLoader(samples, batch_size=4, shuffle=True, **options)
+
+
+# ---- a controller without a display
+
+
+class _Choice:
+    """The owner of a chosen rate, with the suggestions that it was given."""
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+        self.suggestions: list[float] = []
+
+    def pick(self, rate: float) -> None:
+        self.value = rate
+
+    def follow_suggestion(self, suggestion: float) -> None:
+        self.suggestions.append(suggestion)
+
+
+def _backend(**arguments: Any) -> LocalBackend:
+    model, optimizer = parts()
+    trained = {"model": model, "optimizer": optimizer, "loss_fn": nn.MSELoss()}
+    return LocalBackend({**trained, "num_it": 60, "stop_div": False, **arguments})
+
+
+@pytest.fixture
+def alone() -> Iterator[tuple[Controller, Gate, _Choice]]:
+    """Return a controller of tests with a gate, and the owner of its rate."""
+    gate, choice = Gate(), _Choice()
+    controller = Controller(_backend(dataloader=gate), "descent", choice)
+    yield controller, gate, choice
+    gate.let(10)
+    controller.close()
+
+
+def test_a_controller_before_there_is_anything(alone: Any) -> None:
+    controller, _, _ = alone
+    controller.stop()
+    assert (controller.running, controller.progress) == (False, 0)
+    assert len(controller.curve) == 0
+    assert (controller.curves, controller.race_history) == ({}, None)
+    snapshot = controller.snapshot()
+    assert (snapshot.job, snapshot.race, snapshot.latest) == (None, None, None)
+    assert not snapshot.running
+    with pytest.raises(RuntimeError, match="no test to wait for; call run"):
+        controller.wait(1)
+
+
+def test_a_race_and_a_test_keep_what_they_found_apart(alone: Any) -> None:
+    controller, gate, choice = alone
+    controller.run("a", {})
+    with pytest.raises(RuntimeError, match="a test is running already"):
+        controller.run("b", {})
+    gate.let(60)
+    controller.wait(SECONDS)
+    curve = controller.curve
+    assert 0 < len(curve) == curve.num_it
+    assert choice.suggestions == [curve.suggest()]
+    controller.race([0.01, 0.1], 3)
+    with pytest.raises(RuntimeError, match="a race is running already"):
+        controller.run("b", {})
+    gate.let(6)
+    controller.wait(SECONDS)
+    assert controller.curve is curve
+    assert controller.snapshot().job.kind == "race"
+    raced = controller.race_history
+    assert [len(run) for run in raced.curves().values()] == [3, 3]
+    assert len(choice.suggestions) == 1  # none of a race
+    gate.let(60)
+    controller.run("a", {})
+    controller.wait(SECONDS)
+    assert controller.snapshot().job.kind == "test"
+    assert controller.race_history is raced
+    assert len(choice.suggestions) == 2
+
+
+def test_each_run_is_kept(alone: Any) -> None:
+    controller, gate, _ = alone
+    gate.let(8)
+    for _ in range(2):
+        controller.run("a", {"num_it": 4})
+        controller.wait(SECONDS)
+    curves = controller.curves
+    assert list(curves) == ["a", "a (2)"]
+    assert curves["a (2)"] is controller.curve
+    first, second = controller.snapshot().runs
+    assert first.key == second.key
+    assert first.key.label == "a"
+
+
+def test_what_cannot_start_is_no_run(alone: Any) -> None:
+    controller, gate, _ = alone
+    gate.let(4)
+    controller.run("a", {"num_it": 4})
+    controller.wait(SECONDS)
+    model, optimizer = parts()
+    trained: dict[str, Any] = {"model": model, "optimizer": optimizer}
+    trained["isolation"] = "restore"
+    other = iter(RangeTest(dataloader=BATCHES, loss_fn=nn.MSELoss(), **trained))
+    next(other)
+    with pytest.raises(RuntimeError, match="training this model itself") as raised:
+        controller.run("b", trained)
+    other.close()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="training this model itself"):
+            controller.wait(SECONDS)
+    assert not controller.running
+    job = controller.snapshot().job
+    assert job.error is raised.value
+    assert (len(job.history), controller.progress) == (0, 0)
+    assert list(controller.curves) == ["a"]
+    assert len(controller.curve) == 4
+    gate.let(4)
+    controller.run("b", {"num_it": 4})
+    controller.wait(SECONDS)
+    assert controller.snapshot().job.error is None
+    assert list(controller.curves) == ["a", "b"]
+
+
+def test_a_job_is_started_in_the_thread_of_the_caller() -> None:
+    threads: list[threading.Thread] = []
+    model = _Copied(8, 1)
+    model.on_copy = lambda: threads.append(threading.current_thread())
+    optimizer = SGD(model.parameters(), lr=0.1)
+    backend = _backend(dataloader=BATCHES, model=model, optimizer=optimizer)
+    controller = Controller(backend, "descent", _Choice())
+    controller.run(None, {})
+    controller.wait(SECONDS)
+    assert set(threads) == {threading.current_thread()}
 
 
 # ---- settings
@@ -140,7 +278,7 @@ def test_changes_are_for_one_run_only(make: Any) -> None:
 
 def test_a_run_may_train_something_else(make: Any) -> None:
     widget = make(stop_div=False)
-    model = widget._stage._recipe.arguments["model"]
+    model = arguments_of(widget)["model"]
     before = [parameter.clone() for parameter in model.parameters()]
     slow = SGD([{"params": model.weight, "lr": 1e-9}, {"params": model.bias}], lr=0.1)
     one, other = _run(widget), _run(widget, optimizer=slow)
@@ -243,7 +381,7 @@ def test_the_chart_holds_the_settings(make: Any) -> None:
         ("End rate", 100.0, (1e-9, 100.0)),
     ):
         _field(widget, field).value = value
-        assert chart.axes.range == widget._stage.bounds == edges
+        assert chart.axes.range == widget._controller.bounds == edges
     said = "Idle: Run tries 100 rates from 1e-9 to 100."
     assert widget.status == said
     assert said in display_of(widget).run_bar.status.value
@@ -550,7 +688,7 @@ def touched(
         yield memory, calls
 
 
-def _failing(*_arguments: object, **_options: object) -> None:
+def _failing(*_arguments: object, **_options: object) -> NoReturn:
     msg = "the page is gone"
     raise ArithmeticError(msg)
 
@@ -716,7 +854,7 @@ def test_a_start_that_is_overtaken_by_the_end_of_the_widget() -> None:
 @pytest.mark.parametrize("start", [LRWidget.run, _press])
 @pytest.mark.parametrize(
     ("part", "method"),
-    [("view_bar", "show_total"), ("chart", "show_range"), ("run_bar", "show_running")],
+    [("view_bar", "show_total"), ("chart", "draw"), ("run_bar", "show_running")],
 )
 def test_what_fails_after_the_start_of_a_test_leaves_it_running(
     make: Any, monkeypatch: pytest.MonkeyPatch, start: Any, part: str, method: str
@@ -749,7 +887,7 @@ def test_what_fails_after_the_start_of_several_leaves_them_running(
     display = display_of(widget)
     with monkeypatch.context() as patch:
         patch.setattr(display.view_bar, "show_total", _failing)
-        patch.setattr(display, "show_race", _failing)
+        patch.setattr(display, "_show_race", _failing)
         gate = Gate()
         with pytest.raises(ArithmeticError):
             widget.compare({"a": {"dataloader": gate}, "b": {}})
@@ -757,7 +895,7 @@ def test_what_fails_after_the_start_of_several_leaves_them_running(
     widget.wait()
     assert [len(curve) for curve in widget.curves.values()] == [5, 5]
     with monkeypatch.context() as patch:
-        patch.setattr(display, "show_race", _failing)
+        patch.setattr(display, "_show_race", _failing)
         with pytest.raises(ArithmeticError):
             widget.race([0.01, 0.1], 3)
     widget.wait()
@@ -769,7 +907,7 @@ def test_a_run_that_cannot_be_noted_does_not_start(
 ) -> None:
     widget = make(num_it=5)
     with monkeypatch.context() as patch:
-        patch.setattr(widget._stage.session.runs, "add", _failing)
+        patch.setattr(widget._controller._runs, "with_added", _failing)
         with pytest.raises(ArithmeticError):
             widget.run()
     assert not widget.running
@@ -960,7 +1098,10 @@ def test_a_failure_is_one_line_with_the_traceback_folded_below(make: Any) -> Non
 
     def loss_fn(_output: torch.Tensor, _target: torch.Tensor) -> torch.Tensor:
         msg = f"{evil}\nof two lines\n\nand more"
-        raise ArithmeticError(msg)
+        try:
+            _failing(_output, _target)
+        except ArithmeticError as cause:
+            raise ArithmeticError(msg) from cause
 
     widget = make(loss_fn)
     widget.run()
@@ -972,7 +1113,10 @@ def test_a_failure_is_one_line_with_the_traceback_folded_below(make: Any) -> Non
     said, folded = shown.split("<details>")
     assert html.escape(line) in said
     assert folded.startswith("<summary>Traceback</summary>")
-    for part in ("Traceback (most recent call last)", "in loss_fn", "and more"):
+    for part in (
+        *("Traceback (most recent call last)", "in loss_fn", "and more"),
+        *("in _failing", "direct cause"),
+    ):
         assert part in folded
     assert "<img" not in shown
 
@@ -1102,12 +1246,13 @@ def test_a_run_that_outlasts_its_widget_ends_quietly(make: Any) -> None:
     widget = make(dataloader=gate)
     widget.run()
     gate.await_asked(1)
-    session = widget._stage.session
-    session.closed = True  # as by close(), which waits a few seconds for it
+    controller = widget._controller
+    controller._closed = True  # as by close(), which waits a few seconds for it
     widget.stop()
     gate.let(1)
     assert widget.wait().stop_reason == "stopped"
-    assert session.error is None
+    assert controller._job is not None
+    assert controller._job.error is None
 
 
 def test_an_observer_may_wait_at_the_end(make: Any) -> None:
@@ -1194,7 +1339,7 @@ def test_settings_runs_and_the_worker_meet_without_a_collision(make: Any) -> Non
 
 def test_the_model_stays_as_it_is(make: Any) -> None:
     widget = make(num_it=20)
-    model: nn.Module = widget._stage._recipe.arguments["model"]
+    model: nn.Module = arguments_of(widget)["model"]
     before = [parameter.clone() for parameter in model.parameters()]
     for changes in ({}, {"isolation": "restore"}, {"seed": 5}):
         _run(widget, **changes)

@@ -20,6 +20,7 @@ from torch.optim import SGD
 
 from lrwidget import LRCurve, LRWidget, RangeTest
 from lrwidget.curve.lr_curve import StopReason
+from tests.widget_parts import arguments_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,7 +139,7 @@ def _check_test(junk: dict[str, Any]) -> None:
     effort = test.num_it * junk.get("accumulate", 1) * junk.get("steps_per_lr", 1)
     if effort > _MOST_EFFORT:
         return
-    model = test._trial.subject.model
+    model = test._run.components.model
     before = [p.detach().clone() for p in model.parameters()]
     steps, _ = _outcome(lambda: list(test), Exception)
     if steps is None:  # for what the user's own code is, or cannot be called with
@@ -154,8 +155,8 @@ def _check_widget(junk: dict[str, Any]) -> None:
     before = set(ipywidgets_widget._instances)
     widget = _made(LRWidget, junk)
     if widget is not None:
-        test = widget._stage._test
-        assert widget.value is None or test.start_lr <= widget.value <= test.end_lr
+        low, high = (arguments_of(widget)[name] for name in ("start_lr", "end_lr"))
+        assert widget.value is None or low <= widget.value <= high
         widget.close()
     assert set(ipywidgets_widget._instances) == before
 

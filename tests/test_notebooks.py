@@ -31,8 +31,8 @@ before, untouched = dict(), dict()
 run, race, wait = LRWidget.run, LRWidget.race, LRWidget.wait
 
 def trained(widget):
-    subject = widget._stage._test._trial.subject
-    return state(subject.model, subject.optimizer)
+    arguments = widget._controller._backend.arguments
+    return state(arguments["model"], arguments["optimizer"])
 
 def noting_run(widget):
     before[widget] = trained(widget)
@@ -103,7 +103,7 @@ cases = {
     if isinstance(widget, LRWidget) and not name.startswith("_")
 }
 by_rule = good.suggestions
-good._stage.display.view_bar.smoothing.value = 0.5
+good._display.view_bar.smoothing.value = 0.5
 after_the_slider = good.suggestions
 good.rule = "valley"
 after_the_menu = good.value

@@ -15,7 +15,7 @@ from torch import nn
 
 from lrwidget import LRWidget
 from lrwidget.curve import picture
-from tests.widget_parts import parts
+from tests.widget_parts import display_of, parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def test_the_picture_of_a_widget_is_what_it_shows(widget: LRWidget) -> None:
         (0.5, "steep", 1e-3),
         (0.5, "steep", None),
     ):
-        widget._stage.display.view_bar.smoothing.value = beta
+        display_of(widget).view_bar.smoothing.value = beta
         widget.rule = rule
         widget.value = value
         shown: dict[str, Any] = {"beta": beta, "rule": rule, "choice": value}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path(__file__).parents[1]
-_HEAVY = {"torch", "ipywidgets", "bqplot", "pandas", "matplotlib", "IPython"}
+_HEAVY = {"torch", "ipywidgets", "bqplot", "pandas", "matplotlib", "IPython", "ray"}
 _FRAMEWORKS = {"accelerate", "fastai", "lightning", "transformers"}
 _OURS = {
     ".".join(path.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__")
@@ -17,128 +17,103 @@ _OURS = {
 }
 
 
+def _in(room: str) -> set[str]:
+    """Return the modules of a room, which may be one module."""
+    inside = f"lrwidget.{room}"
+    return {name for name in _OURS if f"{name}.".startswith(f"{inside}.")}
+
+
 def _all_but(*rooms: str) -> set[str]:
-    """Return our modules that are in none of some rooms."""
-    allowed = ("lrwidget.__", *(f"lrwidget.{room}" for room in rooms))
-    return {name for name in _OURS - {"lrwidget"} if not name.startswith(allowed)}
+    """Return our modules that are neither in some rooms nor packages around them."""
+    allowed = {"lrwidget"}.union(*map(_in, rooms))
+    allowed |= {name.rpartition(".")[0] for name in allowed}
+    return _OURS - allowed
+
+
+# The modules of a room may be loaded together with these rooms, and with no module
+# that is unwanted there.
+_ROOMS: dict[str, tuple[set[str], set[str]]] = {
+    "curve": (set(), _HEAVY),
+    "config": ({"curve"}, _HEAVY),
+    "engine": ({"curve", "config"}, _HEAVY - {"torch"}),
+    "ui": ({"curve", "config"}, {"torch", "matplotlib", "ray"}),
+    "backends.base": (set(), _HEAVY | {"numpy"}),
+    "backends.local": (
+        {"engine", "curve", "config", "backends.base"},
+        _HEAVY - {"torch"},
+    ),
+    "backends.record": ({"curve", "config", "backends.base"}, _HEAVY),
+    # Ray imports pandas and IPython where these are.
+    "backends.ray": (
+        {"engine", "curve", "config", "backends.base", "runner"},
+        {"ipywidgets", "bqplot", "matplotlib"} | _FRAMEWORKS - {"accelerate"},
+    ),
+    "integrations": (
+        {"engine", "curve", "config"},
+        (_HEAVY - {"torch"}) | _FRAMEWORKS,
+    ),
+    "runner": ({"curve"}, _HEAVY),
+    "controller": ({"runner", "curve", "config", "ui.snapshot"}, _HEAVY),
+    "orphans": (set(), _HEAVY | {"numpy"}),
+    "widget": (
+        {
+            *("orphans", "controller", "runner", "curve", "config", "engine", "ui"),
+            *("integrations", "backends.base", "backends.local", "backends.record"),
+        },
+        _FRAMEWORKS | {"matplotlib", "ray"},
+    ),
+}
+_PUBLIC = {
+    "import lrwidget": _HEAVY | {"numpy"} | _all_but(),
+    "from lrwidget import LRWidget": _FRAMEWORKS | {"matplotlib", "ray"},
+    "from lrwidget import LRCurve, RangeTest, Step, TrainingCurve, race, range_test": (
+        (_HEAVY - {"torch"}) | _all_but("engine", "curve", "config")
+    ),
+}
 
 
 def _import_all(room: str) -> str:
-    names = sorted(name for name in _OURS if name.startswith(f"lrwidget.{room}"))
-    assert names
-    return "\n".join(f"import {name}" for name in names)
+    return "\n".join(f"import {name}" for name in sorted(_in(room)))
 
 
-_ROOMS = {
-    "package": ("import lrwidget", _HEAVY | {"numpy"} | _all_but()),
-    "worker": (_import_all("worker"), _HEAVY | {"numpy"} | _all_but("worker")),
-    "ticker": (_import_all("ticker"), _HEAVY | {"numpy"} | _all_but("ticker")),
-    "curve": (_import_all("curve"), _HEAVY | _all_but("curve")),
-    "engine": (
-        _import_all("engine"),
-        (_HEAVY - {"torch"}) | _all_but("engine", "curve"),
-    ),
-    "frameworks": (
-        _import_all("frameworks"),
-        (_HEAVY - {"torch"}) | _FRAMEWORKS | _all_but("frameworks", "engine", "curve"),
-    ),
-    "widget": ("from lrwidget import LRWidget", _FRAMEWORKS | {"matplotlib", "ray"}),
-    "ui": (
-        _import_all("ui"),
-        {"torch", "matplotlib"} | _all_but("ui", "curve"),
-    ),
-    "choice": (
-        _import_all("choice"),
-        ({"bqplot", "matplotlib", "torch"} | _all_but("choice", "curve", "ui.threads"))
-        - {"lrwidget.ui"},
-    ),
-    "recipe": (
-        _import_all("recipe"),
-        _HEAVY | {"numpy"} | _all_but("recipe"),
-    ),
-    "local": (
-        _import_all("local"),
-        (
-            (_HEAVY - {"torch"})
-            | _all_but(
-                *("local", "variants", "recipe"), *("engine", "curve", "ui.offered")
-            )
-        )
-        - {"lrwidget.ui"},
-    ),
-    "variants": (
-        _import_all("variants"),
-        _HEAVY | _all_but("variants", "recipe", "curve"),
-    ),
-    # The class of the dashboard is in IPython, which Ray imports where it is.
-    "cluster": (
-        _import_all("cluster"),
-        (
-            {"ipywidgets", "bqplot", "matplotlib"}
-            | _FRAMEWORKS - {"accelerate"}
-            | _all_but(
-                *("cluster", "variants", "recipe", "engine", "curve", "worker"),
-                *("ui.status", "ui.offered"),
-            )
-        )
-        - {"lrwidget.ui"},
-    ),
-    "followed": (
-        _import_all("followed"),
-        (_HEAVY | _all_but("followed", "curve", "ui.status")) - {"lrwidget.ui"},
-    ),
-    "recorded": (
-        _import_all("recorded"),
-        (
-            _HEAVY
-            | _all_but(
-                *("recorded", "followed", "recipe", "curve"),
-                *("ui.status", "ui.offered"),
-            )
-        )
-        - {"lrwidget.ui"},
-    ),
-    "follower": (
-        _import_all("follower"),
-        _HEAVY | _all_but("follower", "ticker", "worker", "curve"),
-    ),
-    "session": (
-        _import_all("session"),
-        _HEAVY | _all_but("session", "follower", "ticker", "worker", "curve"),
-    ),
-    "report": (
-        _import_all("report"),
-        (_HEAVY | _all_but("report", "curve", "ui.status")) - {"lrwidget.ui"},
-    ),
-    "export": (_import_all("export"), _HEAVY | _all_but("export", "curve")),
-    "stage": (
-        _import_all("stage"),
-        _FRAMEWORKS | {"matplotlib", "lrwidget.widget", "lrwidget.choice"},
-    ),
-    "without a notebook": (
-        "from lrwidget import LRCurve, RangeTest, Step, race, range_test",
-        (_HEAVY - {"torch"}) | _all_but("engine", "curve"),
-    ),
-}
+def _unwanted(room: str) -> set[str]:
+    """Return the modules that those of a room must not load."""
+    others, unwanted = _ROOMS[room]
+    return unwanted | _all_but(room, *others)
 
 
 def _loaded(code: str, unwanted: set[str]) -> set[str]:
     """Return which modules a fresh interpreter has loaded after some code."""
     code += f"\nimport sys\nprint(*(set(sys.modules) & {unwanted!r}))"
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
+    assert run.returncode == 0, run.stderr
     return set(run.stdout.split())
+
+
+def test_every_module_is_in_a_room() -> None:
+    rooms = set().union(*map(_in, _ROOMS))
+    assert _OURS - rooms == {"lrwidget", "lrwidget.backends"}
+    assert all(_in(room) for room in _ROOMS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("room", _ROOMS)
 def test_a_room_keeps_to_itself(room: str) -> None:
-    code, unwanted = _ROOMS[room]
-    assert _loaded(code, unwanted) == set()
+    assert _loaded(_import_all(room), _unwanted(room)) == set()
 
 
 @pytest.mark.slow
-def test_that_test_can_fail() -> None:
-    found = _loaded("from lrwidget import LRWidget", _ROOMS["follower"][1])
-    assert found >= {"torch", "bqplot", "lrwidget.engine.range_test", "lrwidget.widget"}
+@pytest.mark.parametrize("code", _PUBLIC)
+def test_a_public_name_loads_what_it_needs(code: str) -> None:
+    assert _loaded(code, _PUBLIC[code]) == set()
+
+
+@pytest.mark.slow
+def test_those_tests_can_fail() -> None:
+    found = _loaded("from lrwidget import LRWidget", _unwanted("controller"))
+    assert found >= {
+        *("torch", "bqplot", "ipywidgets", "lrwidget.widget"),
+        *("lrwidget.engine.range_test", "lrwidget.backends.base", "lrwidget.ui.layout"),
+    }

@@ -13,7 +13,15 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lrwidget import LRWidget, range_test
 from tests.ways import WAYS, places
-from tests.widget_parts import BATCHES, SECONDS, Gate, display_of, parts, two_groups
+from tests.widget_parts import (
+    BATCHES,
+    SECONDS,
+    Gate,
+    arguments_of,
+    display_of,
+    parts,
+    two_groups,
+)
 
 
 def test_before_there_is_anything(make: Any) -> None:
@@ -175,7 +183,7 @@ def test_a_batch_that_is_no_pair_is_shown_and_raised(make: Any) -> None:
 
 def test_what_keeps_a_test_from_starting_is_shown_and_raised(make: Any) -> None:
     widget = make(isolation="copy")
-    model = widget._stage._test._trial.subject.model
+    model = arguments_of(widget)["model"]
     model.lock = threading.Lock()
     with pytest.raises(ValueError, match="isolation='copy' cannot copy the model"):
         widget.run()
@@ -186,20 +194,23 @@ def test_what_keeps_a_test_from_starting_is_shown_and_raised(make: Any) -> None:
     assert widget.status.startswith("Failed after 0 steps. ValueError: isolation=")
 
 
-def test_what_an_observer_raises_is_raised(make: Any) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit])
+def test_what_an_observer_raises_is_raised(
+    make: Any, error: type[BaseException]
+) -> None:
     widget = make()
 
     def fail(_change: object) -> None:
-        raise ZeroDivisionError
+        raise error
 
     widget.observe(fail, "value")
     widget.run()
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(error):
         widget.wait()
     assert widget.value == widget.curve.suggest()
     assert not widget.running
-    assert widget.status.endswith("ZeroDivisionError")
-    assert "ZeroDivisionError" in display_of(widget).run_bar.status.value
+    assert widget.status.endswith(error.__name__)
+    assert error.__name__ in display_of(widget).run_bar.status.value
 
 
 def test_an_interrupt_while_waiting_stops_the_test(
@@ -213,7 +224,7 @@ def test_an_interrupt_while_waiting_stops_the_test(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(widget._stage.session.follower, "wait", interrupt)
+        patch.setattr(widget._controller._job.runner, "wait", interrupt)
         with pytest.raises(KeyboardInterrupt):
             widget.wait()
     gate.let(1)
@@ -291,7 +302,7 @@ def test_observers_run_outside_the_lock(make: Any) -> None:
 
     def take_lock(_change: object) -> None:
         def try_lock() -> None:
-            lock = widget._stage._lock
+            lock = widget._controller._lock
             free.append(lock.acquire(blocking=False))
             lock.release()
 

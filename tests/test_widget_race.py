@@ -13,7 +13,7 @@ from lrwidget import LRWidget, race
 from lrwidget.curve.axis import plain
 from tests.engine.training_parts import state
 from tests.ui.front_end import click_race
-from tests.widget_parts import BATCHES, Gate, display_of, parts
+from tests.widget_parts import BATCHES, Gate, arguments_of, display_of, parts
 
 if TYPE_CHECKING:
     from lrwidget.ui.race_chart import RaceChart
@@ -235,7 +235,7 @@ def test_a_failure_is_shown_and_raised_and_keeps_its_curves(make: Any) -> None:
 
 def test_what_keeps_a_race_from_starting_is_shown_and_raised(make: Any) -> None:
     widget = make(isolation="copy", value=0.1)
-    widget._stage._test._trial.subject.model.lock = threading.Lock()
+    arguments_of(widget)["model"].lock = threading.Lock()
     with pytest.raises(ValueError, match="isolation='copy' cannot copy the model"):
         widget.race()
     assert not widget.running

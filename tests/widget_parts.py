@@ -9,13 +9,12 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from lrwidget.backends.local import LocalRecipe
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from lrwidget import LRWidget
-    from lrwidget.ui.layout import Display
+    from lrwidget.ui.layout import Layout
 
 SECONDS = 60
 BATCHES = [(torch.ones(4, 8), torch.zeros(4, 1))]
@@ -61,12 +60,15 @@ def two_groups() -> tuple[nn.Module, torch.optim.Optimizer]:
 
 def optimizer_of(widget: LRWidget) -> torch.optim.Optimizer:
     """Return the optimizer of a widget that runs tests itself."""
-    recipe = widget._stage._recipe
-    assert isinstance(recipe, LocalRecipe)
-    optimizer: torch.optim.Optimizer = recipe.arguments["optimizer"]
+    optimizer: torch.optim.Optimizer = arguments_of(widget)["optimizer"]
     return optimizer
 
 
-def display_of(widget: LRWidget) -> Display:
+def arguments_of(widget: LRWidget) -> Mapping[str, Any]:
+    """Return the arguments of a widget's tests."""
+    return widget._controller._backend.arguments
+
+
+def display_of(widget: LRWidget) -> Layout:
     """Return what shows a widget."""
-    return widget._stage.display
+    return widget._display

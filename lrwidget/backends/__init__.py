@@ -1,1 +1,1 @@
-"""Where a test runs: in this process, in another one that records it, or on a Ray cluster."""
+"""The places where a test runs: this process, another one that records it, or Ray."""

@@ -1,134 +1,147 @@
-"""What a stage needs to know of what it shows, wherever that is trained."""
+"""The protocol of a back end, which makes the jobs that a widget runs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
-    from lrwidget.curve.history import Part
-    from lrwidget.curve.lr_curve import Recording
-    from lrwidget.curve.runs import RepeatKey
-    from lrwidget.ui.capabilities import Controls
+    from lrwidget.config import TestConfig
+    from lrwidget.curve.history import Event, Plan
 
-# Those that the widget has fields for, as the test has them.
-DEFAULTS: dict[str, Any] = {
-    "start_lr": 1e-7,
-    "end_lr": 10.0,
-    "num_it": 100,
-    "step_mode": "exp",
-    "stop_div": True,
-    "seed": None,
-}
+Phase: TypeAlias = Literal["starting", "waiting", "running", "stopping"]
 
 
-class Planned(Protocol):
+class Activity(NamedTuple):
     """
-    The rates of a range test.
+    What a job does at the moment.
 
     Attributes
     ----------
-    start_lr, end_lr, num_it:
-        As `learning_rates` takes them, as far as they are known by now.
+    phase:
+        ``"starting"`` before there is a run, ``"waiting"`` for the next batch of a
+        loader, ``"running"``, or ``"stopping"`` once it was asked to stop.
+    since:
+        The time of `time.monotonic` at which the last news came; None for the time
+        of the last event.
+    detail:
+        What is started, the loader waited for, or the process that runs the test.
+    problem:
+        What stands in the way: resources that are missing, an error of reading.
+    where:
+        Where it runs: in this process, in another one that records it, or on Ray.
+    seconds:
+        The time between the first step and the last one; None for that between
+        their events.
     """
 
-    @property
-    def start_lr(self) -> float: ...  # noqa: D102 (see above)
-    @property
-    def end_lr(self) -> float: ...  # noqa: D102 (see above)
-    @property
-    def num_it(self) -> int: ...  # noqa: D102 (see above)
+    phase: Phase
+    since: float | None = None
+    detail: str = ""
+    problem: str = ""
+    where: Literal["here", "record", "ray"] = "here"
+    seconds: float | None = None
 
 
-class Source(Planned, Protocol):
-    """A range test, run by iterating over it, which may return why it stopped."""
-
-    def __iter__(self) -> Iterator[Any]: ...
-
-    def check_free(self) -> None:
-        """Raise RuntimeError where nothing can be written to model or optimizer."""
-
-
-class RaceSource(Protocol):
+class Capabilities(NamedTuple):
     """
-    A race, run by iterating over it, which may return why it stopped.
+    What can be done with the tests of a back end.
 
     Attributes
     ----------
-    rates, steps:
-        As `RaceRecording` takes them.
-    """
-
-    rates: list[float]
-    steps: int
-
-    def __iter__(self) -> Iterator[Part]: ...
-
-
-class ComparisonSource(Protocol):
-    """
-    Several range tests, run by iterating over them, which may return why they stopped.
-
-    Attributes
-    ----------
-    tests:
-        The rates of each, in the order of the numbers of the parts.
-    """
-
-    @property
-    def tests(self) -> Sequence[Planned]: ...  # noqa: D102 (see above)
-
-    def __iter__(self) -> Iterator[Part]: ...
-
-
-class Recipe(Protocol):
-    """
-    What makes the tests and races of a widget.
-
-    Attributes
-    ----------
-    settings:
-        What the fields for the next run say at first: ``start_lr``, ``end_lr``,
-        ``num_it``, ``step_mode``, ``stop_div`` and ``seed``.
+    run:
+        Whether tests can be started, with settings.
+    race:
+        Whether races can be started.
+    apply:
+        Whether a rate can be written to an optimizer.
     loss_name:
-        What the losses are, at their axis.
-    controls:
-        What there is to press.
+        The name of the losses, at their axis.
+    """
+
+    run: bool = True
+    race: bool = True
+    apply: bool = True
+    loss_name: str = "loss"
+
+
+class Job(Protocol):
+    """
+    A test, a comparison or a race, wherever it runs.
+
+    Attributes
+    ----------
+    goes_on:
+        Whether it goes on elsewhere after `abandon`.
+    plans:
+        The rates of each run; None for a run whose rates become known at its start.
+    """
+
+    goes_on: bool
+
+    @property
+    def plans(self) -> Sequence[Plan | None]: ...  # noqa: D102 (see above)
+
+    def events(self) -> Iterator[Event]:
+        """
+        Start the job, and return its events.
+
+        What keeps it from starting is raised at once, in the calling thread; the
+        events may be taken in another one.
+        """
+
+    def stop(self) -> None:
+        """Ask the job to stop after its present step, and return at once."""
+
+    def abandon(self) -> None:
+        """Give no more events, and return at once."""
+
+    def activity(self) -> Activity:
+        """Return what the job does at the moment."""
+
+
+class Backend(Protocol):
+    """
+    The maker of the jobs of one widget.
+
+    Attributes
+    ----------
+    capabilities:
+        What can be done here.
+    config:
+        The settings of a test without changes.
+    arguments:
+        All arguments of a test without changes, by their names.
     """
 
     @property
-    def settings(self) -> dict[str, Any]: ...  # noqa: D102 (see above)
+    def capabilities(self) -> Capabilities: ...  # noqa: D102 (see above)
     @property
-    def loss_name(self) -> str: ...  # noqa: D102 (see above)
+    def config(self) -> TestConfig: ...  # noqa: D102 (see above)
     @property
-    def controls(self) -> Controls: ...  # noqa: D102 (see above)
+    def arguments(self) -> Mapping[str, Any]: ...  # noqa: D102 (see above)
 
-    def check_runs(self) -> None:
-        """Raise RuntimeError where tests and races cannot be started by a user."""
+    def check_can_run(self) -> None:
+        """Raise RuntimeError if no tests can be started here."""
 
-    def test(self, changes: Mapping[str, Any]) -> Source:
-        """Return the test with some arguments changed."""
+    def as_made(self) -> AbstractContextManager[object]:
+        """Return the context of torch's settings in the thread that made the widget."""
 
-    def race(
-        self, changes: Mapping[str, Any], rates: Sequence[float], steps: int | None
-    ) -> RaceSource:
-        """Return a race of such a test, with as many steps as that has if None."""
+    def test(self, changes: Mapping[str, Any]) -> Job:
+        """Return a test with some arguments changed."""
 
-    def compare(self, changes: Sequence[Mapping[str, Any]]) -> ComparisonSource:
+    def compare(self, changes: Sequence[Mapping[str, Any]]) -> Job:
         """Return several tests, each with some arguments changed."""
 
-    def recording(self, test: Source) -> Recording:
-        """Return what records the items of a test."""
+    def race(
+        self, changes: Mapping[str, Any], rates: Sequence[float], steps: int
+    ) -> Job:
+        """Return trainings at constant rates, with some arguments changed."""
 
-    def name(self, changes: Mapping[str, Any]) -> str:
-        """Return what a run is called for what it has otherwise than the widget."""
+    def rate_ratios(self) -> list[float]:
+        """Return the rate of each parameter group over that of the last one."""
 
-    def setting(self, changes: Mapping[str, Any], label: str | None) -> RepeatKey:
-        """Return what a run has in common with those that repeat it."""
-
-    def ratios(self) -> list[float]:
-        """Return the rate of each parameter group as a share of the last one's."""
-
-    def write(self, rate: float) -> str:
+    def apply_rate(self, rate: float) -> str:
         """Write a rate to where the training takes it from, and return where."""

@@ -1,78 +1,156 @@
-"""The tests of a training in this process, as it was given or with changes."""
+"""The tests, comparisons and races of a training in this process."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.backends.variants import Variants
+from lrwidget.backends.base import Activity, Capabilities
+from lrwidget.config import split_settings
 from lrwidget.curve.axis import short
-from lrwidget.engine.comparison import Comparison
-from lrwidget.engine.distributed import context as ranks
-from lrwidget.engine.race import Race
+from lrwidget.curve.race import RaceHistory
+from lrwidget.engine.distributed import context
+from lrwidget.engine.optimizers import apply_rate, rate_ratios
+from lrwidget.engine.race import race_runs
 from lrwidget.engine.range_test import RangeTest
-from lrwidget.engine.rates import apply_rate, rate_ratios
-from lrwidget.engine.settings import Settings
-from lrwidget.ui.capabilities import EVERYTHING
+from lrwidget.engine.sequence import run_in_turn
+from lrwidget.engine.thread_settings import ThreadSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
-    from torch import nn
-    from torch.optim import Optimizer
-
-    from lrwidget.engine.losses import LossFunction
-
-
-class Changes(Settings, total=False):
-    """What one run may have otherwise than the widget: any argument of `RangeTest`."""
-
-    model: nn.Module
-    optimizer: Optimizer
-    dataloader: Iterable[Any]
-    loss_fn: LossFunction | None
-    build: Callable[[], tuple[Any, ...]]  # instead of these, on a cluster
+    from lrwidget.curve.history import Event, Plan
+    from lrwidget.engine.sequence import Startable
 
 
-class LocalRecipe(Variants):
+class LocalJob:
     """
-    The arguments of a `RangeTest`, of which each run may change some.
+    Trainings that run one after the other in this process.
+
+    Parameters
+    ----------
+    trainings:
+        The trainings, at least one.
+    plans:
+        The rates of each.
+    tests:
+        The tests whose loaders a training may wait for.
+    """
+
+    goes_on = False
+
+    def __init__(
+        self,
+        trainings: Sequence[Startable],
+        plans: Sequence[Plan],
+        tests: Sequence[RangeTest],
+    ) -> None:
+        self._trainings = trainings
+        self.plans = plans
+        self._tests = tests
+        self._stopping = False
+
+    def events(self) -> Iterator[Event]:
+        """Start the first training, and return the events of all."""
+        return self._until_stopped(run_in_turn(self._trainings, self.plans))
+
+    def stop(self) -> None:
+        """Stop after the present step."""
+        self._stopping = True
+
+    abandon = stop
+
+    def activity(self) -> Activity:
+        """Return whether a training waits for a loader."""
+        for test in self._tests:
+            loader = test.waiting_for
+            if loader is not None:
+                return Activity("waiting", detail=loader)
+        return Activity("running")
+
+    def _until_stopped(
+        self, events: Generator[Event, None, None]
+    ) -> Generator[Event, None, None]:
+        try:
+            for event in events:
+                yield event
+                if self._stopping:
+                    return
+        finally:
+            events.close()
+
+
+class LocalBackend:
+    """
+    The back end of a training in this process.
 
     Parameters
     ----------
     arguments:
-        All of them, as `RangeTest` takes them.
+        The arguments of a `RangeTest`.
+    write_rate:
+        The function that writes a rate to where the training takes it from, and
+        returns where; None for the optimizer itself.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `RangeTest` raises them.
     """
 
-    controls = EVERYTHING
+    def __init__(
+        self,
+        arguments: Mapping[str, Any],
+        write_rate: Callable[[float], str] | None = None,
+    ) -> None:
+        with context.errors_kept():
+            test = RangeTest(**arguments)
+        components, _ = split_settings(arguments)
+        self.config = test.config
+        self.arguments = {**components, **test.config.settings()}
+        validated = test.config.val_loader is not None
+        self.capabilities = Capabilities(
+            loss_name="validation loss" if validated else "loss"
+        )
+        self._write_rate = write_rate
+        self._check_free = test.check_free
+        # A press on Run may come on a thread without these.
+        self._thread_settings = ThreadSettings()
 
-    @property
-    def loss_name(self) -> str:
-        """What the losses are, at their axis."""
-        validated = self.arguments.get("val_loader") is not None
-        return "validation loss" if validated else "loss"
+    def check_can_run(self) -> None:
+        """Raise nothing: tests can be started here."""
 
-    def test(self, changes: Mapping[str, Any]) -> RangeTest:
-        """Return the range test with some arguments changed."""
-        with ranks.unannounced():
-            return RangeTest(**{**self.arguments, **changes})
+    def as_made(self) -> AbstractContextManager[object]:
+        """Return the context of torch's settings in the thread that made the widget."""
+        return self._thread_settings.applied()
+
+    def test(self, changes: Mapping[str, Any]) -> LocalJob:
+        """Return a test with some arguments changed."""
+        return self.compare([changes])
+
+    def compare(self, changes: Sequence[Mapping[str, Any]]) -> LocalJob:
+        """Return several tests that run one after the other."""
+        tests = [self._test(each) for each in changes]
+        return LocalJob(tests, [test.config.plan for test in tests], tests)
 
     def race(
-        self, changes: Mapping[str, Any], rates: Sequence[float], steps: int | None
-    ) -> Race:
-        """Return a race of that test, with as many steps if None."""
-        test = self.test(changes)
-        return Race(test, rates, test.num_it if steps is None else steps)
+        self, changes: Mapping[str, Any], rates: Sequence[float], steps: int
+    ) -> LocalJob:
+        """Return trainings at constant rates that run one after the other."""
+        test = self._test(changes)
+        history = RaceHistory(rates, steps)
+        plans = [run.plan for run in history.runs if run.plan is not None]
+        return LocalJob(race_runs(test, history), plans, [test])
 
-    def compare(self, changes: Sequence[Mapping[str, Any]]) -> Comparison:
-        """Return several tests that run one after the other."""
-        return Comparison([self.test(each) for each in changes])
-
-    def ratios(self) -> list[float]:
-        """Return the rate of each parameter group as a share of the last one's."""
+    def rate_ratios(self) -> list[float]:
+        """Return the rate of each parameter group over that of the last one."""
         return rate_ratios(self.arguments["optimizer"])
 
-    def write(self, rate: float) -> str:
-        """Write a rate to the optimizer, and return what it wrote where."""
+    def apply_rate(self, rate: float) -> str:
+        """Write a rate to the optimizer, or where a framework takes it from."""
+        self._check_free()
+        if self._write_rate is not None:
+            return self._write_rate(rate)
         optimizer = self.arguments["optimizer"]
         apply_rate(optimizer, rate)
         name, groups = type(optimizer).__name__, optimizer.param_groups
@@ -80,3 +158,7 @@ class LocalRecipe(Variants):
             return name
         rates = ", ".join(short(float(group["lr"])) for group in groups)
         return f"{name}, whose groups have {rates} now"
+
+    def _test(self, changes: Mapping[str, Any]) -> RangeTest:
+        with context.errors_kept():  # a refused test of a widget is no rank's failure
+            return RangeTest(**{**self.arguments, **changes})

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lrwidget.curve.short_repr import shown
+from lrwidget.curve.short_repr import short_repr
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 NOT_FINITE = ("nan", "inf", "-inf")  # as strings, since JSON has no numbers for them
@@ -26,7 +26,7 @@ def float_array(name: str, values: object) -> FloatArray:
         array = np.array(values, np.float64)
     # A tensor with a gradient raises RuntimeError.
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
-        msg = f"{name}={shown(values)} must be numbers: {error}"
+        msg = f"{name}={short_repr(values)} must be numbers: {error}"
         raise ValueError(msg) from error
     if array.ndim != 1:
         msg = f"{name} must be one-dimensional, not of shape {array.shape}"
@@ -42,7 +42,7 @@ def listed_floats(name: str, values: object) -> FloatArray:
     for value in values:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number and not (isinstance(value, str) and value in NOT_FINITE):
-            msg = f"{name} holds {shown(value)}, which is not a number"
+            msg = f"{name} holds {short_repr(value)}, which is not a number"
             raise ValueError(msg)
     try:
         return np.array([float(value) for value in values], np.float64)

@@ -1,106 +1,199 @@
-"""Several trainings that give their steps as one source, in turns or at once."""
+"""The events of a job, and the histories of its runs that they add up to."""
 
 from __future__ import annotations
 
-from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from array import array
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+
+from lrwidget.curve.lr_curve import LRCurve
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from lrwidget.curve.lr_curve import Recording, Step, StopReason
+    from lrwidget.curve.lr_curve import Step, StopReason
 
 
-class Part(NamedTuple):
+class Plan(NamedTuple):
     """
-    What one of several trainings gives.
+    The rates of a run.
 
     Attributes
     ----------
-    number:
-        How many trainings come before it in their order.
-    item:
-        Its next step, or why it has ended.
+    start_lr, end_lr:
+        The lowest and the highest rate; the same one in a race.
+    num_it:
+        The number of steps, if nothing ends the run before.
     """
 
-    number: int
-    item: Step | StopReason
+    start_lr: float
+    end_lr: float
+    num_it: int
 
 
-def numbered(
-    number: int, steps: Generator[Step, None, StopReason]
-) -> Generator[Part, None, None]:
-    """Yield the steps of a training, and why it has ended, as those of one of many."""
-    reason = yield from steps_numbered(number, steps)
-    yield Part(number, reason)
+class Started(NamedTuple):
+    """The start of a run: its number in the job, from 0, and its rates."""
+
+    run: int
+    plan: Plan
 
 
-def steps_numbered(
-    number: int, steps: Generator[Step, None, StopReason]
-) -> Generator[Part, None, StopReason]:
-    """Yield the steps of a training as those of one of many; return why it ended."""
-    with closing(steps):
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                reason: StopReason = end.value
-                return reason
-            yield Part(number, step)
+class Stepped(NamedTuple):
+    """A step of a run."""
+
+    run: int
+    step: Step
 
 
-class Recordings:
+class Ended(NamedTuple):
+    """The end of a run, and the reason."""
+
+    run: int
+    reason: StopReason
+
+
+Event: TypeAlias = Started | Stepped | Ended
+
+
+class RunHistory:
     """
-    The steps of several trainings, whose parts come in any order.
+    The steps of one run so far, which become an `LRCurve` at any time.
+
+    One thread appends; any other may read meanwhile.
 
     Parameters
     ----------
-    every:
-        What records each of them, in their order.
+    plan:
+        The rates of the run; None if they become known at its start.
+
+    Attributes
+    ----------
+    plan:
+        The rates of the run.
+    stop_reason:
+        The reason of its end; None before that, and after an error.
+    starts:
+        The number of its starts: more than one if another test took its place.
     """
 
-    def __init__(self, every: Sequence[Recording]) -> None:
-        self.every = every
-        self._stop_reason: StopReason | None = None
+    def __init__(self, plan: Plan | None) -> None:
+        self.plan = plan
+        self.starts = 0
+        self.stop_reason: StopReason | None = None
+        self._columns = array("d"), array("d")
+        self._curve: LRCurve | None = None
+
+    @property
+    def num_it(self) -> int:
+        """The number of steps planned; 0 while that is not known."""
+        return 0 if self.plan is None else self.plan.num_it
 
     def __len__(self) -> int:
-        """Return the number of steps so far, of all trainings together."""
-        return sum(len(recording) for recording in self.every)
+        return len(self._columns[1])
+
+    def start(self, plan: Plan) -> None:
+        """Begin with no steps, perhaps in place of an earlier test."""
+        self.plan = plan
+        self.starts += 1
+        # New arrays, since another thread may read the old ones at the moment.
+        self._columns = array("d"), array("d")
+
+    def append(self, step: Step) -> None:
+        """Add the next step."""
+        lrs, losses = self._columns
+        lrs.append(step.lr)
+        losses.append(step.loss)
+
+    def columns(self) -> tuple[array[float], array[float]]:
+        """Return copies of the rates and the losses so far, of one length."""
+        lrs, losses = self._columns
+        # The other thread may be between its two appends.
+        count = len(losses)
+        return lrs[:count], losses[:count]
+
+    def curve(self) -> LRCurve:
+        """Return the steps so far; the same object while nothing is new."""
+        reason, num_it, curve = self.stop_reason, self.num_it, self._curve
+        lrs, losses = self._columns
+        if (
+            curve is None
+            or len(curve) != len(losses)
+            or (curve.stop_reason, curve.num_it) != (reason, num_it)
+            or (len(curve) and curve.lrs[0] != lrs[0])
+        ):
+            rates, values = self.columns()
+            curve = LRCurve(np.array(rates), np.array(values), reason, num_it)
+            self._curve = curve
+        return curve
+
+
+class JobHistory:
+    """
+    The histories of the runs of one job.
+
+    Parameters
+    ----------
+    plans:
+        The rates of each run; None for a run whose rates become known at its start.
+
+    Attributes
+    ----------
+    runs:
+        The history of each run, in the order of the job.
+    stop_reason:
+        The reason of the end of the job; None before that, and after an error.
+    """
+
+    def __init__(self, plans: Sequence[Plan | None]) -> None:
+        self.runs = [RunHistory(plan) for plan in plans]
+        self.stop_reason: StopReason | None = None
+
+    def __len__(self) -> int:
+        """Return the number of steps so far, of all runs together."""
+        return sum(map(len, self.runs))
 
     @property
-    def total(self) -> int:
-        """How many steps there are to be, of which early ends leave some out."""
+    def num_it(self) -> int:
+        """The number of steps planned; of several runs, an ended one has no more."""
+        if len(self.runs) == 1:
+            return self.runs[0].num_it
         return sum(
-            recording.total if recording.stop_reason is None else len(recording)
-            for recording in self.every
+            run.num_it if run.stop_reason is None else len(run) for run in self.runs
         )
 
-    @property
-    def stop_reason(self) -> StopReason | None:
-        """Why all of it has ended, which is set when it has."""
-        return self._stop_reason
-
-    @stop_reason.setter
-    def stop_reason(self, reason: StopReason | None) -> None:
-        self._stop_reason = reason
-        for recording in self.begun().values():
-            if recording.stop_reason is None:
-                # The last step may be there, and not yet what it comes to.
-                done = len(recording) == recording.total
-                recording.stop_reason = "completed" if done else reason
-
-    def append(self, part: Part) -> None:
-        """Add the next step of a training, or its end."""
-        number, item = part
-        if isinstance(item, str):
-            self.every[number].stop_reason = item
+    def apply(self, event: Event) -> None:
+        """Add an event."""
+        run = self.runs[event.run]
+        if isinstance(event, Stepped):
+            run.append(event.step)
+        elif isinstance(event, Ended):
+            run.stop_reason = event.reason
         else:
-            self.every[number].append(item)
+            run.start(event.plan)
 
-    def begun(self) -> dict[int, Recording]:
-        """Return those that have a step or an end, by their number."""
-        return {
-            number: recording
-            for number, recording in enumerate(self.every)
-            if len(recording) or recording.stop_reason is not None
-        }
+    def finish(self, reason: StopReason | None) -> None:
+        """
+        Add the end of the job.
+
+        Parameters
+        ----------
+        reason:
+            The reason for the runs that have not ended by themselves; None if they
+            may go on elsewhere.
+        """
+        unfinished = [run for run in self.runs if run.stop_reason is None]
+        self.stop_reason = reason if unfinished else "completed"
+        for run in unfinished:
+            if len(run) == run.num_it > 0:  # its end was still to come
+                run.stop_reason = "completed"
+            elif len(run) or len(self.runs) == 1:
+                run.stop_reason = reason
+
+    def begun(self) -> Iterator[int]:
+        """Return the numbers of the runs that have a step or have ended."""
+        return (
+            number
+            for number, run in enumerate(self.runs)
+            if len(run) or run.stop_reason is not None
+        )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
 from lrwidget.curve import picture
 from lrwidget.curve.arrays import float_array
-from lrwidget.curve.short_repr import shown
+from lrwidget.curve.short_repr import short_repr
 from lrwidget.curve.smoothing import DEFAULT_BETA, exponential_mean
 from lrwidget.curve.storage import Stored
-from lrwidget.curve.suggest import DEFAULT_RULE, RULES, suggest
+from lrwidget.curve.suggest import DEFAULT_RULE, RULES, check_rule, suggest
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -77,6 +76,9 @@ class LRCurve(Stored):
     losses: npt.NDArray[np.float64]
     stop_reason: StopReason | None = None
     num_it: int = 0
+    _suggestions: dict[str, Suggestion] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         """Check the arguments, and copy the arrays so that nobody can change them."""
@@ -154,7 +156,11 @@ class LRCurve(Stored):
         ValueError
             If ``rule`` is not known.
         """
-        return suggest(rule, self.lrs, self.losses, self.num_it)
+        check_rule(rule)
+        if rule not in self._suggestions:  # each is computed once
+            suggestion = suggest(rule, self.lrs, self.losses, self.num_it)
+            self._suggestions[rule] = suggestion
+        return self._suggestions[rule]
 
     def suggest(self, rule: str = DEFAULT_RULE) -> float | None:
         """Return the rate alone that `suggestion` returns; None where it has none."""
@@ -212,54 +218,13 @@ class LRCurve(Stored):
         return picture.cached_png(self)
 
 
-class Recording:
-    """
-    The steps of a test that is running, to become an `LRCurve` at any time.
-
-    Parameters
-    ----------
-    total:
-        How many steps it is to have.
-
-    Attributes
-    ----------
-    stop_reason:
-        Why the test ended, to be set when it has.
-    lrs, losses:
-        The rate and the loss of each step. Who has no time to call `append` at each
-        step appends to both, to the rates first.
-    """
-
-    def __init__(self, total: int) -> None:
-        self.stop_reason: StopReason | None = None
-        self.total = total
-        self.lrs = array("d")
-        self.losses = array("d")
-
-    def __len__(self) -> int:
-        return len(self.losses)
-
-    def append(self, step: Step) -> None:
-        """Add the next step."""
-        self.lrs.append(step.lr)
-        self.losses.append(step.loss)
-
-    def curve(self) -> LRCurve:
-        """Return the steps so far as a curve."""
-        # Slices, since an array that numpy looks into cannot grow meanwhile; of one
-        # length, since another thread may be between its two appends.
-        count = len(self)
-        lrs, losses = np.array(self.lrs[:count]), np.array(self.losses[:count])
-        return LRCurve(lrs, losses, self.stop_reason, self.total)
-
-
 def check_stop_reason(stop_reason: object) -> None:
     """Raise ValueError unless it is a known reason, or None."""
     if stop_reason is None:
         return
     if not isinstance(stop_reason, str) or stop_reason not in _STOP_REASONS:
         msg = (
-            f"stop_reason={shown(stop_reason)} is not known; "
+            f"stop_reason={short_repr(stop_reason)} is not known; "
             f"pass None or one of {_STOP_REASONS}"
         )
         raise ValueError(msg)
@@ -268,12 +233,14 @@ def check_stop_reason(stop_reason: object) -> None:
 def planned_steps(num_it: object, done: int) -> int:
     """Return how many steps there were to be: those that were done, if it is 0."""
     if isinstance(num_it, bool) or not isinstance(num_it, int):
-        msg = f"num_it={shown(num_it)} must be an integer"
+        msg = f"num_it={short_repr(num_it)} must be an integer"
         raise ValueError(msg)  # noqa: TRY004 (one error for all that is wrong)
     if 0 != num_it < done:
-        msg = f"num_it={shown(num_it)} is less than the {done} steps that were done"
+        msg = (
+            f"num_it={short_repr(num_it)} is less than the {done} steps that were done"
+        )
         raise ValueError(msg)
     if num_it > _MOST_STEPS:
-        msg = f"num_it={shown(num_it)} must be at most {_MOST_STEPS}"
+        msg = f"num_it={short_repr(num_it)} must be at most {_MOST_STEPS}"
         raise ValueError(msg)
     return num_it or done

@@ -1,4 +1,4 @@
-"""A race of learning rates: which ones run, and what they have found so far."""
+"""The rates of a race, and its history."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrwidget.curve.history import Recordings
-from lrwidget.curve.lr_curve import Recording
+from lrwidget.curve.history import JobHistory, Plan
 from lrwidget.curve.schedule import positive_rate
 from lrwidget.curve.training_curve import TrainingCurve
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lrwidget.curve.suggestion import Suggestion
 
 _BEYOND = 3.0
@@ -86,38 +87,30 @@ def neighbours(
     return sorted(kept)
 
 
-class RaceRecording(Recordings):
+class RaceHistory(JobHistory):
     """
-    The steps of a race that is running.
+    The steps of a race so far.
 
     Parameters
     ----------
     rates:
-        The learning rates that it has, in increasing order.
+        The learning rates, in increasing order.
     steps:
-        How many steps each training is to have.
+        The number of steps of each training.
     """
 
-    def __init__(self, rates: list[float], steps: int) -> None:
-        super().__init__([Recording(steps) for _ in rates])
+    def __init__(self, rates: Sequence[float], steps: int) -> None:
+        super().__init__([Plan(rate, rate, steps) for rate in rates])
         self.rates = rates
+        self.steps = steps
 
-    def curves(self) -> list[TrainingCurve]:
-        """Return the trainings that have begun as curves, in the order of the rates."""
-        return list(self.numbered_curves().values())
+    def curves(self) -> dict[int, TrainingCurve]:
+        """Return the trainings that have begun, by the position of their rates."""
+        return {number: self._training(number) for number in self.begun()}
 
-    def numbered_curves(self) -> dict[int, TrainingCurve]:
-        """Return them by how many rates come before theirs."""
-        return {
-            number: _training(self.rates[number], recording)
-            for number, recording in self.begun().items()
-        }
-
-
-def _training(rate: float, recording: Recording) -> TrainingCurve:
-    """Return a training as a curve, with the rate that its steps have used."""
-    reason, total = recording.stop_reason, recording.total
-    # A copy, since another thread may append meanwhile.
-    losses = np.array(recording.losses[:])
-    used = recording.lrs[0] if len(losses) else rate
-    return TrainingCurve(used, losses, reason, total)
+    def _training(self, number: int) -> TrainingCurve:
+        run = self.runs[number]
+        lrs, losses = run.columns()
+        # The rate of the first step, since a tensor may have rounded it.
+        rate = lrs[0] if lrs else self.rates[number]
+        return TrainingCurve(rate, np.array(losses), run.stop_reason, run.num_it)

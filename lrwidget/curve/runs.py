@@ -1,59 +1,58 @@
-"""The runs of a range test, to be laid over each other."""
+"""The runs of one widget, which the chart lays over each other."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import numbers
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
+from lrwidget.curve.axis import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Mapping
 
-    from lrwidget.curve.arrays import FloatArray
-    from lrwidget.curve.lr_curve import LRCurve, Recording
+    from lrwidget.curve.history import Plan, RunHistory
+    from lrwidget.curve.lr_curve import LRCurve
 
-_ENOUGH = 3
-_MOST_FORMER = 30  # more lines tell nothing
+_MAX_FORMER = 30  # more lines tell nothing
+_PLAIN = (numbers.Number, str, type(None))  # NumPy's numbers, too
 
 
 class RepeatKey(NamedTuple):
     """
-    What runs that repeat each other have in common.
+    The settings that runs which repeat each other have in common.
 
     Attributes
     ----------
     label:
-        What they are called.
-    start_lr, end_lr, num_it:
-        As `learning_rates` takes them.
+        The name of these runs.
+    plan:
+        Their rates.
     other:
-        What else has to be equal.
+        All else that has to be equal.
     """
 
     label: str
-    start_lr: float
-    end_lr: float
-    num_it: int
+    plan: Plan | None
     other: Hashable
 
 
 class NewRun(NamedTuple):
     """
-    A run that has begun.
+    A run that has been started.
 
     Attributes
     ----------
     label:
-        What to call it; where a run is called so already, it gets a number.
-    setting:
-        What it has in common with those runs that repeat it.
-    recording:
-        Where its steps are recorded.
+        Its name, which gets a number if another run has it.
+    key:
+        The key of the runs that repeat it.
+    history:
+        Its steps.
     """
 
     label: str
-    setting: RepeatKey
-    recording: Recording
+    key: RepeatKey
+    history: RunHistory
 
 
 class Run(NamedTuple):
@@ -63,19 +62,84 @@ class Run(NamedTuple):
     Attributes
     ----------
     name:
-        What it is called; no other run of the same widget is.
+        Its name, which no other run of the widget has.
     number:
-        The least that no other run of the widget has, by which its line has its look.
-    setting:
-        What it has in common with those runs that repeat it.
-    recording:
+        The lowest number that no other run of the widget has; the look of its line
+        depends on it.
+    key:
+        The key of the runs that repeat it.
+    history:
         Its steps.
     """
 
     name: str
     number: int
-    setting: RepeatKey
-    recording: Recording
+    key: RepeatKey
+    history: RunHistory
+
+
+def new_run(
+    arguments: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    label: str | None,
+    history: RunHistory,
+) -> NewRun:
+    """
+    Return a run, named after the arguments that differ from those of the widget.
+
+    Runs that repeat each other differ in the seed at most. Objects such as optimizers
+    cannot be compared, so runs with other objects than the widget's repeat each other
+    only if they have the same label.
+
+    Parameters
+    ----------
+    arguments:
+        The arguments of the widget.
+    changes:
+        The arguments of the run, as far as they may differ.
+    label:
+        The name that the user gives it, if any.
+    history:
+        Its steps.
+    """
+    different = _different(arguments, changes)
+    if label is not None:
+        mode = changes.get("step_mode", arguments.get("step_mode"))
+        return NewRun(label, RepeatKey(label, history.plan, mode), history)
+    same_seed = {name: x for name, x in different.items() if name != "seed"}
+    plain_only = all(isinstance(value, _PLAIN) for value in same_seed.values())
+    other = tuple(same_seed.items()) if plain_only else object()
+    key = RepeatKey(_named(same_seed), history.plan, other)
+    return NewRun(_named(different), key, history)
+
+
+def _different(
+    arguments: Mapping[str, Any], changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the changes that change something."""
+    return {
+        name: value
+        for name, value in changes.items()
+        if not _same(value, arguments.get(name))
+    }
+
+
+def _same(one: object, other: object) -> bool:
+    # Objects of users may compare in any way, or not at all.
+    return one is other or (isinstance(one, _PLAIN) and one == other)
+
+
+def _named(different: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_short(x)}" for name, x in different.items()) or "run"
+
+
+def _short(value: object) -> str:
+    """Return a value in a few letters: a number, text, or the name of its type."""
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
+        return plain(float(value))
+    if isinstance(value, _PLAIN):
+        return str(value)
+    return str(getattr(value, "__name__", type(value).__name__))
 
 
 class Runs:
@@ -99,30 +163,30 @@ class Runs:
         """All runs, in their order."""
         return self._runs
 
-    def add(self, *begun: NewRun) -> None:
+    def with_added(self, *new: NewRun) -> list[Run]:
         """
-        Add runs that begin together; those before that have no step are forgotten.
+        Return the runs with those added that begin together now.
 
-        Of these the last thirty are kept.
+        Of the former runs, the last thirty that have a step are kept.
         """
-        # A new list, since another thread may be looking at this one.
-        runs = [run for run in self._runs if len(run.recording)][-_MOST_FORMER:]
-        for label, setting, recording in begun:
+        runs = [run for run in self._runs if len(run.history)][-_MAX_FORMER:]
+        for label, key, history in new:
             taken = {run.name for run in runs}
             names = [label, *(f"{label} ({n})" for n in range(2, len(taken) + 2))]
             name = next(name for name in names if name not in taken)
             numbers = {run.number for run in runs}
             number = next(n for n in range(len(runs) + 1) if n not in numbers)
-            runs.append(Run(name, number, setting, recording))
-        self._runs = runs
+            runs.append(Run(name, number, key, history))
+        return runs
 
-    def put_back(self, runs: list[Run]) -> None:
-        """Have the runs that `all` was once."""
+    def keep(self, runs: list[Run]) -> None:
+        """Keep some runs, and no others."""
+        # A new list, since another thread may look at the old one.
         self._runs = runs
 
     def forget_empty(self) -> None:
         """Forget the runs that have no step, but for one if there are no others."""
-        with_steps = [run for run in self._runs if len(run.recording)]
+        with_steps = [run for run in self._runs if len(run.history)]
         self._runs = with_steps or self._runs[-1:]
 
     def remove(self, name: str) -> None:
@@ -142,55 +206,4 @@ class Runs:
 
     def curves(self) -> dict[str, LRCurve]:
         """Return the curve of each run so far, by its name."""
-        return {run.name: run.recording.curve() for run in self._runs}
-
-
-class Spread(NamedTuple):
-    """
-    The middle and the extent of several lines.
-
-    Attributes
-    ----------
-    lrs:
-        The rates at which three or more of them have a loss.
-    median, low, high:
-        The median, the lowest and the highest of these losses.
-    """
-
-    lrs: FloatArray
-    median: FloatArray
-    low: FloatArray
-    high: FloatArray
-
-
-def spread(lines: Sequence[tuple[FloatArray, FloatArray]]) -> Spread | None:
-    """
-    Return the median and the extent of lines over the same rates.
-
-    Parameters
-    ----------
-    lines:
-        Strictly increasing rates with the losses there, which are finite. A line may
-        lack some of the rates of another, and end before it.
-
-    Returns
-    -------
-    :
-        They, or None where no rate has three losses.
-    """
-    if len(lines) < _ENOUGH:
-        return None
-    lrs = np.unique(np.concatenate([rates for rates, _ in lines]))
-    losses = np.full((len(lines), len(lrs)), np.nan)
-    for row, (rates, values) in zip(losses, lines, strict=True):
-        row[np.searchsorted(lrs, rates)] = values
-    common = np.isfinite(losses).sum(0) >= _ENOUGH
-    if not common.any():
-        return None
-    losses = losses[:, common]
-    return Spread(
-        lrs[common],
-        np.nanmedian(losses, 0),
-        np.nanmin(losses, 0),
-        np.nanmax(losses, 0),
-    )
+        return {run.name: run.history.curve() for run in self._runs}

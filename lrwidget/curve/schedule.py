@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from lrwidget.curve.short_repr import shown
+from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -53,24 +53,29 @@ def learning_rates(
     start, end = positive_rate("start_lr", start_lr), positive_rate("end_lr", end_lr)
     if start >= end:
         msg = (
-            f"start_lr={shown(start_lr)} must be below end_lr={shown(end_lr)}; "
-            "pass for example start_lr=1e-7, end_lr=10"
+            f"start_lr={short_repr(start_lr)} must be below "
+            f"end_lr={short_repr(end_lr)}; pass for example start_lr=1e-7, end_lr=10"
         )
         raise ValueError(msg)
     if end > _MOST_LR:
-        msg = f"end_lr={shown(end_lr)} must be at most {_MOST_LR}; pass for example 10"
+        msg = (
+            f"end_lr={short_repr(end_lr)} must be at most {_MOST_LR}; "
+            "pass for example 10"
+        )
         raise ValueError(msg)
     count = _count("num_it", num_it)
     if not isinstance(step_mode, str) or step_mode not in _STEP_MODES:
-        msg = f"step_mode={shown(step_mode)} is not known; pass one of {_STEP_MODES}"
+        msg = (
+            f"step_mode={short_repr(step_mode)} is not known; pass one of {_STEP_MODES}"
+        )
         raise ValueError(msg)
     spaced = np.geomspace if step_mode == "exp" else np.linspace
     rates = spaced(start, end, count)
     if not np.all(np.diff(rates) > 0):
         msg = (
-            f"num_it={shown(num_it)} rates between start_lr={shown(start_lr)} and "
-            f"end_lr={shown(end_lr)} are too close to tell apart; "
-            "pass fewer steps or a wider range"
+            f"num_it={short_repr(num_it)} rates between "
+            f"start_lr={short_repr(start_lr)} and end_lr={short_repr(end_lr)} are too "
+            "close to tell apart; pass fewer steps or a wider range"
         )
         raise ValueError(msg)
     return rates
@@ -88,7 +93,9 @@ def positive_rate(name: str, value: object) -> float:
         If it is not finite and above 0.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        msg = f"{name}={shown(value)} must be a number; pass for example {name}=1e-3"
+        msg = (
+            f"{name}={short_repr(value)} must be a number; pass for example {name}=1e-3"
+        )
         raise TypeError(msg)
     try:
         rate = float(value)
@@ -96,7 +103,7 @@ def positive_rate(name: str, value: object) -> float:
         rate = math.inf
     if not (math.isfinite(rate) and rate > 0):
         msg = (
-            f"{name}={shown(value)} must be finite and above 0; "
+            f"{name}={short_repr(value)} must be finite and above 0; "
             f"pass for example {name}=1e-3"
         )
         raise ValueError(msg)
@@ -109,14 +116,20 @@ def _count(name: str, value: object) -> int:
             raise TypeError  # noqa: TRY301 (a bool is an index, but never meant)
         count = operator.index(value)  # type: ignore[arg-type]  # raises TypeError
     except TypeError:
-        msg = f"{name}={shown(value)} must be an integer; pass for example {name}=100"
+        msg = (
+            f"{name}={short_repr(value)} must be an integer; "
+            f"pass for example {name}=100"
+        )
         raise TypeError(msg) from None
     if count < 2:  # noqa: PLR2004 (a range has two ends)
-        msg = f"{name}={shown(value)} must be at least 2; pass for example {name}=100"
+        msg = (
+            f"{name}={short_repr(value)} must be at least 2; "
+            f"pass for example {name}=100"
+        )
         raise ValueError(msg)
     if count > _MOST:
         msg = (
-            f"{name}={shown(value)} must be at most {_MOST}; "
+            f"{name}={short_repr(value)} must be at most {_MOST}; "
             f"pass for example {name}=100"
         )
         raise ValueError(msg)

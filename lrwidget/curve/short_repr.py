@@ -11,13 +11,8 @@ _CUT = reprlib.Repr()
 _CUT.maxstring = _CUT.maxother = _MOST
 
 
-def shown(value: object) -> str:
-    """
-    Return a value as code of at most 80 characters.
-
-    Of a longer text or path, the middle is left out, and of a longer integer the end.
-    What else is longer, or has no code, is shown by its type.
-    """
+def short_repr(value: object) -> str:
+    """Return a value as code; its type, where that is long or cannot be had."""
     try:
         text = _CUT.repr(value) if isinstance(value, _TEXTS) else repr(value)
     # An integer of thousands of digits has none, nor have lists in lists in lists, and

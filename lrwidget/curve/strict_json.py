@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.curve.short_repr import shown
+from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -34,7 +34,7 @@ def parsed(contents: bytes) -> Any:  # noqa: ANN401 (any data)
 def check_version(version: object, known: int) -> None:
     """Raise ValueError unless the version of a format is the one that is known."""
     if type(version) is not int or version != known:  # not True, nor 1.0
-        msg = f"version={shown(version)} is not known; this is {known}"
+        msg = f"version={short_repr(version)} is not known; this is {known}"
         raise ValueError(msg)
 
 
@@ -56,6 +56,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) < len(pairs):
         key, count = Counter(key for key, _ in pairs).most_common(1)[0]
-        msg = f"{shown(key)} is there {count} times"
+        msg = f"{short_repr(key)} is there {count} times"
         raise ValueError(msg)
     return data

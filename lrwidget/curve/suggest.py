@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from lrwidget.curve.classic import classic, min_grad, minimum, slide, steep, valley
 from lrwidget.curve.descent import descent
-from lrwidget.curve.short_repr import shown
+from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,5 +62,5 @@ def suggest(rule: str, lrs: FloatArray, losses: FloatArray, num_it: int) -> Sugg
 def check_rule(rule: object) -> None:
     """Raise ValueError unless it is the name of a rule."""
     if not isinstance(rule, str) or rule not in RULES:
-        msg = f"rule={shown(rule)} is not known; pass one of {tuple(RULES)}"
+        msg = f"rule={short_repr(rule)} is not known; pass one of {tuple(RULES)}"
         raise ValueError(msg)

@@ -1,8 +1,9 @@
 """
-From losses on their device to numbers, without waiting for them.
+The losses of a training as numbers, without a wait for the device.
 
-Who needs numbers to go on waits all the same: a gradient scaler, an optimizer that is
-given a closure, and a validation, which asks once at each rate whether it is worth it.
+A wait remains where the next step depends on a number: for a gradient scaler, for an
+optimizer with a closure, and for a validation, which is skipped after a loss that is
+not finite.
 """
 
 from __future__ import annotations
@@ -20,41 +21,43 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-# So many steps are given to the device ahead of the loss that is awaited: one that it
-# works on, and others so that it never waits. What they do after the last point is
-# wasted, and who stops a test waits for them.
+# The number of steps given to the device ahead of the awaited loss: one in progress,
+# and others so that the device never waits. Steps after the last point are lost time,
+# and delay a stop.
 _MOST_AHEAD = 3
 
 
-class Arrival(Protocol):
+class AsyncScalar(Protocol):
     """A loss on its way from a device."""
 
     def arrived(self) -> bool:
-        """Whether it is here."""
+        """Whether the loss has arrived."""
 
     def wait(self) -> float:
-        """Return it as soon as it is here."""
+        """Wait for the loss, and return it."""
 
 
-def arrived(
+def read_losses(
     trained: Generator[tuple[float, Tensor], None, R],
-    sent: Callable[[Tensor], Arrival | None] | None = None,
+    sent: Callable[[Tensor], AsyncScalar | None] | None = None,
 ) -> Generator[tuple[float, float], None, R]:
     """
-    Yield rates with their losses as numbers, and return what the rates' source does.
+    Yield rates with their losses as numbers, and return the result of their source.
 
-    A loss that a device has still to compute comes after further steps. Those before
-    an error come before it is raised. Who closes it does without those on their way.
+    A loss that a device has still to compute is yielded after further steps. Before an
+    error is raised, all earlier losses are yielded. Closing the generator drops the
+    losses that have not arrived.
 
     Parameters
     ----------
     trained:
-        Rates with losses, wherever these are.
+        Rates with losses on any device.
     sent:
-        Sends a loss on its way; None for one that can be read at once.
+        Function that starts to read a loss; it returns None for a loss that can be read
+        at once.
     """
     sent = _sent if sent is None else sent
-    waiting: deque[tuple[float, Arrival]] = deque()
+    waiting: deque[tuple[float, AsyncScalar]] = deque()
     failure: Exception | None = None
     with closing(trained):
         while True:
@@ -80,24 +83,24 @@ def arrived(
             except Exception as error:
                 if failure is None:
                     raise
-                raise failure from error  # which came first, and tells more
+                raise failure from error  # the first one has the cause
             yield lr, number
     if failure is not None:
         try:
             raise failure
         finally:
-            failure = None  # whose traceback has this frame
+            failure = None  # its traceback holds this frame
     return result
 
 
-def _sent(loss: Tensor) -> Arrival | None:
-    # Those that are spread over devices are no plain tensors.
+def _sent(loss: Tensor) -> AsyncScalar | None:
+    # Tensors that are spread over devices have other classes.
     plain = type(loss) is torch.Tensor
     return _FromCuda(loss) if loss.is_cuda and plain else None
 
 
 class _FromCuda:
-    """A loss that is copied to pinned memory, as soon as the device comes to it."""
+    """A loss on its way from a GPU to pinned memory."""
 
     def __init__(self, loss: Tensor) -> None:
         with torch.cuda.device(loss.device):

@@ -1,4 +1,4 @@
-"""What a batch is made of: on which device, of what structure, of how many samples."""
+"""Batches of any structure: their device, their description, their samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def to_device(  # noqa: PLR0911 (a branch for each kind)
     device: torch.device,
 ) -> Any:  # noqa: ANN401 (as above)
     """Return a batch with its tensors, at any depth, on a device."""
-    # What most batches are comes first, since this is done at each step.
+    # The most usual classes first, since this runs at each step.
     if type(batch) in (list, tuple):
         return type(batch)(
             [
@@ -28,9 +28,9 @@ def to_device(  # noqa: PLR0911 (a branch for each kind)
             ]
         )
     if isinstance(batch, torch.Tensor):
-        # Nothing waits for a GPU; but what goes to main memory must be there.
+        # A copy to a GPU needs no wait; a copy to main memory does.
         return batch.to(device, non_blocking=device.type == "cuda")
-    # Packed sequences, encodings and graph batches know the way.
+    # Packed sequences, encodings and graph batches have a method.
     move = getattr(batch, "to", None)
     if callable(move):
         return move(device)
@@ -49,7 +49,7 @@ def to_device(  # noqa: PLR0911 (a branch for each kind)
         same_kind.update(moved)
         return same_kind
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
-        # without its constructor, which may do more than to take the fields
+        # without its constructor, which may do more than set the fields
         twin = copy.copy(batch)
         for name, item in _fields(batch).items():
             object.__setattr__(twin, name, to_device(item, device))
@@ -66,7 +66,7 @@ def _fields(batch: Any) -> dict[str, Any]:  # noqa: ANN401 (any object)
 
 
 def structure(batch: object) -> str:
-    """Return the types, keys and shapes of a batch in words, for error messages."""
+    """Return the types, keys and shapes of a batch as text, for error messages."""
     kind = type(batch).__name__
     if isinstance(batch, torch.Tensor):
         return f"{kind}{tuple(batch.shape)}"
@@ -85,10 +85,10 @@ def structure(batch: object) -> str:
 
 def samples_in(batch: object) -> int:
     """
-    Return how many samples a batch has: the length of its first part that has one.
+    Return the number of samples in a batch: the length of its first part with a length.
 
-    That is the first dimension of a tensor, or the length of a list as of images that
-    differ in size. It is 1 for a batch of another kind.
+    The length of a tensor is its first dimension. A list may hold images of different
+    sizes. The number is 1 for a batch of another kind.
     """
     if isinstance(batch, torch.Tensor):
         return len(batch) if batch.dim() else 1
@@ -97,7 +97,7 @@ def samples_in(batch: object) -> int:
     elif isinstance(batch, list | tuple):
         parts = batch
     else:
-        target = getattr(batch, "y", None)  # of a graph, whose other parts are longer
+        target = getattr(batch, "y", None)  # of a graph; its other parts are longer
         parts = [target, *_fields(batch).values()]
     for part in parts:
         if isinstance(part, list | tuple) or (
@@ -111,19 +111,19 @@ def samples_in(batch: object) -> int:
 
 def parts_in(batch: Any, name: str) -> dict[str, tuple[str, Any]]:  # noqa: ANN401 (any batch)
     """
-    Return the parts of a batch by the code that takes them from it.
+    Return the parts of a batch by the code of their access.
 
     Parameters
     ----------
     batch:
         The batch.
     name:
-        What the batch is called in the code.
+        The name of the batch in the code.
 
     Returns
     -------
     :
-        From the code to what the part is called, if anything, and to the part.
+        The name (or "") and the value of each part, by its code.
     """
     if isinstance(batch, Mapping):
         return {f"{name}[{key!r}]": (str(key), batch[key]) for key in batch}

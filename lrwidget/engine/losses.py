@@ -1,4 +1,4 @@
-"""From a model and a batch to a loss: the conventions that batches and models keep."""
+"""The loss of a batch, by the conventions of batches and models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from lrwidget.engine.batches import parts_in, structure
-from lrwidget.engine.kinds import is_kind
+from lrwidget.engine.inspection import is_kind
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,7 +25,7 @@ _OR_LOSS_FN = "pass loss_fn=... for batches of the form (inputs, target), or "
 
 
 class NoLossError(Exception):
-    """A training step raises it for a batch that is to be skipped."""
+    """The batch has no loss, and is to be skipped."""
 
 
 def loss_function(
@@ -40,24 +40,24 @@ def loss_function(
         The model that is trained.
     loss_fn:
         Called as ``loss_fn(model(*inputs), target)`` for a batch
-        ``(*inputs, target)``; for a mapping with one key that is called like a
-        target, as ``loss_fn(model(**inputs), target)``, or with the only input as
-        it is if the model has another name for it; and for an object with a ``y``,
-        as ``loss_fn(model(batch), batch.y)``.
+        ``(*inputs, target)``; for a mapping with one usual name of a target, as
+        ``loss_fn(model(**inputs), target)``, or ``loss_fn(model(only_input), target)``
+        if the model has another name for its only input; and for an object with a
+        ``y``, as ``loss_fn(model(batch), batch.y)``.
         If None, the model gives the loss itself: a Lightning module by its own
         ``training_step``; any other is called with the batch, with its items or,
-        for a mapping, with its keywords, and returns the loss, something with a
-        ``loss``, a tuple that begins with it, or a mapping of nothing but losses,
-        whose sum it is.
+        for a mapping, with its keywords, and returns the loss, an object with a
+        ``loss``, a tuple that begins with the loss, or a mapping of losses, to be added
+        up.
     training_step:
-        Called as ``training_step(model, batch)`` instead of all that, if given.
+        Called as ``training_step(model, batch)`` in place of ``loss_fn``, if given.
 
     Returns
     -------
     :
-        From a batch to a tensor of one element; to None where a Lightning module
-        skips the batch. It raises TypeError if the batch cannot be turned into a loss
-        this way, and ValueError if the loss has more than one element.
+        A function from a batch to a tensor of one element, or to None where the batch
+        is skipped. It raises TypeError if the batch gives no loss by these conventions,
+        and ValueError if the loss has more than one element.
     """
     if training_step is not None:
         return partial(_by_training_step, model, training_step)
@@ -86,7 +86,7 @@ def _by_loss_fn(
     batch: Any,  # noqa: ANN401 (any batch)
 ) -> Tensor:
     if type(batch) in (list, tuple) and len(batch) == _LEAST_PARTS:
-        # Nearly all batches are so, and what is done at each step is to be short.
+        # Nearly all batches are pairs, and this runs at each step.
         inputs, target = batch
         try:
             outputs = model(inputs)
@@ -107,7 +107,7 @@ def _by_loss_fn(
         )
         raise TypeError(msg) from error
     if type(result) is torch.Tensor and not result.ndim:
-        return result  # as before
+        return result  # as nearly always
     hint = "return the mean loss, as reduction='mean' does"
     return _one(_loss_in(result), "loss_fn", result, hint)
 
@@ -142,7 +142,7 @@ def _inputs_and_target(
 
 def _accepts(model: nn.Module, /, *args: object, **kwargs: object) -> bool:
     """Whether a model can be called in this way."""
-    # of a compiled model, which itself takes anything
+    # of the model inside a compiled one, which takes any arguments
     forward = getattr(model, "_orig_mod", model).forward
     try:
         inspect.signature(forward).bind(*args, **kwargs)
@@ -190,7 +190,7 @@ def _explain(
     *args: object,
     **kwargs: object,
 ) -> None:
-    """Raise a clearer error, unless the one there is is the model's own."""
+    """Raise a clearer error, unless the error comes from inside the model."""
     if _accepts(model, *args, **kwargs):
         return
     msg = (
@@ -207,7 +207,7 @@ def check_own_loss(model: Any) -> None:  # noqa: ANN401 (Lightning is not import
     Raises
     ------
     ValueError
-        If it is a Lightning module that has a part in the optimizer step.
+        If it is a Lightning module that takes part in the optimizer step.
     """
     if not is_kind(model, "LightningModule"):
         return
@@ -229,7 +229,7 @@ def check_own_loss(model: Any) -> None:  # noqa: ANN401 (Lightning is not import
 
 
 def _by_lightning(model: Any) -> LossOf:  # noqa: ANN401 (Lightning is not imported)
-    # Without a trainer that runs, there is nobody to log to.
+    # There is no running trainer to log to.
     vars(model).update(log=_log_nothing, log_dict=_log_nothing)
     takes_index = len(inspect.signature(model.training_step).parameters) > 1
     count = 0
@@ -252,7 +252,7 @@ def _log_nothing(*_args: object, **_kwargs: object) -> None: ...
 
 
 def _loss_in(result: object) -> Tensor | None:
-    """Return what is called the loss in what some function returned."""
+    """Return the tensor called loss in the result of a function, if any."""
     loss = result
     if isinstance(loss, Mapping):
         loss = loss.get("loss")
@@ -262,7 +262,7 @@ def _loss_in(result: object) -> Tensor | None:
 
 
 def _is_loss(item: object) -> bool:
-    """Whether something is one number that can be differentiated."""
+    """Whether an object is a tensor of one number that can be differentiated."""
     return (
         isinstance(item, torch.Tensor)
         and not item.dim()
@@ -271,7 +271,7 @@ def _is_loss(item: object) -> bool:
 
 
 def _one(loss: Tensor | None, source: str, result: object, hint: str) -> Tensor:
-    """Return a loss that was found in a result, or raise what is wrong with it."""
+    """Return a loss that was found in a result; raise if it is no single loss."""
     if loss is None:
         msg = f"{source} returned {structure(result)}, which is no loss; {hint}"
         raise TypeError(msg)
@@ -282,7 +282,7 @@ def _one(loss: Tensor | None, source: str, result: object, hint: str) -> Tensor:
 
 
 def _to_paste(batch: Any) -> str:  # noqa: ANN401 (any batch)
-    """Return the advice to pass a training step, with one for this very batch."""
+    """Return the advice to pass a training step, with an example for this batch."""
     parts = parts_in(batch, "batch")
     named = [code for code, (name, _) in parts.items() if name in _TARGETS]
     tensors = [

@@ -1,4 +1,4 @@
-"""The ways in which optimizers differ from torch's usual ones."""
+"""Optimizers: learning rates, steps, modes, and the differences between classes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
 from torch._C._autograd import _profiler_enabled
 from torch.optim import Optimizer
 from torch.optim.optimizer import (
@@ -13,31 +14,31 @@ from torch.optim.optimizer import (
     _global_optimizer_pre_hooks,
 )
 
-from lrwidget.engine.kinds import is_kind
+from lrwidget.engine.inspection import is_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
     from torch.amp import GradScaler
 
 
-# What torch wraps each class's step in, to note it for its profiler and to call hooks;
-# None where another library has put something else in its place.
+# The code of the function in which torch wraps the step of each class, for its profiler
+# and for hooks; None where another library has replaced it.
 _TORCHS_WRAPPER = getattr(Optimizer.profile_hook_step(print), "__code__", None)
 
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:
-    """Return what an optimizer trains."""
+    """Return the parameters of an optimizer."""
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def clearing(optimizer: Optimizer) -> Callable[[], object]:
     """
-    Return the function that removes the gradients of what an optimizer trains.
+    Return the function that removes the gradients of an optimizer's parameters.
 
-    That is torch's own without the note for its profiler, which takes longer than all
-    else that a range test adds to a training; or an optimizer's own, if it has one.
+    It is torch's `zero_grad` without the record for the profiler, which takes longer
+    than all else that a range test adds to a training; or the optimizer's own method.
     """
     zero_grad = optimizer.zero_grad
     if getattr(zero_grad, "__func__", None) is not Optimizer.zero_grad:
@@ -53,11 +54,11 @@ def clearing(optimizer: Optimizer) -> Callable[[], object]:
 
 def stepping(optimizer: Optimizer) -> Callable[[], object]:
     """
-    Return the function that takes a step of an optimizer that needs no closure.
+    Return the function that takes a step of an optimizer without a closure.
 
-    That is its own without the note for torch's profiler, which costs as much as that
-    of `clearing`. While the profiler runs, or where somebody has hung hooks on the step
-    or has replaced it, even since the last one, it is ``optimizer.step()``.
+    It is the optimizer's own without the record for torch's profiler, which takes as
+    long as that of `clearing`. It is ``optimizer.step()`` while the profiler runs, or
+    where the step has hooks or was replaced, even since the last step.
     """
     step: Any = type(optimizer).step
     is_torchs = getattr(step, "__code__", ...) is _TORCHS_WRAPPER
@@ -100,9 +101,9 @@ def _takes_closure(step: Callable[..., object]) -> bool:
 
 def set_mode(optimizer: Optimizer, mode: Literal["train", "eval"]) -> None:
     """
-    Put an optimizer that has modes, as those of schedulefree have, into one.
+    Set the mode of an optimizer with modes, such as the optimizers of schedulefree.
 
-    In evaluation the weights are other ones than in training.
+    The weights in evaluation differ from the weights in training.
     """
     change = getattr(optimizer, mode, None)
     if callable(change):
@@ -111,10 +112,130 @@ def set_mode(optimizer: Optimizer, mode: Literal["train", "eval"]) -> None:
 
 def unwrapped(optimizer: Optimizer) -> tuple[Optimizer, GradScaler | None]:
     """
-    Return an optimizer that Accelerate has wrapped, and the scaler that it has.
+    Return optimizer and scaler in Accelerate's wrapper, or an optimizer itself.
 
-    Accelerate's takes a step only where its own count of batches says so.
+    The wrapper takes a step only where its own count of batches says so.
     """
     if is_kind(optimizer, "AcceleratedOptimizer"):
         return optimizer.optimizer, optimizer.scaler  # type: ignore[attr-defined]  # has
     return optimizer, None
+
+
+def rate_ratios(optimizer: Optimizer) -> list[float]:
+    """
+    Return the rate of each parameter group over that of the last one.
+
+    The last group is the reference, as in fastai: it is the head of a model that
+    is fine-tuned with discriminative rates. Under a warm-up scheduler that
+    starts at 0, the ``initial_lr`` of the groups counts.
+
+    Raises
+    ------
+    ValueError
+        If a rate is not finite and above 0, so that there are no ratios.
+    """
+    groups = optimizer.param_groups
+    for key in ("lr", "initial_lr"):
+        rates = [_number(group.get(key)) for group in groups]
+        if all(0 < rate < float("inf") for rate in rates):
+            return [rate / rates[-1] for rate in rates]
+    msg = (
+        f"optimizer has learning rates {[group.get('lr') for group in groups]} in its "
+        "parameter groups; give each one above 0, since the test keeps their ratios"
+    )
+    raise ValueError(msg)
+
+
+def _number(rate: object) -> float:
+    try:
+        return float(rate)  # type: ignore[arg-type]  # raises TypeError
+    except (TypeError, ValueError):  # some optimizers choose the rate themselves
+        return 0.0
+
+
+def check_rounded(optimizer: Optimizer, rates: Sequence[float]) -> None:
+    """
+    Raise where a learning rate that is a tensor cannot hold the rates of a test.
+
+    The recorded rates are the rates of the last group, rounded to the type of its
+    tensor. The rates of the other groups may be rounded, but not to infinity.
+
+    Parameters
+    ----------
+    optimizer:
+        The optimizer of the test.
+    rates:
+        The rates, finite, above 0 and strictly increasing.
+
+    Raises
+    ------
+    ValueError
+        If the rounded rates of the last group are not above 0 and strictly increasing,
+        or the last rate of any group is not finite.
+    """
+    instead = "or an optimizer whose lr is a float"
+    groups, ratios = optimizer.param_groups, rate_ratios(optimizer)
+    for number, (group, ratio) in enumerate(zip(groups, ratios, strict=True)):
+        if isinstance(group.get("lr"), torch.Tensor):
+            highest = _rounded([rates[-1] * ratio], group["lr"].dtype)
+            if not highest.isfinite().all():
+                msg = (
+                    f"end_lr={rates[-1]} is too high for the learning rate of "
+                    f"optimizer.param_groups[{number}], a tensor of "
+                    f"{group['lr'].dtype}; pass a lower one, {instead}"
+                )
+                raise ValueError(msg)
+    last = groups[-1].get("lr")
+    if not isinstance(last, torch.Tensor):
+        return
+    rounded = _rounded(rates, last.dtype)
+    if not rounded[0] > 0:
+        msg = (
+            f"start_lr={rates[0]} is 0 as {last.dtype}, the type of the optimizer's "
+            f"learning rate; pass a higher one, {instead}"
+        )
+        raise ValueError(msg)
+    if not (rounded.diff() > 0).all():
+        msg = (
+            f"num_it={len(rates)} rates between start_lr={rates[0]} and "
+            f"end_lr={rates[-1]} are too close to tell apart as {last.dtype}, the type "
+            "of the optimizer's learning rate; pass fewer steps, a wider range, "
+            f"{instead}"
+        )
+        raise ValueError(msg)
+
+
+def _rounded(rates: Sequence[float], dtype: torch.dtype) -> torch.Tensor:
+    """Return rates as numbers of a type, in double precision."""
+    exact = torch.tensor(rates, dtype=torch.float64, device="cpu")
+    return exact.to(dtype).to(torch.float64)
+
+
+def apply_rate(optimizer: Optimizer, lr: float) -> None:
+    """
+    Set the rates for good, also for a scheduler that is made later.
+
+    Such a scheduler starts from the ``initial_lr`` that an earlier one has left.
+    """
+    set_rate(optimizer, lr, rate_ratios(optimizer))
+    for group in optimizer.param_groups:
+        if "initial_lr" in group:
+            group["initial_lr"] = float(group["lr"])
+
+
+def set_rate(optimizer: Optimizer, lr: float, ratios: list[float]) -> float:
+    """
+    Set the rate of the last group, and the rates of the others by their ratios to it.
+
+    Returns the rate of the last group as the optimizer has it: a tensor may round it.
+    """
+    rate = lr
+    for group, ratio in zip(optimizer.param_groups, ratios, strict=True):
+        rate = lr * ratio
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(rate)
+            # on the CPU: to read it from its device is a wait
+            rate = torch.tensor(rate, dtype=group["lr"].dtype, device="cpu").item()
+        else:
+            group["lr"] = rate
+    return rate

@@ -25,8 +25,8 @@ class StepSkippedError(Exception):
     Attributes
     ----------
     loss:
-        The mean loss, by whose gradients the gradient scaler skipped the step; None
-        if no batch has a loss.
+        The mean loss of a step that the gradient scaler has skipped; None if no batch
+        has a loss.
     """
 
     def __init__(self, loss: Tensor | None) -> None:
@@ -41,19 +41,19 @@ def stepper(
     clip_grad_norm: float | None = None,
 ) -> Stepper:
     """
-    Return what takes the optimizer steps of a training.
+    Return the `Stepper` of a training.
 
     Parameters
     ----------
     optimizer:
         The optimizer.
     loss_of:
-        Computes the loss of a batch, or None where there is none.
+        Function that computes the loss of a batch, or None for a batch without one.
     grad_scaler:
-        Scales the losses and skips the steps whose gradients are not finite. It can
-        do nothing for an optimizer that evaluates the loss itself.
+        Scaler of the losses, which skips steps with gradients that are not finite. It
+        has no effect on an optimizer that evaluates the loss itself.
     clip_grad_norm:
-        The most that the norm of the gradients may be.
+        The limit of the norm of the gradients; None for no limit.
     """
     if needs_closure(optimizer):
         return _WithClosure(optimizer, loss_of, clip_grad_norm)
@@ -63,7 +63,7 @@ def stepper(
 
 
 class Stepper:
-    """Takes the steps of an optimizer that takes them by the gradients alone."""
+    """The steps of an optimizer that needs the gradients alone."""
 
     def __init__(
         self, optimizer: Optimizer, loss_of: LossOf, clip_grad_norm: float | None
@@ -81,7 +81,7 @@ class Stepper:
         Returns
         -------
         :
-            Their mean loss before the step, which stays on its device, unread.
+            The mean loss before the step; it stays on its device, unread.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class Stepper:
 
 
 class _Scaled(Stepper):
-    """Takes those that a gradient scaler does not skip."""
+    """The steps with a gradient scaler, which may skip some."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class _Scaled(Stepper):
         scale = self._scaler.get_scale()
         self._scaler.step(self._optimizer)
         self._scaler.update()
-        # It tells of a skipped step in this way only.
+        # A skipped step shows in this way only.
         if self._scaler.get_scale() < scale:
             raise StepSkippedError(loss.detach())
         return loss
@@ -161,9 +161,9 @@ class _Scaled(Stepper):
 
 class _WithClosure(Stepper):
     """
-    Takes those of an optimizer that evaluates the loss itself, as LBFGS does.
+    The steps of an optimizer that evaluates the loss itself, such as LBFGS.
 
-    The loss is that of its first evaluation.
+    The loss of a step is the loss of the first evaluation.
     """
 
     def step(self, batches: Sequence[Any]) -> Tensor:
@@ -180,7 +180,7 @@ class _WithClosure(Stepper):
 
 
 def mean(losses: Sequence[Tensor]) -> Tensor:
-    """Return the mean of some losses, where they are, as precisely as can be."""
+    """Return the mean of some losses, in double precision where their device can."""
     on_apple = any(loss.device.type == "mps" for loss in losses)  # has no float64
     precise = torch.float32 if on_apple else torch.float64
     single = [loss.detach().reshape(()).to(precise) for loss in losses]

@@ -19,10 +19,10 @@ _AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 class ThreadSettings:
     """
-    The settings of the thread that makes it, to be entered in any other.
+    The settings of the thread of the constructor, to be applied in any other thread.
 
-    They are autocast with its dtype, the default device and the current CUDA
-    device. Gradients are always on inside it, since a test trains.
+    The settings are autocast with its dtype, the default device and the current CUDA
+    device. Gradients are always on, since a test trains.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class ThreadSettings:
             if torch.is_autocast_enabled(device):
                 dtype = torch.get_autocast_dtype(device)
                 contexts.append(partial(torch.autocast, device, dtype))
-        # Where new tensors go; get_default_device takes several times as long.
+        # The default device; get_default_device takes several times as long.
         default = torch.empty(0).device
         if default != torch.device("cpu"):
             contexts.append(partial(torch.device, default))
@@ -44,9 +44,9 @@ class ThreadSettings:
             self._cuda = torch.cuda.current_device()
             contexts.append(partial(torch.cuda.device, self._cuda))
 
-    def entered(self) -> AbstractContextManager[object]:
+    def applied(self) -> AbstractContextManager[object]:
         """Return the context that applies the settings to the thread running it."""
-        # Nearly always there is nothing to change, and this is asked at each step.
+        # Nearly always there is nothing to change, and this runs at each step.
         if self._usual and torch.is_grad_enabled() and self._on_its_device():
             return _NOTHING
         with ExitStack() as stack:

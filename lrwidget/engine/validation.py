@@ -1,4 +1,4 @@
-"""The loss of a model that is not trained on."""
+"""The validation loss of a model."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 def mean_loss(loss_of: LossOf, batches: Iterable[Any]) -> Tensor:
     """
-    Return the mean loss of some batches, weighted by how many samples each has.
+    Return the mean loss of some batches, weighted by their numbers of samples.
 
     Parameters
     ----------
     loss_of:
-        Computes the mean loss of a batch, or None where there is none.
+        Function that computes the mean loss of a batch; None for a batch without one.
     batches:
         The batches.
 
     Raises
     ------
     ValueError
-        If none of them has a loss.
+        If no batch has a loss.
     """
     total, samples = summed_loss(loss_of, weighted(batches))
     if not samples:
@@ -42,14 +42,14 @@ def mean_loss(loss_of: LossOf, batches: Iterable[Any]) -> Tensor:
 
 
 def weighted(batches: Iterable[Any]) -> Iterator[tuple[Any, int]]:
-    """Yield each batch with how many samples it has."""
+    """Yield each batch with its number of samples."""
     return ((batch, samples_in(batch)) for batch in batches)
 
 
 def summed_loss(
     loss_of: LossOf, batches: Iterable[tuple[Any, int]]
 ) -> tuple[Tensor, int]:
-    """Return the sum of the losses of all samples, and how many have one."""
+    """Return the sum of the losses of all samples, and the number of these samples."""
     total = torch.zeros(())
     samples = 0
     with torch.no_grad():
@@ -69,14 +69,14 @@ def no_loss() -> ValueError:
 
 @contextmanager
 def evaluating(model: nn.Module, optimizer: Optimizer) -> Iterator[None]:
-    """Put a model into evaluation mode, and each part of it back into its own."""
+    """Put a model into evaluation mode, and each part back into its mode at the end."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     set_mode(optimizer, "eval")
     try:
         yield
     finally:
-        # by their own train(), since some modules do more there than to note it
+        # by train(), since the train() of some modules does more than set the flag
         model.train()
         for module, training in modes:
             if module.training != training:

@@ -1,1 +1,1 @@
-"""From the objects of other frameworks to the arguments of a range test."""
+"""The arguments of a range test, from the objects of other frameworks."""

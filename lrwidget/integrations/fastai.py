@@ -1,4 +1,4 @@
-"""Range tests of what a fastai Learner trains."""
+"""The parts of a training in a fastai Learner."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from lrwidget.engine.kinds import is_kind
+from lrwidget.engine.inspection import is_kind
 from lrwidget.engine.losses import NoLossError
-from lrwidget.engine.rates import rate_ratios
+from lrwidget.engine.optimizers import rate_ratios
 from lrwidget.integrations.training_parts import Parts, aside, check_kind
 
-# What fastai itself does beside training: progress, records, schedules.
+# fastai's own callbacks for progress, records and schedules.
 _LEFT_OUT = {"TrainEvalCallback", "Recorder", "ProgressCallback", "ParamScheduler"}
 _BEFORE_TRAINING = ("before_fit", "before_epoch", "before_train")
 _UP_TO_THE_LOSS = ("before_batch", "after_pred", "after_loss")
@@ -22,17 +22,17 @@ _FROM_LOSS_TO_STEP = ("before_backward", "after_backward", "before_step")
 
 def parts_of(learner: Any) -> Parts:  # noqa: ANN401 (fastai is not imported)
     """
-    Return what a range test needs of a fastai ``Learner``.
+    Return the parts of a training in a fastai ``Learner``.
 
-    That is its model, its optimizer or the one that it would make, its training
-    loader and its loss, with the callbacks that have a part in that.
+    The parts are its model, its optimizer or the optimizer that it would make, its
+    training loader, and its loss with the callbacks that change it.
 
     Raises
     ------
     TypeError
-        If it is none.
+        If the object is no ``Learner``.
     ValueError
-        If a callback has a part in the optimizer step, where a range test has none.
+        If a callback takes part in the optimizer step, where a range test calls none.
     """
     check_kind("learner", learner, "Learner", "that of fastai")
     _check_callbacks(learner.cbs)
@@ -71,17 +71,17 @@ class LearnerStep(nn.Module):
     """
     The training step of a fastai ``Learner``.
 
-    It is a module, since those are as before after a test: each test begins with new
+    It is a module, since a test copies or restores modules: each test starts with new
     copies of the learner's callbacks and of its loss.
 
     Parameters
     ----------
     learner:
-        The learner, which stays as it is.
+        The learner, which stays unchanged.
     """
 
     def __init__(self, learner: Any) -> None:  # noqa: ANN401 (as above)
-        from fastai.callback.core import (  # noqa: PLC0415 (who has a learner has it)
+        from fastai.callback.core import (  # noqa: PLC0415 (a learner implies it)
             CancelBatchException,
         )
 
@@ -91,16 +91,16 @@ class LearnerStep(nn.Module):
         self.twin: Any = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LearnerStep:
-        """Return a step that begins anew, without a copy of the learner's data."""
+        """Return a step before its first batch, without a copy of the data."""
         return LearnerStep(self.learner)
 
     def forward(self, model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 (any batch)
         """Return the loss of a batch."""
         if self.twin is None:
-            self.twin = self._begun(model)
+            self.twin = self._started_twin(model)
         twin = self.twin
         twin.training = model.training
-        twin._split(batch)  # noqa: SLF001 (the learner's own way)
+        twin._split(batch)  # noqa: SLF001 (fastai has no public method)
         try:
             twin("before_batch")
             twin.pred = model(*twin.xb)
@@ -115,8 +115,8 @@ class LearnerStep(nn.Module):
             twin.train_iter += 1
         return twin.loss_grad
 
-    def _begun(self, model: nn.Module) -> Any:  # noqa: ANN401 (as above)
-        """Return a twin of the learner that has begun to train a model."""
+    def _started_twin(self, model: nn.Module) -> Any:  # noqa: ANN401 (as above)
+        """Return a copy of the learner at the start of a training of a model."""
         learner, twin = self.learner, aside(self.learner)
         shared = (learner.model, learner.opt, learner.dls, model)
         memo: dict[int, Any] = {id(value): value for value in shared}
@@ -130,12 +130,12 @@ class LearnerStep(nn.Module):
         ]
         twin.cbs = type(learner.cbs)(callbacks)
         for callback in callbacks:
-            callback.learn = twin  # which a copied callback may leave out
+            callback.learn = twin  # a copied callback may lack it
             vars(twin)[callback.name] = callback
         twin.model, twin.dl = model, twin.dls.train
         twin.epoch, twin.n_epoch, twin.n_iter = 0, 1, len(twin.dl)
         twin.train_iter, twin.pct_train, twin.iter = 0, 0.0, 0
-        twin.lr_finder = True  # by which callbacks know that it is no real training
+        twin.lr_finder = True  # tells callbacks that this is no real training
         for event in _BEFORE_TRAINING:
             twin(event)
         return twin
@@ -148,11 +148,11 @@ class LearnerOptimizer(Optimizer):
     Parameters
     ----------
     optimizer:
-        An optimizer of fastai, which it steps.
+        The optimizer of fastai.
     """
 
     def __init__(self, optimizer: Any) -> None:  # noqa: ANN401 (as above)
-        # not torch's constructor, which would make a state of its own
+        # without torch's constructor, which would make a new state
         self._optimizer = optimizer
         self._hypers = list(optimizer.hypers)
         self.state = optimizer.state
@@ -175,9 +175,9 @@ class LearnerOptimizer(Optimizer):
         self._optimizer.step()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return all attributes; torch's leaves out what it does not know."""
+        """Return all attributes; torch's method returns its own alone."""
         return dict(vars(self))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take all attributes, and nothing else."""
+        """Set all attributes."""
         vars(self).update(state)

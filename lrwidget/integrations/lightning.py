@@ -1,4 +1,4 @@
-"""Range tests of Lightning modules."""
+"""The parts of a training in a Lightning module."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ _RATES = ("lr", "learning_rate")
 
 def parts_of(module: Any, data: Any, optimizer: Optimizer | None) -> Parts:  # noqa: ANN401 (Lightning is not imported)
     """
-    Return what a range test needs of a Lightning module.
+    Return the parts of a training in a Lightning module.
 
     Parameters
     ----------
     module:
         A ``LightningModule``, whose ``training_step`` gives the loss.
     data:
-        A ``LightningDataModule``, a loader, or None for the module's own. A data
-        module, or the module itself, is made to prepare its data and to set them up.
+        A ``LightningDataModule``, a loader, or None for the loader of the module. The
+        methods ``prepare_data`` and ``setup`` of a data module, or of the module
+        itself, are called.
     optimizer:
-        An optimizer, or None for that of ``configure_optimizers``.
+        An optimizer, or None for the optimizer of ``configure_optimizers``.
 
     Raises
     ------
     TypeError
-        If ``module`` is none.
+        If ``module`` is no ``LightningModule``.
     ValueError
         If it does not have exactly one optimizer.
     """
@@ -66,7 +67,7 @@ def _only_optimizer(configured: Any) -> Optimizer:  # noqa: ANN401 (of many form
 
 
 def _write_rate(module: Any, lr: float) -> str:  # noqa: ANN401 (as above)
-    """Write a rate to where Lightning's own finder does."""
+    """Write a rate to the attributes to which Lightning's own finder writes it."""
     for name in _RATES:
         own, hyper = hasattr(module, name), name in module.hparams
         if own:

@@ -1,11 +1,11 @@
-"""What a framework's object comes down to."""
+"""The parts of a training in the object of a framework."""
 
 from __future__ import annotations
 
 import copy
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from lrwidget.engine.kinds import is_kind
+from lrwidget.engine.inspection import is_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,17 +18,17 @@ T = TypeVar("T")
 
 class Parts(NamedTuple):
     """
-    What a range test needs of a framework's object.
+    The parts of a training, from the object of a framework.
 
     Attributes
     ----------
     model, optimizer, dataloader:
-        As `RangeTest` takes them.
+        The arguments of `RangeTest`.
     settings:
-        Its keywords, for all that the object says about how it trains.
+        The keyword arguments of `RangeTest` that reproduce the object's training.
     write_rate:
-        Writes a learning rate to where the framework's training takes it from, and
-        returns the names of these places.
+        Function that writes a learning rate to the attributes from which the
+        framework's training takes it, and returns their names.
     """
 
     model: nn.Module
@@ -39,14 +39,14 @@ class Parts(NamedTuple):
 
 
 def check_kind(name: str, value: object, kind: str, example: str) -> None:
-    """Raise unless a value is of a class of some name, or of one derived from it."""
+    """Raise unless a value is an instance of a class with a name, or of a subclass."""
     if not is_kind(value, kind):
         msg = f"{name}=<{type(value).__name__}> must be a {kind}; pass {example}"
         raise TypeError(msg)
 
 
 def aside(value: T) -> T:
-    """Return an object with the same attributes, to be changed instead of it."""
+    """Return an object with the same attributes, to be changed in place of a value."""
     twin = copy.copy(value)
-    vars(twin).update(vars(value))  # also those that its own way to copy leaves out
+    vars(twin).update(vars(value))  # also attributes that its own __copy__ leaves out
     return twin

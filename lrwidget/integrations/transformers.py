@@ -1,4 +1,4 @@
-"""Range tests of what a Hugging Face Trainer trains."""
+"""The parts of a training in a Hugging Face Trainer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lrwidget.engine.rates import apply_rate
+from lrwidget.engine.optimizers import apply_rate
 from lrwidget.integrations.training_parts import Parts, aside, check_kind
 
 if TYPE_CHECKING:
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not imported)
     """
-    Return what a range test needs of a Hugging Face ``Trainer``.
+    Return the parts of a training in a Hugging Face ``Trainer``.
 
-    That is its model, its own optimizer or the one that it would make, its training
-    loader, its ``compute_loss``, and how it accumulates, clips and casts.
+    The parts are its model, its optimizer or the optimizer that it would make, its
+    training loader, its ``compute_loss``, and its accumulation, clipping and precision.
 
     Raises
     ------
     TypeError
-        If it is none.
+        If the object is no ``Trainer``.
     """
     check_kind("trainer", trainer, "Trainer", "that of transformers, or one like it")
-    # Making an optimizer and a loader leaves traces in a trainer and its accelerator.
+    # To make an optimizer and a loader changes a trainer and its accelerator.
     twin = aside(trainer)
     twin.accelerator = aside(trainer.accelerator)
-    twin.accelerator._dataloaders = []  # noqa: SLF001 (it lists what it has prepared)
+    twin.accelerator._dataloaders = []  # noqa: SLF001 (the list of the loaders that it has prepared)
 
     def training_step(model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 (any batch)
-        inputs = twin._prepare_inputs(batch)  # noqa: SLF001 (that subclasses override)
+        inputs = twin._prepare_inputs(batch)  # noqa: SLF001 (subclasses override it)
         with twin.compute_loss_context_manager():
             return twin.compute_loss(model, inputs)
 
@@ -43,7 +43,7 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
         apply_rate(trainer.optimizer, lr)
         return "trainer.args.learning_rate and trainer.optimizer"
 
-    optimizer = twin.create_optimizer()  # or the one that it has
+    optimizer = twin.create_optimizer()  # or the existing one
     dataloader = twin.get_train_dataloader()
     settings = {"training_step": training_step, **_settings(trainer.args)}
     return Parts(trainer.model, optimizer, dataloader, settings, write_rate)

@@ -1,21 +1,22 @@
-"""The axes of the chart, and what stands on their scales."""
+"""The axes of the chart, and the scales of the marks."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import bqplot
 import numpy as np
 from bqscales import LinearScale, LogScale
 
-from lrwidget.curve.axis import rate_ticks, tick_label
-from lrwidget.ui.ticks import logarithm_ticks, loss_ticks
+from lrwidget.curve.axis import equal_steps, plain, rate_ticks, tick_label
 
 if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
 
 _SPANS_KEPT = 10
 _LEAST_PLAIN, _MOST_PLAIN = 1e-6, 1e21
+_MOST_DECADES = 300  # a little within what floats hold
 
 
 class Axes:
@@ -27,16 +28,16 @@ class Axes:
     start_lr, end_lr:
         The rates at the edges.
     loss_name:
-        What the losses are.
+        The name of the losses.
 
     Attributes
     ----------
     both:
         The axes themselves, for a figure.
     on_curve:
-        The scales of a mark that stands at a rate and a loss.
+        The scales of a mark at a rate and a loss.
     on_plot:
-        Those of one that stands at a rate and a share of the plot's height.
+        The scales of a mark at a rate and a share of the plot's height.
     """
 
     def __init__(self, start_lr: float, end_lr: float, loss_name: str) -> None:
@@ -68,10 +69,10 @@ class Axes:
         return self._rates.min, self._rates.max
 
     def show_rates(self, start_lr: float, end_lr: float) -> None:
-        """Put some rates to the edges."""
+        """Set the rates at the edges."""
         ticks = rate_ticks(start_lr, end_lr)
-        # The limits last: the browser writes the ticks a little after these have
-        # changed, as they were then.
+        # The limits last: a little after a change of the limits, the browser writes
+        # the ticks that it had at the time of that change.
         with self._rate_axis.hold_sync():
             self._rate_axis.tick_labels = {
                 _as_in_the_browser(tick): tick_label(tick) for tick in ticks.tolist()
@@ -100,7 +101,35 @@ class Axes:
 
 
 def _as_in_the_browser(tick: float) -> str:
-    """Return a number as JavaScript writes it, which is how ticks find their labels."""
+    """Return a number as JavaScript writes it, which is the key of its label."""
     if _LEAST_PLAIN <= abs(tick) < _MOST_PLAIN or tick == 0:
         return np.format_float_positional(tick, trim="-")
     return repr(tick).replace("e-0", "e-")
+
+
+def loss_ticks(low: float, high: float) -> dict[float, str]:
+    """Return the ticks of an axis of losses, each with its label."""
+    if math.isinf(high - low):
+        return {}
+    return {tick: plain(tick) for tick in equal_steps(low, high).tolist()}
+
+
+def logarithm_ticks(low: float, high: float) -> dict[float, str]:
+    """
+    Return the ticks of an axis of decimal logarithms.
+
+    Parameters
+    ----------
+    low, high:
+        The logarithms at the ends of the axis.
+
+    Returns
+    -------
+    :
+        From each logarithm to its label, the number itself.
+    """
+    if low > _MOST_DECADES - 1:
+        powers = range(math.ceil(low), math.floor(high) + 1)
+        return {float(power): f"1e{power}" for power in powers}
+    ends = 10.0 ** max(low, -_MOST_DECADES), 10.0 ** min(high, _MOST_DECADES)
+    return {math.log10(tick): plain(tick) for tick in rate_ticks(*ends).tolist()}

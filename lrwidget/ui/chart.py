@@ -8,19 +8,19 @@ import bqplot
 import ipywidgets as ipw
 import numpy as np
 
-from lrwidget.curve.runs import spread
+from lrwidget.curve.spread import spread
 from lrwidget.ui.axes import Axes
 from lrwidget.ui.handle import Handle
-from lrwidget.ui.lines import LatestLines, OtherLines
+from lrwidget.ui.marks import LatestLines, OtherLines, SuggestionMarks
 from lrwidget.ui.messages import beside_the_handle
-from lrwidget.ui.suggestion import SuggestionMarks
 from lrwidget.ui.view import VisibleCurve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from lrwidget.curve.lr_curve import LRCurve
-    from lrwidget.curve.runs import Run, Spread
+    from lrwidget.curve.runs import Run
+    from lrwidget.curve.spread import Spread
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.ui.view import Limits, ViewOptions
 
@@ -39,16 +39,17 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
     end_lr:
         The highest rate, at the right edge.
     view:
-        How to look at curves at first.
+        The first view of the curves.
     on_pick:
-        Called with the rate that the mouse picks, which may be outside the axis.
+        Function of the rate that the mouse picks, which may be outside the axis.
     loss_name:
-        What the losses are, at their axis.
+        The name of the losses, at their axis.
 
     Attributes
     ----------
     words:
-        The chosen rate, the smoothed loss there, and where the suggestion is.
+        The texts of the chosen rate, of the smoothed loss there, and of their ratio
+        to the suggestion.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self._suggested: float | None = None
         self.words: list[str] = []
         self._sight = _NOTHING
-        self._limits: Limits | None = None  # of what the others are drawn in
+        self._limits: Limits | None = None  # in which the others are drawn
         self._others: list[tuple[Run, VisibleCurve]] = []
         self._spreads: list[tuple[Run, Spread]] = []
         self.axes = Axes(start_lr, end_lr, loss_name)
@@ -84,11 +85,11 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
 
     @property
     def lines(self) -> list[bqplot.Lines]:
-        """The lines of all curves, of which `labels` tells what they are."""
+        """The lines of all curves; `labels` of each has its name."""
         return [*self.others.lines, *self.latest.marks]
 
     def show_range(self, start_lr: float, end_lr: float) -> None:
-        """Have some rates at the edges."""
+        """Set the rates at the edges."""
         self.axes.show_rates(start_lr, end_lr)
         self.show_rate(self._rate)
 
@@ -96,21 +97,21 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self, others: list[Run], repeats: list[Run], view: ViewOptions
     ) -> None:
         """
-        Look at runs beside the latest one.
+        Show runs beside the latest one.
 
         Parameters
         ----------
         others:
-            Those to show a line each for.
+            The runs that have a line each.
         repeats:
-            Those of which three or more of one setting show their median and extent,
-            which the latest may be among.
+            The runs to compare: three or more of one setting show their median and
+            extent. The latest run may be one of these.
         view:
-            How to look at these, and at the latest curve that is drawn after this.
+            The view of these runs, and of the latest curve when it is drawn next.
         """
         self._view = view
         runs = {run.name: run for run in (*others, *repeats)}
-        sights = {name: view.of(runs[name].recording.curve()) for name in runs}
+        sights = {name: view.of(runs[name].history.curve()) for name in runs}
         self._others = [(run, sights[run.name]) for run in others]
         self._spreads = _spreads(repeats, sights)
         self._limits = None
@@ -124,13 +125,13 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         Parameters
         ----------
         curve:
-            What to show.
+            The curve.
         suggestion:
             The rate for the diamond, and the range for the band; none for a rate that
             is None.
         """
         latest = self._view.of(curve)
-        # For the handle, which tells nothing of the raw losses: they take memory.
+        # For the handle, which needs no raw losses; these take memory.
         self._sight = latest._replace(raw=_NOTHING.raw)
         self._suggested = suggestion.lr
         sights = [latest, *(sight for _, sight in self._others)]
@@ -138,7 +139,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         if limits is not None:
             self.axes.show_losses(limits, logarithmic=self._view.logarithmic)
         self.latest.draw(latest)
-        # Without limits there is nothing to draw, and something to take away perhaps.
+        # Without limits there is nothing to draw, but old points may have to go.
         if limits is None or self._limits != limits:
             self._limits = limits
             self._draw_others()
@@ -192,8 +193,8 @@ def _spreads(
 ) -> list[tuple[Run, Spread]]:
     """Return how runs of one setting spread, with the first of each setting."""
     found = []
-    for setting in dict.fromkeys(run.setting for run in runs):
-        repeating = [run for run in runs if run.setting == setting]
+    for setting in dict.fromkeys(run.key for run in runs):
+        repeating = [run for run in runs if run.key == setting]
         seen = [sights[run.name] for run in repeating]
         spreading = spread([(sight.lrs, sight.smoothed) for sight in seen])
         if spreading is not None:

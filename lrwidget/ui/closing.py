@@ -1,4 +1,4 @@
-"""Closing of a widget with all that it is made of."""
+"""Closing of a widget with all its parts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def close_with_parts(widget: ipw.Widget) -> None:
             parts.append(part)
             found.extend(_held(part))
     for part in parts:
-        # Widget.close itself: a part's own close may be what called this.
+        # Widget.close itself: the close of a part may have called this function.
         ipw.Widget.close(part)
 
 

@@ -1,7 +1,7 @@
 """
-The colours of the charts, as variables that the style sheet has for each theme.
+The colours of the charts, as variables that the style sheet sets for each theme.
 
-Where there is no style sheet, they are those of the palette, for light themes.
+Without a style sheet, the colours are those of the palette, for light themes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What surrounds the chart: the buttons, the progress, the status and the field."""
+"""The controls around the chart: buttons, progress, status and the field."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as ipw
 
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES
-from lrwidget.ui.capabilities import EVERYTHING, display
 from lrwidget.ui.threads import SetInThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lrwidget.ui.capabilities import Controls
+    from lrwidget.backends.base import Capabilities
 
 _RULES = [
     (f"{rule} (default)" if rule == DEFAULT_RULE else f"{rule} (fastai)", rule)
@@ -27,6 +26,11 @@ _FIELD = {"flex": "0 0 auto", "width": "215px"}
 _SMALL = {"flex": "0 0 auto", "width": "36px"}
 _FIELD_DIGITS = 3
 _FIELD_ROOM = 12
+
+
+def _display(*, shown: bool) -> str | None:
+    """Return the value of ``layout.display`` for a part that is shown or hidden."""
+    return None if shown else "none"
 
 
 class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
@@ -40,9 +44,9 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
     on_race:
         Called when the Race button is pressed.
     settings:
-        What stands at the end of the row.
-    controls:
-        Which of these there are.
+        The widget at the end of the row.
+    can:
+        The capabilities; the buttons for the rest are hidden.
     """
 
     def __init__(
@@ -50,9 +54,9 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
         on_toggle: Callable[[], object],
         on_race: Callable[[], object],
         settings: ipw.Widget,
-        controls: Controls = EVERYTHING,
+        can: Capabilities,
     ) -> None:
-        self._reruns = controls.run
+        self._reruns = can.run
         self.button = ipw.Button(layout=_BUTTON)
         self.button.add_class("lrwidget-toggle")
         self.button.on_click(lambda _button: on_toggle())
@@ -64,8 +68,8 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
             layout=_BUTTON,
         )
         self.race.on_click(lambda _button: on_race())
-        self.race.layout.display = display(shown=controls.race)
-        settings.layout.display = display(shown=controls.settings)
+        self.race.layout.display = _display(shown=can.race)
+        settings.layout.display = _display(shown=can.run)
         self.progress = ipw.IntProgress(
             layout={"flex": "1 1 80px", "width": "auto", "margin": "2px 8px"}
         )
@@ -79,9 +83,9 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.show_running(running=False, raceable=False)
 
     def show_running(self, *, running: bool, raceable: bool) -> None:
-        """Make the buttons say what they do next, if anything."""
+        """Label the buttons with their next action; disable one without any."""
         self.race.disabled = running or not raceable
-        self.button.layout.display = display(shown=running or self._reruns)
+        self.button.layout.display = _display(shown=running or self._reruns)
         with self.button.hold_sync():
             self.button.description = "Stop" if running else "Run"
             self.button.icon = "stop" if running else "play"
@@ -92,34 +96,34 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
 
     def show(self, done: int, total: int, status: str) -> None:
         """
-        Show how a run is going.
+        Show the progress of a run.
 
         Parameters
         ----------
         done:
-            How many steps are done.
+            The number of steps that are done.
         total:
-            How many there are.
+            The number of all steps.
         status:
-            How it is, in words.
+            The text of the status.
         """
         self._show_progress(done, total, "")
         self.status.value = f'<span class="lrwidget-fine">{html.escape(status)}</span>'
 
     def show_failure(self, done: int, total: int, status: str, details: str) -> None:
         """
-        Show how a run has failed.
+        Show the failure of a run.
 
         Parameters
         ----------
         done:
-            How many steps are done.
+            The number of steps that are done.
         total:
-            How many there are.
+            The number of all steps.
         status:
-            What has happened, in words.
+            The text of the status.
         details:
-            The whole of it, to be folded away.
+            The traceback, which is folded.
         """
         self._show_progress(done, total, "danger")
         self.status.value = (
@@ -146,9 +150,9 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     Parameters
     ----------
     start_lr:
-        A rate for the field to hold before there is one.
+        The value of the field before a rate is chosen.
     rule:
-        Which rule is chosen at first.
+        The rule that is chosen at first.
     on_pick:
         Called with a rate that is typed.
     on_step:
@@ -218,35 +222,35 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             self.field.value = _shown(rate)
 
     def _on_typed(self, change: dict[str, Any]) -> None:
-        # What is shown already was put there and not typed.
+        # A rate that is shown already was not typed.
         if self._rate is None or change["new"] != _shown(self._rate):
             self._on_pick(change["new"])
 
 
 def _shown(rate: float) -> float:
-    """Return a rate as the field has room for it; what people type, it has."""
+    """Return a rate in the digits that fit the field; a typed rate fits."""
     return rate if len(repr(rate)) <= _FIELD_ROOM else float(f"{rate:.3g}")
 
 
 class ApplyBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     """
-    The Apply button, what stands beside it, and what was written where.
+    The Apply button, a widget beside it, and the text of what was written.
 
     Parameters
     ----------
     on_apply:
-        Called when the button is pressed; returns what was written, in words.
+        Called when the button is pressed; returns the text of what was written.
     beside:
-        What stands beside the button.
-    controls:
-        Whether there is the button.
+        The widget beside the button.
+    can:
+        The capabilities; without `apply`, the button is hidden.
     """
 
     def __init__(
         self,
         on_apply: Callable[[], str],
         beside: ipw.Widget,
-        controls: Controls = EVERYTHING,
+        can: Capabilities,
     ) -> None:
         self._on_apply = on_apply
         self.button = ipw.Button(
@@ -257,7 +261,7 @@ class ApplyBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         )
         self.said = ipw.Label()
         self.button.on_click(lambda _button: self._apply())
-        self.button.layout.display = display(shown=controls.apply)
+        self.button.layout.display = _display(shown=can.apply)
         super().__init__(
             [self.button, beside, self.said],
             layout={"flex_flow": "row wrap", "align_items": "center"},
@@ -265,7 +269,7 @@ class ApplyBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         self.show_rate(None)
 
     def show_rate(self, rate: float | None) -> None:
-        """Have a rate that can be applied, or none."""
+        """Enable the button for a rate, or disable it without one."""
         self.button.disabled = rate is None
         self.said.value = ""
 

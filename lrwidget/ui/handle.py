@@ -9,7 +9,6 @@ import bqplot
 import numpy as np
 
 from lrwidget.ui.colours import CHOICE
-from lrwidget.ui.marks import set_points
 from lrwidget.ui.threads import SetInThreads
 
 if TYPE_CHECKING:
@@ -30,26 +29,25 @@ class _Dot(SetInThreads, bqplot.Scatter):  # type: ignore[misc]  # untyped base
 
 class Handle:
     """
-    A line over the whole plot with a dot to drag and some words beside it.
+    A line over the whole plot, with a dot to drag and some texts beside it.
 
-    In the page, keys and clicks in the plot move the dot as a drag does, so that
-    whatever a hand does here comes in order.
+    In the page, keys and clicks in the plot move the dot as a drag does, so that all
+    of these arrive in order.
 
     Parameters
     ----------
     axes:
-        Where it stands.
+        The axes of the chart.
     on_pick:
-        Called with the rate that the mouse picks, which may be outside the axis.
+        Function of the rate that the mouse picks, which may be outside the axis.
 
     Attributes
     ----------
     marks:
-        What it is drawn with, from the hindmost to the foremost.
+        The marks, from the hindmost to the foremost.
     """
 
     def __init__(self, axes: Axes, on_pick: Callable[[float], object]) -> None:
-        self._axes = axes
         self._on_pick = on_pick
         self._rate: float | None = None
         self.line = bqplot.Lines(
@@ -74,38 +72,43 @@ class Handle:
         self.dot.on_drag_end(self._on_drag_end)
 
     def show(self, rate: float | None, words: list[str]) -> None:
-        """Stand at a rate, with a line of text for each of some words; or nowhere."""
+        """Show the handle at a rate, with some lines of text; or hide it."""
         self._rate = rate
-        # Where the mouse has it at a place that means the rate, writing would tug.
-        if [_meant_by(place) for place in self.dot.x.tolist()] != [rate]:
+        # Where the mouse holds the dot at a place of this rate, a write would move it.
+        if [_rate_at(place) for place in self.dot.x.tolist()] != [rate]:
             self._put()
-        if rate is None:
-            set_points(self.line, [], [])
-        else:
-            set_points(self.line, [rate, rate], [0.0, 1.0])
+        with self.line.hold_sync():
+            self.line.x = np.array([] if rate is None else [rate, rate])
+            self.line.y = np.array([] if rate is None else [0.0, 1.0])
         self.say(words)
 
     def say(self, words: list[str]) -> None:
-        """Have other words beside it."""
+        """Show other lines of text beside the handle."""
         rate = self._rate
         if rate is None:
-            set_points(self.label, [], [])
+            with self.label.hold_sync():
+                self.label.x, self.label.y = np.array([]), np.array([])
             return
-        start, end = self._axes.range
+        rates = self.dot.scales["x"]
+        start, end = rates.min, rates.max
         turned = math.log(rate / start) > _LABEL_TURNS_AT * math.log(end / start)
         rising = range(len(words) - 1, -1, -1)
         with self.label.hold_sync():
             self.label.text = words
             self.label.align = "end" if turned else "start"
             self.label.x_offset = -_LABEL_GAP if turned else _LABEL_GAP
-            heights = [_HEIGHT + _LINE_HEIGHT * i for i in rising]
-            set_points(self.label, [rate] * len(words), heights)
+            self.label.x = np.full(len(words), rate)
+            self.label.y = _HEIGHT + _LINE_HEIGHT * np.array(rising, np.float64)
 
     def _on_moved(self, change: dict[str, Any]) -> None:
         places = change["new"].tolist()
-        # At the rate that is shown it was put and not moved.
+        # At the rate that is shown, Python has set it.
         if len(places) == 1 and places[0] != self._rate:
             self._pick(places[0])
+            rates = self.dot.scales["x"]
+            # A pick outside the axis may change nothing, and so show nothing.
+            if not rates.min <= places[0] <= rates.max:
+                self._put()
 
     def _on_drag_end(self, _mark: object, event: dict[str, Any]) -> None:
         # The last place of the mouse may arrive as a move after this.
@@ -113,17 +116,17 @@ class Handle:
         self._put()
 
     def _put(self) -> None:
-        """Put the dot exactly where it belongs."""
+        """Put the dot exactly to the rate."""
         self.dot.x = np.array([] if self._rate is None else [self._rate])
 
     def _pick(self, place: float) -> None:
-        """Pick the rate that is meant by a place on the axis."""
+        """Pick the rate at a place on the axis."""
         # A press on the dot that does not move it is no pick.
         moved = self._rate is None or not math.isclose(place, self._rate)
         if moved and math.isfinite(place):
-            self._on_pick(_meant_by(place))
+            self._on_pick(_rate_at(place))
 
 
-def _meant_by(place: float) -> float:
-    """Return the rate that is meant by a place on the axis: a short number."""
+def _rate_at(place: float) -> float:
+    """Return the rate at a place on the axis, in few digits."""
     return float(f"{place:.{_PICKED_DIGITS - 1}e}")

@@ -1,4 +1,4 @@
-"""The legend: what is drawn in the chart, and which former runs are to be seen."""
+"""The legend: the marks of the chart, and the former runs to show."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class _Entry(NamedTuple):
 
 class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
     """
-    What the marks mean, and a check box and a delete button for each former run.
+    The meaning of the marks, and a check box and a delete button for each former run.
 
     Parameters
     ----------
     on_change:
-        Called when other runs are to be seen.
+        Called when other runs are to be shown.
     on_remove:
-        Called with the name of a run that is to be forgotten.
+        Function of the name of a run that is to be removed.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
         self.explain_spread(shown=False)
 
     def shown(self, runs: list[Run]) -> list[Run]:
-        """Return those of some runs that are to be seen."""
+        """Return the runs that are to be shown."""
         entries = self._entries
         return [
             run
@@ -82,7 +82,7 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
         self.children = (self._key, self._latest, *boxes)
 
     def explain_spread(self, *, shown: bool) -> None:
-        """Say what the median and the extent of runs are, if they are to be seen."""
+        """Explain the median and the extent of runs, if the chart shows them."""
         self._key.value = _KEY.format(_SPREAD if shown else "")
 
     def _entry(self, run: Run) -> _Entry:

@@ -1,4 +1,4 @@
-"""What the page itself does around the widget, where Python cannot reach."""
+"""The part of the widget that runs in the page, outside the reach of Python."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _FILE = "learning-rates"
 
 class Page(anywidget.AnyWidget):
     """
-    The part of the widget that runs in the browser.
+    The script and the style sheet in the browser.
 
-    It moves the handle by keys, tells what is under the mouse, names the parts for
-    screen readers, copies to the clipboard, saves files, and says when the kernel is
-    busy with something else. It brings the style sheet, too.
+    The script moves the handle by keys, tells the point under the mouse, names the
+    parts for screen readers, copies to the clipboard, saves files, and says when the
+    kernel is busy with something else.
 
     Parameters
     ----------
     handle:
-        What is moved by keys and clicks.
+        The dot that keys and clicks move.
     on_home:
         Called when the handle is to go to the suggestion.
     on_export:
-        Called with a format, ``"json"``, ``"csv"``, ``"png"`` or ``"svg"``; returns
-        the contents of such a file.
+        Function of a format, ``"json"``, ``"csv"``, ``"png"`` or ``"svg"``, that
+        returns the contents of such a file.
     """
 
     _esm = Path(__file__).with_name("page.js")
@@ -81,7 +81,7 @@ class Page(anywidget.AnyWidget):
         self.on_msg(self._on_message)
 
     def answer(self) -> None:
-        """Tell the page that the kernel has seen what was done there."""
+        """Tell the page that the kernel has received the last action."""
         # No trait: a hand may come while another thread sends these.
         self.send({"answered": True})
 

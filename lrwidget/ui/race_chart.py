@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import bqplot
 import ipywidgets as ipw
@@ -14,8 +14,7 @@ from lrwidget.curve.axis import short
 from lrwidget.curve.limits import common_limits
 from lrwidget.curve.thinning import thinned
 from lrwidget.ui.colours import RACE_COLOURS
-from lrwidget.ui.labels import apart, in_a_row
-from lrwidget.ui.marks import EMPTY_PICTURE, MOST_POINTS, set_points
+from lrwidget.ui.marks import MOST_POINTS, set_points
 from lrwidget.ui.messages import outcome
 
 if TYPE_CHECKING:
@@ -32,10 +31,18 @@ _SPANS_KEPT = 10
 _MOST_TICKS = 10
 _ASPECT = 3.0  # of the plot, about
 _SAME = 1e-6  # a rate in a tensor is rounded
+# An empty picture over the whole plot, which receives the clicks: bqplot tells the
+# place of a click on an image only.
+_EMPTY_PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
+# Of a text, in shares of a plot.
+_TEXT_WIDTH, _TEXT_HEIGHT = 0.09, 0.075
+_ABOVE = 1.05
+
+Place: TypeAlias = tuple[float, float]
 
 
 class _Entry(NamedTuple):
-    """What shows one rate."""
+    """The line and the button of one rate."""
 
     lr: float
     line: bqplot.Lines
@@ -46,19 +53,19 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
     """
     The smoothed losses of a race over its steps.
 
-    A click picks the rate of the nearest line, and so does the button that each rate
-    has under the chart.
+    A click picks the rate of the nearest line. Under the chart, a button for each rate
+    picks it, too.
 
     Parameters
     ----------
     rates:
-        The learning rates that it has.
+        The learning rates of the race.
     steps:
-        How many steps each of them has.
+        The number of steps at each rate.
     on_pick:
-        Called with the rate that is picked.
+        Function of the rate that is picked.
     loss_name:
-        What the losses are, at their axis.
+        The name of the losses, at their axis.
     """
 
     def __init__(
@@ -75,7 +82,7 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
         share = LinearScale(min=0.0, max=1.0, allow_padding=False)
         height = LinearScale(min=0.0, max=1.0, allow_padding=False)
         self.background = bqplot.Image(
-            image=ipw.Image(value=EMPTY_PICTURE, format="svg+xml"),
+            image=ipw.Image(value=_EMPTY_PICTURE, format="svg+xml"),
             x=[0.0, 1.0],
             y=[0.0, 1.0],
             scales={"x": share, "y": height},
@@ -124,7 +131,7 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
         super().__init__([figure, buttons])
 
     def draw(self, curves: dict[int, TrainingCurve]) -> None:
-        """Show the trainings so far, by how many rates come before theirs."""
+        """Show the trainings so far, by the positions of their rates."""
         self._curves = curves
         smoothed = {number: curve.smoothed() for number, curve in curves.items()}
         limits = common_limits(smoothed.values())
@@ -144,14 +151,14 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self._draw_labels()
 
     def show_outcomes(self) -> None:
-        """Write on each button how its training has ended."""
+        """Write the outcome of each training on its button."""
         for number, curve in self._curves.items():
             entry = self._entries[number]
             parts = [short(entry.lr), outcome(curve)]
             entry.button.description = " · ".join(part for part in parts if part)
 
     def show_rate(self, rate: float | None) -> None:
-        """Mark the line and the button of a rate, if it has some."""
+        """Mark the line and the button of a rate, if the race has this rate."""
         for entry in self._entries:
             chosen = rate is not None and math.isclose(rate, entry.lr, rel_tol=_SAME)
             entry.line.stroke_width = _THICK if chosen else _THIN
@@ -185,7 +192,7 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
         return (line.x - x.min) / (x.max - x.min), (line.y - y.min) / (y.max - y.min)
 
     def _draw_labels(self) -> None:
-        """Write each rate to the end of its line, or where that leaves the plot."""
+        """Write each rate at the end of its line, or where the line leaves the plot."""
         ends: dict[str, tuple[float, float]] = {}
         exits: dict[str, float] = {}
         for entry in self._entries:
@@ -220,7 +227,7 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
 def _distance(
     x: float, y: float, xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64]
 ) -> float:
-    """Return how far a place of the plot is from a line through some others."""
+    """Return the distance of a point of the plot from a line through some others."""
     begins = np.stack([(xs - x) * _ASPECT, ys - y])
     ways = np.diff(begins, append=begins[:, -1:])
     lengths = np.maximum((ways**2).sum(0), np.finfo(float).tiny)
@@ -229,7 +236,7 @@ def _distance(
 
 
 def _step_ticks(steps: int) -> npt.NDArray[np.float64]:
-    """Return the first step and round numbers of them, about ten at most."""
+    """Return the first step and round numbers of steps, about ten at most."""
     width = next(
         number * 10**power
         for power in range(len(str(steps)))
@@ -238,3 +245,48 @@ def _step_ticks(steps: int) -> npt.NDArray[np.float64]:
     )
     round_steps = range(width, steps + 1, width)
     return np.array(sorted({1, *round_steps}), np.float64)
+
+
+def apart(places: dict[str, Place]) -> dict[str, Place]:
+    """
+    Move texts up or down until none covers another, in the order of their heights.
+
+    Parameters
+    ----------
+    places:
+        From each text to its best place, in shares of the plot's width and height.
+
+    Returns
+    -------
+    :
+        From each text to its place.
+    """
+    rising = sorted(places, key=lambda text: places[text][1])
+    moved: dict[str, Place] = {}
+    for text in rising:
+        x, y = places[text]
+        floors = [height + _TEXT_HEIGHT for height in _beside(x, moved)]
+        moved[text] = x, max([y, *floors])
+    settled: dict[str, Place] = {}
+    for text in reversed(rising):
+        x, y = moved[text]
+        top = max(1.0, places[text][1])
+        ceilings = [height - _TEXT_HEIGHT for height in _beside(x, settled)]
+        settled[text] = x, min([y, top, *ceilings])
+    return settled
+
+
+def _beside(x: float, places: dict[str, Place]) -> list[float]:
+    """Return the heights of the texts that a text at a place might cover."""
+    return [height for other, height in places.values() if abs(other - x) < _TEXT_WIDTH]
+
+
+def in_a_row(places: dict[str, float]) -> dict[str, Place]:
+    """Put texts into a row above the plot, each at its x or right of the one before."""
+    row: dict[str, Place] = {}
+    free = 0.0
+    for text in sorted(places, key=lambda text: places[text]):
+        x = max(places[text], free)
+        row[text] = x, _ABOVE
+        free = x + _TEXT_WIDTH * 0.6
+    return row

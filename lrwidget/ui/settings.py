@@ -1,4 +1,4 @@
-"""The settings of the next run, folded away until somebody wants them."""
+"""The settings of the next run, in a panel that is folded at first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import ipywidgets as ipw
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lrwidget.curve.schedule import StepMode
+    from lrwidget.config import TestConfig
 
 _NARROW = {"width": "155px"}
 _NAMED = {"description_width": "initial"}
@@ -22,10 +22,10 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
 
     Parameters
     ----------
-    start_lr, end_lr, num_it, step_mode, stop_div, seed:
-        What the fields say at first, as `RangeTest` takes it.
+    config:
+        The first values of the fields.
     on_change:
-        Called when one of them was changed.
+        Called when a field has changed.
 
     Attributes
     ----------
@@ -33,35 +33,25 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
         The button that folds the panel and unfolds it.
     """
 
-    def __init__(  # noqa: PLR0913 (one for each field)
-        self,
-        *,
-        start_lr: float,
-        end_lr: float,
-        num_it: int,
-        step_mode: StepMode,
-        stop_div: bool,
-        seed: int | None,
-        on_change: Callable[[], object],
-    ) -> None:
+    def __init__(self, config: TestConfig, on_change: Callable[[], object]) -> None:
         self._on_change = on_change
         self._fields = {
             "start_lr": ipw.FloatText(
-                start_lr,
+                config.start_lr,
                 description="Start rate",
                 tooltip="The first learning rate",
                 style=_NAMED,
                 layout=_NARROW,
             ),
             "end_lr": ipw.FloatText(
-                end_lr,
+                config.end_lr,
                 description="End rate",
                 tooltip="The last learning rate",
                 style=_NAMED,
                 layout=_NARROW,
             ),
             "num_it": ipw.IntText(
-                num_it,
+                config.num_it,
                 description="Steps",
                 tooltip="How many rates are tried",
                 style=_NAMED,
@@ -69,14 +59,14 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
             ),
             "step_mode": ipw.Dropdown(
                 options=[("exponential", "exp"), ("linear", "linear")],
-                value=step_mode,
+                value=config.step_mode,
                 description="Growth",
                 tooltip="Equal ratios between neighbouring rates, or equal differences",
                 style=_NAMED,
                 layout={"width": "175px"},
             ),
             "stop_div": ipw.Checkbox(
-                stop_div,
+                config.stop_div,
                 description="Stop on divergence",
                 tooltip="Stop when the loss explodes, or go on to the last rate",
                 indent=False,
@@ -84,7 +74,7 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
             ),
         }
         self._seed = ipw.Text(
-            "" if seed is None else str(seed),
+            "" if config.seed is None else str(config.seed),
             description="Seed",
             placeholder="none",
             tooltip="A number for the same batches and dropout again; none goes on "
@@ -114,9 +104,9 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
     @property
     def values(self) -> dict[str, Any]:
         """
-        What the fields say, as keywords for a `RangeTest`, which checks them.
+        The values of the fields, as keywords of a `TestConfig`, which checks them.
 
-        What is no number in the field for the seed is there as it is.
+        A seed that is no number is a text.
         """
         text = self._seed.value.strip()
         seed: int | str | None = text or None

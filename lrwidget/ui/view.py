@@ -1,4 +1,4 @@
-"""How curves are looked at, and the controls that say so."""
+"""The view of the curves, and its controls."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _FEWEST_POINTS = 2
 
 class VisibleCurve(NamedTuple):
     """
-    What is seen of a curve.
+    The visible part of a curve.
 
     Attributes
     ----------
     lrs:
-        The rates of the points that are seen.
+        The rates of the visible points.
     raw, smoothed:
-        The losses there; of both the logarithms in a view of these.
+        The losses there; in a logarithmic view, their logarithms.
     limits:
-        The lowest and the highest that is worth seeing; None without a point.
+        The lowest and the highest loss worth showing; None without a point.
     """
 
     lrs: FloatArray
@@ -43,18 +43,18 @@ class VisibleCurve(NamedTuple):
 
 class ViewOptions(NamedTuple):
     """
-    How curves are looked at.
+    The view of the curves.
 
     Attributes
     ----------
     beta:
-        How much to smooth, as `LRCurve.smoothed` takes it.
+        The smoothing, as `beta` of `LRCurve.smoothed`.
     skip_first, skip_last:
-        How many points to leave out at the ends.
+        The numbers of points to leave out at the ends.
     logarithmic:
-        Whether to see the decimal logarithms of the losses.
+        Whether to show the decimal logarithms of the losses.
     everything:
-        Whether to see all losses, and not only the part that is worth looking at.
+        Whether to show all losses, and not only the part worth showing.
     """
 
     beta: float
@@ -64,7 +64,7 @@ class ViewOptions(NamedTuple):
     everything: bool = False
 
     def of(self, curve: LRCurve) -> VisibleCurve:
-        """Return what is seen of a curve, which is smoothed as a whole."""
+        """Return the visible part of a curve, which is smoothed as a whole."""
         seen = slice(self.skip_first, max(len(curve) - self.skip_last, 0))
         lrs, raw = curve.lrs[seen], curve.losses[seen]
         smoothed = curve.smoothed(self.beta)[seen]
@@ -73,7 +73,7 @@ class ViewOptions(NamedTuple):
         shown = np.isfinite(raw) & np.isfinite(smoothed)
         lrs, raw, smoothed = lrs[shown], raw[shown], smoothed[shown]
         if self.everything:
-            # The smoothed ones may be far off where the first points are left out.
+            # Smoothed losses may be far off where the first points are left out.
             limits = whole_limits(np.concatenate([raw, smoothed]))
         else:
             limits = loss_limits(raw, smoothed)
@@ -81,7 +81,7 @@ class ViewOptions(NamedTuple):
 
 
 def _logarithms(losses: FloatArray) -> FloatArray:
-    """Return the decimal logarithms; NaN where there is none."""
+    """Return the decimal logarithms; NaN for a loss without one."""
     positive = np.where(losses > 0, losses, np.nan)
     logarithms: FloatArray = np.log10(positive)
     return logarithms
@@ -97,14 +97,14 @@ class _RangeSlider(SetInThreads, ipw.IntRangeSlider):  # type: ignore[misc]  # u
 
 class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     """
-    The smoothing slider, the points that are seen, and the two switches of the axis.
+    The smoothing slider, the slider of points, and the two switches of the axis.
 
     Parameters
     ----------
     beta:
-        Where the smoothing slider stands at first.
+        The first value of the smoothing slider.
     total:
-        How many points a curve has at first.
+        The first number of points.
     on_change:
         Called when `view` has changed.
     """
@@ -153,7 +153,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
 
     @property
     def view(self) -> ViewOptions:
-        """How the controls say to look at curves."""
+        """The view that the controls are set to."""
         first, last = self.points.value
         return ViewOptions(
             self.smoothing.value,
@@ -164,8 +164,10 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         )
 
     def show_total(self, total: int) -> None:
-        """Say how many points there are; as many at the ends stay left out."""
+        """Set the number of points; as many at the ends stay left out."""
         total = max(total, _FEWEST_POINTS)
+        if total == self.points.max:  # perhaps while a hand moves the slider
+            return
         at_first, at_last = self._left_out
         first = min(at_first + 1, total)
         self.points.unobserve(self._on_trimmed, "value")

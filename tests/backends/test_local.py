@@ -1,43 +1,169 @@
 from __future__ import annotations
 
-import inspect
-from typing import Any
+import threading
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 from torch import nn
 
-from lrwidget.backends.base import DEFAULTS
-from lrwidget.backends.local import Changes, LocalRecipe
-from lrwidget.engine.range_test import RangeTest
-from tests.widget_parts import BATCHES, parts
+from lrwidget.backends.base import Activity
+from lrwidget.backends.local import LocalBackend
+from lrwidget.config import SETTINGS, TestConfig
+from lrwidget.curve.history import Ended, JobHistory, Plan, Started, Stepped
+from tests.widget_parts import BATCHES, SECONDS, Gate, parts, two_groups
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
-def _recipe(**settings: Any) -> LocalRecipe:
+def _backend(**settings: Any) -> LocalBackend:
     model, optimizer = parts()
     arguments = {"model": model, "optimizer": optimizer, "dataloader": BATCHES}
-    return LocalRecipe({**arguments, "loss_fn": nn.MSELoss(), **settings})
+    return LocalBackend({**arguments, "loss_fn": nn.MSELoss(), **settings})
+
+
+def _kinds(events: Iterable[object]) -> list[str]:
+    return [type(event).__name__ for event in events]
 
 
 def test_the_defaults_are_those_of_the_test() -> None:
-    parameters = inspect.signature(RangeTest).parameters
-    assert {name: parameters[name].default for name in DEFAULTS} == DEFAULTS
-
-
-def test_every_argument_of_the_test_can_be_changed() -> None:
-    parameters = set(inspect.signature(RangeTest).parameters)
-    assert set(Changes.__annotations__) == parameters | {"build"}
+    backend = _backend()
+    assert backend.config == TestConfig()
+    assert {name: backend.arguments[name] for name in SETTINGS} == (
+        TestConfig().settings()
+    )
 
 
 def test_a_test_has_the_arguments_and_its_own_changes() -> None:
-    recipe = _recipe(num_it=20, end_lr=1.0)
+    backend = _backend(num_it=20, end_lr=1.0)
     for changes in ({}, {"num_it": 30, "start_lr": 1e-3}, {}):
-        test = recipe.test(changes)
         expected = {"start_lr": 1e-7, "end_lr": 1.0, "num_it": 20, **changes}
-        assert {name: getattr(test, name) for name in expected} == expected
+        (plan,) = backend.test(changes).plans
+        assert plan._asdict() == expected
+        ((_, begun),) = islice(backend.test(changes).events(), 1)
+        assert begun == plan
 
 
 def test_a_bad_change_is_named() -> None:
     with pytest.raises(ValueError, match="num_it=1 must be at least 2"):
-        _recipe().test({"num_it": 1})
+        _backend().test({"num_it": 1})
     with pytest.raises(TypeError, match="'lr'"):
-        _recipe().test({"lr": 0.1})
+        _backend().test({"lr": 0.1})
+    with pytest.raises(ValueError, match="num_it=1 must be at least 2"):
+        _backend().compare([{}, {"num_it": 1}])
+
+
+def test_the_events_of_a_comparison_and_of_a_race() -> None:
+    backend = _backend(num_it=3, stop_div=False, end_lr=1e-3)
+    compared = backend.compare([{}, {"num_it": 2}])
+    raced = backend.race({}, [1e-3, 1e-2], 2)
+    assert raced.plans == [Plan(1e-3, 1e-3, 2), Plan(1e-2, 1e-2, 2)]
+    for job, lengths in ((compared, [3, 2]), (raced, [2, 2])):
+        events = list(job.events())
+        history = JobHistory(job.plans)
+        for event in events:
+            history.apply(event)
+        assert [len(run) for run in history.runs] == lengths
+        assert [run.stop_reason for run in history.runs] == ["completed"] * 2
+        assert [x for x in events if not isinstance(x, Stepped)] == [
+            Started(0, job.plans[0]),
+            Ended(0, "completed"),
+            Started(1, job.plans[1]),
+            Ended(1, "completed"),
+        ]
+
+
+@pytest.mark.parametrize("end", ["stop", "abandon"])
+def test_a_job_that_is_stopped_gives_no_more_events_and_frees_the_model(
+    end: str,
+) -> None:
+    backend = _backend(isolation="restore")
+    weight = backend.arguments["model"].weight
+    before = weight.detach().clone()
+    job = backend.test({"start_lr": 0.1})
+    events = job.events()
+    assert _kinds(islice(events, 3)) == ["Started", "Stepped", "Stepped"]
+    assert not torch.equal(weight, before)
+    for _ in range(2):
+        getattr(job, end)()
+    assert list(events) == []
+    assert torch.equal(weight, before)
+    assert backend.apply_rate(0.5) == "SGD"  # no test is in the way
+
+
+def test_what_keeps_a_job_from_starting_is_raised_at_once() -> None:
+    backend = _backend(isolation="restore")
+    first = backend.test({})
+    events = first.events()
+    assert _kinds(islice(events, 2)) == ["Started", "Stepped"]
+    second = backend.test({})
+    message = "training this model itself at the moment"
+    with pytest.raises(RuntimeError, match=message):
+        second.events()
+    with pytest.raises(RuntimeError, match=message):
+        backend.apply_rate(0.5)
+    first.stop()
+    assert list(events) == []
+    assert backend.apply_rate(0.5) == "SGD"
+
+
+def test_a_loader_that_is_waited_for_is_named() -> None:
+    gate = Gate()
+    job = _backend(dataloader=gate).test({})
+    assert job.activity() == Activity("running")
+    taken: list[object] = []
+    thread = threading.Thread(target=lambda: taken.extend(job.events()), daemon=True)
+    thread.start()
+    gate.await_asked(1)
+    assert job.activity() == Activity("waiting", detail="dataloader=<Gate>")
+    job.stop()
+    gate.let(1)
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+    assert job.activity() == Activity("running")
+    assert _kinds(taken) == ["Started", "Stepped"]
+
+
+def test_activity_and_capabilities() -> None:
+    backend = _backend()
+    assert backend.test({}).activity() == Activity("running")
+    assert backend.test({}).goes_on is False
+    backend.check_can_run()
+    assert backend.capabilities == (True, True, True, "loss")
+    validated = _backend(val_loader=BATCHES)
+    assert validated.capabilities == (True, True, True, "validation loss")
+
+
+def test_the_rate_of_each_group_keeps_its_ratio() -> None:
+    model, optimizer = two_groups()
+    backend = _backend(model=model, optimizer=optimizer)
+    assert backend.rate_ratios() == pytest.approx([0.1, 1.0])
+    assert backend.apply_rate(0.5) == "SGD, whose groups have 5e-2, 0.5 now"
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert rates == pytest.approx([0.05, 0.5])
+
+
+def test_a_rate_that_a_framework_takes_from_elsewhere() -> None:
+    written: list[float] = []
+
+    def write(rate: float) -> str:
+        written.append(rate)
+        return "there"
+
+    model, optimizer = parts()
+    arguments = {"model": model, "optimizer": optimizer, "dataloader": BATCHES}
+    backend = LocalBackend({**arguments, "loss_fn": nn.MSELoss()}, write)
+    assert backend.apply_rate(0.5) == "there"
+    assert written == [0.5]
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+def test_a_thread_has_the_settings_of_the_maker() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        backend = _backend()
+    assert not torch.is_autocast_enabled("cpu")
+    with backend.as_made():
+        assert torch.is_autocast_enabled("cpu")
+    assert not torch.is_autocast_enabled("cpu")

@@ -163,9 +163,7 @@ def test_smooth_it_while_it_runs(page: Page, notebook: Callable[..., Notebook]) 
     finder.await_points(20)
     finder.slider.focus()
     page.keyboard.press("Home")
-    book.await_value(
-        "w._stage.display.view_bar.smoothing.value", lambda value: value == 0
-    )
+    book.await_value("w._display.view_bar.smoothing.value", lambda value: value == 0)
     assert book.value("w.running")
     finder.button.click()
     finder.await_status("Stopped")
@@ -175,9 +173,7 @@ def test_smooth_it_while_it_runs(page: Page, notebook: Callable[..., Notebook]) 
     assert finder.smoothed.evaluate(path) == finder.raw.evaluate(path)
     finder.slider.focus()
     page.keyboard.press("End")
-    book.await_value(
-        "w._stage.display.view_bar.smoothing.value", lambda value: value == 0.99
-    )
+    book.await_value("w._display.view_bar.smoothing.value", lambda value: value == 0.99)
     page.wait_for_function(
         "([a, b]) => a.getAttribute('d') !== b.getAttribute('d')",
         arg=[finder.smoothed.element_handle(), finder.raw.element_handle()],

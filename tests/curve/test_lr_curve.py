@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lrwidget.curve.lr_curve import LRCurve, Recording, Step
+from lrwidget.curve.history import Plan, RunHistory
+from lrwidget.curve.lr_curve import LRCurve, Step
 from lrwidget.curve.smoothing import exponential_mean
 from lrwidget.curve.suggest import RULES
 
@@ -99,16 +100,23 @@ def test_repr_is_short() -> None:
     assert repr(_curve([])) == "<LRCurve: 0 steps, stop_reason=None>"
 
 
-def test_recording() -> None:
-    recording = Recording(5)
-    assert len(recording.curve()) == 0
+def test_a_history_becomes_a_curve_at_any_time() -> None:
+    history = RunHistory(Plan(0.1, 0.8, 5))
+    assert len(history.curve()) == 0
     for step in (Step(0, 0.1, 2.0), Step(1, 0.2, math.nan)):
-        recording.append(step)
-    earlier = recording.curve()
-    recording.append(Step(2, 0.4, 1.0))
-    recording.stop_reason = "stopped"
-    curve = recording.curve()
+        history.append(step)
+    earlier = history.curve()
+    history.append(Step(2, 0.4, 1.0))
+    history.stop_reason = "stopped"
+    curve = history.curve()
     assert earlier.lrs.tolist() == [0.1, 0.2]
     assert curve.lrs.tolist() == [0.1, 0.2, 0.4]
     np.testing.assert_array_equal(curve.losses, [2, math.nan, 1])
-    assert (curve.stop_reason, curve.num_it, len(recording)) == ("stopped", 5, 3)
+    assert (curve.stop_reason, curve.num_it, len(history)) == ("stopped", 5, 3)
+
+
+def test_each_suggestion_is_computed_once() -> None:
+    curve = _curve([5.0 - 0.04 * i for i in range(100)])
+    for rule in ("descent", "valley"):
+        assert curve.suggestion(rule) is curve.suggestion(rule)
+    assert curve.suggestion("descent") != curve.suggestion("minimum")

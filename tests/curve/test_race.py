@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.history import Part
+from lrwidget.curve.history import Ended, Stepped
 from lrwidget.curve.lr_curve import Step
-from lrwidget.curve.race import RaceRecording, checked_rates, neighbours
+from lrwidget.curve.race import RaceHistory, checked_rates, neighbours
 from lrwidget.curve.suggestion import Suggestion
+
+if TYPE_CHECKING:
+    from lrwidget.curve.training_curve import TrainingCurve
 
 
 def _suggestion(
@@ -80,34 +83,38 @@ def test_neighbours_can_be_raced(
         assert min(max(chosen, 1e-5), 1.0) in found
 
 
-def test_a_recording_tells_how_it_goes() -> None:
-    recording = RaceRecording([0.1, 0.2, 0.4], 4)
-    assert (recording.curves(), len(recording), recording.total) == ([], 0, 12)
-    recording.append(Part(0, Step(0, 0.1, 3.0)))
-    (only,) = recording.curves()
+def _curves(history: RaceHistory) -> list[TrainingCurve]:
+    return list(history.curves().values())
+
+
+def test_a_history_tells_how_it_goes() -> None:
+    history = RaceHistory([0.1, 0.2, 0.4], 4)
+    assert (_curves(history), len(history), history.num_it) == ([], 0, 12)
+    history.apply(Stepped(0, Step(0, 0.1, 3.0)))
+    (only,) = _curves(history)
     assert (only.lr, only.losses.tolist(), only.stop_reason) == (0.1, [3], None)
-    recording.append(Part(0, Step(1, 0.1, 9.0)))
-    recording.append(Part(0, "diverged"))
-    assert (len(recording), recording.total) == (2, 2 + 8)
-    recording.append(Part(1, "exhausted"))
-    assert (len(recording), recording.total) == (2, 2 + 4)
+    history.apply(Stepped(0, Step(1, 0.1, 9.0)))
+    history.apply(Ended(0, "diverged"))
+    assert (len(history), history.num_it) == (2, 2 + 8)
+    history.apply(Ended(1, "exhausted"))
+    assert (len(history), history.num_it) == (2, 2 + 4)
     for iteration in range(4):
-        recording.append(Part(2, Step(iteration, 0.4, 2.0 - iteration / 4)))
-    recording.append(Part(2, "completed"))
-    assert len(recording) == recording.total == 6
-    first, second, third = recording.curves()
+        history.apply(Stepped(2, Step(iteration, 0.4, 2.0 - iteration / 4)))
+    history.apply(Ended(2, "completed"))
+    assert len(history) == history.num_it == 6
+    first, second, third = _curves(history)
     assert (first.losses.tolist(), first.stop_reason) == ([3, 9], "diverged")
     assert (second.lr, len(second), second.stop_reason) == (0.2, 0, "exhausted")
     assert (third.final_loss, third.num_it) == (1.25, 4)
 
 
 def test_trainings_at_once_are_in_the_order_of_the_rates() -> None:
-    recording = RaceRecording([0.1, 0.2, 0.4], 2)
+    history = RaceHistory([0.1, 0.2, 0.4], 2)
     for number, loss in ((2, 4.0), (0, 3.0), (2, 1.0)):
-        recording.append(Part(number, Step(0, recording.rates[number], loss)))
-    recording.append(Part(2, "diverged"))
-    assert list(recording.numbered_curves()) == [0, 2]
-    first, last = recording.curves()
+        history.apply(Stepped(number, Step(0, history.rates[number], loss)))
+    history.apply(Ended(2, "diverged"))
+    assert list(history.curves()) == [0, 2]
+    first, last = _curves(history)
     assert (first.lr, first.losses.tolist(), first.stop_reason) == (0.1, [3], None)
     assert (last.lr, last.losses.tolist(), last.stop_reason) == (
         0.4,
@@ -117,18 +124,18 @@ def test_trainings_at_once_are_in_the_order_of_the_rates() -> None:
 
 
 def test_the_training_that_was_under_way_is_what_was_stopped() -> None:
-    recording = RaceRecording([0.1, 0.2, 0.4], 2)
+    history = RaceHistory([0.1, 0.2, 0.4], 2)
     for number, loss in ((0, 3.0), (0, 2.0), (1, 3.0)):
-        recording.append(Part(number, Step(0, recording.rates[number], loss)))
-    recording.stop_reason = "stopped"
+        history.apply(Stepped(number, Step(0, history.rates[number], loss)))
+    history.finish("stopped")
     # of which the first has lacked no step
-    reasons = [curve.stop_reason for curve in recording.curves()]
+    reasons = [curve.stop_reason for curve in _curves(history)]
     assert reasons == ["completed", "stopped"]
 
 
 def test_the_rate_recorded_is_the_rate_used() -> None:
     used = float(np.float32(0.1))
-    recording = RaceRecording([0.1], 1)
-    recording.append(Part(0, Step(0, used, 3.0)))
-    recording.append(Part(0, "completed"))
-    assert [curve.lr for curve in recording.curves()] == [used]
+    history = RaceHistory([0.1], 1)
+    history.apply(Stepped(0, Step(0, used, 3.0)))
+    history.apply(Ended(0, "completed"))
+    assert [curve.lr for curve in _curves(history)] == [used]

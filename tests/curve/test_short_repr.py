@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.short_repr import shown
+from lrwidget.curve.short_repr import short_repr
 
 _MOST = 80
 
@@ -43,7 +43,7 @@ class _Path(PurePosixPath):
 def test_a_long_text_is_shown_by_its_beginning_and_end(
     value: Any, begin: str, end: str
 ) -> None:
-    text = shown(value)
+    text = short_repr(value)
     assert text.startswith(begin)
     assert text.endswith(end)
     assert text.count("...") == 1
@@ -54,22 +54,22 @@ def test_a_long_text_is_shown_by_its_beginning_and_end(
     "value", ["a" * 78, "it's", b"a" * 77, PurePosixPath("a/b"), 10**79, [1, "a"], None]
 )
 def test_what_is_short_is_shown_as_it_is(value: Any) -> None:
-    assert shown(value) == repr(value)
+    assert short_repr(value) == repr(value)
 
 
 def test_what_else_is_long_is_shown_by_its_type() -> None:
-    assert shown(["a"] * 100) == "<list>"
-    assert shown(10**5000) == "<int>"
-    assert shown(10**80) == "1" + "0" * 76 + "..."
+    assert short_repr(["a"] * 100) == "<list>"
+    assert short_repr(10**5000) == "<int>"
+    assert short_repr(10**80) == "1" + "0" * 76 + "..."
 
 
 def test_a_text_whose_repr_fails_is_shown_by_its_type() -> None:
-    assert "_Unprintable" in shown(_Unprintable("a"))
+    assert "_Unprintable" in short_repr(_Unprintable("a"))
 
 
 @given(st.one_of(st.text(), st.binary()).flatmap(lambda x: st.sampled_from([x, x * 9])))
 def test_texts_are_bounded(value: str | bytes) -> None:
-    text = shown(value)
+    text = short_repr(value)
     assert 0 < len(text) <= _MOST
     if len(repr(value)) <= _MOST:
         assert text == repr(value)

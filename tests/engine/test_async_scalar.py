@@ -9,7 +9,7 @@ from torch.optim import SGD, AdamW
 
 from lrwidget.engine import async_scalar as arriving
 from lrwidget.engine import range_test
-from lrwidget.engine.async_scalar import arrived
+from lrwidget.engine.async_scalar import read_losses
 from lrwidget.engine.range_test import RangeTest
 
 if TYPE_CHECKING:
@@ -74,13 +74,13 @@ _POINTS = list(enumerate(_LOSSES))
 @pytest.mark.parametrize("late", [0, 1, 2, 3, 9])
 def test_every_loss_comes_once_and_in_order(late: int) -> None:
     device = _SlowDevice(_LOSSES, late)
-    assert _collected(arrived(_trained(20), device.send)) == (_POINTS, "completed")
+    assert _collected(read_losses(_trained(20), device.send)) == (_POINTS, "completed")
 
 
 @pytest.mark.parametrize("late", [0, 1, 2, 3])
 def test_nobody_waits_for_a_device_that_is_a_little_behind(late: int) -> None:
     device = _SlowDevice(_LOSSES, late)
-    points = arrived(_trained(20), device.send)
+    points = read_losses(_trained(20), device.send)
     for _ in range(20 - late):
         next(points)
     assert device.waited == []
@@ -88,7 +88,7 @@ def test_nobody_waits_for_a_device_that_is_a_little_behind(late: int) -> None:
 
 def test_a_device_that_is_far_behind_is_given_a_few_steps_only() -> None:
     device = _SlowDevice(_LOSSES, late=9)
-    points = arrived(_trained(20), device.send)
+    points = read_losses(_trained(20), device.send)
     assert next(points) == (0, _LOSSES[0])
     assert device.sent == 4
     assert next(points) == (1, _LOSSES[1])
@@ -98,7 +98,7 @@ def test_a_device_that_is_far_behind_is_given_a_few_steps_only() -> None:
 @pytest.mark.parametrize("late", [0, 2, 9])
 def test_losses_before_an_error_come_before_it(late: int) -> None:
     device = _SlowDevice(_LOSSES, late)
-    points = arrived(_trained(20, ZeroDivisionError("step 20")), device.send)
+    points = read_losses(_trained(20, ZeroDivisionError("step 20")), device.send)
     assert [next(points) for _ in range(20)] == _POINTS
     with pytest.raises(ZeroDivisionError, match="step 20"):
         next(points)
@@ -111,7 +111,7 @@ def test_an_error_that_came_first_is_the_one_that_is_raised() -> None:
             raise RuntimeError(msg)
 
     device = _SlowDevice(_LOSSES, late=9)
-    points = arrived(
+    points = read_losses(
         _trained(2, ZeroDivisionError("step 2")), lambda _: Broken(device, 0)
     )
     with pytest.raises(ZeroDivisionError, match="step 2") as caught:
@@ -130,7 +130,7 @@ def test_who_stops_needs_none_of_what_is_on_its_way() -> None:
         return "completed"
 
     device = _SlowDevice(_LOSSES, late=2)
-    going = arrived(points(), device.send)
+    going = read_losses(points(), device.send)
     next(going)
     going.close()
     assert closed == [3]

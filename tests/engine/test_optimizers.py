@@ -13,13 +13,21 @@ import schedulefree
 import torch
 from torch import nn
 from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
 )
 from torch.utils.data import DataLoader, TensorDataset
 
-from lrwidget.engine.optimizers import needs_closure, parameters_of, stepping
+from lrwidget.engine.optimizers import (
+    apply_rate,
+    needs_closure,
+    parameters_of,
+    rate_ratios,
+    set_rate,
+    stepping,
+)
 from lrwidget.engine.range_test import RangeTest
 from tests.engine.training_parts import loader, state, train
 
@@ -230,3 +238,58 @@ def test_a_step_is_the_optimizers_own_bit_for_bit(kind: Any) -> None:
             step()
         results.append(model.weight.tolist())
     assert results[0] == results[1]
+
+
+def _with_rates(*rates: float | torch.Tensor, **extra: float) -> SGD:
+    groups = [
+        {"params": [nn.Parameter(torch.zeros(1))], "lr": rate, **extra}
+        for rate in rates
+    ]
+    return SGD(groups, lr=0.1)
+
+
+def test_groups_keep_their_ratios_to_the_last() -> None:
+    optimizer = _with_rates(1e-5, 1e-4, 1e-3)
+    ratios = rate_ratios(optimizer)
+    assert ratios == pytest.approx([0.01, 0.1, 1])
+    set_rate(optimizer, 0.5, ratios)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert rates == pytest.approx([0.005, 0.05, 0.5])
+    assert rates[-1] == 0.5
+
+
+def test_a_warm_up_from_zero_counts_by_its_initial_rates() -> None:
+    optimizer = _with_rates(0.0, 0.0)
+    for group, rate in zip(optimizer.param_groups, (0.1, 0.2), strict=True):
+        group["initial_lr"] = rate
+    assert rate_ratios(optimizer) == pytest.approx([0.5, 1])
+
+
+def test_a_rate_in_a_tensor_stays_one() -> None:
+    rate = torch.tensor(0.1)
+    optimizer = _with_rates(rate)
+    set_rate(optimizer, 0.25, rate_ratios(optimizer))
+    assert optimizer.param_groups[0]["lr"] is rate
+    assert rate.item() == 0.25
+
+
+@pytest.mark.parametrize("rates", [(0.0,), (0.1, 0.0), (0.0, 0.1), (float("inf"),)])
+def test_rates_without_ratios(rates: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match=r"optimizer has learning rates \[.*give each"):
+        rate_ratios(_with_rates(*rates))
+
+
+def test_a_rate_that_its_optimizer_finds_itself() -> None:
+    optimizer = _with_rates(0.1)
+    optimizer.param_groups[0]["lr"] = None
+    with pytest.raises(ValueError, match=r"optimizer has learning rates \[None\]"):
+        rate_ratios(optimizer)
+
+
+def test_an_applied_rate_is_where_later_schedulers_start() -> None:
+    optimizer = _with_rates(0.1, 0.2)
+    LambdaLR(optimizer, lambda _: 1.0)
+    apply_rate(optimizer, 0.5)
+    LambdaLR(optimizer, lambda _: 1.0)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert rates == pytest.approx([0.25, 0.5])

@@ -14,14 +14,16 @@ from torch import nn
 from torch.optim import LBFGS, SGD, Adam, AdamW
 
 from lrwidget import RangeTest, Step, race
-from lrwidget.curve.history import Part
-from lrwidget.curve.race import RaceRecording
-from lrwidget.engine.race import Race
+from lrwidget.curve.history import Ended, Plan, Started, Stepped
+from lrwidget.curve.race import RaceHistory, checked_rates
+from lrwidget.engine.race import race_runs
+from lrwidget.engine.sequence import run_in_turn
 from tests.engine.training_parts import Net, data, loader, state, train, warm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
+    from lrwidget.curve.history import Event
     from lrwidget.curve.training_curve import TrainingCurve
 
 _LOSS = nn.CrossEntropyLoss()
@@ -50,9 +52,20 @@ def _parts() -> tuple[nn.Module, torch.optim.Optimizer]:
     return model, SGD(model.parameters(), lr=0.1)
 
 
+def _events(
+    test: RangeTest, rates: list[float], steps: int
+) -> Generator[Event, None, None]:
+    """Start a race, and return its events."""
+    rates = checked_rates(rates)
+    plans = [Plan(rate, rate, steps) for rate in rates]
+    return run_in_turn(race_runs(test, RaceHistory(rates, steps)), plans)
+
+
 def _items(*args: Any, **settings: Any) -> list[Any]:
+    """Return all events of a race but the starts of its trainings."""
     rates, steps = settings.pop("rates"), settings.pop("steps")
-    return list(Race(RangeTest(*args, **settings), rates, steps))
+    events = _events(RangeTest(*args, **settings), rates, steps)
+    return [event for event in events if not isinstance(event, Started)]
 
 
 def _reasons(curves: list[TrainingCurve]) -> list[Any]:
@@ -169,12 +182,12 @@ def test_the_items_as_they_come() -> None:
     # of which two steps are exact: 1 - lr a is a half, and none
     items = _items(*_quadratic(), rates=[0.5, 0.25], steps=2)
     assert items == [
-        Part(0, Step(0, 0.25, 9.0)),
-        Part(0, Step(1, 0.25, 2.25)),
-        Part(0, "completed"),
-        Part(1, Step(0, 0.5, 9.0)),
-        Part(1, Step(1, 0.5, 0.0)),
-        Part(1, "completed"),
+        Stepped(0, Step(0, 0.25, 9.0)),
+        Stepped(0, Step(1, 0.25, 2.25)),
+        Ended(0, "completed"),
+        Stepped(1, Step(0, 0.5, 9.0)),
+        Stepped(1, Step(1, 0.5, 0.0)),
+        Ended(1, "completed"),
     ]
 
 
@@ -260,19 +273,19 @@ class _FaultError(Exception):
     pass
 
 
-def _end(race: Race, ending: str, fault: list[int]) -> None:
+def _end(events: Generator[Event, None, None], ending: str, fault: list[int]) -> None:
     if ending == "exception":
         fault.append(7)
         with pytest.raises(_FaultError):
-            list(race)
+            list(events)
     elif ending.startswith("stopped"):
-        steps = iter(race)
+        items = (event for event in events if not isinstance(event, Started))
         for _ in range(int(ending.removeprefix("stopped after "))):
-            next(steps)
-        steps.close()
+            next(items)
+        events.close()
     else:
-        items = list(race)
-        diverged = any(part.item == "diverged" for part in items)
+        ends = [event for event in events if isinstance(event, Ended)]
+        diverged = any(end.reason == "diverged" for end in ends)
         assert diverged == (ending == "diverged")
 
 
@@ -305,7 +318,7 @@ def test_all_is_as_before(ending: str, optimizer: str, isolation: Any) -> None:
         val_loader=loader(),
     )
     before = state(model, its_optimizer, batches)
-    _end(Race(test, _RATES, 5), ending, fault)
+    _end(_events(test, _RATES, 5), ending, fault)
     assert state(model, its_optimizer, batches) == before
     model(torch.ones(2, 8)).sum().backward()  # what nothing is left of to refuse
 
@@ -344,28 +357,29 @@ def test_the_steps_may_be_taken_in_another_thread_than_the_start() -> None:
 
     test = RangeTest(model, optimizer, loader(), loss_fn)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        items = iter(Race(test, [0.1, 0.2], 2))
-    recording = RaceRecording([0.1, 0.2], 2)
+        items = _events(test, [0.1, 0.2], 2)
+    history = RaceHistory([0.1, 0.2], 2)
 
     def take() -> None:
         for item in items:
-            recording.append(item)
+            history.apply(item)
 
     thread = Thread(target=take)
     thread.start()
     thread.join()
-    assert _reasons(recording.curves()) == ["completed"] * 2
+    assert _reasons(list(history.curves().values())) == ["completed"] * 2
     assert dtypes == [torch.bfloat16] * 4
 
 
 def test_what_is_trained_itself_is_refused_to_others() -> None:
     test = RangeTest(*_parts(), loader(), _LOSS, isolation="restore")
-    items = iter(Race(test, [0.1, 0.2], 2))
-    next(items)
+    items = _events(test, [0.1, 0.2], 2)
+    assert isinstance(next(items), Started)
+    assert isinstance(next(items), Stepped)
     with pytest.raises(RuntimeError, match="training this model itself"):
         iter(test)
     with pytest.raises(RuntimeError, match="training this model itself"):
-        iter(Race(test, [0.1], 2))
+        _events(test, [0.1], 2)
     items.close()
     assert len(list(test)) > 10
 

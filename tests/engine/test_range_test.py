@@ -14,9 +14,9 @@ from torch import nn
 from torch.optim import SGD, Adam
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
+from lrwidget.config import Settings
 from lrwidget.curve.lr_curve import LRCurve, Step
 from lrwidget.engine.range_test import RangeTest, range_test
-from lrwidget.engine.settings import Settings
 from tests.engine.training_parts import Net, data, loader, state, warm
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import os
+import re
 import signal
 import threading
 from functools import partial
@@ -124,7 +125,10 @@ def _hangs(scene: Scene, _folder: Path) -> None:
     told, go_on = threading.Event(), threading.Event()
 
     def look(change: Any) -> None:
-        if "Waiting 10 s for the next batch of dataloader=" in change["new"]:
+        # The status is written once a second.
+        if re.search(
+            r"Waiting 1[01] s for the next batch of dataloader=", change["new"]
+        ):
             told.set()
 
     def hang() -> None:

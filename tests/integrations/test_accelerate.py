@@ -108,5 +108,5 @@ def test_its_scaler_is_used() -> None:
     _, model, optimizer, batches = _prepared()
     optimizer.scaler = torch.amp.GradScaler("cpu")
     test = RangeTest(model, optimizer, batches, _LOSS)
-    assert test._trial.subject.grad_scaler is optimizer.scaler
-    assert test._trial.subject.optimizer is optimizer.optimizer
+    assert test._run.components.grad_scaler is optimizer.scaler
+    assert test._run.components.optimizer is optimizer.optimizer

@@ -8,9 +8,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from lrwidget.ui.handle import Handle
+    from lrwidget.ui.marks import SuggestionMarks
     from lrwidget.ui.page import Page
     from lrwidget.ui.race_chart import RaceChart
-    from lrwidget.ui.suggestion import SuggestionMarks
 
 
 def drag(handle: Handle, *rates: float) -> None:

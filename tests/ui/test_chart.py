@@ -89,7 +89,7 @@ def test_other_runs_have_a_line_each(chart: Chart) -> None:
     chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
     for line, run in zip(chart.others.lines, runs, strict=True):
         assert line in chart.figure.marks
-        expected = run.recording.curve().smoothed(0.5)
+        expected = run.history.curve().smoothed(0.5)
         np.testing.assert_array_equal(line.y, expected)
     assert [line.labels[0] for line in chart.lines] == [
         *("0", "1", "loss", "smoothed loss"),
@@ -123,7 +123,7 @@ def test_other_runs_are_looked_at_anew(chart: Chart) -> None:
         chart.show_others(runs, [], view)
         chart.draw(curve, NO_SUGGESTION)
         for line, run in zip(chart.others.lines, runs, strict=True):
-            sight = view.of(run.recording.curve())
+            sight = view.of(run.history.curve())
             np.testing.assert_array_equal(line.x, sight.lrs)
             np.testing.assert_array_equal(line.y, sight.smoothed)
 
@@ -154,9 +154,9 @@ def test_other_runs_of_which_nothing_is_seen_are_gone(chart: Chart) -> None:
 def test_three_runs_of_one_setting_show_median_and_extent(chart: Chart) -> None:
     runs = _runs(1.0, 4.0, 2.0, setting="same")
     chart.show_others(runs[:2], runs, _VIEW)
-    chart.draw(runs[2].recording.curve(), NO_SUGGESTION)
+    chart.draw(runs[2].history.curve(), NO_SUGGESTION)
     extent, *_, median = chart.others.marks
-    smoothed = np.array([run.recording.curve().smoothed(0.5) for run in runs])
+    smoothed = np.array([run.history.curve().smoothed(0.5) for run in runs])
     np.testing.assert_array_equal(median.x, LRS[:50])
     np.testing.assert_allclose(median.y, np.median(smoothed, 0))
     np.testing.assert_allclose(extent.y, [smoothed.min(0), smoothed.max(0)])
@@ -171,9 +171,9 @@ def test_the_median_is_looked_at_like_the_lines(chart: Chart) -> None:
     runs = _runs(1.0, 4.0, 2.0, setting="same")
     view = ViewOptions(0.9, 5, 7, logarithmic=True)
     chart.show_others([], runs, view)
-    chart.draw(runs[2].recording.curve(), NO_SUGGESTION)
+    chart.draw(runs[2].history.curve(), NO_SUGGESTION)
     (median,) = chart.others.lines
-    sights = [view.of(run.recording.curve()) for run in runs]
+    sights = [view.of(run.history.curve()) for run in runs]
     np.testing.assert_array_equal(median.x, LRS[5:43])
     np.testing.assert_allclose(median.y, np.median([x.smoothed for x in sights], 0))
 

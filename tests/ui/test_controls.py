@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as ipw
 import pytest
 
+from lrwidget.backends.base import Capabilities
 from lrwidget.curve.suggest import RULES
-from lrwidget.ui.capabilities import Controls
 from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.controls import ApplyBar, PickBar, RunBar
 
@@ -23,7 +23,9 @@ def done() -> list[Any]:
 @pytest.fixture
 def run_bar(done: list[Any]) -> Iterator[RunBar]:
     toggle = ipw.ToggleButton()
-    bar = RunBar(lambda: done.append("run"), lambda: done.append("race"), toggle)
+    bar = RunBar(
+        lambda: done.append("run"), lambda: done.append("race"), toggle, Capabilities()
+    )
     yield bar
     close_with_parts(bar)
 
@@ -47,7 +49,7 @@ def apply_bar(done: list[Any]) -> Iterator[ApplyBar]:
         done.append("apply")
         return "Wrote <b> to it."
 
-    bar = ApplyBar(apply, ipw.Label())
+    bar = ApplyBar(apply, ipw.Label(), Capabilities())
     yield bar
     close_with_parts(bar)
 
@@ -73,7 +75,7 @@ def test_a_race_needs_something_to_race_and_peace(run_bar: RunBar) -> None:
 
 def test_it_has_the_button_of_the_settings() -> None:
     toggle = ipw.ToggleButton()
-    bar = RunBar(lambda: None, lambda: None, toggle)
+    bar = RunBar(lambda: None, lambda: None, toggle, Capabilities())
     assert toggle in bar.children[0].children
     close_with_parts(bar)
 
@@ -182,7 +184,7 @@ def test_what_keeps_a_rate_from_being_applied_is_said() -> None:
         msg = "it is trained now"
         raise RuntimeError(msg)
 
-    bar = ApplyBar(apply, ipw.Label())
+    bar = ApplyBar(apply, ipw.Label(), Capabilities())
     bar.show_rate(0.01)
     bar.button.click()
     assert bar.said.value == "it is trained now"
@@ -190,7 +192,7 @@ def test_what_keeps_a_rate_from_being_applied_is_said() -> None:
 
 
 def test_controls_that_make_no_sense_are_not_there() -> None:
-    only_stop = Controls(run=False, settings=False, race=False, apply=False)
+    only_stop = Capabilities(run=False, race=False, apply=False)
     toggle = ipw.ToggleButton()
     bar = RunBar(lambda: None, lambda: None, toggle, only_stop)
     below = ApplyBar(lambda: "", ipw.Label(), only_stop)

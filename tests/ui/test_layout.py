@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
-import numpy as np
 import pytest
+import traitlets
 from ipywidgets.widgets import widget
 
+from lrwidget.backends.base import Capabilities
+from lrwidget.config import FIELDS
+from lrwidget.curve.history import Ended, JobHistory, Started, Stepped
+from lrwidget.curve.lr_curve import Step
+from lrwidget.curve.race import RaceHistory
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
-from lrwidget.curve.training_curve import TrainingCurve
 from lrwidget.ui.closing import close_with_parts
-from lrwidget.ui.layout import Display, Hands
-from tests.curves import LRS, curve_of, run_of
+from lrwidget.ui.layout import Layout
+from tests.curves import LRS, PLAN, run_of
 from tests.ui.front_end import (
     click,
     click_race,
@@ -19,67 +24,76 @@ from tests.ui.front_end import (
     drag,
     tell,
 )
+from tests.ui.snapshots import IDLE, job_with, snapshot_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_SETTINGS: dict[str, Any] = {
-    "start_lr": 1e-7,
-    "end_lr": 10.0,
-    "num_it": 100,
-    "step_mode": "exp",
-    "stop_div": True,
-    "seed": None,
-}
+    from lrwidget.curve.runs import Run
+    from lrwidget.ui.snapshot import Snapshot
+
+_SETTINGS = {name: getattr(IDLE.config, name) for name in FIELDS}
 _A, _B, _C, _D = (
     run_of([3.0, 2.0, 1.0], name, number) for number, name in enumerate("abcd")
 )
 
 
+class _Commands:
+    """The receiver of what a hand does, which notes it."""
+
+    def __init__(self, done: list[Any]) -> None:
+        self._done = done
+
+    def __getattr__(self, name: str) -> Callable[..., bytes | str]:
+        def command(*what: object) -> bytes | str:
+            self._done.append((name, *what))
+            return b"" if name == "export" else ""
+
+        return command
+
+
 @pytest.fixture
 def done() -> list[Any]:
-    """Return where the names of the hands are noted, with what they held."""
+    """Return the names of the commands that were given, with what each held."""
     return []
 
 
 @pytest.fixture
-def answers(display: Display, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Return where the page notes what it is told."""
+def answers(display: Layout, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return what the page is told."""
     told: list[Any] = []
     monkeypatch.setattr(display.page, "send", lambda content, *_: told.append(content))
     return told
 
 
 @pytest.fixture
-def display(done: list[Any]) -> Iterator[Display]:
-    def noting(name: str) -> Callable[..., Any]:
-        def hand(*what: object) -> bytes | str:
-            done.append((name, *what))
-            return b"" if name == "export" else ""
-
-        return hand
-
-    hands = Hands(**{name: noting(name) for name in Hands._fields})
-    display = Display(hands, _SETTINGS, 0.98, "descent", "loss")
+def display(done: list[Any]) -> Iterator[Layout]:
+    commands: Any = _Commands(done)
+    display = Layout(commands, IDLE, 0.98, "descent")
     box = ipw.VBox(display.parts)
+    display.show(IDLE)
     yield display
     close_with_parts(box)
 
 
-def _entry(display: Display, number: int) -> tuple[ipw.Checkbox, ipw.Button]:
+def _boxes(display: Layout) -> list[ipw.HBox]:
+    """Return the entries of former runs in the legend."""
+    return [x for x in display.legend.children if isinstance(x, ipw.HBox)]
+
+
+def _entry(display: Layout, number: int) -> tuple[ipw.Checkbox, ipw.Button]:
     """Return the check box and the button of a former run in the legend."""
-    boxes = [x for x in display.legend.children if isinstance(x, ipw.HBox)]
-    shown, remove = boxes[number].children
+    shown, remove = _boxes(display)[number].children
     return shown, remove
 
 
 # What is done in the page, and what is called for it.
-_HANDS: dict[str, tuple[Callable[[Display], object], tuple[Any, ...] | None]] = {
+_HANDS: dict[str, tuple[Callable[[Layout], object], tuple[Any, ...] | None]] = {
     "run": (lambda display: display.run_bar.button.click(), ("toggle",)),
-    "race": (lambda display: display.run_bar.race.click(), ("race",)),
+    "race": (lambda display: display.run_bar.race.click(), ("start_race",)),
     "setting": (
         lambda display: display.settings.children[0].set_state({"value": 1e-6}),
-        ("settings",),
+        ("configure", {**_SETTINGS, "start_lr": 1e-6}),
     ),
     "click": (lambda display: click(display.chart.handle, 0.5), ("pick", 0.5)),
     "click on the suggestion": (
@@ -97,30 +111,30 @@ _HANDS: dict[str, tuple[Callable[[Display], object], tuple[Any, ...] | None]] = 
     "home": (lambda display: display.pick_bar.home.click(), ("home",)),
     "smoothing": (
         lambda display: display.view_bar.smoothing.set_state({"value": 0.5}),
-        ("look",),
+        ("refresh",),
     ),
     "points": (
         lambda display: display.view_bar.points.set_state({"value": [2, 50]}),
-        ("look",),
+        ("refresh",),
     ),
     "log": (
         lambda display: display.view_bar.logarithmic.set_state({"value": True}),
-        ("look",),
+        ("refresh",),
     ),
     "all": (
         lambda display: display.view_bar.everything.set_state({"value": True}),
-        ("look",),
+        ("refresh",),
     ),
     "hide": (
         lambda display: _entry(display, 0)[0].set_state({"value": False}),
-        ("look",),
+        ("refresh",),
     ),
     "remove": (lambda display: _entry(display, 0)[1].click(), ("remove", "a")),
     "apply": (lambda display: display.apply_bar.button.click(), ("apply",)),
     "home key": (lambda display: tell(display.page, do="home"), ("home",)),
     "export": (
         lambda display: tell(display.page, do="export", format="csv", view=1),
-        ("export", "csv"),
+        ("export", "csv", 0.98),
     ),
     "race's button": (lambda display: _race_button(display).click(), ("pick", 0.01)),
     "click in the race": (
@@ -130,30 +144,61 @@ _HANDS: dict[str, tuple[Callable[[Display], object], tuple[Any, ...] | None]] = 
 }
 
 
-def _race(display: Display) -> Any:
+def _race(display: Layout) -> Any:
     assert display.race is not None
     return display.race
 
 
-def _race_button(display: Display) -> ipw.Button:
+def _race_buttons(display: Layout) -> list[ipw.Button]:
     _, buttons = _race(display).children
-    return buttons.children[1]
+    return list(buttons.children[1:])
 
 
-def _show_all(display: Display) -> None:
-    """Show a run, its suggestion, a former run, a race and a choice."""
-    display.show_runs([_A], _B, running=False)
-    display.draw(_B.recording.curve(), Suggestion(float(LRS[1])))
-    training = TrainingCurve(0.01, np.array([2.0, 1.0]), "completed", 2)
-    display.show_race([0.01], 2).draw({0: training})
-    display.show_rate(1e-3)
+def _race_button(display: Layout) -> ipw.Button:
+    return _race_buttons(display)[0]
+
+
+def _race_of(*rates: float) -> RaceHistory:
+    """Return a race that has ended, each of its two steps at a loss of its own."""
+    race = RaceHistory(rates, 2)
+    for run, lr in enumerate(rates):
+        for iteration in range(2):
+            race.apply(Stepped(run, Step(iteration, lr, 2.0 - iteration + run)))
+        race.apply(Ended(run, "completed"))
+    race.finish("completed")
+    return race
+
+
+def _raced(race: RaceHistory, **changes: Any) -> Snapshot:
+    job = job_with(race, kind="race")
+    return snapshot_with(race=race, job=job, **changes)
+
+
+def _all_of_it() -> Snapshot:
+    """Return a state with runs, a suggestion, a race and a choice."""
+    race = _race_of(0.01)
+    return snapshot_with(
+        *(_A, _B),
+        suggestion=Suggestion(float(LRS[1])),
+        race=race,
+        job=job_with(race, kind="race"),
+        choice=1e-3,
+    )
+
+
+def _testing(*runs: Run, **changes: Any) -> Snapshot:
+    """Return a state in which the latest of some runs goes on."""
+    history = JobHistory([PLAN])
+    history.runs[0] = runs[-1].history
+    job = job_with(history, running=True)
+    return snapshot_with(*runs, job=job, testing=True, **changes)
 
 
 @pytest.mark.parametrize(("act", "called"), _HANDS.values(), ids=_HANDS)
 def test_each_hand_is_heard_and_answered(
-    display: Display, done: list[Any], answers: list[Any], act: Any, called: Any
+    display: Layout, done: list[Any], answers: list[Any], act: Any, called: Any
 ) -> None:
-    _show_all(display)
+    display.show(_all_of_it())
     assert done == []
     assert answers == []
     act(display)
@@ -164,58 +209,58 @@ def test_each_hand_is_heard_and_answered(
 
 
 def test_a_click_that_chooses_nothing_is_answered(
-    display: Display, done: list[Any], answers: list[Any]
+    display: Layout, done: list[Any], answers: list[Any]
 ) -> None:
-    display.show_race([0.01], 2)  # of which there is no line yet
+    race = RaceHistory([0.01], 2)  # of which there is no line yet
+    display.show(snapshot_with(race=race))
     click_race(_race(display), 1.0, 0.0)
     assert len(answers) == 1
-    display.show_rate(0.5)
+    display.show(snapshot_with(race=race, choice=0.5))
     click(display.chart.handle, 0.5)  # where it is
     assert len(answers) == 2
     assert done == []
 
 
 def test_what_python_does_is_not_answered(
-    display: Display, done: list[Any], answers: list[Any]
+    display: Layout, done: list[Any], answers: list[Any]
 ) -> None:
-    _show_all(display)
-    display.show_range(1e-9, 1e3)
-    display.show_rate(None)
-    display.view_bar.show_total(40)
+    display.show(_all_of_it())
+    display.show(replace(_all_of_it(), bounds=(1e-9, 1e3), choice=None))
+    display.show(snapshot_with(run_of([3.0] * 40)))
     assert answers == []
     assert done == []
 
 
-def test_a_rate_is_shown_everywhere(display: Display) -> None:
-    display.show_race([0.01, 0.1], 2)
-    display.show_rate(0.01)
+def test_a_rate_is_shown_everywhere(display: Layout) -> None:
+    race = _race_of(0.01, 0.1)
+    display.show(_raced(race, choice=0.01))
     assert display.chart.handle.dot.x.tolist() == [0.01]
     assert display.pick_bar.field.value == 0.01
     assert not display.apply_bar.button.disabled
     assert _race_button(display).icon == "check"
     assert (display.page.rate, display.page.code) == (0.01, "lr=1e-2")
-    display.show_rate(None)
+    display.show(_raced(race))
     assert len(display.chart.handle.dot.x) == 0
     assert display.apply_bar.button.disabled
     assert _race_button(display).icon == ""
     assert (display.page.rate, display.page.code) == (None, "")
 
 
-def test_the_code_is_what_is_copied(display: Display) -> None:
+def test_the_code_is_what_is_copied(display: Layout) -> None:
     for rate, code in (
         (0.014, "lr=1.4e-2"),
         (0.5, "lr=0.5"),
         (1.23456e-5, "lr=1.23e-5"),
     ):
-        display.show_rate(rate)
+        display.show(snapshot_with(choice=rate))
         assert display.page.code == code
         copied: dict[str, float] = {}
         exec(code, {}, copied)  # noqa: S102 (the point)
         assert copied["lr"] == pytest.approx(rate, rel=5e-3)
 
 
-def test_the_page_says_what_stands_beside_the_handle(display: Display) -> None:
-    display.show_rate(1e-7)
+def test_the_page_says_what_stands_beside_the_handle(display: Layout) -> None:
+    display.show(snapshot_with(choice=1e-7))
     assert display.page.words == "1e-7"
     # also where it is the curve or the suggestion that changes
     for suggestion, words in (
@@ -223,87 +268,249 @@ def test_the_page_says_what_stands_beside_the_handle(display: Display) -> None:
         (Suggestion(2e-7), ["1e-7", "loss 3", "0.5x the suggestion"]),
         (Suggestion(1e-7), ["1e-7", "loss 3", "as suggested"]),
     ):
-        display.draw(_A.recording.curve(), suggestion)
+        display.show(snapshot_with(_A, choice=1e-7, suggestion=suggestion))
         assert display.chart.words == words
         assert display.page.words == ", ".join(words)
         assert display.page.suggestion == suggestion.lr  # where keys begin
-    display.show_rate(None)
+    display.show(snapshot_with(_A))
     assert display.page.words == ""
 
 
-def test_the_page_knows_the_edges(display: Display) -> None:
-    display.show_range(1e-9, 1e3)
+def test_the_page_knows_the_edges(display: Layout) -> None:
+    display.show(snapshot_with(bounds=(1e-9, 1e3)))
     assert display.chart.axes.range == display.page.range == (1e-9, 1e3)
 
 
-def test_the_page_tells_the_points_of_what_is_drawn(display: Display) -> None:
-    display.show_runs([_A, _B], _C, running=False)
+def test_the_page_tells_the_points_of_what_is_drawn(display: Layout) -> None:
+    display.show(snapshot_with(_A, _B, _C))
     assert display.page.lines == display.chart.lines
     assert [line.labels[0] for line in display.page.lines] == [
         *("a", "b", "median, setting", "loss", "smoothed loss"),
     ]
     assert "median" in display.legend.children[0].value
     display.view_bar.logarithmic.value = True
-    display.show_runs([_A], _B, running=False)
+    display.show(snapshot_with(_A, _B))
     assert "median" not in display.legend.children[0].value
     assert display.page.logarithmic
     assert len(display.page.lines) == 3
 
 
-def test_a_run_that_goes_on_has_no_part_in_the_median(display: Display) -> None:
+def test_a_run_that_goes_on_has_no_part_in_the_median(display: Layout) -> None:
     for latest, running, medians in ((_C, True, 0), (_C, False, 1), (_D, True, 1)):
         former = [_A, _B] if latest is _C else [_A, _B, _C]
-        display.show_runs(former, latest, running=running)
+        state = _testing if running else snapshot_with
+        display.show(state(*former, latest))
         labels = [line.labels[0] for line in display.chart.lines]
         assert sum("median" in label for label in labels) == medians
 
 
 def test_a_hidden_run_is_not_drawn_and_has_no_part_in_the_median(
-    display: Display,
+    display: Layout,
 ) -> None:
-    display.show_runs([_A, _B], _C, running=False)
+    display.show(snapshot_with(_A, _B, _C))
     assert len(display.chart.others.lines) == 3
     _entry(display, 0)[0].value = False
-    display.show_runs([_A, _B], _C, running=False)
+    display.show(snapshot_with(_A, _B, _C))
     (line,) = display.chart.others.lines
     assert line.labels == ["b"]
 
 
-def test_all_looks_at_the_curves_by_the_same_view(display: Display) -> None:
+def test_all_looks_at_the_curves_by_the_same_view(display: Layout) -> None:
     display.view_bar.smoothing.value = 0.0
     display.view_bar.points.value = 2, 100
-    display.show_runs([_A], _B, running=False)
-    display.draw(_B.recording.curve(), NO_SUGGESTION)
+    display.show(snapshot_with(_A, _B))
     former, _, latest = display.chart.lines
     assert former.y.tolist() == latest.y.tolist() == [2, 1]
 
 
-def test_a_race_takes_the_place_of_the_one_before(display: Display) -> None:
-    display.show_rate(0.01)
-    display.show_race([0.01, 0.1], 2)
+def test_a_race_takes_the_place_of_the_one_before(display: Layout) -> None:
+    display.show(_raced(_race_of(0.01, 0.1), choice=0.01))
     assert _race_button(display).icon == "check"
     before = set(widget._instances)
-    display.show_race([0.02, 0.2], 2)
+    display.show(_raced(_race_of(0.02, 0.2), choice=0.01))
     assert len(widget._instances) == len(before)
     *_, box = display.parts
     assert box.children == (display.race,)
 
 
 def test_the_losses_of_both_charts_are_named() -> None:
-    nobody: Any = [lambda *_: None for _ in Hands._fields]
-    hands = Hands(*nobody)
-    display = Display(hands, _SETTINGS, 0.98, "descent", "validation loss")
+    can = Capabilities(loss_name="validation loss")
+    commands: Any = _Commands([])
+    display = Layout(commands, replace(IDLE, capabilities=can), 0.98, "descent")
     box = ipw.VBox(display.parts)
-    display.show_race([0.01], 2)
+    display.show(_raced(_race_of(0.01), capabilities=can))
     assert display.chart.figure.axes[1].label == "validation loss"
     figure, _ = _race(display).children
     assert figure.axes[1].label == "validation loss, smoothed"
     close_with_parts(box)
 
 
-def test_nothing_is_drawn_before_there_is_something(display: Display) -> None:
+def test_nothing_is_drawn_before_there_is_something(display: Layout) -> None:
     assert display.race is None
     assert all(len(line.x) == 0 for line in display.chart.lines)
-    display.show_runs([], None, running=False)
-    display.draw(curve_of(), NO_SUGGESTION)
+    display.show(replace(IDLE, config=replace(IDLE.config, num_it=50)))
     assert all(len(line.x) == 0 for line in display.chart.lines)
+
+
+def _parts_of(display: Layout) -> dict[str, list[ipw.Widget]]:
+    """Return the widgets that a hand moves or presses, by kind."""
+    return {
+        "handle": display.chart.handle.marks[::2],
+        "sliders": [display.view_bar.smoothing, display.view_bar.points],
+        "buttons": [
+            display.run_bar.button,
+            display.run_bar.race,
+            display.apply_bar.button,
+            *(display.pick_bar.lower, display.pick_bar.higher, display.pick_bar.home),
+            *(button for box in _boxes(display) for button in box.children),
+            *([] if display.race is None else _race_buttons(display)),
+        ],
+        "fields": [display.pick_bar.field, *display.settings.children[:-1]],
+    }
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, str]]:
+    """Return each write to a trait, also of the value that it has."""
+    noted: list[tuple[Any, str]] = []
+    write = traitlets.TraitType.__set__
+
+    def noting(trait: Any, owner: Any, value: object) -> None:
+        noted.append((owner, trait.name))
+        write(trait, owner, value)
+
+    monkeypatch.setattr(traitlets.TraitType, "__set__", noting)
+    return noted
+
+
+_STATES: dict[str, Callable[[], Snapshot]] = {
+    "idle": lambda: IDLE,
+    "testing": lambda: _testing(_A, _B, choice=1e-3),
+    "ended": lambda: snapshot_with(
+        *(_A, _B, _C),
+        job=job_with(JobHistory([PLAN])),
+        suggestion=Suggestion(float(LRS[1])),
+        choice=1e-3,
+    ),
+    "raced": _all_of_it,
+    "failed": lambda: snapshot_with(
+        _A, job=job_with(JobHistory([PLAN]), error=ValueError("no"), traceback="no")
+    ),
+}
+
+
+@pytest.mark.parametrize("state", _STATES.values(), ids=_STATES)
+def test_what_is_shown_already_is_not_written_again(
+    display: Layout, writes: list[Any], state: Callable[[], Snapshot]
+) -> None:
+    snapshot = state()
+    display.show(snapshot)
+    assert writes or snapshot is IDLE
+    writes.clear()
+    display.show(snapshot)
+    display.show(replace(snapshot))
+    assert writes == []
+
+
+def _growing(kind: str) -> tuple[JobHistory, Callable[[], Snapshot]]:
+    """Return the history of a job that runs, and its state at any time."""
+    history: JobHistory
+    if kind == "race":
+        history = race = RaceHistory([0.01, 0.1], 9)
+        shown = snapshot_with(*(_A, _B), race=race, suggestion=Suggestion(1e-3))
+    else:
+        history = JobHistory([PLAN] * (1 if kind == "test" else 2))
+        begun = [
+            _B._replace(name=f"new {number}", history=run)
+            for number, run in enumerate(history.runs)
+        ]
+        shown = snapshot_with(_A, *begun, testing=True)
+    shown = replace(shown, choice=0.01)
+
+    def state() -> Snapshot:
+        job = job_with(history, kind=kind, running=True)
+        return replace(shown, job=job, curve=shown.runs[-1].history.curve())
+
+    return history, state
+
+
+@pytest.mark.parametrize("kind", ["test", "comparison", "race"])
+def test_a_new_step_writes_to_nothing_that_a_hand_moves(
+    display: Layout, writes: list[tuple[Any, str]], kind: str
+) -> None:
+    history, state = _growing(kind)
+    run = len(history.runs) - 1
+    history.apply(Started(run, PLAN))
+    history.apply(Stepped(run, Step(0, float(LRS[0]), 3.0)))
+    display.show(state())
+    writes.clear()
+    for iteration in range(1, 4):
+        history.apply(Stepped(run, Step(iteration, float(LRS[iteration]), 3.0)))
+        display.show(state())
+    assert display.run_bar.progress.value == 4
+    written = [owner for owner, _ in writes]
+    assert display.run_bar.progress in written
+    moved = {
+        kind: [x for x in parts if x in written]
+        for kind, parts in _parts_of(display).items()
+    }
+    assert moved == {"handle": [], "sliders": [], "buttons": [], "fields": []}
+
+
+def test_a_choice_writes_to_no_slider_and_to_no_line(
+    display: Layout, writes: list[tuple[Any, str]]
+) -> None:
+    before = snapshot_with(_A, _B, choice=0.1)
+    display.show(before)
+    writes.clear()
+    display.show(replace(before, choice=1e-3))
+    written = {owner for owner, _ in writes}
+    sliders = _parts_of(display)["sliders"]
+    assert display.chart.handle.dot in written
+    assert written.isdisjoint(
+        [*sliders, *display.chart.lines, *display.chart.axes.both]
+    )
+
+
+def test_a_state_that_could_not_be_shown_is_shown_with_the_next(
+    display: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = snapshot_with(_A, _B, choice=1e-3, problem="bad")
+    with monkeypatch.context() as patch:
+        patch.setattr(display.chart, "draw", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            display.show(state)
+    display.show(state)
+    assert [len(line.x) for line in display.chart.lines] == [3, 3, 3]
+    assert display.pick_bar.field.value == 1e-3
+    assert display.settings.problem.value == "bad"
+
+
+def test_the_points_are_those_to_come_while_a_test_runs(display: Layout) -> None:
+    display.show(_testing(_A))
+    assert display.view_bar.points.max == 100
+    display.show(snapshot_with(_A))
+    assert display.view_bar.points.max == 3
+
+
+def test_the_buttons_say_what_they_do_next(display: Layout) -> None:
+    bar = display.run_bar
+    assert (bar.button.description, bar.race.disabled) == ("Run", True)
+    display.show(_testing(_A, choice=0.1))
+    assert (bar.button.description, bar.race.disabled) == ("Stop", True)
+    display.show(snapshot_with(_A, choice=0.1))
+    assert (bar.button.description, bar.race.disabled) == ("Run", False)
+    display.show(snapshot_with(_A, suggestion=Suggestion(0.1)))
+    assert not bar.race.disabled
+    display.show(snapshot_with(_A))
+    assert bar.race.disabled
+
+
+def test_a_failure_is_shown_with_its_traceback(display: Layout) -> None:
+    job = job_with(JobHistory([PLAN]), error=ValueError("<no>"), traceback="<all>")
+    display.show(snapshot_with(job=job))
+    status = display.run_bar.status.value
+    assert "Failed after 0 steps. ValueError: &lt;no&gt;" in status
+    assert "&lt;all&gt;" in status
+    display.show(IDLE)
+    assert "Failed" not in display.run_bar.status.value

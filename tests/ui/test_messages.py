@@ -1,35 +1,62 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from lrwidget.curve.history import Part
+from lrwidget.backends.base import Activity
+from lrwidget.curve.history import Ended, JobHistory, Plan, Stepped
 from lrwidget.curve.lr_curve import LRCurve, Step
-from lrwidget.curve.race import RaceRecording
+from lrwidget.curve.race import RaceHistory
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.curve.training_curve import TrainingCurve
-from lrwidget.ui import messages as status
+from lrwidget.ui import messages
+from tests.curves import run_of
+from tests.ui.snapshots import IDLE, job_with, snapshot_with
+
+if TYPE_CHECKING:
+    from lrwidget.ui.snapshot import JobSnapshot
+
+_PLAN = Plan(1e-3, 0.01, 100)
 
 
 def _curve(reason: Any = None) -> LRCurve:
     return LRCurve(np.array([1e-3, 0.01]), np.array([2.0, 1.5]), reason, 100)
 
 
+def _history(steps: int, num_it: int = 100, runs: int = 1) -> JobHistory:
+    """Return a history whose first run has some steps."""
+    history = JobHistory([Plan(1e-3, 0.01, num_it)] * runs)
+    for number in range(steps):
+        history.apply(Stepped(0, Step(number, 1e-3 * (number + 1), 1.0)))
+    return history
+
+
+def _status(job: JobSnapshot, **changes: Any) -> str:
+    return messages.status(snapshot_with(job=job, **changes))
+
+
+def _running(steps: int, seconds: float = 0.0, **changes: Any) -> str:
+    job = job_with(_history(steps), running=True, seconds=seconds, **changes)
+    return _status(job, curve=_curve() if steps else IDLE.curve)
+
+
+def _ended(curve: LRCurve, suggestion: Suggestion = NO_SUGGESTION) -> str:
+    return _status(job_with(_history(len(curve))), curve=curve, suggestion=suggestion)
+
+
 def test_idle() -> None:
-    assert status.idle(1e-7, 10, 100) == "Idle: Run tries 100 rates from 1e-7 to 10."
+    said = "Idle: Run tries 100 rates from 1e-7 to 10."
+    assert messages.status(IDLE) == said
 
 
 def test_running() -> None:
-    empty = LRCurve(np.array([]), np.array([]))
-    assert status.running(empty, 0.0) == "Running: waiting for the first step."
+    assert _running(0) == "Running: waiting for the first step."
     said = "Loss 1.5 at rate 1e-2."
-    assert status.running(_curve(), 0.0) == f"Running: step 2 of 100. {said}"
+    assert _running(2) == f"Running: step 2 of 100. {said}"
     # one step in 1 / 49 s, of which 98 are to come
-    assert status.running(_curve(), 1 / 49) == (
-        f"Running: step 2 of 100, 49 it/s, 2 s left. {said}"
-    )
+    assert _running(2, 1 / 49) == f"Running: step 2 of 100, 49 it/s, 2 s left. {said}"
 
 
 @pytest.mark.parametrize(
@@ -40,38 +67,45 @@ def test_running() -> None:
         ("non_finite", "Done: the loss stopped being finite at 1e-2."),
         ("exhausted", "Done: no more batches after 2 steps, at 1e-2."),
         ("stopped", "Stopped after 2 steps, at 1e-2."),
+        (None, "No longer followed, after 2 steps, at 1e-2."),
     ],
 )
 def test_ended(reason: Any, said: str) -> None:
     sure = Suggestion(0.005, reason="halfway down")
-    assert (
-        status.ended(_curve(reason), sure) == f"{said} Suggested: 5e-3, halfway down."
-    )
+    assert _ended(_curve(reason), sure) == f"{said} Suggested: 5e-3, halfway down."
     doubtful = Suggestion(0.005, 0.001, 0.01, "halfway down")
-    assert status.ended(_curve(reason), doubtful) == (
+    assert _ended(_curve(reason), doubtful) == (
         f"{said} Suggested: 5e-3 (1e-3 to 1e-2 look as good), halfway down."
     )
-    without = status.ended(_curve(reason), Suggestion(None, reason="only noise"))
+    without = _ended(_curve(reason), Suggestion(None, reason="only noise"))
     assert without == f"{said} No suggestion: only noise."
 
 
 def test_stopped_before_the_first_step() -> None:
-    curve = LRCurve(np.array([]), np.array([]), "stopped")
-    assert status.ended(curve, NO_SUGGESTION) == "Stopped before the first step."
+    for reason, said in (("stopped", "Stopped"), (None, "No longer followed,")):
+        curve = LRCurve(np.array([]), np.array([]), reason)  # type: ignore[arg-type]  # a reason
+        assert _ended(curve) == f"{said} before the first step."
 
 
-def test_a_rate_as_code() -> None:
-    codes = [status.as_code(rate) for rate in (0.014, 0.5, 1.23456e-5)]
-    assert codes == ["lr=1.4e-2", "lr=0.5", "lr=1.23e-5"]
+def test_several_tests() -> None:
+    history = _history(3, num_it=4, runs=2)
+    job = job_with(history, kind="comparison", running=True)
+    assert _status(job) == "Running 2 tests: step 3 of 8."
+    run = run_of([3.0, 2.0, 1.0], "b")
+    ended = job_with(history, kind="comparison")
+    suggestion = Suggestion(0.01, reason="why")
+    said = messages.status(snapshot_with(run, job=ended, suggestion=suggestion))
+    assert said.startswith("2 tests; b: Done: the loss diverged at ")
+    assert said.endswith(" Suggested: 1e-2, why.")
 
 
 def test_words_beside_the_handle() -> None:
-    assert status.beside_the_handle(None, 0.5, 0.1) == []
-    assert status.beside_the_handle(0.014, None, None) == ["1.4e-2"]
+    assert messages.beside_the_handle(None, 0.5, 0.1) == []
+    assert messages.beside_the_handle(0.014, None, None) == ["1.4e-2"]
     words = ["1.4e-2", "loss 0.512", "0.6x the suggestion"]
-    assert status.beside_the_handle(0.014, 0.51234, 0.014 / 0.6) == words
+    assert messages.beside_the_handle(0.014, 0.51234, 0.014 / 0.6) == words
     for loss, said in ((1.987e-9, "1.99e-9"), (-0.5, "-0.5"), (0.0, "0"), (1e7, "1e7")):
-        assert status.beside_the_handle(0.01, loss, None)[1] == f"loss {said}"
+        assert messages.beside_the_handle(0.01, loss, None)[1] == f"loss {said}"
 
 
 @pytest.mark.parametrize(
@@ -86,15 +120,28 @@ def test_words_beside_the_handle() -> None:
     ],
 )
 def test_where_the_rate_is_relative_to_the_suggestion(ratio: float, said: str) -> None:
-    assert status.beside_the_handle(0.01 * ratio, None, 0.01)[1] == said
+    assert messages.beside_the_handle(0.01 * ratio, None, 0.01)[1] == said
+
+
+def _failed(error: BaseException, steps: int = 2, kind: str = "test") -> str:
+    return _status(job_with(_history(steps), kind=kind, error=error))
 
 
 def test_failed_in_one_line() -> None:
     error = RuntimeError("sizes\n do not  match\n\nfor example\n")
-    said = "Failed after 2 steps. RuntimeError: sizes do not match"
-    assert status.failed("Failed", 2, error) == said
-    said = "Failed after 2 steps. ZeroDivisionError"
-    assert status.failed("Failed", 2, ZeroDivisionError()) == said
+    said = "ailed after 2 steps. RuntimeError: sizes do not match"
+    assert _failed(error) == f"F{said}"
+    assert _failed(error, kind="race") == f"Race f{said}"
+    assert _failed(ZeroDivisionError()) == "Failed after 2 steps. ZeroDivisionError"
+
+
+def test_an_error_without_words() -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise self
+
+    said = "Failed after 2 steps. MuteError: its message cannot be shown"
+    assert _failed(MuteError()) == said
 
 
 @pytest.mark.parametrize(
@@ -113,25 +160,32 @@ def test_failed_in_one_line() -> None:
     ],
 )
 def test_pace(done: int, total: int, seconds: float, pace: str) -> None:
-    assert status.pace(done, total, seconds) == f"step {done} of {total}{pace}"
+    history = _history(done, total)
+    job = job_with(history, running=True, seconds=seconds, kind="comparison")
+    assert _status(job) == f"Running 1 test: step {done} of {total}{pace}."
 
 
 def test_one_step_is_singular() -> None:
     one = LRCurve(np.array([0.1]), np.array([1.0]), "stopped")
-    assert status.ended(one, NO_SUGGESTION).startswith("Stopped after 1 step, at 0.1.")
-    assert status.failed("Failed", 1, KeyError()) == "Failed after 1 step. KeyError"
+    assert _ended(one).startswith("Stopped after 1 step, at 0.1.")
+    assert _failed(KeyError(), steps=1) == "Failed after 1 step. KeyError"
 
 
-def _race(*reasons: Any, stopped: Any = None) -> RaceRecording:
-    race = RaceRecording([1e-3, 0.01, 0.1], 2)
+def _race(*reasons: Any, stopped: Any = None) -> RaceHistory:
+    race = RaceHistory([1e-3, 0.01, 0.1], 2)
     for number, reason in enumerate(reasons):
         lr = race.rates[number]
-        race.append(Part(number, Step(0, lr, 0.5)))
+        race.apply(Stepped(number, Step(0, lr, 0.5)))
         if reason is not None:
-            race.append(Part(number, Step(1, lr, 0.4 - 0.1 * number)))
-            race.append(Part(number, reason))
-    race.stop_reason = stopped
+            race.apply(Stepped(number, Step(1, lr, 0.4 - 0.1 * number)))
+            race.apply(Ended(number, reason))
+    if stopped is not None:
+        race.finish(stopped)
     return race
+
+
+def _racing(race: RaceHistory, seconds: float = 0.0) -> str:
+    return _status(job_with(race, kind="race", running=True, seconds=seconds))
 
 
 @pytest.mark.parametrize(
@@ -141,22 +195,22 @@ def _race(*reasons: Any, stopped: Any = None) -> RaceRecording:
         (_race(None), "Race: rate 1e-3, 1 of 3, loss 0.5; step 1 of 6."),
         (_race("completed", None), "Race: rate 1e-2, 2 of 3, loss 0.5; step 3 of 6."),
         (_race("diverged"), "Race: rate 1e-3, 1 of 3, loss 0.4; step 2 of 6."),
-        (RaceRecording([0.1], 2), "Race of 1 rate: waiting for the first step."),
+        (RaceHistory([0.1], 2), "Race of 1 rate: waiting for the first step."),
     ],
 )
-def test_racing(race: RaceRecording, said: str) -> None:
-    assert status.racing(race, 0.0) == said
+def test_racing(race: RaceHistory, said: str) -> None:
+    assert _racing(race) == said
 
 
 def test_the_pace_of_a_race() -> None:
-    said = status.racing(_race("completed", None), 0.5)
+    said = _racing(_race("completed", None), 0.5)
     assert said.endswith("; step 3 of 6, 4 it/s, 1 s left.")
 
 
 def test_racing_without_batches() -> None:
     race = _race("completed")
-    race.append(Part(1, "exhausted"))
-    assert status.racing(race, 0.0) == "Race: rate 1e-2, 2 of 3; step 2 of 4."
+    race.apply(Ended(1, "exhausted"))
+    assert _racing(race) == "Race: rate 1e-2, 2 of 3; step 2 of 4."
 
 
 @pytest.mark.parametrize(
@@ -181,8 +235,8 @@ def test_racing_without_batches() -> None:
         (_race(stopped="stopped"), "Race stopped before the first step."),
     ],
 )
-def test_raced(race: RaceRecording, said: str) -> None:
-    assert status.raced(race) == said
+def test_raced(race: RaceHistory, said: str) -> None:
+    assert _status(job_with(race, kind="race")) == said
 
 
 @pytest.mark.parametrize(
@@ -198,38 +252,73 @@ def test_raced(race: RaceRecording, said: str) -> None:
 )
 def test_outcomes(reason: Any, said: str) -> None:
     curve = TrainingCurve(0.1, np.array([2.0, 1.2345]), reason)
-    assert status.outcome(curve) == said
+    assert messages.outcome(curve) == said
 
 
-def test_what_is_followed() -> None:
-    assert status.awaiting("a.jsonl", None) == "Waiting for a test to begin in a.jsonl."
-    assert status.awaiting("a.jsonl", 90).endswith(
-        "None for 90 s; Stop ends following."
-    )
-    assert status.silent(3, 9, None) == "Running: step 3 of 9."
-    for seconds, said in (
+@pytest.mark.parametrize(
+    ("silence", "said"),
+    [
         (30.4, "30 s"),
         (119, "119 s"),
         (150, "2 min"),
         (7199, "120 min"),
         (86400, "24 h"),
         (3 * 86400, "3 days"),
-    ):
-        words = status.silent(3, 9, seconds)
-        assert words == f"No new step for {said}, at step 3 of 9."
-    job = "process 3 on gpu"
-    assert status.elsewhere(job, asked=False).startswith("The test is process 3 on gpu")
-    assert status.elsewhere(job, asked=True).startswith(
-        "Asked process 3 on gpu to stop"
+    ],
+)
+def test_durations(silence: float, said: str) -> None:
+    words = _elsewhere(3, Activity("running", where="ray"), silence)
+    assert words == f"No new step for {said}, at step 3 of 9."
+
+
+def _elsewhere(steps: int, activity: Activity, silence: float = 0.0) -> str:
+    job = job_with(_history(steps, 9), running=True, activity=activity, silence=silence)
+    return _status(job, curve=_curve() if steps else IDLE.curve)
+
+
+def test_a_loader_that_is_waited_for() -> None:
+    activity = Activity("waiting", detail="dataloader=<list>")
+    for silence in (0.0, 9.9):
+        assert _elsewhere(2, activity, silence).startswith("Running: step 2 of 9")
+    said = _elsewhere(2, activity, 12.3)
+    assert said.startswith(
+        "Waiting 12 s for the next batch of dataloader=<list>, at step 2 of 9. Stop "
     )
-    left = LRCurve([0.1], [1.0])  # type: ignore[arg-type]  # lists are fine
-    said = status.ended(left, NO_SUGGESTION)
-    assert said.startswith("No longer followed, after 1 step, at 0.1.")
 
 
-def test_what_starts_on_a_cluster() -> None:
+def test_a_record_before_its_test() -> None:
+    activity = Activity("starting", detail="a.jsonl", where="record")
+    said = "Waiting for a test to begin in a.jsonl."
+    assert _elsewhere(0, activity) == said
+    assert _elsewhere(0, activity, 90) == f"{said} None for 90 s; Stop ends following."
+
+
+def test_a_followed_test() -> None:
+    activity = Activity("running", detail="process 3 on gpu", where="record")
+    assert _elsewhere(2, activity).startswith("Running: step 2 of 9. Loss 1.5 ")
+    stop = "Stop asks it to stop, and a second Stop ends following."
+    said = f"The test is process 3 on gpu: {stop}"
+    silent = _elsewhere(2, activity, 30)
+    assert silent == f"No new step for 30 s, at step 2 of 9. {said}"
+    troubled = activity._replace(problem="Reading failed.")
+    words = _elsewhere(2, troubled)
+    assert words == f"Running: step 2 of 9. {said} Reading failed."
+    asked = _elsewhere(2, activity._replace(phase="stopping"))
+    assert asked == (
+        "Running: step 2 of 9. Asked process 3 on gpu to stop, which it does at its "
+        "next step; Stop again ends following."
+    )
+
+
+def test_a_test_on_a_cluster() -> None:
+    starting = Activity("starting", detail="2 workers", where="ray")
     words = "Starting 2 workers on the Ray cluster"
-    assert status.starting("2 workers", 0.4, "") == f"{words}."
-    assert status.starting("2 workers", 12.3, "") == f"{words}: 12 s so far."
-    lacks = status.starting("2 workers", 12.3, "1 of 2 CPU")
-    assert lacks == f"{words}: 12 s so far. It has 1 of 2 CPU."
+    assert _elsewhere(0, starting, 0.4) == f"{words}."
+    assert _elsewhere(0, starting, 12.3) == f"{words}: 12 s so far."
+    lacking = starting._replace(problem="1 of 2 CPU")
+    said = f"{words}: 12 s so far. It has 1 of 2 CPU."
+    assert _elsewhere(0, lacking, 12.3) == said
+    running = Activity("running", where="ray")
+    assert _elsewhere(2, running).startswith("Running: step 2 of 9. Loss 1.5 ")
+    stopping = Activity("stopping", where="ray")
+    assert _elsewhere(2, stopping) == "Stopping. Running: step 2 of 9."

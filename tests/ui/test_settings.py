@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as ipw
 import pytest
 
+from lrwidget.config import TestConfig
 from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.settings import SettingsPanel
 
@@ -36,7 +37,7 @@ def changes() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def panel(changes: list[dict[str, Any]]) -> Iterator[SettingsPanel]:
-    made = SettingsPanel(**_SETTINGS, on_change=lambda: changes.append(made.values))
+    made = SettingsPanel(TestConfig(**_SETTINGS), lambda: changes.append(made.values))
     yield made
     for part in (made, made.toggle):
         close_with_parts(part)
@@ -73,7 +74,7 @@ def test_there_may_be_no_seed(panel: SettingsPanel, nothing: str) -> None:
 
 def test_without_a_seed_the_field_is_empty() -> None:
     settings = {**_SETTINGS, "seed": None}
-    panel = SettingsPanel(**settings, on_change=lambda: None)
+    panel = SettingsPanel(TestConfig(**settings), lambda: None)
     assert _field(panel, "Seed").value == ""
     assert panel.values["seed"] is None
     for part in (panel, panel.toggle):

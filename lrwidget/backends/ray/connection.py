@@ -6,7 +6,7 @@ import atexit
 import logging
 import threading
 import time
-from concurrent.futures import Future, wait
+from concurrent import futures
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,35 +15,51 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lrwidget.backends.ray.errors import ClusterError
-from lrwidget.worker import stop_all
+from lrwidget.runner import abandon_running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Before Ray's own end, which is registered where it is imported: a thread that this
-# finds inside one of its calls crashes the process.
-atexit.register(stop_all)
+# Ray registers its own end when it is imported; what is registered later comes first.
+# A thread inside a call of Ray at that moment crashes the process.
+atexit.register(abandon_running)
 
-# Its types know no options that are made elsewhere.
-remote: Any = ray.remote
 _SECONDS_BETWEEN_LOOKS = 0.1
 _SECONDS_BETWEEN_SIGHTS = 1.0
 _SHUT_DOWN = "Ray was shut down in the midst of it"
 
 
+def _without_start(call: Any) -> Any:  # noqa: ANN401 (any function)
+    """
+    Return a function of Ray that raises where Ray is not connected.
+
+    The function itself would start a cluster, even if another thread has shut Ray
+    down a moment ago.
+    """
+    return getattr(call, "__wrapped__", call)
+
+
+# The types of Ray do not know options that are made elsewhere.
+remote: Any = ray.remote
+cancel: Any = _without_start(ray.cancel)
+get: Any = _without_start(ray.get)
+kill: Any = _without_start(ray.kill)
+wait: Any = _without_start(ray.wait)
+
+
 class _Starting:
-    """Starts Ray once, however many ask for that at the same time."""
+    """The start of Ray: one, even if several threads ask for it at the same time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._started: Future[None] | None = None
+        self._started: futures.Future[None] | None = None
 
-    def begun(self) -> Future[None]:
-        """Return what tells when Ray is there, and begin to start it if need be."""
+    def begun(self) -> futures.Future[None]:
+        """Begin to start Ray if need be, and return a future that ends with it."""
         with self._lock:
             started = self._started
             if started is None or (started.done() and not ray.is_initialized()):
-                started = self._started = Future()
+                started = self._started = futures.Future()
                 threading.Thread(
                     target=_start, args=(started,), name="lrwidget-ray", daemon=True
                 ).start()
@@ -53,43 +69,43 @@ class _Starting:
 _starting = _Starting()
 
 
-def connect(left: threading.Event) -> dict[str, float]:
+def connect(abandoned: threading.Event) -> dict[str, float]:
     """
-    Connect to a cluster as ``ray.init()`` does, if this process is in none yet.
+    Connect to a cluster as ``ray.init()`` does, unless this process is connected.
 
     Parameters
     ----------
-    left:
-        What is set where nobody waits for it any more.
+    abandoned:
+        An event that ends the wait for the connection.
 
     Returns
     -------
     :
-        The resources of the cluster; none where it was left.
+        The resources of the cluster; none if the wait was ended.
     """
     if not ray.is_initialized():
         started = _starting.begun()
-        while not left.is_set() and not started.done():
-            wait([started], _SECONDS_BETWEEN_LOOKS)
-        if left.is_set():
+        while not abandoned.is_set() and not started.done():
+            futures.wait([started], _SECONDS_BETWEEN_LOOKS)
+        if abandoned.is_set():
             return {}
         started.result()
     resources: dict[str, float] = ray.cluster_resources()
     return resources
 
 
-def _start(started: Future[None]) -> None:
+def _start(started: futures.Future[None]) -> None:
     """
     Start Ray, and return when it is shut down.
 
-    On Linux its processes end with the thread that has started them, and Ray ends this
-    process a minute after that.
+    On Linux the processes of Ray end with the thread that has started them, and a
+    minute later Ray ends this process.
     """
     try:
         ray.init(
             log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False
         )
-    except BaseException as error:  # noqa: BLE001 (raised where it is waited for)
+    except BaseException as error:  # noqa: BLE001 (raised by connect)
         started.set_exception(error)
         return
     started.set_result(None)
@@ -98,20 +114,20 @@ def _start(started: Future[None]) -> None:
 
 
 def check_connected() -> None:
-    """Raise ClusterError if Ray was shut down; another call would start it anew."""
+    """Raise ClusterError if Ray was shut down: another call would start it again."""
     if not ray.is_initialized():
         raise ClusterError(_SHUT_DOWN)
 
 
 @contextmanager
-def losses_told() -> Iterator[None]:
-    """Raise ClusterError for whatever Ray raises where the cluster is gone."""
+def translate_ray_errors() -> Iterator[None]:
+    """Raise ClusterError in place of each error that a lost cluster causes."""
     node = ray.get_runtime_context().get_node_id()
     try:
         yield
     except (Exception, SystemExit) as error:
-        # Somebody may have started another one since, whose first job has the same
-        # number.
+        # Another cluster may have been started since. The number of its first job is
+        # the same, but not the node.
         if not ray.is_initialized() or ray.get_runtime_context().get_node_id() != node:
             raise ClusterError(_SHUT_DOWN) from error
         if isinstance(error, RayError):
@@ -120,7 +136,7 @@ def losses_told() -> Iterator[None]:
         raise
 
 
-def near_driver(kind: Any, **options: Any) -> Any:  # noqa: ANN401 (what Ray takes and gives)
+def near_driver(kind: Any, **options: Any) -> Any:  # noqa: ANN401 (types of Ray)
     """
     Return a task or an actor on the node of this process that needs no processor.
 
@@ -129,7 +145,7 @@ def near_driver(kind: Any, **options: Any) -> Any:  # noqa: ANN401 (what Ray tak
     kind:
         A function or class.
     **options:
-        As ``ray.remote`` takes them.
+        Options of ``ray.remote``.
     """
     node = ray.get_runtime_context().get_node_id()
     affinity = NodeAffinitySchedulingStrategy(node, soft=False)

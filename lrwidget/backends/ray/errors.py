@@ -1,4 +1,4 @@
-"""What has failed on a cluster, told to the process that watches."""
+"""The errors of workers, as they are sent to the process that started the job."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class ClusterError(RuntimeError):
     """A worker, a node or the cluster itself was lost."""
 
 
-class WorkerTraceback(Exception):  # noqa: N818 (it is no error, but tells of one)
-    """Where an error was raised on a worker."""
+class WorkerTraceback(Exception):  # noqa: N818 (the cause of an error, and none itself)
+    """The traceback of an error that was raised on a worker."""
 
     def __str__(self) -> str:
-        """Return the traceback, below the line that names the worker."""
+        """Return the traceback, below a line that names the worker."""
         where, text = self.args
         return f"on {where}\n\n{text}"
 
@@ -31,16 +31,16 @@ class Failure(NamedTuple):
     Attributes
     ----------
     where:
-        The worker, in words.
+        The name and the place of the worker.
     words:
-        What it is, in words.
+        The type and the message of the error.
     text:
         Its traceback.
     pickled:
-        The error itself, which only the process that it is for may have the classes
-        of; nothing where it is none to be raised there.
+        The error itself, whose class may be known to this process alone; empty if
+        it must not be raised there.
     collateral:
-        Whether it tells no more than that another worker has failed.
+        Whether the error only follows from the failure of another worker.
     """
 
     where: str
@@ -50,48 +50,46 @@ class Failure(NamedTuple):
     collateral: bool
 
     def error(self) -> BaseException:
-        """Return the error, caused by where it was raised."""
+        """Return the error; its cause tells where it was raised."""
         try:
             error: BaseException = cloudpickle.loads(self.pickled)
-        except Exception:  # noqa: BLE001 (any error's own way of being made anew)
+        except Exception:  # noqa: BLE001 (the class of the error may raise anything)
             error = RuntimeError(self.words)
-        # Which would be taken for another one's here.
+        # These would look like an end of events, or like an error of this cluster.
         if isinstance(error, StopIteration | RayError):
             error = RuntimeError(self.words)
         error.__cause__ = WorkerTraceback(self.where, self.text)
         return error
 
 
-def failure_of(
-    where: str, error: BaseException, *, apply_stop_rule: bool = False
-) -> Failure:
+def failure_of(where: str, error: BaseException, *, begun: bool = False) -> Failure:
     """
-    Return an error as it can be sent.
+    Return an error in a form that can be sent.
 
     Parameters
     ----------
     where:
-        The worker, in words.
+        The name and the place of the worker.
     error:
-        Its error.
-    apply_stop_rule:
-        Whether it has ended a test of all workers, which have agreed on the first error
-        then: any other one is a `RankError`.
+        The error.
+    begun:
+        Whether the test had begun on all workers. They agree on the first error then:
+        all others are of the type `RankError`.
     """
     words = "".join(traceback.format_exception_only(error)).strip()
     text = "".join(traceback.format_exception(error))
     collateral = isinstance(error, RankError) or (
-        not apply_stop_rule and is_of_the_network(error)
+        not begun and is_of_the_network(error)
     )
     return Failure(where, words, text, _pickled(error), collateral)
 
 
 def _pickled(error: BaseException) -> bytes:
-    # What ends a worker, as SystemExit does, is not to end who watches it.
+    # SystemExit, for example, ends the worker but must not end the other process.
     if not isinstance(error, Exception):
         return b""
     try:
         contents: bytes = cloudpickle.dumps(error)
-    except Exception:  # noqa: BLE001 (any error's own pickling)
+    except Exception:  # noqa: BLE001 (the class of the error may raise anything)
         return b""
     return contents

@@ -1,4 +1,4 @@
-"""How many workers a test has, and what each of them needs."""
+"""The number of the workers of a test, and the needs of each."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numbers
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from lrwidget.curve.short_repr import shown
-from lrwidget.engine import arguments
+from lrwidget.config import check_switch, usable_count
+from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
     from typing import Any
@@ -18,16 +18,16 @@ _EXAMPLE = 'pass for example {"CPU": 2}, or None'
 
 class Scaling(NamedTuple):
     """
-    How many workers a test has, and what each of them needs.
+    The number of the workers of a test, and the needs of each.
 
     Attributes
     ----------
     num_workers:
-        How many, at least 1.
+        The number of workers, at least 1.
     use_gpu:
         Whether each has a GPU.
     resources:
-        What each needs, such as ``{"CPU": 0.5}``.
+        The resources of each, such as ``{"CPU": 0.5}``.
     """
 
     num_workers: int
@@ -35,7 +35,7 @@ class Scaling(NamedTuple):
     resources: dict[str, float]
 
     def task_options(self) -> dict[str, Any]:
-        """Return what one worker needs as the options of a task of Ray's."""
+        """Return the needs of one worker as options of a task of Ray."""
         other = dict(self.resources)
         names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
         named = {option: other.pop(x) for option, x in names.items() if x in other}
@@ -43,12 +43,12 @@ class Scaling(NamedTuple):
 
     def lacking(self, count: int, there: Mapping[str, float]) -> str:
         """
-        Return what a cluster does not have, in words; nothing if it has all.
+        Return the resources that a cluster lacks, in words; an empty text if none.
 
         Parameters
         ----------
         count:
-            How many workers there are to be at once.
+            The number of workers at the same time.
         there:
             The resources of the cluster.
         """
@@ -64,15 +64,15 @@ def usable_scaling(
     num_workers: object, use_gpu: object, resources_per_worker: object
 ) -> Scaling:
     """
-    Return how many workers a test has, and what each needs.
+    Return the number of the workers of a test, and the needs of each.
 
     Raises
     ------
     TypeError, ValueError
-        If one of these is not as `LRWidget.on_ray` takes it.
+        If an argument is not as `LRWidget.on_ray` describes it.
     """
-    count = arguments.usable_count("num_workers", num_workers)
-    arguments.check_switch("use_gpu", use_gpu)
+    count = usable_count("num_workers", num_workers)
+    check_switch("use_gpu", use_gpu)
     given = _usable_resources(resources_per_worker)
     if given.get("GPU", 0) and not use_gpu:
         msg = f"resources_per_worker={given} has GPUs; pass use_gpu=True with them"
@@ -90,14 +90,14 @@ def _usable_resources(given: object) -> dict[str, float]:
     if given is None:
         return {}
     if not isinstance(given, Mapping) or not all(isinstance(x, str) for x in given):
-        words = f"resources_per_worker={shown(given)}"
+        words = f"resources_per_worker={short_repr(given)}"
         msg = f"{words} must be a dict of numbers by their names; {_EXAMPLE}"
         raise TypeError(msg)
     return {name: _usable_amount(name, amount) for name, amount in given.items()}
 
 
 def _usable_amount(name: str, amount: object) -> float:
-    where = f"resources_per_worker[{name!r}]={shown(amount)}"
+    where = f"resources_per_worker[{name!r}]={short_repr(amount)}"
     if isinstance(amount, bool) or not isinstance(amount, numbers.Real):
         msg = f"{where} must be a number; {_EXAMPLE}"
         raise TypeError(msg)

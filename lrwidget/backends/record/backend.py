@@ -1,82 +1,100 @@
-"""The test of a widget that follows a record."""
+"""The back end of a widget that follows a record: nothing can be started."""
 
 from __future__ import annotations
 
-import math
+import os
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.backends.base import DEFAULTS
-from lrwidget.backends.record.job import FollowedRecording, FollowedTest
-from lrwidget.curve.runs import RepeatKey
-from lrwidget.ui.capabilities import Controls
+from lrwidget.backends.base import Capabilities
+from lrwidget.backends.record.job import RecordJob
+from lrwidget.config import TestConfig
+from lrwidget.curve.records.store import place_of
+from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
     from typing import NoReturn
 
-    from lrwidget.backends.base import Source
-    from lrwidget.curve.records.store import Place
 
-_NO_RATES = math.inf, 0.0, 0  # the source itself knows them, once the record says so
-
-
-class RecordedRecipe:
+class RecordBackend:
     """
-    The one test of a record, which runs elsewhere: nothing can be started.
+    The one test of a record, which runs elsewhere.
 
     Parameters
     ----------
-    place:
-        Where the record is.
+    path:
+        The path or URL of the record.
     value:
         A rate that is chosen from the start, for which there is room in the chart.
+
+    Attributes
+    ----------
+    name:
+        The path as it was given.
+    job:
+        The job that follows the test.
+
+    Raises
+    ------
+    TypeError
+        If ``path`` is no path.
     """
 
-    controls = Controls(run=False, settings=False, race=False, apply=False)
-    loss_name = "loss"
+    capabilities = Capabilities(run=False, race=False, apply=False)
 
-    def __init__(self, place: Place, value: float | None) -> None:
-        start, end = DEFAULTS["start_lr"], DEFAULTS["end_lr"]
+    def __init__(self, path: str | os.PathLike[str], value: float | None) -> None:
+        usable = isinstance(path, str) or (
+            isinstance(path, os.PathLike) and isinstance(os.fspath(path), str)
+        )
+        if not usable:
+            msg = (
+                f"path={short_repr(path)} must be the path of a record; pass for "
+                "example a str"
+            )
+            raise TypeError(msg)
+        config = TestConfig()
         if value is not None:
-            start, end = min(start, value), max(end, value)
-        self.settings = {**DEFAULTS, "start_lr": start, "end_lr": end}
-        self._name = place.given
-        self._test = FollowedTest(place, start, end, DEFAULTS["num_it"])
+            low, high = min(config.start_lr, value), max(config.end_lr, value)
+            config = TestConfig(start_lr=low, end_lr=high)
+        self.config = config
+        self.arguments: dict[str, Any] = {}
+        store = place_of(path)
+        self.name = store.given
+        self.job = RecordJob(store)
 
-    def check_runs(self) -> NoReturn:
+    def check_can_run(self) -> NoReturn:
         """Raise RuntimeError, since nothing is run here."""
-        self._test.check_free()
+        msg = (
+            f"this widget follows the record {self.name!r} of a test that runs "
+            "elsewhere: it can watch and stop that, and has nothing to run or to write "
+            "to; make a widget of the model where that is"
+        )
+        raise RuntimeError(msg)
 
-    def test(self, _changes: Mapping[str, Any]) -> FollowedTest:
-        """Return the test that is followed."""
-        return self._test
+    def as_made(self) -> AbstractContextManager[object]:
+        """Return an empty context, since nothing is run here."""
+        return nullcontext()
 
-    def race(
-        self, _changes: Mapping[str, Any], _rates: Sequence[float], _steps: int | None
-    ) -> NoReturn:
+    def test(self, _changes: Mapping[str, Any]) -> NoReturn:
         """Raise RuntimeError, since nothing is run here."""
-        self._test.check_free()
+        self.check_can_run()
 
     def compare(self, _changes: Sequence[Mapping[str, Any]]) -> NoReturn:
         """Raise RuntimeError, since nothing is run here."""
-        self._test.check_free()
+        self.check_can_run()
 
-    def recording(self, _test: Source) -> FollowedRecording:
-        """Return what records the items of the test."""
-        return FollowedRecording()
+    def race(
+        self, _changes: Mapping[str, Any], _rates: Sequence[float], _steps: int
+    ) -> NoReturn:
+        """Raise RuntimeError, since nothing is run here."""
+        self.check_can_run()
 
-    def name(self, _changes: Mapping[str, Any]) -> str:
-        """Return what the run is called: as its record is."""
-        return self._name
+    def rate_ratios(self) -> NoReturn:
+        """Raise RuntimeError, since the optimizer is elsewhere."""
+        self.check_can_run()
 
-    def setting(self, _changes: Mapping[str, Any], label: str | None) -> RepeatKey:
-        """Return what the run has in common with others, of which there are none."""
-        return RepeatKey(label or self._name, *_NO_RATES, None)
-
-    def ratios(self) -> NoReturn:
-        """Raise RuntimeError, since the parameter groups are not known here."""
-        self._test.check_free()
-
-    def write(self, _rate: float) -> NoReturn:
-        """Raise RuntimeError, since there is no optimizer here."""
-        self._test.check_free()
+    def apply_rate(self, _rate: float) -> NoReturn:
+        """Raise RuntimeError, since the optimizer is elsewhere."""
+        self.check_can_run()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve.arrays import NOT_FINITE
-from lrwidget.curve.short_repr import shown
+from lrwidget.curve.short_repr import short_repr
 from lrwidget.curve.strict_json import check_version, parsed
 
 if TYPE_CHECKING:
@@ -73,10 +73,10 @@ class Journal:
                 setattr(self, name, line[name])
                 return
         if not {"iteration", "lr", "loss"} <= line.keys():
-            msg = f"{shown(line)} is no step, and no end"
+            msg = f"{short_repr(line)} is no step, and no end"
             raise ValueError(msg)
         if line["iteration"] != len(self.lrs):
-            expected, found = len(self.lrs), shown(line["iteration"])
+            expected, found = len(self.lrs), short_repr(line["iteration"])
             msg = f"it is step {found}, where {expected} should be"
             raise ValueError(msg)
         if isinstance(self.num_it, int) and 0 < self.num_it <= len(self.lrs):
@@ -193,8 +193,8 @@ def check_continued(place: Place) -> bytes:
     beginning = b"" if look is None else look.contents
     if not _BEGINNING.startswith(beginning) and not is_record(beginning):
         msg = (
-            f"record={shown(place.given)} is a file of another kind, to which no steps "
-            "are added; pass the path of a new one"
+            f"record={short_repr(place.given)} is a file of another kind, to which no "
+            "steps are added; pass the path of a new one"
         )
         raise ValueError(msg)
     return beginning
@@ -211,7 +211,7 @@ def _object(text: bytes) -> dict[str, Any]:
     except RecursionError as error:
         raise ValueError(str(error)) from error
     if not isinstance(value, dict):
-        msg = f"{shown(value)} is no object"
+        msg = f"{short_repr(value)} is no object"
         raise ValueError(msg)  # noqa: TRY004 (one error for all that is wrong)
     return value
 
@@ -229,12 +229,12 @@ def _is_of(line: dict[str, Any], journal: Journal) -> bool:
 def _checked(header: dict[str, Any]) -> dict[str, Any]:
     """Return a header, or raise ValueError where it is none."""
     if header["format"] != FORMAT:
-        msg = f"format={shown(header['format'])} must be {FORMAT!r}"
+        msg = f"format={short_repr(header['format'])} must be {FORMAT!r}"
         raise ValueError(msg)
     check_version(header.get("version"), VERSION)
     for name, kind in (("test", str), ("settings", dict)):
         if not isinstance(header.get(name), kind):
-            msg = f"{name}={shown(header.get(name))} must be of another kind"
+            msg = f"{name}={short_repr(header.get(name))} must be of another kind"
             raise ValueError(msg)  # noqa: TRY004 (one error for all that is wrong)
     return header
 
@@ -242,7 +242,7 @@ def _checked(header: dict[str, Any]) -> dict[str, Any]:
 def _rate(value: object) -> float:
     rate = _number("lr", value)
     if not 0 < rate < math.inf:
-        msg = f"lr={shown(value)} must be finite and above 0"
+        msg = f"lr={short_repr(value)} must be finite and above 0"
         raise ValueError(msg)
     return rate
 
@@ -250,10 +250,10 @@ def _rate(value: object) -> float:
 def _number(name: str, value: object) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number and not (isinstance(value, str) and value in NOT_FINITE):
-        msg = f"{name}={shown(value)} is not a number"
+        msg = f"{name}={short_repr(value)} is not a number"
         raise ValueError(msg)
     try:
         return float(value)  # type: ignore[arg-type]  # as just checked
     except OverflowError as error:
-        msg = f"{name}={shown(value)} is too large for a number"
+        msg = f"{name}={short_repr(value)} is too large for a number"
         raise ValueError(msg) from error

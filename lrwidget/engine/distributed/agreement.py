@@ -1,4 +1,4 @@
-"""What the ranks of a process group agree on at each step."""
+"""The agreement of the ranks of a process group at each step."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import distributed as dist
 
 from lrwidget.engine.batches import samples_in
 from lrwidget.engine.distributed.rank_errors import LostRankError
-from lrwidget.engine.distributed.reduction import Summing
+from lrwidget.engine.distributed.reduction import AsyncSum
 from lrwidget.engine.stepping import StepSkippedError
-from lrwidget.engine.validation import mean_loss, no_loss, summed_loss, weighted
+from lrwidget.engine.validation import no_loss, summed_loss, weighted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,88 +20,68 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lrwidget.engine.distributed.rank_errors import Notices
+    from lrwidget.engine.distributed.rank_errors import RankErrors
     from lrwidget.engine.losses import LossOf
 
     StepFunction: TypeAlias = Callable[[Sequence[Any]], Tensor]
 
 
 class Agreement(Protocol):
-    """What makes the training of one rank a part of that of all."""
+    """The part of one rank in a training of all ranks."""
 
     def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-        """Return the batches of each step, as long as every rank has some."""
+        """Return the batches of each step, until one rank has no more."""
 
     def loss_of(self, own: LossOf) -> LossOf:
-        """Return what computes the loss of a batch of this rank, and notes it."""
+        """Return the function that computes the loss of a batch, and stores it."""
 
     def step(self, own: StepFunction) -> StepFunction:
-        """Return what does a step of this rank, and returns the loss of all."""
+        """Return the function that does a step, and returns the loss of all ranks."""
 
     def mean_loss(self, loss_of: LossOf, batches: Iterable[Any]) -> Tensor:
-        """Return the mean loss of the batches of all ranks, by their samples."""
+        """Return the mean loss of the batches of all ranks, weighted by samples."""
 
 
-class Alone:
-    """That of the only rank, whose training is all there is."""
-
-    def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-        """Return them as they are."""
-        return own
-
-    def loss_of(self, own: LossOf) -> LossOf:
-        """Return it as it is."""
-        return own
-
-    def step(self, own: StepFunction) -> StepFunction:
-        """Return it as it is."""
-        return own
-
-    def mean_loss(self, loss_of: LossOf, batches: Iterable[Any]) -> Tensor:
-        """Return the mean loss of the batches, by their samples."""
-        return mean_loss(loss_of, batches)
-
-
-class Together:
+class GroupAgreement:
     """
-    That of several ranks, by one small all-reduce a step.
+    The agreement of several ranks, by one small all-reduce a step.
 
-    Each fetches its batches for the next step before it tells the others how the
-    present one is. So all know whether all can go on, and no rank begins a step, in
-    which it would wait for the others, alone.
+    Each rank fetches its batches for the next step before it sends the result of the
+    present one. Each rank then knows whether all can go on, and none starts a step
+    alone, in which it would wait for the others.
 
-    A step is told as early as can be, so that the all-reduce goes on beside the
-    backward pass: once its losses are known, if they are in main memory already.
+    The result is sent as early as possible, so that the all-reduce runs beside the
+    backward pass: as soon as the losses are known, if they are in main memory.
 
     Parameters
     ----------
     group:
-        The process group, whose tensors are in main memory.
-    notices:
-        Where an error is told before the others learn that there is one.
+        The process group of all ranks, for tensors in main memory.
+    errors:
+        The errors of the ranks, to which an error is added before the all-reduce shows
+        that there is one.
     certain:
-        Whether a step is done once its losses are known, and no gradient scaler may
-        skip it.
+        Whether each step with a loss is done, since there is no gradient scaler.
     """
 
     def __init__(
-        self, group: dist.ProcessGroup, notices: Notices, *, certain: bool
+        self, group: dist.ProcessGroup, errors: RankErrors, *, certain: bool
     ) -> None:
         self._group = group
-        self._notices = notices
+        self._errors = errors
         self._certain = certain
         self._own: Iterator[Sequence[Any]] = iter(())
         self._next: Sequence[Any] | None = None
         self._failure: Exception | None = None
         self._ended = self._failed = 0.0
-        self._noted = _Noted(0)
-        self._told: Summing | None = None
+        self._losses = _StepLosses(0)
+        self._sent: AsyncSum | None = None
         self._longest = 1  # of the validations so far, in batches
 
     def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-        """Return the batches of each step, as long as every rank has some."""
+        """Return the batches of each step, until one rank has no more."""
         self._own = own
-        self._heard(self._tell())
+        self._receive(self._send())
         while self._next is not None and not self._ended and not self._failed:
             window, self._next = self._next, None
             yield window
@@ -111,39 +91,40 @@ class Together:
             raise LostRankError
 
     def loss_of(self, own: LossOf) -> LossOf:
-        """Return what computes the loss of a batch of this rank, and notes it."""
+        """Return the function that computes the loss of a batch, and stores it."""
 
         def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
             loss = own(batch)
-            noted = self._noted
-            # An optimizer that is given a closure comes more than once.
-            if noted.missing:
-                noted.add(loss, samples_in(batch))
-                if self._certain and not noted.missing and noted.in_main_memory:
-                    self._told = self._tell(*noted.sums())
+            losses = self._losses
+            # An optimizer with a closure computes it more than once.
+            if losses.missing:
+                losses.add(loss, samples_in(batch))
+                if self._certain and not losses.missing and losses.in_main_memory:
+                    self._sent = self._send(*losses.sums())
             return loss
 
         return compute
 
     def step(self, own: StepFunction) -> StepFunction:
         """
-        Return what does a step of this rank, and returns the loss of all.
+        Return the function that does a step, and returns the loss of all ranks.
 
-        A rank that skips it has no part in that; it is skipped where all do.
+        The loss is without the ranks that skip the step, which counts as skipped only
+        if all ranks skip it.
         """
 
         def take(window: Sequence[Any]) -> Tensor:
-            self._noted = _Noted(len(window))
+            self._losses = _StepLosses(len(window))
             skipped = False
             try:
                 own(window)
             except StepSkippedError:
                 skipped = True
-            told, self._told = self._told, None
-            if told is None:
-                sums = self._noted.sums()
-                told = self._tell(*((0, 0, *sums) if skipped else sums))
-            done, lost = self._heard(told)
+            sent, self._sent = self._sent, None
+            if sent is None:
+                sums = self._losses.sums()
+                sent = self._send(*((0, 0, *sums) if skipped else sums))
+            done, lost = self._receive(sent)
             if done is None:
                 raise StepSkippedError(lost)
             return done
@@ -152,12 +133,12 @@ class Together:
 
     def mean_loss(self, loss_of: LossOf, batches: Iterable[Any]) -> Tensor:
         """
-        Return the mean loss of the batches of all ranks, by their samples.
+        Return the mean loss of the batches of all ranks, weighted by samples.
 
-        A model may communicate while it computes a loss, so all ranks compute as many:
-        who has no batch left does its last one again, which counts for nothing. They
-        agree when they have done as many as in the longest validation so far, and
-        after each one beyond that.
+        A model may communicate while it computes a loss, so all ranks compute the same
+        number of losses: a rank without a batch left repeats its last one, with weight
+        0. The ranks agree after as many batches as in the longest validation so far,
+        and after each batch beyond.
         """
         own = _Padded(weighted(batches))
         total = samples = 0.0
@@ -166,7 +147,7 @@ class Together:
         while left:
             own_total, own_samples = summed_loss(loss_of, islice(own, due))
             numbers = (own_total.item(), own_samples, own.left())
-            more, more_samples, left = Summing(numbers, self._group).wait()
+            more, more_samples, left = AsyncSum(numbers, self._group).wait()
             total, samples = total + more, samples + more_samples
             computed += due
             due = 1
@@ -176,48 +157,48 @@ class Together:
             raise no_loss()
         return loss
 
-    def _tell(
+    def _send(
         self, total: float = 0, samples: int = 0, lost: float = 0, lost_samples: int = 0
-    ) -> Summing:
+    ) -> AsyncSum:
         """
-        Fetch the batches of the next step, and tell the others how the present one is.
+        Fetch the batches of the next step, and send the result of the present one.
 
         Parameters
         ----------
         total, samples:
-            The sum of the losses of this rank, and of how many samples.
+            The sum of the losses of the samples of this rank, and their number.
         lost, lost_samples:
-            The same of a step that it has skipped.
+            The same for a step that this rank has skipped.
         """
         try:
             self._next = next(self._own, None)
         except Exception as error:  # noqa: BLE001 (raised after the present step)
             self._failure = error
-            self._notices.fail(error)
+            self._errors.fail(error)
         failed = self._failure is not None
         ended = self._next is None and not failed
         numbers = (total, samples, lost, lost_samples, ended, failed)
-        return Summing(numbers, self._group)
+        return AsyncSum(numbers, self._group)
 
-    def _heard(self, told: Summing) -> tuple[Tensor | None, Tensor | None]:
+    def _receive(self, sent: AsyncSum) -> tuple[Tensor | None, Tensor | None]:
         """
-        Wait for what all have told.
+        Wait for the results of all ranks.
 
         Returns
         -------
         :
-            The mean loss of those who do the step, and of those who have skipped it, as
-            far as there are any.
+            The mean loss of the ranks that do the step, and of the ranks that have
+            skipped it; None where there is no such rank.
         """
-        *means, self._ended, self._failed = told.wait()
+        *means, self._ended, self._failed = sent.wait()
         return _mean(*means[:2]), _mean(*means[2:])
 
 
 class _Padded:
     """
-    Batches with their weights, and the last one again, without weight, for ever.
+    Batches with their weights, then the last batch without end, with weight 0.
 
-    The next one is fetched when it is asked for, since some loaders make it in the
+    Each batch is fetched only when it is needed, since some loaders make it in the
     memory of the one before.
     """
 
@@ -227,7 +208,7 @@ class _Padded:
         self._last: Any = None
 
     def left(self) -> bool:
-        """Whether there is another one with a weight."""
+        """Whether there is another batch with a weight."""
         if self._next is None:
             self._next = next(self._batches, None)
         return self._next is not None
@@ -243,8 +224,8 @@ class _Padded:
         return present
 
 
-class _Noted:
-    """The losses of the batches of a step, as far as they are known."""
+class _StepLosses:
+    """The losses of the batches of a step, as far as known."""
 
     def __init__(self, batches: int) -> None:
         self.missing = batches
@@ -260,7 +241,7 @@ class _Noted:
         return all(loss.is_cpu for loss, _ in self._losses)
 
     def sums(self) -> tuple[float, int]:
-        """Return the sum of the losses of all samples, and how many there are."""
+        """Return the sum of the losses of all samples, and the number of samples."""
         total = sum(loss.item() * samples for loss, samples in self._losses)
         return total, sum(samples for _, samples in self._losses)
 

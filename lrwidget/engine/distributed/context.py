@@ -1,44 +1,48 @@
-"""The ranks of a process group, which run a test together."""
+"""The processes that run a test together: this one alone, or a process group."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from itertools import count
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import distributed as dist
 
-from lrwidget.engine.distributed.agreement import Alone, Together
+from lrwidget.engine.distributed.agreement import GroupAgreement
 from lrwidget.engine.distributed.process_groups import (
-    OwnGroups,
+    PrivateGroups,
     communicating,
     default_timeout,
     recover,
 )
-from lrwidget.engine.distributed.rank_errors import Notices
+from lrwidget.engine.distributed.rank_errors import RankErrors
 from lrwidget.engine.loop import training_steps
+from lrwidget.engine.validation import mean_loss
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Sequence
     from typing import TypeAlias
 
-    from lrwidget.curve.lr_curve import Recording, Step, StopReason
-    from lrwidget.engine.distributed.agreement import Agreement
+    from torch import Tensor
+
+    from lrwidget.curve.lr_curve import Step, StopReason
+    from lrwidget.engine.distributed.agreement import Agreement, StepFunction
     from lrwidget.engine.isolation.components import Components
-    from lrwidget.engine.loop import Plan
+    from lrwidget.engine.loop import Training
+    from lrwidget.engine.losses import LossOf
     from lrwidget.engine.thread_settings import ThreadSettings
 
     Steps: TypeAlias = Generator[Step, None, StopReason]
 
-# Each rank begins the same tests in the same order. One that cannot begin on a rank
-# counts there, too, since the others begin it.
+# Each rank starts the same tests in the same order. A test that fails to start on one
+# rank counts there, too, since the other ranks start it.
 _numbers = count()
-_told = ContextVar("lrwidget_told", default=True)
+_reporting = ContextVar("lrwidget_reporting", default=True)
 
 
 def rank() -> int:
-    """Return the number of this process among those that run a test together."""
+    """Return the number of this process in the process group; 0 without a group."""
     return dist.get_rank() if _in_a_group() else 0
 
 
@@ -51,188 +55,207 @@ def _in_a_group() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-def begun() -> Company:
-    """Return who runs a test that begins now: this process alone, or a whole group."""
-    return AllRanks() if _in_a_group() else OneRank()
+def new() -> DistributedContext:
+    """Return the context of a new test, which counts as started on this rank."""
+    return ProcessGroup(f"test {next(_numbers)}") if _in_a_group() else SingleProcess()
 
 
 @contextmanager
-def announced() -> Iterator[None]:
+def errors_reported() -> Iterator[None]:
     """
-    Fail the next test of the other ranks with an error that is raised before it.
+    Make an error that is raised inside fail the next test of the other ranks.
 
-    That test counts as begun on this rank. The error may be caught, and the next test
-    of this rank may be meant to be the same one, or the one after it: both look alike
-    here. Taken for the same, it might be run with another test of the other ranks, so
-    it is taken for the one after it.
+    That test counts as started on this rank. If the error is caught, the next test of
+    this rank may be meant as the same one or as the one after it: nothing tells which.
+    It is taken as the one after it, since the other ranks may have failed already.
     """
     try:
         yield
     except GeneratorExit:
-        if _told.get():
-            begun().stop()
+        if _reporting.get():
+            new().stop()
         raise
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        if _told.get():
-            begun().fail(error)
+        if _reporting.get():
+            new().fail(error)
         raise
 
 
 @contextmanager
-def unannounced() -> Iterator[None]:
-    """Keep errors from the other ranks, where a test is made that may never begin."""
-    token = _told.set(False)
+def errors_kept() -> Iterator[None]:
+    """Report no errors to the other ranks, for a test that may never be started."""
+    token = _reporting.set(False)
     try:
         yield
     finally:
-        _told.reset(token)
+        _reporting.reset(token)
 
 
-class Company(Protocol):
-    """Who runs a test."""
+class DistributedContext(Protocol):
+    """The processes that run one test."""
 
     def fail(self, error: BaseException) -> None:
-        """Let nobody wait for this rank, where the test cannot begin or go on."""
+        """Report to the other ranks that the test cannot start or go on here."""
 
     def stop(self) -> None:
-        """Let nobody wait for this rank, whose user has stopped the test."""
+        """Report to the other ranks that the user of this rank has stopped the test."""
 
-    def told(self, steps: Steps) -> Steps:
-        """Return steps whose failure is told to the others, even before the first."""
+    def reporting(self, steps: Steps) -> Steps:
+        """Return the steps; an error, even before the first step, is reported."""
 
     def steps(
         self,
-        plan: Plan,
-        subject: Components,
+        training: Training,
+        components: Components,
         original: Components,
-        ambient: ThreadSettings,
-        recording: Recording,
+        settings: ThreadSettings,
     ) -> Steps:
         """Return the steps of a training; see `training_steps`."""
 
 
-class OneRank:
-    """A test of this process alone."""
+class SingleProcess:
+    """The context of a test without other ranks, which also needs no agreement."""
 
     def fail(self, error: BaseException) -> None:
-        """Let nobody wait; there is nobody."""
+        """Do nothing: there is no other rank."""
 
     def stop(self) -> None:
-        """Let nobody wait; there is nobody."""
+        """Do nothing: there is no other rank."""
 
-    def told(self, steps: Steps) -> Steps:
+    def reporting(self, steps: Steps) -> Steps:
         """Return the steps."""
         return steps
 
     def steps(
         self,
-        plan: Plan,
-        subject: Components,
+        training: Training,
+        components: Components,
         original: Components,
-        ambient: ThreadSettings,
-        recording: Recording,
+        settings: ThreadSettings,
     ) -> Steps:
         """Return the steps of a training; see `training_steps`."""
-        return training_steps(plan, subject, original, ambient, recording, Alone())
+        return training_steps(training, components, original, settings, self)
+
+    def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+        """Return the batches unchanged."""
+        return own
+
+    def loss_of(self, own: LossOf) -> LossOf:
+        """Return the function unchanged."""
+        return own
+
+    def step(self, own: StepFunction) -> StepFunction:
+        """Return the function unchanged."""
+        return own
+
+    def mean_loss(self, loss_of: LossOf, batches: Iterable[Any]) -> Tensor:
+        """Return the mean loss of the batches, weighted by their samples."""
+        return mean_loss(loss_of, batches)
 
 
-class AllRanks:
+class ProcessGroup:
     """
-    A test of all ranks of torch's default process group.
+    The context of a test on all ranks of torch's default process group.
 
-    Whatever ends the test on one of them ends it on all.
+    An end on one rank ends the test on all ranks.
+
+    Parameters
+    ----------
+    name:
+        The name of the test, which is the same on all ranks.
     """
 
-    def __init__(self) -> None:
-        self._notices = Notices(f"test {next(_numbers)}")
+    def __init__(self, name: str) -> None:
+        self._errors = RankErrors(name)
 
     def fail(self, error: BaseException) -> None:
-        """Let nobody wait for this rank, where the test cannot begin or go on."""
-        self._notices.fail(error)
+        """Report to the other ranks that the test cannot start or go on here."""
+        self._errors.fail(error)
 
     def stop(self) -> None:
-        """Let nobody wait for this rank, whose user has stopped the test."""
-        self._notices.stop()
+        """Report to the other ranks that the user of this rank has stopped the test."""
+        self._errors.stop()
 
-    def told(self, steps: Steps) -> Steps:
-        """Yield the steps, and tell the others what keeps the first one back."""
+    def reporting(self, steps: Steps) -> Steps:
+        """Yield the steps, and report an error, even before the first step."""
         try:
             return (yield from steps)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
-            self._notices.fail(error)
+            self._errors.fail(error)
             raise
 
     def steps(
         self,
-        plan: Plan,
-        subject: Components,
+        training: Training,
+        components: Components,
         original: Components,
-        ambient: ThreadSettings,
-        recording: Recording,
+        settings: ThreadSettings,
     ) -> Steps:
         """
-        Return the steps of a training that every rank does; see `training_steps`.
+        Return the steps of a training on all ranks; see `training_steps`.
 
         Raises
         ------
         RankError
-            If it has failed on another rank.
+            If the training has failed on another rank.
         """
-        notices = self._notices
+        errors = self._errors
         with ExitStack() as stack:
-            groups: OwnGroups | None = None
+            groups: PrivateGroups | None = None
             try:
-                notices.meet(_in_common(plan), default_timeout())
-                groups = OwnGroups()
+                errors.wait_for_start(_common_settings(training), default_timeout())
+                groups = PrivateGroups()
                 stack.callback(groups.destroy)
                 model = stack.enter_context(
-                    communicating(subject.model, original.model, groups)
+                    communicating(components.model, original.model, groups)
                 )
-                agreement = _agreement(subject, groups, notices)
-                trained = subject._replace(model=model)
-                untouched = trained if subject is original else original
+                agreement = _agreement(components, groups, errors)
+                trained = components._replace(model=model)
+                untouched = trained if components is original else original
                 reason = yield from training_steps(
-                    plan, trained, untouched, ambient, recording, agreement
+                    training, trained, untouched, settings, agreement
                 )
             except BaseException as error:
                 if isinstance(error, GeneratorExit):
-                    notices.stop()
+                    errors.stop()
                 else:
-                    notices.fail(error)
+                    errors.fail(error)
                 if groups is not None:
-                    groups.cut()
+                    groups.disconnect()
                 stack.close()
-                recover(subject.model)
+                recover(components.model)
                 if not isinstance(error, Exception):
                     raise
-                notice = notices.found(error)
-                if notice.message is None:
+                cause = errors.cause(error)
+                if cause.message is None:
                     return "stopped"
-                if notice.rank == rank():
+                if cause.rank == rank():
                     raise
-                raise notices.error(notice) from error
-            last = notices.part()
-            if last is not None and last.message is not None:
-                raise notices.error(last)
+                raise errors.rank_error(cause) from error
+            late = errors.wait_for_end()
+            if late is not None and late.message is not None:
+                raise errors.rank_error(late)
             return reason
 
 
-def _agreement(subject: Components, groups: OwnGroups, notices: Notices) -> Agreement:
+def _agreement(
+    components: Components, groups: PrivateGroups, errors: RankErrors
+) -> Agreement:
     if dist.get_world_size() == 1:
-        return Alone()
-    certain = subject.grad_scaler is None
-    return Together(groups.all_ranks, notices, certain=certain)
+        return SingleProcess()
+    certain = components.grad_scaler is None
+    return GroupAgreement(groups.all_ranks, errors, certain=certain)
 
 
-def _in_common(plan: Plan) -> dict[str, object]:
-    """Return those settings that must be the same on all ranks."""
-    rule = plan.stop_rule
+def _common_settings(training: Training) -> dict[str, object]:
+    """Return the settings that must be the same on all ranks."""
+    config = training.config
     return {
-        "start_lr": plan.rates[0],
-        "end_lr": plan.rates[-1],
-        "num_it": len(plan.rates),
-        "accumulate": plan.accumulate,
-        "steps_per_lr": plan.steps_per_lr,
-        "stop_div": rule is not None,
-        "val_loader": plan.val_loader is not None,
+        "start_lr": training.lrs[0],
+        "end_lr": training.lrs[-1],
+        "num_it": len(training.lrs),
+        "accumulate": config.accumulate,
+        "steps_per_lr": config.steps_per_lr,
+        "stop_div": config.stop_div,
+        "val_loader": config.val_loader is not None,
     }

@@ -1,4 +1,4 @@
-"""Process groups of a test's own, over which a model communicates meanwhile."""
+"""Private process groups of a test, over which its model communicates."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from lrwidget.curve.short_repr import shown
-from lrwidget.engine.kinds import is_kind
+from lrwidget.curve.short_repr import short_repr
+from lrwidget.engine.inspection import is_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 
 _CPU = torch.device("cpu")
 _MEBI = 2**20
-_TAG = 2**30  # of a message that nobody sends
-# What FSDP2 has its process groups in.
+_TAG = 2**30  # of a message that no rank sends
+# The attributes of FSDP2 with process groups.
 _OF_A_MESH = (
     "shard_process_group",
     "replicate_process_group",
     "reduce_scatter_process_group",
 )
-# What the states of torch's communication hooks have them in.
+# The attributes of the states of torch's communication hooks with process groups.
 _OF_A_HOOK = ("process_group", "subgroup")
 
 
-class OwnGroups:
+class PrivateGroups:
     """
-    Process groups of a test's own.
+    The process groups of one test.
 
-    A rank that fails can cut them, so that no other one waits for it, and those of the
-    user are as they were.
+    A rank that fails disconnects these groups, so that no other rank waits for it; the
+    process groups of the user stay unchanged.
 
     Attributes
     ----------
     all_ranks:
-        That of all ranks, for tensors in main memory.
+        The group of all ranks, for tensors in main memory.
     """
 
     def __init__(self) -> None:
@@ -51,15 +51,15 @@ class OwnGroups:
         self._twins: dict[dist.ProcessGroup, dist.ProcessGroup] = {}
 
     def destroy(self) -> None:
-        """Let there be none of them any more."""
+        """Destroy all groups."""
         for group in (self.all_ranks, *self._twins.values()):
             dist.destroy_process_group(group)
 
     def twin(self, group: dist.ProcessGroup) -> dist.ProcessGroup:
         """
-        Return an own group of the same ranks.
+        Return a private group of the same ranks as a group of the user.
 
-        All ranks ask for one at the same time, each for that of its own group.
+        All ranks call this at the same time, each with the group that it belongs to.
         """
         if group not in self._twins:
             for ranks in self._parted(dist.get_process_group_ranks(group)):
@@ -69,49 +69,49 @@ class OwnGroups:
         return self._twins[group]
 
     def _parted(self, own: list[int]) -> list[list[int]]:
-        """Return all groups of ranks, each of which knows its own."""
+        """Return the ranks of all groups, given the group of this rank."""
         if len(own) == dist.get_world_size():
             return [own]
-        # All ranks make all groups. Those that only their members make have names
-        # that come again, under which the store still has the addresses of before.
+        # All ranks make all groups. The names of groups that only their members make
+        # are used again, and the store still has the earlier addresses under them.
         every: list[Any] = [None] * dist.get_world_size()
         dist.all_gather_object(every, own, group=self.all_ranks)
         return sorted({tuple(ranks): ranks for ranks in every}.values())
 
-    def cut(self) -> None:
-        """Let all that wait in them fail, on every rank, as far as that can be done."""
+    def disconnect(self) -> None:
+        """Make every wait in these groups fail, on all ranks, as far as gloo can."""
         for group in (self.all_ranks, *self._twins.values()):
             if "cpu:gloo" in dist.get_backend_config(group) and group.size() > 1:
-                _cut(group)
+                _disconnect(group)
 
 
 def default_timeout() -> timedelta:
-    """Return how long ranks wait for each other."""
+    """Return the timeout of the default process group."""
     return _timeout(dist.group.WORLD)
 
 
 def _timeout(group: Any) -> timedelta:  # noqa: ANN401 (of torch's private parts)
-    """Return that of a process group."""
-    with suppress(AttributeError, RuntimeError):  # of a backend that tells none
+    """Return the timeout of a process group."""
+    with suppress(AttributeError, RuntimeError):  # of a backend without one
         timeout: timedelta = group._get_backend(_CPU).options._timeout  # noqa: SLF001 (torch has no other way)
         return timeout
     return dist.default_pg_timeout
 
 
-def _cut(group: dist.ProcessGroup) -> None:
+def _disconnect(group: dist.ProcessGroup) -> None:
     """
     Close the connections of a group.
 
-    To destroy it closes none as long as somebody refers to it, the traceback of an
-    error, say. But gloo closes all of them where a message does not come in time.
+    Destroying the group closes no connection while a reference to the group exists, for
+    example in a traceback. But gloo closes all connections after a timeout.
     """
     others = [x for x in dist.get_process_group_ranks(group) if x != dist.get_rank()]
-    # Of one that is gone, the connection is closed already, and no other one by that.
-    any(_waits_in_vain(other, group) for other in others)
+    # The connection to a lost rank is closed already, which closes no other one.
+    any(_times_out(other, group) for other in others)
 
 
-def _waits_in_vain(other: int, group: dist.ProcessGroup) -> bool:
-    """Wait for a message that nobody sends; return whether one could wait."""
+def _times_out(other: int, group: dist.ProcessGroup) -> bool:
+    """Wait for a message that no rank sends, and return whether that timed out."""
     message = torch.empty(1, device="cpu")
     try:
         work = dist.irecv(message, src=other, group=group, tag=_TAG)
@@ -123,7 +123,7 @@ def _waits_in_vain(other: int, group: dist.ProcessGroup) -> bool:
 
 
 def replicated(model: nn.Module) -> nn.Module:
-    """Return what is in torch's wrapper that averages gradients, or a model itself."""
+    """Return the module in `DistributedDataParallel`, or the model itself."""
     if type(model) is not DistributedDataParallel:
         return model
     inner: nn.Module = model.module
@@ -132,26 +132,26 @@ def replicated(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def communicating(
-    model: nn.Module, original: nn.Module, groups: OwnGroups
+    model: nn.Module, original: nn.Module, groups: PrivateGroups
 ) -> Iterator[nn.Module]:
     """
-    Have a model communicate over groups of the test's own.
+    Make a model communicate over private groups.
 
     Parameters
     ----------
     model:
-        The original, or a copy of what is in its wrapper.
+        The original, or a copy of the module in its wrapper.
     original:
-        The user's model.
+        The model of the user.
     groups:
-        The groups.
+        The private groups.
     """
     if replicated(original) is not original:
         wrapped = _wrapped_as(original, replicated(model), groups)
         try:
             yield wrapped
         finally:
-            # Who keeps an error keeps the wrapper, whose hooks would go on.
+            # A traceback may keep the wrapper alive, whose hooks would still run.
             wrapped.reducer._remove_autograd_hooks()  # noqa: SLF001 (torch has no other way)
         return
     with ExitStack() as stack:
@@ -167,9 +167,9 @@ def communicating(
 
 
 def _wrapped_as(
-    wrapper: nn.Module, module: nn.Module, groups: OwnGroups
+    wrapper: nn.Module, module: nn.Module, groups: PrivateGroups
 ) -> DistributedDataParallel:
-    """Wrap a module as another one is, with the same settings."""
+    """Wrap a module with the settings of an existing wrapper."""
     parameters = inspect.signature(DistributedDataParallel.__init__).parameters
     kept = vars(wrapper)
     settings = {name: kept[name] for name in parameters if name in kept}
@@ -188,10 +188,10 @@ def _wrapped_as(
     return wrapped
 
 
-def _state_for(hook: Callable[..., Any], state: Any, groups: OwnGroups) -> Any:  # noqa: ANN401 (whatever a hook wants)
-    """Return the state of a communication hook as it is for the test's own groups."""
+def _state_for(hook: Callable[..., Any], state: Any, groups: PrivateGroups) -> Any:  # noqa: ANN401 (any state)
+    """Return a copy of the state of a communication hook, for private groups."""
     if state is None:
-        # Torch's own hooks take that for the group of all ranks.
+        # For torch's own hooks, None is the group of all ranks.
         if not hook.__module__.startswith("torch."):
             return None
         state = dist.distributed_c10d._get_default_group()  # noqa: SLF001 (torch has no other way)
@@ -202,7 +202,7 @@ def _state_for(hook: Callable[..., Any], state: Any, groups: OwnGroups) -> Any: 
         own = deepcopy(state, {id(group): group for group in kept})
     except Exception as error:
         msg = (
-            f"model has a communication hook whose state {shown(state)} cannot be "
+            f"model has a communication hook whose state {short_repr(state)} cannot be "
             f"copied: {error}; pass a model without it"
         )
         raise ValueError(msg) from error
@@ -214,8 +214,8 @@ def _state_for(hook: Callable[..., Any], state: Any, groups: OwnGroups) -> Any: 
 
 
 def _meshes(state: Any) -> list[Any]:  # noqa: ANN401 (of torch's private parts)
-    """Return where a state of FSDP2 has its process groups."""
-    # Torch 2.4 has one for each state.
+    """Return the objects in a state of FSDP2 that hold its process groups."""
+    # Torch 2.4 has one group for each state.
     kept = getattr(state, "_fsdp_param_groups", None) or [state._fsdp_param_group]  # noqa: SLF001 (torch has no other way)
     groups = [group for group in kept if group is not None]
     both = [(x.mesh_info, x.post_forward_mesh_info) for x in groups]
@@ -223,14 +223,14 @@ def _meshes(state: Any) -> list[Any]:  # noqa: ANN401 (of torch's private parts)
 
 
 def sharded_states(model: nn.Module) -> list[Any]:
-    """Return what FSDP2 keeps beside the modules of a model that it has sharded."""
+    """Return the states that FSDP2 keeps beside the modules of a model."""
     return [module._get_fsdp_state() for module in _sharded(model)]  # noqa: SLF001 (torch has no other way)
 
 
 def recover(model: nn.Module) -> None:
-    """Let a sharded model forget a step in whose midst there was an error."""
+    """Reset a sharded model after an error in the midst of a step."""
     for module, state in zip(_sharded(model), sharded_states(model), strict=True):
-        # The root knows all the others, and torch 2.4 has no way back.
+        # The root resets all others; torch 2.4 has no such method.
         if state._is_root and hasattr(module, "reset_iter_state"):  # noqa: SLF001 (torch has no other way)
             module.reset_iter_state()
 

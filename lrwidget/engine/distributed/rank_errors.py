@@ -1,4 +1,4 @@
-"""What the ranks of a process group tell each other beside the training."""
+"""The errors that end a test on all ranks of a process group."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import distributed as dist
 
-from lrwidget.engine.distributed import reduction as summing
+from lrwidget.engine.distributed import reduction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _LONGEST = 20_000
-# How long one is waited for who does not answer, before it counts as gone.
+# The wait for a rank that does not answer, before it counts as lost.
 _GRACE = timedelta(seconds=10)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.1
-# Modules in which ranks wait for each other: the innermost frame of an error of a lost
-# connection, which gloo raises as a plain RuntimeError, is in one of them.
+# Modules in which ranks wait for each other. For a lost connection, gloo raises a plain
+# RuntimeError; the innermost frame of its traceback is in one of these modules.
 _WAITING = (
     "torch.autograd.graph",  # the backward pass, where a wrapper averages gradients
     "torch.distributed",
     "torch.nn.parallel.distributed",
-    summing.__name__,
+    reduction.__name__,
 )
 
 
 class RankError(RuntimeError):
     """
-    A range test has failed, and not by what has happened on this rank.
+    The error of a range test that has failed on another rank.
 
     Attributes
     ----------
     rank:
-        The number of that rank; None if nobody could tell.
+        The number of that rank; None if it is unknown.
     """
 
     def __init__(self, message: str, rank: int | None) -> None:
@@ -45,22 +45,22 @@ class RankError(RuntimeError):
         self.rank = rank
 
     def __reduce__(self) -> tuple[type[RankError], tuple[str, int | None]]:
-        """Let it be sent to other processes."""
+        """Return the parts of the pickle for other processes."""
         return type(self), (str(self), self.rank)
 
 
-class Notice(NamedTuple):
+class EarlyEnd(NamedTuple):
     """
-    Why a test has ended on all ranks, where that was not to be expected.
+    The end of a test on all ranks that one rank has caused.
 
     Attributes
     ----------
     rank:
-        Where, if that is known.
+        The number of that rank; None if it is unknown.
     message:
-        With what error, in words; None if its user has stopped it.
+        The error as text; None if the user of the rank has stopped the test.
     details:
-        The traceback of that.
+        The traceback of the error.
     """
 
     rank: int | None
@@ -68,11 +68,11 @@ class Notice(NamedTuple):
     details: str = ""
 
 
-class Notices:
+class RankErrors:
     """
-    The notices of one test, in the store of the process group.
+    The errors of the ranks of one test, in the store of the process group.
 
-    Of several the first one counts, for every rank.
+    If several ranks report one, the first report counts for all ranks.
 
     Parameters
     ----------
@@ -86,25 +86,25 @@ class Notices:
         self._rank, self._size = dist.get_rank(), dist.get_world_size()
         self._over = False
 
-    def meet(self, settings: Mapping[str, Any], timeout: timedelta) -> None:
+    def wait_for_start(self, settings: Mapping[str, Any], timeout: timedelta) -> None:
         """
-        Wait until the test begins on all ranks.
+        Wait until the test has started on all ranks.
 
         Parameters
         ----------
         settings:
-            Those that must be the same on all.
+            The settings that must be the same on all ranks.
         timeout:
-            How long to wait.
+            The longest wait.
 
         Raises
         ------
         ValueError
-            If the settings of this rank are others than those of the first to come.
+            If the settings differ from the settings of the first rank to arrive.
         TimeoutError
-            If some rank does not come.
+            If a rank does not arrive.
         RankError
-            If the test cannot begin on another rank.
+            If the test cannot start on another rank.
         """
         first = json.loads(self._first("settings", json.dumps(dict(settings))))
         for name, value in settings.items():
@@ -124,18 +124,18 @@ class Notices:
             )
             raise TimeoutError(msg)
         if self._has("end"):
-            raise self.error(self._read("end"))
+            raise self.rank_error(self._read("end"))
 
-    def part(self) -> Notice | None:
+    def wait_for_end(self) -> EarlyEnd | None:
         """
-        Wait until the test has ended on all ranks, so that nobody hangs up early.
+        Wait until the test has ended on all ranks, so that no connection closes early.
 
         Returns
         -------
         :
-            The notice of one that has failed after its last word to the others.
+            The early end by a rank that has failed after the last agreement, if any.
         """
-        with suppress(dist.DistError):  # whoever keeps the store has gone
+        with suppress(dist.DistError):  # the process with the store has gone
             self._answer()
             if self._store.add("ended", 1) == self._size:
                 self._store.set("all ended", "")
@@ -146,92 +146,92 @@ class Notices:
         return None
 
     def stop(self) -> None:
-        """Tell that the user of this rank has stopped the test."""
+        """Report that the user of this rank has stopped the test."""
         with suppress(dist.DistError):  # as above
-            self._tell(Notice(self._rank, None))
+            self._report(EarlyEnd(self._rank, None))
 
     def fail(self, error: BaseException) -> None:
         """
-        Tell that the test has failed on this rank, before its connections are cut.
+        Report that the test has failed on this rank, before its connections are closed.
 
-        So the first rank to tell has the cause. An error that may come from the network
-        is only suspected to be it, since a rank that was killed tells nothing. What
-        fails after the end of the test on all ranks is no matter of the others.
+        The first rank to report therefore has the cause. An error that may come from
+        the network is only a suspected cause, since a killed rank reports nothing. An
+        error after the end of the test on all ranks is not reported.
         """
         if self._over:
             return
         key = "suspected" if is_of_the_network(error) else "end"
         with suppress(dist.DistError):  # as above
-            self._first(key, json.dumps(_noticed(self._rank, error)))
+            self._first(key, json.dumps(_end_by(self._rank, error)))
 
-    def found(self, error: BaseException) -> Notice:
+    def cause(self, error: BaseException) -> EarlyEnd:
         """
-        Return the notice that counts.
+        Return the end that counts for all ranks.
 
-        Without one, the ranks that do not answer are to blame, and else the first
-        error that may come from the network.
+        Without a report, the ranks that do not answer are the cause, and if all ranks
+        answer, the first error that may come from the network.
 
         Parameters
         ----------
         error:
-            What has ended the test here.
+            The error that has ended the test here.
         """
         try:
             self._answer()
             self._wait(lambda: self._has("end") or not self._silent(), _GRACE)
             if not self._has("end"):
-                self._tell(self._blamed(error))
+                self._report(self._presumed(error))
             return self._read("end")
         except dist.DistError:
             if not is_of_the_network(error):
-                return _noticed(self._rank, error)
-            words = "whoever keeps the store of the process group has gone"
-            return Notice(None, words)
+                return _end_by(self._rank, error)
+            words = "the process that keeps the store of the process group has gone"
+            return EarlyEnd(None, words)
 
-    def error(self, notice: Notice) -> RankError:
-        """Return the error of a notice from another rank."""
-        msg = str(notice.message)
-        if notice.rank is not None:
-            msg = f"rank {notice.rank} of {self._size}: {msg}"
-        if notice.details:
-            msg += f"\n\n{notice.details}"
-        return RankError(msg, notice.rank)
+    def rank_error(self, end: EarlyEnd) -> RankError:
+        """Return the error for an end that another rank has caused."""
+        msg = str(end.message)
+        if end.rank is not None:
+            msg = f"rank {end.rank} of {self._size}: {msg}"
+        if end.details:
+            msg += f"\n\n{end.details}"
+        return RankError(msg, end.rank)
 
     def _answer(self) -> None:
         self._store.set(f"answers {self._rank}", "")
 
     def _silent(self) -> list[int]:
-        """Return the ranks for which the test has not ended, as far as is known."""
+        """Return the ranks without a sign that the test has ended there."""
         if self._store.check([f"answers {x}" for x in range(self._size)]):
             return []
         return [x for x in range(self._size) if not self._has(f"answers {x}")]
 
-    def _blamed(self, error: BaseException) -> Notice:
-        own = _noticed(self._rank, error)
-        suspected = Notice(*json.loads(self._first("suspected", json.dumps(own))))
+    def _presumed(self, error: BaseException) -> EarlyEnd:
+        own = _end_by(self._rank, error)
+        suspected = EarlyEnd(*json.loads(self._first("suspected", json.dumps(own))))
         silent = self._silent()
         if not silent:
             return suspected
         names = ", ".join(map(str, silent))
         ranks = f"rank {names} does" if len(silent) == 1 else f"ranks {names} do"
         words = f"{ranks} not answer any more; killed, or cut off from the others"
-        return Notice(silent[0], words, suspected.details)
+        return EarlyEnd(silent[0], words, suspected.details)
 
-    def _tell(self, notice: Notice) -> None:
-        self._first("end", json.dumps(notice))
+    def _report(self, end: EarlyEnd) -> None:
+        self._first("end", json.dumps(end))
 
-    def _read(self, key: str) -> Notice:
-        return Notice(*json.loads(self._store.get(key)))
+    def _read(self, key: str) -> EarlyEnd:
+        return EarlyEnd(*json.loads(self._store.get(key)))
 
     def _has(self, key: str) -> bool:
         return bool(self._store.check([key]))
 
     def _first(self, key: str, value: str) -> bytes:
-        """Set what nobody has set yet, and return what it is then."""
+        """Set a key that no rank has set, and return the value that it has then."""
         return bytes(self._store.compare_set(key, "", value))
 
     def _wait(self, arrived: Callable[[], bool], timeout: timedelta) -> bool:
-        # Not the store's own way of waiting, which no interrupt ends.
+        # Not by the store's own wait, which no interrupt ends.
         until = time.monotonic() + timeout.total_seconds()
         pause = _FIRST_PAUSE
         while not arrived():
@@ -242,19 +242,19 @@ class Notices:
         return True
 
 
-def _noticed(rank: int, error: BaseException) -> Notice:
+def _end_by(rank: int, error: BaseException) -> EarlyEnd:
     words = "".join(traceback.format_exception_only(error)).strip()
     details = "".join(traceback.format_exception(error)).strip()
-    return Notice(rank, words[:_LONGEST], details[-_LONGEST:])
+    return EarlyEnd(rank, words[:_LONGEST], details[-_LONGEST:])
 
 
 def is_of_the_network(error: BaseException) -> bool:
     """
-    Whether an error may come from what has happened to another rank.
+    Whether an error may be the effect of a failure of another rank.
 
-    Its type and the place where it was raised tell, not its words: torch has types for
-    some of these errors, and raises the others where a rank waits for the others. In a
-    backward pass that may be an error of the model, too.
+    Its type and the place where it was raised decide, not its text: torch has types for
+    some of these errors, and raises the others where a rank waits for other ranks. In a
+    backward pass, an error of the model may look the same.
     """
     return any(
         isinstance(each, dist.DistError | LostRankError)
@@ -264,9 +264,9 @@ def is_of_the_network(error: BaseException) -> bool:
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those in whose handling it was raised."""
+    """Yield an error, and the errors during whose handling it was raised."""
     each: BaseException | None = error
-    seen: set[int] = set()  # which may come again
+    seen: set[int] = set()  # for a chain that is a ring
     # An interrupt has no cause.
     while isinstance(each, Exception) and id(each) not in seen:
         seen.add(id(each))
@@ -286,4 +286,4 @@ def _raised_in(error: BaseException) -> str:
 
 
 class LostRankError(Exception):
-    """Another rank cannot go on, and has told why."""
+    """Another rank cannot go on, and has reported its error."""

@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 _MOST_CHILDREN = 8
 
 
-class Summing:
+class AsyncSum:
     """
-    The sums of some numbers over all ranks, which are on their way from now on.
+    The sums of some numbers over all ranks, computed while the training goes on.
 
-    They go up a tree and down again: each rank adds to its numbers those of its
-    children, tells its parent, and hears from it the sums of all, which it passes on.
-    So all come to the same bits, and however many ranks there are, they send less than
-    two messages each on average, and none sends more than nine. Two of them are in a
-    row among up to nine ranks, and eight among 1,024.
+    The ranks form a tree. Each rank adds the numbers of its children to its own, sends
+    the sums to its parent, receives the total from there, and passes it on. All ranks
+    get the same bits. Whatever the number of ranks, a rank sends less than two messages
+    on average, and at most nine. The longest chain of messages is two for up to nine
+    ranks, and eight for 1,024.
 
     Parameters
     ----------
     numbers:
-        Those of this rank.
+        The numbers of this rank.
     group:
-        The process group of all ranks, whose tensors are in main memory.
+        The process group of all ranks, for tensors in main memory.
     """
 
     def __init__(self, numbers: Sequence[float], group: dist.ProcessGroup) -> None:
@@ -37,7 +37,7 @@ class Summing:
         self._under_way = next(self._rounds, [])
 
     def wait(self) -> list[float]:
-        """Return the sums when they are there."""
+        """Wait for the sums, and return them."""
         while self._under_way:
             for message in self._under_way:
                 message.wait()
@@ -46,7 +46,7 @@ class Summing:
 
 
 def _rounds(sums: torch.Tensor, group: dist.ProcessGroup) -> Iterator[list[dist.Work]]:
-    """Yield the messages of each round, which have come before the next one begins."""
+    """Yield the messages of each round, all of which arrive before the next one."""
     rank, size = dist.get_rank(), dist.get_world_size()
     first = _MOST_CHILDREN * rank + 1
     children = range(first, min(first + _MOST_CHILDREN, size))

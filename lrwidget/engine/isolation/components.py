@@ -1,4 +1,4 @@
-"""What is trained instead of the user's model, or how that is put back."""
+"""The copy that a test trains, or the original that is put back afterwards."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ import torch
 from torch import nn
 
 from lrwidget.engine.distributed.process_groups import replicated, sharded_states
+from lrwidget.engine.inspection import buffers_in, parameters_in
 from lrwidget.engine.isolation.references import outside
-from lrwidget.engine.isolation.snapshot import StateSnapshot
-from lrwidget.engine.memory import copied_on_write
-from lrwidget.engine.modules import buffers_in, parameters_in
+from lrwidget.engine.isolation.snapshot import StateSnapshot, copied_on_write
 from lrwidget.engine.optimizers import parameters_of
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ _LEADING = (FunctionType, partial, weakref.ref)
 
 class Components(NamedTuple):
     """
-    What a range test trains.
+    The parts of a training that a test may change.
 
     Attributes
     ----------
@@ -54,7 +53,7 @@ class Components(NamedTuple):
     optimizer:
         Its optimizer.
     loss_fn, training_step, grad_scaler:
-        What it is trained with.
+        The loss, the training step and the gradient scaler, if any.
     """
 
     model: nn.Module
@@ -65,21 +64,21 @@ class Components(NamedTuple):
 
 
 def isolate(
-    subject: Components, how: Isolation, device: torch.device | None
+    original: Components, how: Isolation, device: torch.device | None
 ) -> tuple[Components, Callable[[], object]]:
     """
-    Return what to train, and the function that makes all as it was.
+    Return the components to train, and the function that undoes all changes.
 
     Parameters
     ----------
-    subject:
-        What the user passed. A copy is without the wrapper that averages gradients.
+    original:
+        The components of the user. A copy is without `DistributedDataParallel`.
     how:
         ``"copy"`` trains a deep copy, which shares the memory of frozen parameters.
         ``"restore"`` trains the original and puts it back bit for bit.
-        ``"auto"`` copies where a copy can be made and is right.
+        ``"auto"`` copies wherever a correct copy can be made.
     device:
-        Where to move the copy, or None to leave it where the original is.
+        The device of the copy; None for that of the original.
 
     Raises
     ------
@@ -87,111 +86,111 @@ def isolate(
         If ``"copy"`` cannot be done, or ``device`` would move an original.
     """
     if how == "restore":
-        return _original(subject, device)
+        return _original(original, device)
     try:
-        _check_copyable(subject)
-        # Its wrapper communicates, which that of a test does in another group.
-        inner = subject._replace(model=replicated(subject.model))
+        _check_copyable(original)
+        # The wrapper communicates; a test makes a new one for its private groups.
+        inner = original._replace(model=replicated(original.model))
         copied = _copied(inner)
         _check_whole(inner, copied)
     except Exception as error:
-        # Torch refuses non-leaf tensors, Python locks and files, and a class may refuse
-        # with any error: what cannot be copied is put back.
+        # Torch refuses non-leaf tensors, Python refuses locks and files, and any
+        # class may raise any error.
         if how == "copy":
             msg = (
                 f"isolation='copy' cannot copy the model: {error}; pass 'restore', "
                 "which trains the original and puts it back, or 'auto'"
             )
             raise ValueError(msg) from error
-        return _original(subject, device)
+        return _original(original, device)
     if device is not None:
         _move(copied, device)
-    # A function cannot be copied with the modules that it uses.
-    return copied, _keep_outside(subject)
+    # Modules that only functions refer to are not copied.
+    return copied, _keep_outside(original)
 
 
 def _original(
-    subject: Components, device: torch.device | None
+    original: Components, device: torch.device | None
 ) -> tuple[Components, Callable[[], object]]:
-    where = {tensor.device for tensor in subject.model.parameters()}
+    where = {tensor.device for tensor in original.model.parameters()}
     if device is not None and where != {device}:
         msg = (
             f"device={str(device)!r} would move the original model, since no copy of "
             "it is made; move the model there yourself and pass device=None"
         )
         raise ValueError(msg)
-    restore_outside = _keep_outside(subject)
-    keeper = StateSnapshot(besides=sharded_states(subject.model))
-    for part in subject:  # of whatever class
-        keeper.keep_inside(part)
-    restore_subject = keeper.keep(subject)
+    restore_outside = _keep_outside(original)
+    snapshot = StateSnapshot(besides=sharded_states(original.model))
+    for part in original:  # of any class
+        snapshot.keep_inside(part)
+    restore_components = snapshot.keep(original)
 
     def restore() -> None:
         try:
             restore_outside()
         finally:
-            restore_subject()
+            restore_components()
 
-    return subject, restore
+    return original, restore
 
 
-def _check_copyable(subject: Components) -> None:
-    """Raise where a copy can be made, but what is trained would not be the same."""
-    modules = list(replicated(subject.model).modules())
+def _check_copyable(original: Components) -> None:
+    """Raise where a copy would train differently from the original."""
+    modules = list(replicated(original.model).modules())
     parameters = parameters_in(modules)
     kinds = {kind.__name__ for module in modules for kind in type(module).__mro__}
     kinds |= {type(tensor).__name__ for tensor in parameters}
     for kind in kinds & _UNCOPIED:
         msg = f"a copy of its {kind} would not be the same"
         raise ValueError(msg)
-    own = set(map(id, (subject.model, *modules, *parameters, *buffers_in(modules))))
-    if any(id(value) in own for value in outside(subject.loss_fn)):
+    own = set(map(id, (original.model, *modules, *parameters, *buffers_in(modules))))
+    if any(id(value) in own for value in outside(original.loss_fn)):
         msg = "loss_fn uses the original by its name"
         raise ValueError(msg)
     if any(_points_back(module, own) for module in modules):
         msg = "it holds a function that uses the original by its name"
         raise ValueError(msg)
-    for tensor in _parameters(subject):
+    for tensor in _parameters(original):
         for hooks in ("_backward_hooks", "_post_accumulate_grad_hooks"):
             if getattr(tensor, hooks, None):
                 msg = "the hooks of its parameters do not go with a copy"
                 raise ValueError(msg)
 
 
-def _parameters(subject: Components) -> list[torch.Tensor]:
+def _parameters(components: Components) -> list[torch.Tensor]:
     """Return the parameters of all modules and of the optimizer."""
-    own = parameters_in(_modules(subject))
-    return [*own, *parameters_of(subject.optimizer)]
+    own = parameters_in(_modules(components))
+    return [*own, *parameters_of(components.optimizer)]
 
 
-def _modules(subject: Components) -> list[nn.Module]:
+def _modules(components: Components) -> list[nn.Module]:
     """Return the modules of all parts."""
-    parts = [part for part in subject if isinstance(part, nn.Module)]
+    parts = [part for part in components if isinstance(part, nn.Module)]
     return [module for part in parts for module in part.modules()]
 
 
 def _points_back(module: nn.Module, own: set[int]) -> bool:
-    """Whether a module holds a function or a weak reference that leads to some."""
+    """Whether functions or weak references of a module lead to some objects."""
     held: list[object] = []
     for name, kept in vars(module).items():
         if not isinstance(kept, dict):
             held.append(kept)
         elif name not in ("_parameters", "_modules", "_buffers"):
             held += kept.values()
-    # A deep copy follows methods and containers by itself, but not what is in them.
+    # A deep copy follows methods and containers, but not functions or weak references.
     leading = [x for x in held if isinstance(x, _LEADING)]
     return any(id(part) in own for value in leading for part in outside(value))
 
 
-def _keep_outside(subject: Components) -> Callable[[], None]:
+def _keep_outside(original: Components) -> Callable[[], None]:
     """
-    Remember what a loss may change in modules that only functions know.
+    Snapshot the modules that only functions refer to, and return the way back.
 
-    That are buffers, attributes, and gradients where there are none. Their parameters
-    are left to whoever may train them meanwhile.
+    The snapshot has buffers, attributes, and the gradients that are None. It is without
+    the parameters, which other code may train meanwhile.
     """
-    own = set(subject.model.modules())
-    used = (*outside(subject.loss_fn), *outside(subject.training_step))
+    own = set(original.model.modules())
+    used = (*outside(original.loss_fn), *outside(original.training_step))
     modules = [x for x in used if isinstance(x, nn.Module) and x not in own]
     parameters = parameters_in(part for x in modules for part in x.modules())
     without_grad = [p for p in parameters if p.grad is None]
@@ -205,63 +204,63 @@ def _keep_outside(subject: Components) -> Callable[[], None]:
     return restore_and_clear
 
 
-def _copied(subject: Components) -> Components:
-    """Return a deep copy of all parts in one, so that their references follow."""
+def _copied(original: Components) -> Components:
+    """Return a deep copy of all parts at once, which keeps references between parts."""
     memo: dict[int, Any] = {
         id(parameter): _shared(parameter)
-        for parameter in parameters_in(subject.model.modules())
+        for parameter in parameters_in(original.model.modules())
         if not parameter.requires_grad and type(parameter) is nn.Parameter
     }
-    memo |= {id(empty): OrderedDict() for empty in _empty_dicts(subject)}
-    copied = copy.deepcopy(subject, memo)
-    pairs = zip(_parameters(subject), _parameters(copied), strict=True)
-    for parameter, twin in pairs:  # which has none of its attributes
+    memo |= {id(empty): OrderedDict() for empty in _empty_dicts(original)}
+    copied = copy.deepcopy(original, memo)
+    pairs = zip(_parameters(original), _parameters(copied), strict=True)
+    for parameter, twin in pairs:  # deepcopy drops attributes of a parameter
         if vars(parameter):
             vars(twin).update(copy.deepcopy(vars(parameter), memo))
-    if "_trainer" in vars(subject.model):  # which Lightning leaves out of a copy
-        vars(copied.model)["_trainer"] = vars(subject.model)["_trainer"]
-    _complete(subject.optimizer, copied.optimizer, memo)
+    if "_trainer" in vars(original.model):  # Lightning leaves it out of a copy
+        vars(copied.model)["_trainer"] = vars(original.model)["_trainer"]
+    _complete(original.optimizer, copied.optimizer, memo)
     return copied
 
 
-def _empty_dicts(subject: Components) -> Iterator[OrderedDict[Any, Any]]:
+def _empty_dicts(components: Components) -> Iterator[OrderedDict[Any, Any]]:
     """
     Yield the empty ordered dicts of all modules and of the optimizer.
 
-    Each has ten for hooks alone, on which a deep copy would spend most of its time.
+    Each module has ten for hooks alone, which would take most of the time of a copy.
     """
-    for holder in (subject.optimizer, *_modules(subject)):
+    for holder in (components.optimizer, *_modules(components)):
         for value in vars(holder).values():
             if type(value) is OrderedDict and not value:
                 yield value
 
 
-def _check_whole(subject: Components, copied: Components) -> None:
+def _check_whole(original: Components, copied: Components) -> None:
     """Raise unless the copied optimizer trains the copied model, and nothing else."""
-    # As the models say it: one may have others than its modules hold.
+    # By the methods of the models, which may differ from the content of the modules.
     before, after = (
         {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
-        for model in (subject.model, copied.model)
+        for model in (original.model, copied.model)
     )
     pairs = zip(
-        parameters_of(subject.optimizer), parameters_of(copied.optimizer), strict=True
+        parameters_of(original.optimizer), parameters_of(copied.optimizer), strict=True
     )
     if before & after or any(
         (id(p) in before) != (id(of_copy) in after) for p, of_copy in pairs
     ):
         msg = (
-            f"a copy of {type(subject.model).__name__} has other parameters or buffers"
+            f"a copy of {type(original.model).__name__} has other parameters or buffers"
         )
         raise ValueError(msg)
 
 
 def _shared(frozen: nn.Parameter) -> nn.Parameter:
-    """Return a frozen parameter that shares its memory until somebody writes to it."""
+    """Return a frozen parameter that shares its memory until the first write."""
     return nn.Parameter(copied_on_write(frozen.detach()), requires_grad=False)
 
 
 def _move(copied: Components, device: torch.device) -> None:
-    """Move a copy with its loss and with what its optimizer keeps to a device."""
+    """Move a copy, with its loss and the state of its optimizer, to a device."""
     modules = [part for part in copied if isinstance(part, nn.Module)]
     before = [p for module in modules for p in module.parameters()]
     if all(parameter.device == device for parameter in before):
@@ -281,8 +280,8 @@ def _complete(optimizer: Optimizer, copied: Optimizer, memo: dict[int, Any]) -> 
     """
     Add to a copied optimizer the attributes that its pickling leaves out.
 
-    Without them LBFGS has no parameters and hooks are lost. A ``step`` that a
-    learning-rate scheduler has wrapped stays away: it steps the original.
+    Without these, LBFGS has no parameters, and hooks are lost. A ``step`` wrapped by a
+    learning-rate scheduler is not copied: it steps the original.
     """
     left_out = {
         name: value

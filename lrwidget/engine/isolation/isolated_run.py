@@ -1,4 +1,4 @@
-"""A training that leaves everything as it was."""
+"""A training that leaves everything unchanged."""
 
 from __future__ import annotations
 
@@ -8,100 +8,87 @@ from contextlib import ExitStack
 from inspect import GEN_RUNNING, getgeneratorstate
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
+
 from lrwidget.engine.isolation.components import isolate
 from lrwidget.engine.isolation.random_state import RandomState
-from lrwidget.engine.stopping import SteadyStopRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from typing import TypeAlias
 
-    from lrwidget.curve.lr_curve import Recording, Step, StopReason
-    from lrwidget.engine.distributed.context import Company
-    from lrwidget.engine.isolation.components import Components, Isolation
-    from lrwidget.engine.loop import Plan
+    from lrwidget.curve.lr_curve import Step, StopReason
+    from lrwidget.engine.distributed.context import DistributedContext
+    from lrwidget.engine.isolation.components import Components
+    from lrwidget.engine.loop import Training
     from lrwidget.engine.thread_settings import ThreadSettings
 
-_trained_now: set[int] = set()  # models that are trained themselves, by identity
-_open: weakref.WeakSet[Generator[Step, None, StopReason]] = weakref.WeakSet()
+    Steps: TypeAlias = Generator[Step, None, StopReason]
+
+_originals_in_training: set[int] = set()  # models, by identity
+_open: weakref.WeakSet[Steps] = weakref.WeakSet()
 
 
 class IsolatedRun(NamedTuple):
     """
-    A training after which all is as if it had never been, however it ends.
+    A training that leaves everything unchanged, whatever ends it.
 
     Attributes
     ----------
-    subject:
-        What the user passed.
-    plan:
-        How to train.
-    isolation, seed:
-        As `RangeTest` takes them.
+    components:
+        The model, the optimizer and the loss of the user.
+    training:
+        The data, the rates and the settings.
     """
 
-    subject: Components
-    plan: Plan
-    isolation: Isolation
-    seed: int | None
+    components: Components
+    training: Training
 
-    def at(self, lr: float, steps: int) -> IsolatedRun:
-        """Return such a training with some steps at one rate."""
-        rule = None if self.plan.stop_rule is None else SteadyStopRule
-        plan = self.plan._replace(rates=[lr] * steps, steps_per_lr=1, stop_rule=rule)
-        return self._replace(plan=plan)
-
-    def start(
-        self, ambient: ThreadSettings, recording: Recording, company: Company
-    ) -> Generator[Step, None, StopReason]:
+    def start(self, settings: ThreadSettings, context: DistributedContext) -> Steps:
         """
-        Set apart what is trained, at once; the steps may be taken in another thread.
+        Isolate the components at once, and return the steps.
+
+        Another thread may take the steps. The generator returns the reason of the end.
 
         Parameters
         ----------
-        ambient:
-            The settings of the thread that began.
-        recording:
-            Has each step before it is given, and in the end why they end, unless one
-            fails.
-        company:
-            Who runs it.
-
-        Returns
-        -------
-        :
-            A generator of the steps, which returns why they end.
+        settings:
+            The settings of the thread in which the test was started.
+        context:
+            The context of the processes that run the training.
         """
-        plan = self.plan
-        loaders = [plan.dataloader]
-        if plan.val_loader is not None:
-            loaders.append(plan.val_loader)
+        config = self.training.config
+        loaders = [self.training.dataloader]
+        if config.val_loader is not None:
+            loaders.append(config.val_loader)
+        device = None if config.device is None else torch.device(config.device)
         try:
             random_state = RandomState(*loaders)
             self.check_free()
             try:
-                with ambient.entered():
-                    subject, restore = isolate(
-                        self.subject, self.isolation, plan.device
+                with settings.applied():
+                    components, restore = isolate(
+                        self.components, config.isolation, device
                     )
             except BaseException:
                 random_state.restore()
                 raise
         except BaseException as error:
-            company.fail(error)
+            context.fail(error)
             raise
+        steps = context.steps(self.training, components, self.components, settings)
         restoring = self._restoring(
-            company.steps(plan, subject, self.subject, ambient, recording),
-            recording,
+            steps,
             restore,
             random_state,
-            trains_original=subject.model is self.subject.model,
+            trains_original=components.model is self.components.model,
         )
         _open.add(restoring)
-        return company.told(restoring)
+        return context.reporting(restoring)
 
     def check_free(self) -> None:
-        """Raise RuntimeError where the model itself, and not a copy, is trained now."""
-        if id(self.subject.model) in _trained_now:
+        """Raise RuntimeError while the model itself, not a copy, is trained."""
+        if id(self.components.model) in _originals_in_training:
             msg = (
                 "a range test or race is training this model itself at the moment, "
                 "and not a copy; wait for its end, or stop it"
@@ -110,45 +97,37 @@ class IsolatedRun(NamedTuple):
 
     def _restoring(
         self,
-        steps: Generator[Step, None, StopReason],
-        recording: Recording,
+        steps: Steps,
         restore: Callable[[], object],
         random_state: RandomState,
         *,
         trains_original: bool,
-    ) -> Generator[Step, None, StopReason]:
-        """Take the steps, make all as it was when they end, and record why they do."""
+    ) -> Steps:
+        """Yield the steps, and restore everything at their end."""
         self.check_free()
-        reason: StopReason | None = "stopped"
-        try:
-            with ExitStack() as at_the_end:
-                if trains_original:
-                    model = id(self.subject.model)
-                    _trained_now.add(model)
-                    at_the_end.callback(_trained_now.discard, model)
-                at_the_end.callback(random_state.restore)
-                at_the_end.callback(restore)
-                if self.seed is not None:
-                    # Not at the start: others may draw until the first step is taken.
-                    random_state.seed(self.seed)
-                reason = yield from steps
-        except Exception:
-            reason = None
-            raise
-        finally:
-            recording.stop_reason = reason
-        return reason
+        seed = self.training.config.seed
+        with ExitStack() as at_the_end:
+            if trains_original:
+                model = id(self.components.model)
+                _originals_in_training.add(model)
+                at_the_end.callback(_originals_in_training.discard, model)
+            at_the_end.callback(random_state.restore)
+            at_the_end.callback(restore)
+            if seed is not None:
+                # Not at the start: other code may draw until the first step.
+                random_state.seed(seed)
+            return (yield from steps)
 
 
 @atexit.register
 def _close_all() -> None:
     """
-    End the trainings that somebody has left half-way, before the interpreter goes.
+    Close unfinished trainings before the interpreter exits.
 
-    Torch aborts the process where tensors are put back while it is torn down.
+    Torch aborts the process if tensors are restored during the interpreter's shutdown.
     """
     with ExitStack() as stack:
         for steps in list(_open):
-            # One that another thread is in the midst of is closed there.
+            # Another thread closes a training that it runs.
             if getgeneratorstate(steps) != GEN_RUNNING:
                 stack.callback(steps.close)

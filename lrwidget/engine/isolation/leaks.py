@@ -1,4 +1,4 @@
-"""Finds out when a function uses the original model beside the copy it is given."""
+"""The check that a loss does not use the original model in place of the copy."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from lrwidget.engine.inspection import buffers_in, parameters_in
 from lrwidget.engine.isolation.references import outside
 from lrwidget.engine.isolation.snapshot import StateSnapshot
-from lrwidget.engine.modules import buffers_in, parameters_in
 from lrwidget.engine.optimizers import parameters_of
 
 if TYPE_CHECKING:
@@ -28,28 +28,27 @@ def without_originals(
     loss_of: LossOf, original: Components, copied: Components
 ) -> LossOf:
     """
-    Return a function of a batch that raises where its loss uses the originals.
+    Return a function that computes a loss, and raises if it uses the originals.
 
-    A function cannot be copied with the model that it refers to, so what it trains
-    would not be the copy, and what it changes not the copy's. Since to check it takes
-    time, it is not for every step.
+    A function is not copied with the model that it refers to: it would train and change
+    the original. The check takes time, and is not meant for every step.
 
     Parameters
     ----------
     loss_of:
-        Computes the loss of a batch.
+        Function that computes the loss of a batch.
     original:
-        Whose modules must not be called, which is found out before they have changed
-        their buffers, and on whose parameters the loss must not depend.
+        The components of the user. A call of their modules raises before buffers are
+        changed; a loss that depends on their parameters raises, too.
     copied:
-        What is trained instead.
+        The components that are trained.
     """
     own_modules = list(original.model.modules())
     held = parameters_in(own_modules)
     modules = set(own_modules) - set(copied.model.modules())
     parameters = {*held, *parameters_of(original.optimizer)}
 
-    # What it calls by name it may call in ways that nothing tells of.
+    # A call of a method other than forward runs no hook.
     used = outside(original.training_step)
     own = set(map(id, (*own_modules, *held, *buffers_in(own_modules))))
     by_name = any(id(value) in own for value in used)
@@ -76,7 +75,7 @@ def without_originals(
 
 @contextmanager
 def _refused(modules: set[nn.Module], advice: str) -> Iterator[None]:
-    """Raise in this thread where one of some modules is called."""
+    """Raise in this thread if one of some modules is called."""
     thread = get_ident()
 
     def check(module: nn.Module, _inputs: object) -> None:
@@ -85,8 +84,8 @@ def _refused(modules: set[nn.Module], advice: str) -> Iterator[None]:
             msg = f"the loss was computed with {name} of the original model, {advice}"
             raise ValueError(msg)
 
-    # torch's hook on all modules: the user's own are not touched, and a cell that uses
-    # them meanwhile does so in another thread.
+    # A global hook leaves the user's modules unchanged. A notebook cell may use them
+    # meanwhile, in another thread.
     handle = register_module_forward_pre_hook(check)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The random states that a range test draws from, and how loaders stand."""
+"""The random states that a range test uses, and the states of its loaders."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _numbers = count()
 
 
 class _Kept(NamedTuple):
-    """How something stood: the number is lower the earlier that was."""
+    """The way back to an earlier state; a lower number is an earlier one."""
 
     number: int
     restore: Callable[[], object]
@@ -37,15 +37,15 @@ class _Kept(NamedTuple):
 
 class RandomState:
     """
-    The random states of Python, NumPy and torch, and how some loaders stand.
+    The random states of Python, NumPy and torch, and the states of some loaders.
 
-    They are taken when it is made, and put back by `restore`, whatever `seed` has made
-    of them. Of a loader, and of those that it wraps, those are the attributes, the
-    generators, and all that the samplers hold.
+    The constructor takes the states, and `restore` puts them back, also after `seed`.
+    The state of a loader is its attributes, its generators and the content of its
+    samplers, also of the loaders that it wraps.
 
-    Where trainings overlap, who began later may have taken what another one had drawn
-    from already. So who ends leaves what it has taken to those that go on: the last
-    one puts back what there was before the first.
+    A training that starts during another one takes states that the other one has
+    changed already. A training that ends therefore passes its states on to the
+    trainings that go on, so that the last one restores the states before the first.
     """
 
     def __init__(self, *dataloaders: Iterable[Any]) -> None:
@@ -66,15 +66,15 @@ class RandomState:
 
     def seed(self, seed: int) -> None:
         """
-        Seed all generators whose states it puts back, each with the same number.
+        Seed all generators that `restore` puts back, each with the same number.
 
         Parameters
         ----------
         seed:
-            From 0 to 2**32 - 1.
+            A number from 0 to 2**32 - 1.
         """
         random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 (the one that users seed)
+        np.random.seed(seed)  # noqa: NPY002 (the generator that users seed)
         # Not torch.manual_seed: that seeds CUDA, too, as soon as it is initialised.
         torch.default_generator.manual_seed(seed)
         if self._cuda:
@@ -91,14 +91,14 @@ class RandomState:
                 stack.callback(kept.restore)
 
     def _adopt(self, other: RandomState) -> None:
-        """Take what another one has taken of the same things earlier."""
+        """Take over earlier states of the same objects."""
         for key, kept in other._kept.items():
             if key in self._kept and kept.number < self._kept[key].number:
                 self._kept[key] = kept
 
 
 def _keep_process() -> Callable[[], None]:
-    """Return what puts the random states of the CPU back to what they are."""
+    """Return a function that restores the present random states of the CPU."""
     of_python = random.getstate()
     of_numpy = np.random.get_state()  # noqa: NPY002 (as above)
     of_torch = torch.get_rng_state()
@@ -112,23 +112,22 @@ def _keep_process() -> Callable[[], None]:
 
 
 def _keep(dataloader: Iterable[Any]) -> tuple[Callable[[], None], list[object]]:
-    """Return what puts a loader back to how it stands now, and its generators."""
+    """Return a function that restores the state of a loader, and its generators."""
     loaders, samplers = _parts(dataloader)
-    # Samplers refer to the data set, which may be large, and is not theirs.
-    keeper = StateSnapshot(
+    # Samplers refer to the data set, which may be large, and is no state of a sampler.
+    snapshot = StateSnapshot(
         besides=[getattr(loader, "dataset", None) for loader in loaders]
     )
     held = [value for loader in loaders for value in vars(loader).values()]
     small = [value for value in held if _is_order(value)]
     if isinstance(dataloader, Iterator):
         small = [value for value in small if isinstance(value, GENERATORS)]
-    # torch's own have nothing else that changes, and what an iterator has given does
-    # not come back.
+    # torch's own loaders have no other state, and an iterator cannot go back.
     for loader in loaders:
         if not isinstance(loader, DataLoader | Iterator):
-            keeper.keep_attributes(loader)
-    restore = keeper.keep((small, [vars(part) for part in samplers]))
-    return restore, keeper.generators
+            snapshot.keep_attributes(loader)
+    restore = snapshot.keep((small, [vars(part) for part in samplers]))
+    return restore, snapshot.generators
 
 
 def _seed(generator: Any, seed: int) -> None:  # noqa: ANN401 (of four classes)
@@ -142,9 +141,9 @@ def _seed(generator: Any, seed: int) -> None:  # noqa: ANN401 (of four classes)
 
 
 def _is_order(value: object) -> bool:
-    """Whether a loader's attribute is of how it goes on, rather than of its data."""
+    """Whether an attribute of a loader is part of its state, rather than its data."""
     if type(value) in IMMUTABLE:
-        return False  # as below, but most are so, and this takes less time
+        return False  # the usual case, in the shortest time
     if isinstance(value, list | deque | set):
         return all(_is_number_or_generator(item) for item in value)
     if isinstance(value, dict):
@@ -159,9 +158,9 @@ def _is_number_or_generator(value: object) -> bool:
 
 
 def _parts(dataloader: object) -> tuple[list[object], list[object]]:
-    """Return a loader with those that it wraps, and all their samplers."""
+    """Return a loader with all loaders that it wraps, and the samplers of all."""
     loaders = [dataloader] if hasattr(dataloader, "__dict__") else []
-    for loader in loaders:  # which grows meanwhile
+    for loader in loaders:  # the list grows in the loop
         values = list(vars(loader).values())
         _add(loaders, [value for value in values if isinstance(value, DataLoader)])
     samplers: list[object] = []
@@ -172,5 +171,5 @@ def _parts(dataloader: object) -> tuple[list[object], list[object]]:
 
 
 def _add(parts: list[object], more: list[object]) -> None:
-    """Add what is not among some parts, which may not be comparable."""
+    """Add objects that are not in a list, by identity."""
     parts += [value for value in more if not any(value is part for part in parts)]

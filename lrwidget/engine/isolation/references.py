@@ -1,4 +1,4 @@
-"""What functions refer to, beside what they are given."""
+"""The objects that functions refer to, other than their arguments."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-_MOST_ITEMS = 1000  # more are data
+_MOST_ITEMS = 1000  # larger ones hold data
 
 
 def outside(value: object) -> list[object]:
     """
-    Return what a function uses from outside of it, and what those things lead to.
+    Return the objects outside a function that it refers to, directly or indirectly.
 
-    It follows closures, defaults, globals, functions of the same package, partials,
-    methods, weak references and small containers; not modules or other objects. What
-    a partial or a method itself holds is no part of it: that follows a deep copy.
+    The search follows closures, defaults, globals, functions of the same package,
+    partials, methods, weak references and small containers, but no modules or other
+    objects. The content of the value itself, if it is a partial or a method, is left
+    out: a deep copy copies it.
     """
     while isinstance(value, partial | MethodType):
         value = value.func if isinstance(value, partial) else value.__func__
     package = _package(value)
     found = [value]
     seen = {id(value)}
-    for part in found:  # which grows meanwhile
+    for part in found:  # the list grows in the loop
         if isinstance(part, FunctionType) and _package(part) != package:
             continue
         for inner in _inside(part):
@@ -64,15 +65,15 @@ def _used_by(function: FunctionType) -> list[object]:
         *(function.__kwdefaults__ or {}).values(),
     ]
     for cell in function.__closure__ or ():
-        with suppress(ValueError):  # where it has no value yet
+        with suppress(ValueError):  # a cell without a value yet
             used.append(cell.cell_contents)
     values = function.__globals__
     return used + [values[name] for name in _global_names(function.__code__, values)]
 
 
 def _global_names(code: CodeType, among: Container[str]) -> set[str]:
-    """Return which of some global names a function uses."""
-    # To tell those from attributes of the same name takes long, and is seldom needed.
+    """Return the global names that a function uses."""
+    # co_names has attributes, too; to tell the two apart takes long, so it comes last.
     names = {name for name in code.co_names if name in among}
     if names:
         names &= {

@@ -1,4 +1,4 @@
-"""Remembers what objects hold, and puts it back into the very same objects."""
+"""A snapshot of the content of objects, and its restoration in the same objects."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import Sampler
 
-from lrwidget.engine.memory import copied_on_write
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
 
-    # what puts a value back, if it can change, and what it holds
+    # the function that restores a value, if it can change, and its content
     Found: TypeAlias = tuple[Callable[[], object] | None, Iterable[object]]
 
 GENERATORS = (
@@ -32,22 +30,24 @@ GENERATORS = (
     np.random.RandomState,
     random.Random,
 )
-# The classes of most of what containers hold, which cannot change.
+# torch's copy-on-write is private, and may be dropped.
+_lazy_clone = getattr(torch, "_lazy_clone", torch.clone)
+# The classes of most items of containers, which cannot change.
 IMMUTABLE = frozenset({int, float, bool, str, bytes, type(None)})
 
 
 class StateSnapshot:
     """
-    Remembers what objects hold, to put it back into the very same objects.
+    The content of objects, to be restored in the same objects.
 
-    It looks into modules, optimizers, gradient scalers, samplers, containers, arrays,
-    tensors and random generators, each once. Of other objects, it keeps which values
-    their attributes have.
+    The content of modules, optimizers, gradient scalers, samplers, containers, arrays,
+    tensors and random generators is stored in depth, each once. Of other objects, only
+    the references in the attributes are stored.
 
     Parameters
     ----------
     besides:
-        Objects that it takes as values, too.
+        Objects without a stored content, only with references to them.
     """
 
     def __init__(self, besides: Iterable[object] = ()) -> None:
@@ -56,15 +56,15 @@ class StateSnapshot:
 
     @property
     def generators(self) -> list[object]:
-        """The random generators among all that it keeps."""
+        """The random generators in the snapshot."""
         return [value for value in self._seen.values() if isinstance(value, GENERATORS)]
 
     def keep(self, value: object) -> Callable[[], None]:
-        """Remember a value, and return the function that puts it back."""
+        """Store a value, and return the function that restores all that is stored."""
         self._keep(value)
 
         def restore() -> None:
-            # Every one of them is called, whatever another one raises.
+            # All functions are called, also after an error of one.
             with torch.no_grad(), ExitStack() as stack:
                 for restore in self._restores:
                     stack.callback(restore)
@@ -72,12 +72,12 @@ class StateSnapshot:
         return restore
 
     def keep_inside(self, value: object) -> None:
-        """Remember all that the attributes of an object hold, whatever it is."""
+        """Store the content of the attributes of an object of any class."""
         if not isinstance(value, type) and hasattr(value, "__dict__"):
             self._keep(vars(value))
 
     def keep_attributes(self, value: object) -> None:
-        """Remember which values the attributes of an object have."""
+        """Store the references in the attributes of an object."""
         self._restores.append(_attributes(value))
 
     def _keep(self, value: object) -> None:
@@ -94,15 +94,14 @@ class StateSnapshot:
 @singledispatch
 def _look_into(value: object) -> Found:
     """
-    Return what puts a value back, if it can change, and what it holds.
+    Return the function that restores a value, if it can change, and its content.
 
-    Of anything that is not known here, the attributes are kept, and what they hold is
-    taken as values.
+    Of an object of an unknown class, the references in its attributes are stored.
     """
     attributes = getattr(value, "__dict__", None)
     library = type(value).__module__.partition(".")[0]
-    # Classes have no plain dict; what belongs to Python's own library may be of
-    # use elsewhere meanwhile: a thread, a lock, a logger.
+    # Classes have no plain dict. Other code may use objects of Python's own library
+    # meanwhile: a thread, a lock, a logger.
     if type(attributes) is dict and library not in sys.stdlib_module_names:
         return _attributes(value), ()
     return None, ()
@@ -119,7 +118,7 @@ def _(value: object) -> Found:
 
 @_look_into.register(dict)
 def _(value: dict[Any, Any]) -> Found:
-    # not its own methods, which may refuse
+    # not the methods of a subclass, which may raise
     kind = OrderedDict if isinstance(value, OrderedDict) else dict
     items = dict(value)
     clear = partial(kind.clear, value)
@@ -166,7 +165,7 @@ def _(value: np.random.RandomState) -> Found:
 
 @_look_into.register(random.Random)
 def _(value: random.Random) -> Found:
-    if isinstance(value, random.SystemRandom):  # which has no state
+    if isinstance(value, random.SystemRandom):  # it has no state
         return None, ()
     return partial(value.setstate, value.getstate()), ()
 
@@ -204,9 +203,10 @@ def _(tensor: torch.Tensor) -> Found:
 
 def _shard(tensor: Any) -> Found:  # noqa: ANN401 (torch's distributed part is not imported)
     """
-    Return what puts back a tensor that is spread over ranks, as far as it is here.
+    Return the function that restores the local part of a distributed tensor.
 
-    Its data is put into the memory that it has then, to which others refer, too.
+    The data is written to the memory that the tensor has then, to which other objects
+    refer, too.
     """
     requires_grad, grad = tensor.requires_grad, tensor.grad if tensor.is_leaf else None
     saved = _saved(tensor._local_tensor)  # noqa: SLF001 (torch has no other way without autograd)
@@ -223,7 +223,7 @@ def _shard(tensor: Any) -> Found:  # noqa: ANN401 (torch's distributed part is n
 
 
 def _attributes(value: object) -> Callable[[], None]:
-    """Return what gives the attributes of an object the values that they have now."""
+    """Return the function that restores the present attributes of an object."""
     attributes = vars(value)
     before = dict(attributes)
 
@@ -236,15 +236,15 @@ def _attributes(value: object) -> Callable[[], None]:
 
 
 def _set_class(value: object, kind: type) -> None:
-    """Make a value be of a class, unless it is."""
-    if type(value) is not kind:  # as of lazy modules and parameters
+    """Set the class of a value, unless it has it."""
+    if type(value) is not kind:  # lazy modules and parameters change it
         value.__class__ = kind
 
 
 def _refilling(
     clear: Callable[[], object], fill: Callable[[], object]
 ) -> Callable[[], None]:
-    """Return what makes a container empty, and then fills it."""
+    """Return the function that empties a container, and then fills it."""
 
     def restore() -> None:
         clear()
@@ -254,15 +254,30 @@ def _refilling(
 
 
 def _saved(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a copy: of what is frozen on its device, of all else in main memory."""
+    """Return a copy: of a frozen parameter on its device, of others in main memory."""
     data = tensor.detach()
     if isinstance(tensor, nn.Parameter) and not tensor.requires_grad:
         return copied_on_write(data)
     return data.to("cpu", copy=True)
 
 
+def copied_on_write(data: torch.Tensor) -> torch.Tensor:
+    """
+    Return a copy of a tensor that takes memory only once one of the two is written to.
+
+    Some models write to their frozen parameters: for example those with a moving
+    average of the weights. A NumPy view made before refers to the first memory of both
+    tensors: what is written through it changes both, until torch writes to one.
+    """
+    try:
+        copied: torch.Tensor = _lazy_clone(data)
+    except RuntimeError:  # memory that is not torch's own
+        return data.clone()
+    return copied
+
+
 def _same_bits(tensor: torch.Tensor, saved: torch.Tensor) -> bool:
-    """Whether nothing was written: memory that is read only stays unwritten."""
+    """Whether two tensors are equal, so that read-only memory need not be written."""
     if tensor.shape != saved.shape or tensor.layout != torch.strided:
         return False
     now = tensor.to(saved.device).contiguous().flatten()

@@ -17,7 +17,7 @@ from tests.backends.ray import builds
 from tests.backends.ray.conftest import SECONDS, comes
 
 if TYPE_CHECKING:
-    from lrwidget.backends.local import Changes
+    from lrwidget.config import Changes
 
 _STORE = 80 * 2**20
 

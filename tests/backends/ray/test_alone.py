@@ -79,16 +79,15 @@ _STARTED_ANEW = """
 import os
 os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
 from contextlib import suppress
-from lrwidget.backends.ray import ray_calls
-from lrwidget.backends.ray.connection import losses_told
+from lrwidget.backends.ray import connection
 import ray
-for call in (ray_calls.cancel, ray_calls.get, ray_calls.kill, ray_calls.wait):
+for call in (connection.cancel, connection.get, connection.kill, connection.wait):
     with suppress(Exception):
         call(None)
 print(ray.is_initialized())
 ray.init(num_cpus=1)
 try:
-    with losses_told():
+    with connection.translate_ray_errors():
         ray.shutdown()
         ray.init(num_cpus=1)
         raise TypeError
@@ -128,7 +127,7 @@ def test_another_ray_is_not_taken_for_the_one_before() -> None:
 
 def test_stop_does_not_wait_for_a_cluster_that_is_not_there() -> None:
     said = _said("-c", _NOWHERE).splitlines()
-    assert said[-2:] == ["stopped", "None"]
+    assert said[-2:] == ["stopped", "stopped"]
 
 
 _WITHOUT_RAY = """

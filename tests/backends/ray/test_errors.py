@@ -91,6 +91,6 @@ def test_an_error_that_has_ended_a_test_tells_of_itself() -> None:
     with pytest.raises(RuntimeError, match="inplace operation") as raised:
         _raise_in_backward()
     assert failure_of("worker 3", raised.value).collateral
-    assert not failure_of("worker 3", raised.value, apply_stop_rule=True).collateral
+    assert not failure_of("worker 3", raised.value, begun=True).collateral
     rank_error = RankError("rank 1 of 2: ...", 1)
-    assert failure_of("worker 3", rank_error, apply_stop_rule=True).collateral
+    assert failure_of("worker 3", rank_error, begun=True).collateral

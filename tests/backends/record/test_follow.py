@@ -14,9 +14,8 @@ import pytest
 from torch import nn
 
 from lrwidget import LRCurve, LRWidget, RangeTest
-from lrwidget import runner as follower
-from lrwidget.backends.record import job as followed
 from lrwidget.curve.records.remote_store import RemotePlace
+from lrwidget.ui import messages
 from tests.jobs import eventually, job
 from tests.ui.front_end import tell
 from tests.widget_parts import BATCHES, SECONDS, display_of, parts
@@ -51,8 +50,7 @@ def follow() -> Iterator[Callable[..., LRWidget]]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a silence be long that takes no time in a test."""
-    monkeypatch.setattr(followed, "_LONG_SILENCE", 0.3)
-    monkeypatch.setattr(follower, "_LONG_SILENCE", 0.1)
+    monkeypatch.setattr(messages, "_LONG_SILENCE", 0.3)
 
 
 def _await_steps(widget: LRWidget, count: int) -> None:
@@ -84,7 +82,7 @@ def test_a_test_is_shown_while_it_grows_and_after_it(
         eventually(lambda: _drawn(widget) == 21, lambda: _drawn(widget))
         _await_status(widget, "Running: step 21 of 60, ")
         assert widget.progress == 21 / 60
-        assert widget._stage.bounds == display.page.range == (1e-5, 1.0)
+        assert widget._controller.bounds == display.page.range == (1e-5, 1.0)
         assert display.view_bar.points.max == 60
         assert widget.curve.to_dict() == LRCurve.load(path).to_dict()
         widget.value = 1e-7
@@ -116,7 +114,10 @@ def test_it_has_the_controls_that_make_sense(
     tell(display.page, do="home")
     assert widget.value == curve.suggest()
     assert display.page.code.startswith("lr=")
-    assert LRCurve.from_dict(json.loads(widget._export("json"))).num_it == 60
+    assert (
+        LRCurve.from_dict(json.loads(widget._controller.export("json", 0.0))).num_it
+        == 60
+    )
     status = widget.status
     calls: list[Callable[[], object]] = [
         *(widget.run, widget.race, widget.apply),
@@ -150,6 +151,28 @@ def test_stop_is_obeyed_at_the_next_step(
     assert len(widget.curve) == 10
     assert widget.status.startswith("Stopped after 10 steps, at ")
     assert [file.name for file in tmp_path.iterdir()] == ["run.jsonl"]
+
+
+def test_stop_asks_the_test_that_takes_over(
+    tmp_path: Path, follow: Callable[..., LRWidget]
+) -> None:
+    path = tmp_path / "run.jsonl"
+    with job(path, 9, **_RATES) as first:
+        first.await_held()
+        widget = follow(path)
+        _await_steps(widget, 10)
+        widget.stop()
+        _await_status(widget, f"Asked process {first.number} on ")
+        first.kill()
+    with job(path, 4, **_RATES) as second:
+        second.await_held()
+        eventually(lambda: len(widget.curve) == 5, lambda: widget.status)
+        widget.stop()
+        _await_status(widget, f"Asked process {second.number} on ")
+        second.go_on()
+        assert widget.wait(SECONDS).stop_reason == "stopped"
+        assert second.said() == "stopped"
+    assert len(widget.curve) == 5
 
 
 @pytest.mark.usefixtures("impatient")
@@ -218,7 +241,7 @@ def test_the_test_that_takes_over_is_the_one_that_is_shown(
         again.await_held()
         eventually(lambda: len(widget.curve) == 5, lambda: widget.status)
         eventually(lambda: _drawn(widget) == 5, lambda: _drawn(widget))
-        assert widget._stage.bounds == (1e-3, 0.1)
+        assert widget._controller.bounds == (1e-3, 0.1)
         again.go_on()
         assert widget.wait(SECONDS).to_dict() == LRCurve.load(path).to_dict()
     assert len(widget.curve) == 20
@@ -362,7 +385,8 @@ def test_a_rate_may_be_chosen_before_there_is_a_test(
     path.write_bytes(_BEGUN.replace(b"1e-07", b"1e-10") + _STEP % (b"1.0", b"0"))
     _await_steps(widget, 1)
     eventually(
-        lambda: widget._stage.bounds == (1e-10, 10.0), lambda: widget._stage.bounds
+        lambda: widget._controller.bounds == (1e-10, 10.0),
+        lambda: widget._controller.bounds,
     )
     assert widget.value == 1e-9
 
@@ -429,6 +453,7 @@ def test_a_record_in_a_file_system_of_fsspec(
         next(steps)
         _await_steps(widget, count)
     widget.stop()
+    _await_status(widget, "Asked process")
     assert list(steps) == []
     assert test.curve.stop_reason == "stopped"
     assert widget.wait(SECONDS).to_dict() == test.curve.to_dict()

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lrwidget.backends.record import job as followed
-from lrwidget.backends.record.job import Began, FollowedRecording, FollowedTest
+from lrwidget.backends.record.job import RecordJob
+from lrwidget.curve.history import Ended, JobHistory, Plan, Started, Stepped
 from lrwidget.curve.lr_curve import Step
 from lrwidget.curve.records.local_store import LocalPlace
 from lrwidget.curve.records.remote_store import RemotePlace
 from lrwidget.curve.records.store import place_of
 from lrwidget.curve.records.writer import journaled
-from lrwidget.curve.short_repr import shown
-from lrwidget.runner import Elsewhere
+from lrwidget.curve.short_repr import short_repr
+from tests.jobs import eventually
+from tests.widget_parts import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from typing_extensions import Self
+
+    from lrwidget.backends.base import Job
+    from lrwidget.curve.history import Event
     from lrwidget.curve.lr_curve import StopReason
 
 _SETTINGS = {"start_lr": 1e-3, "end_lr": 1.0, "num_it": 4}
 _STEPS = [Step(i, 1e-3 * 10.0**i, 4.0 - i) for i in range(4)]
+_STEPPED = [Stepped(0, step) for step in _STEPS]
+_STARTED = Started(0, Plan(1e-3, 1.0, 4))
 
 
 def _steps(count: int) -> Generator[Step, None, StopReason]:
@@ -33,8 +42,28 @@ def _steps(count: int) -> Generator[Step, None, StopReason]:
     return "completed"
 
 
-def _following(path: Path | str) -> FollowedTest:
-    return FollowedTest(place_of(path), 1e-7, 10.0, 100)
+def _following(path: Path | str) -> RecordJob:
+    return RecordJob(place_of(path))
+
+
+class _Taken:
+    """The events of a job so far, which a thread takes until the job ends."""
+
+    def __init__(self, job: RecordJob) -> None:
+        self.events: list[Event] = []
+        self._thread = threading.Thread(target=self._take, args=(job,))
+
+    def _take(self, job: RecordJob) -> None:
+        for event in job.events():
+            self.events.append(event)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(SECONDS)
+        assert not self._thread.is_alive()
 
 
 def _header(**changes: Any) -> dict[str, Any]:
@@ -52,61 +81,72 @@ def _line(number: int, **changes: Any) -> dict[str, Any]:
     return {"test": "a", "iteration": number, "lr": step.lr, "loss": 1.0, **changes}
 
 
-def test_it_is_a_source_that_runs_elsewhere(tmp_path: Path) -> None:
-    assert isinstance(_following(tmp_path / "run.jsonl"), Elsewhere)
+def test_it_is_a_job_that_goes_on_when_it_is_abandoned(tmp_path: Path) -> None:
+    job: Job = _following(tmp_path / "run.jsonl")
+    assert job.goes_on
+    assert job.plans == (None,)
 
 
 def test_it_gives_what_is_there_and_what_comes(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    test = _following(path)
-    assert (test.start_lr, test.end_lr, test.num_it) == (1e-7, 10.0, 100)
-    assert "Waiting for a test to begin" in str(test.state)
+    job = _following(path)
+    assert (job.activity().phase, job.activity().detail) == ("starting", str(path))
     writing = journaled(_steps(4), place_of(path), _SETTINGS)
     next(writing)
     next(writing)
-    items = iter(test)
-    assert [next(items) for _ in range(3)] == [Began(4), *_STEPS[:2]]
-    assert (test.start_lr, test.end_lr, test.num_it) == (1e-3, 1.0, 4)
-    assert test.state is None
+    events = job.events()
+    assert [next(events) for _ in range(3)] == [_STARTED, *_STEPPED[:2]]
+    assert (job.activity().phase, job.activity().problem) == ("running", "")
     next(writing)
-    assert next(items) == _STEPS[2]
+    assert next(events) == _STEPPED[2]
     list(writing)
-    assert next(items) == _STEPS[3]
-    with pytest.raises(StopIteration) as end:
-        next(items)
-    assert end.value.value == "completed"
-    assert test.seconds >= 0
+    assert list(events) == [_STEPPED[3], Ended(0, "completed")]
+    seconds = job.activity().seconds
+    assert seconds is not None
+    assert seconds >= 0
+    assert job.activity().where == "record"
 
 
 def test_a_request_goes_to_the_test(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     writing = journaled(_steps(4), place_of(path), _SETTINGS)
     next(writing)
-    test = _following(path)
-    items = iter(test)
-    assert [next(items), next(items)] == [Began(4), _STEPS[0]]
-    test.stop()
-    assert "Asked process" in str(test.state)
-    assert list(writing) == []
-    with pytest.raises(StopIteration) as end:
-        next(items)
-    assert end.value.value == "stopped"
+    job = _following(path)
+    with _Taken(job) as taken:
+        eventually(
+            lambda: taken.events == [_STARTED, _STEPPED[0]], lambda: taken.events
+        )
+        job.stop()
+        eventually(lambda: job.activity().phase == "stopping", job.activity)
+        assert list(writing) == []
+    assert taken.events == [_STARTED, _STEPPED[0], Ended(0, "stopped")]
 
 
 @pytest.mark.parametrize("begun", [False, True])
 def test_who_leaves_it_waits_no_longer(tmp_path: Path, *, begun: bool) -> None:
     path = tmp_path / "run.jsonl"
-    test = _following(path)
-    items = iter(test)
+    job = _following(path)
+    events = job.events()
     if begun:
         _written(path, _header())
-        assert next(items) == Began(4)
-        test.stop()
+        assert next(events) == _STARTED
+        job.stop()
+    threading.Timer(0.05, job.abandon if begun else job.stop).start()
+    assert list(events) == []
+    assert path.with_name("run.jsonl.stop").exists() == begun
+    if begun:
         assert path.with_name("run.jsonl.stop").read_text() == "a"
-    threading.Timer(0.05, test.stop).start()
-    with pytest.raises(StopIteration) as end:
-        next(items)
-    assert end.value.value is None
+
+
+def test_a_request_is_written_though_following_ends_at_once(tmp_path: Path) -> None:
+    path = _written(tmp_path / "run.jsonl", _header())
+    job = _following(path)
+    events = job.events()
+    assert next(events) == _STARTED
+    job.stop()
+    job.abandon()
+    assert list(events) == []
+    assert path.with_name("run.jsonl.stop").read_text() == "a"
 
 
 def test_another_test_takes_over(tmp_path: Path) -> None:
@@ -116,64 +156,86 @@ def test_another_test_takes_over(tmp_path: Path) -> None:
     next(killed)
     with path.open("a") as file:
         file.write('{"test": "')  # torn
-    items = iter(_following(path))
-    recording = FollowedRecording()
+    job = _following(path)
+    events = job.events()
+    history = JobHistory(job.plans)
     for _ in range(3):
-        recording.append(next(items))
-    assert len(recording) == 2
+        history.apply(next(events))
+    assert len(history) == 2
     writing = journaled(_steps(4), place_of(path), {**_SETTINGS, "num_it": 9})
     next(writing)
-    assert [next(items), next(items)] == [Began(9), _STEPS[0]]
-    recording.append(Began(9))
-    recording.append(_STEPS[0])
-    assert recording.curve().losses.tolist() == [4.0]
-    assert recording.curve().num_it == 9
+    new = [next(events), next(events)]
+    assert new == [Started(0, Plan(1e-3, 1.0, 9)), _STEPPED[0]]
+    for event in new:
+        history.apply(event)
+    curve = history.runs[0].curve()
+    assert curve.losses.tolist() == [4.0]
+    assert curve.num_it == history.num_it == 9
     killed.close()
     writing.close()
 
 
-def test_silence_is_told_from_the_time_of_the_file_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_test_that_takes_over_is_not_asked_for_the_other(tmp_path: Path) -> None:
+    path = _written(tmp_path / "run.jsonl", _header())
+    job = _following(path)
+    with _Taken(job) as taken:
+        eventually(lambda: taken.events == [_STARTED], lambda: taken.events)
+        job.stop()
+        eventually(lambda: job.activity().phase == "stopping", job.activity)
+        _written(path, _header(test="b"))
+        eventually(lambda: taken.events == [_STARTED] * 2, lambda: taken.events)
+        assert job.activity().phase == "running"
+        job.stop()
+        eventually(lambda: job.activity().phase == "stopping", job.activity)
+        assert path.with_name("run.jsonl.stop").read_text() == "b"
+        job.abandon()
+
+
+def test_silence_is_told_from_the_time_of_the_file_on(tmp_path: Path) -> None:
     header = _header(process=3, host="<b>a\0\ud800")
     path = _written(tmp_path / "run.jsonl", header, _line(0))
-    test = _following(path)
-    items = iter(test)
-    assert next(items) == Began(4)
-    assert next(items) == _STEPS[0]._replace(loss=1.0)
-    assert test.state is None
-    monkeypatch.setattr(followed, "_LONG_SILENCE", 0.0)
-    assert test.state == (
-        "No new step for 0 s, at step 1 of 4. The test is process 3 on <b>a  : Stop "
-        "asks it to stop, and a second Stop ends following."
-    )
+    an_hour_ago = time.time() - 3600
+    os.utime(path, (an_hour_ago, an_hour_ago))
+    job = _following(path)
+    events = job.events()
+    assert next(events) == _STARTED
+    assert next(events) == Stepped(0, _STEPS[0]._replace(loss=1.0))
+    activity = job.activity()
+    assert activity.since is not None
+    assert time.monotonic() - activity.since == pytest.approx(3600, abs=60)
+    assert activity.detail == "process 3 on <b>a  "
+    _written(path, header, _line(0), _line(1))
+    next(events)
+    activity = job.activity()
+    assert activity.since is not None
+    assert time.monotonic() - activity.since < 60
 
 
 def test_what_could_be_read_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = _written(tmp_path / "run.jsonl", _header(), _line(0))
-    test = _following(path)
-    items = iter(test)
-    assert next(items) == Began(4)
-    next(items)
-    look, tries = LocalPlace.look, []
+    job = _following(path)
+    events = job.events()
+    assert next(events) == _STARTED
+    next(events)
+    look, problems = LocalPlace.look, []
 
     def failing(*arguments: Any) -> Any:
-        tries.append(test.state)
-        if len(tries) < 3:
+        problems.append(job.activity().problem)
+        if len(problems) < 3:
             msg = "no route"
             raise OSError(msg)
         return look(*arguments)
 
     monkeypatch.setattr(LocalPlace, "look", failing)
     _written(path, _header(), _line(0), _line(1))
-    assert next(items) == _STEPS[1]._replace(loss=1.0)
-    assert "Reading failed, and is tried again: no route." in str(tries[-1])
-    assert test.state is None
-    tries.clear()
+    assert next(events) == Stepped(0, _STEPS[1]._replace(loss=1.0))
+    assert problems[2] == "Reading failed, and is tried again: no route."
+    assert job.activity().problem == ""
+    problems.clear()
     with pytest.raises(OSError, match="no route"):
-        next(iter(_following(path)))
+        next(_following(path).events())
 
 
 @pytest.mark.parametrize(
@@ -200,17 +262,19 @@ def test_what_is_malformed_is_a_clear_error(
 ) -> None:
     path = _written(tmp_path / "run.jsonl", *lines)
     with pytest.raises(ValueError, match=said) as raised:
-        list(_following(path))
-    assert f"path={shown(str(path))} holds no record of a test" in str(raised.value)
+        list(_following(path).events())
+    assert f"path={short_repr(str(path))} holds no record of a test" in str(
+        raised.value
+    )
 
 
 def test_a_failed_test_is_an_error_in_its_own_words(tmp_path: Path) -> None:
     failed = {"test": "a", "error": "KeyError: '\ud800'" + "x" * 10**4}
     path = _written(tmp_path / "run.jsonl", _header(), _line(0), failed)
-    items = iter(_following(path))
-    assert len([next(items), next(items)]) == 2
+    events = _following(path).events()
+    assert len([next(events), next(events)]) == 2
     with pytest.raises(RuntimeError, match="has failed: KeyError: ' 'xxx") as raised:
-        next(items)
+        next(events)
     assert len(str(raised.value)) < 2100
 
 
@@ -219,9 +283,9 @@ def test_a_record_of_fsspec_is_followed(
 ) -> None:
     monkeypatch.setattr(RemotePlace, "seconds_between_looks", 0.01)
     writing = journaled(_steps(4), place_of(memory), _SETTINGS)
-    test = _following(memory)
+    job = _following(memory)
     next(writing)
-    items = iter(test)
-    assert [next(items), next(items)] == [Began(4), _STEPS[0]]
+    events = job.events()
+    assert [next(events), next(events)] == [_STARTED, _STEPPED[0]]
     list(writing)
-    assert list(items) == _STEPS[1:]
+    assert list(events) == [*_STEPPED[1:], Ended(0, "completed")]

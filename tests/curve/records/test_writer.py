@@ -24,7 +24,7 @@ from lrwidget.curve.records.local_store import LocalPlace
 from lrwidget.curve.records.stop_request import StopRequest
 from lrwidget.curve.records.store import place_of
 from lrwidget.curve.records.writer import journaled
-from lrwidget.curve.short_repr import shown
+from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -191,7 +191,7 @@ def test_an_interrupt_stops_a_test_as_it_does_without_a_record(tmp_path: Path) -
 def test_a_file_of_another_kind_stays_as_it_is(tmp_path: Path, other: bytes) -> None:
     path = tmp_path / "train.py"
     path.write_bytes(other)
-    said = re.escape(f"{shown(str(path))} is a file of another kind")
+    said = re.escape(f"{short_repr(str(path))} is a file of another kind")
     with pytest.raises(ValueError, match=said):
         next(journaled(_steps([1.0]), place_of(path), _SETTINGS))
     assert path.read_bytes() == other

@@ -36,19 +36,18 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
-from lrwidget import RangeTest, race, range_test
-from lrwidget.backends.local import LocalRecipe
+from lrwidget import LRWidget, RangeTest, race, range_test
+from lrwidget.curve.history import Ended, Event, Plan
+from lrwidget.curve.race import RaceHistory
 from lrwidget.curve.records.stop_request import StopRequest
 from lrwidget.curve.records.store import place_of
-from lrwidget.engine.comparison import Comparison
-from lrwidget.engine.distributed import agreement
-from lrwidget.engine.distributed import rank_errors as notices
-from lrwidget.engine.distributed import reduction as summing
-from lrwidget.engine.distributed.reduction import Summing
-from lrwidget.engine.race import Race
+from lrwidget.engine.distributed import agreement, rank_errors, reduction
+from lrwidget.engine.distributed.reduction import AsyncSum
+from lrwidget.engine.race import race_runs
+from lrwidget.engine.sequence import run_in_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from torch import Tensor
     from torch.optim import Optimizer
@@ -388,7 +387,7 @@ def outcome(test: Iterable[Any], model: nn.Module, optimizer: Optimizer) -> Any:
 def fault(kind: str, rank: int, call: int, fault: str, *, train_on: bool = True) -> Any:
     """Have something happen on one rank, and then train on with all of them."""
     model, optimizer = trained_before(kind)
-    notices._GRACE = timedelta(seconds=2)
+    rank_errors._GRACE = timedelta(seconds=2)
     loader: Iterable[Any] = own_batches()
     loss_fn: nn.Module = nn.MSELoss()
     settings: dict[str, Any] = {**SETTINGS, "seed": 0}
@@ -529,14 +528,15 @@ def refused_on(rank: int | None, what: str, **bad: Any) -> Any:
 def refused_settings(rank: int) -> Any:
     """Have a widget's settings refused on one rank, which tells no other rank."""
     model, optimizer = trained_before("ddp")
-    arguments = {"model": model, "optimizer": optimizer, "loss_fn": nn.MSELoss()}
-    recipe = LocalRecipe({**arguments, "dataloader": own_batches(), **SETTINGS})
+    widget = LRWidget(model, optimizer, own_batches(), nn.MSELoss(), **SETTINGS)
     if dist.get_rank() == rank:
-        for changes in ({"num_it": 0}, {"stop_div": 3}):
+        bad: list[dict[str, Any]] = [{"num_it": 0}, {"stop_div": 3}]
+        for changes in bad:
             with pytest.raises((TypeError, ValueError)):
-                recipe.test(changes)
+                widget.run(**changes)
         with pytest.raises(ValueError, match="rates"):
-            recipe.race({}, [0.0], 5)
+            widget.race([0.0], steps=5)
+    widget.close()
     return trains_on(model, optimizer)
 
 
@@ -568,6 +568,14 @@ class Once:
         yield from self._inside
 
 
+def race_of(test: RangeTest, rates: list[float]) -> Generator[Event, None, None]:
+    """Start a race of five steps at each rate."""
+    history = RaceHistory(rates, 5)
+    return run_in_turn(
+        race_runs(test, history), [Plan(rate, rate, 5) for rate in rates]
+    )
+
+
 def raced_on(fault: str, at: list[int]) -> Any:
     """Have something happen between two trainings of a race, on some ranks."""
     model, optimizer = trained_before("ddp")
@@ -578,17 +586,19 @@ def raced_on(fault: str, at: list[int]) -> Any:
     elif fault == "empty" and here:
         loader = Once(5)
     test = RangeTest(model, optimizer, loader, nn.MSELoss(), **SETTINGS)
-    source: Any = Race(test, [0.01, 0.03, 0.1], 5)
-    if fault == "comparison":
-        source = Comparison([test, test])
+
+    def started() -> Generator[Event, None, None]:
+        if fault == "comparison":
+            return run_in_turn([test, test], [test.config.plan] * 2)
+        return race_of(test, [0.01, 0.03, 0.1])
 
     def parts() -> Iterator[Any]:
-        with closing(iter(source)) as items:
-            for part in items:
-                ends.append([part.number, part.item])
-                if not isinstance(part.item, str):
-                    del ends[-1]
-                elif here and fault in {"left", "comparison"}:
+        with closing(started()) as events:
+            for event in events:
+                if not isinstance(event, Ended):
+                    continue
+                ends.append(list(event))
+                if here and fault in {"left", "comparison"}:
                     return
         yield from ()
 
@@ -603,10 +613,11 @@ def left_in_a_race(rank: int) -> Any:
     """Leave a race on one rank in the midst of its first training."""
     model, optimizer = trained_before("ddp")
     test = RangeTest(model, optimizer, own_batches(), nn.MSELoss(), **SETTINGS)
-    items = iter(Race(test, [0.01, 0.1], 5))
-    with closing(items):
-        own = list(islice(items, 3)) if dist.get_rank() == rank else list(items)
-    return {"last": own[-1].item, "again": trains_on(model, optimizer)}
+    events = race_of(test, [0.01, 0.1])
+    with closing(events):
+        own = list(islice(events, 4)) if dist.get_rank() == rank else list(events)
+    last = own[-1].reason if isinstance(own[-1], Ended) else None
+    return {"last": last, "again": trains_on(model, optimizer)}
 
 
 def interrupted_before_the_first_step(rank: int, path: str) -> Any:
@@ -664,9 +675,9 @@ def summed(count: int, most_children: int) -> dict[str, Any]:
     assert group is not None
     own = 0.1 * (1 + dist.get_rank())
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(summing, "_MOST_CHILDREN", most_children)
+        patched.setattr(reduction, "_MOST_CHILDREN", most_children)
         sent = _counted(patched, dist, "isend")
-        begun = [Summing([own * number, 1], group) for number in range(count)]
+        begun = [AsyncSum([own * number, 1], group) for number in range(count)]
         return {"sums": [each.wait() for each in begun], "sent": len(sent)}
 
 
@@ -704,7 +715,7 @@ def agreements(kind: str, counts: list[list[int]]) -> dict[str, Any]:
     model = model_of(kind)
     rank, size = dist.get_rank(), dist.get_world_size()
     with pytest.MonkeyPatch.context() as patched:
-        agreed = _counted(patched, agreement, "Summing")
+        agreed = _counted(patched, agreement, "AsyncSum")
         test = RangeTest(
             *(model, optimizer_of(model), own_batches(), nn.MSELoss()),
             val_loader=Varying(counts[rank], slice(rank, None, size)),

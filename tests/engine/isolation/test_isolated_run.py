@@ -7,8 +7,7 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from lrwidget.curve.lr_curve import Recording
-from lrwidget.engine.distributed.context import OneRank
+from lrwidget.engine.distributed.context import SingleProcess
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.thread_settings import ThreadSettings
 from tests.engine.training_parts import loader, state
@@ -26,45 +25,44 @@ def _test(**settings: Any) -> tuple[RangeTest, list[Any]]:
 def test_one_rate_all_the_time(isolation: Any) -> None:
     test, parts = _test(isolation=isolation, steps_per_lr=3)
     before = state(*parts)
-    trial = test.trial(0.1, 4)
-    assert [
-        step.lr for step in trial.start(ThreadSettings(), Recording(4), OneRank())
-    ] == [0.1] * 4
+    run = test.at(0.1, 4)
+    steps = run.start(ThreadSettings(), SingleProcess())
+    assert [step.lr for step in steps] == [0.1] * 4
     assert state(*parts) == before
 
 
-def test_trials_of_one_original_come_one_after_the_other() -> None:
+def test_runs_of_one_original_come_one_after_the_other() -> None:
     test, _ = _test(isolation="restore")
-    trial = test.trial(0.1, 2)
+    run = test.at(0.1, 2)
     first, second = (
-        trial.start(ThreadSettings(), Recording(4), OneRank()),
-        trial.start(ThreadSettings(), Recording(4), OneRank()),
+        run.start(ThreadSettings(), SingleProcess()),
+        run.start(ThreadSettings(), SingleProcess()),
     )
     next(first)
     with pytest.raises(RuntimeError, match="training this model itself at the moment"):
         next(second)
     with pytest.raises(RuntimeError, match="training this model itself at the moment"):
-        trial.start(ThreadSettings(), Recording(4), OneRank())
+        run.start(ThreadSettings(), SingleProcess())
     first.close()
-    trial.check_free()
-    assert len(list(trial.start(ThreadSettings(), Recording(4), OneRank()))) == 2
+    run.check_free()
+    assert len(list(run.start(ThreadSettings(), SingleProcess()))) == 2
 
 
 @pytest.mark.parametrize("isolation", ["copy", "restore"])
-def test_a_trial_that_takes_no_step_seeds_nothing(isolation: Any) -> None:
+def test_a_run_that_takes_no_step_seeds_nothing(isolation: Any) -> None:
     test, parts = _test(isolation=isolation, seed=5)
     before = state(*parts)
-    steps = test.trial(0.1, 2).start(ThreadSettings(), Recording(4), OneRank())
+    steps = test.at(0.1, 2).start(ThreadSettings(), SingleProcess())
     assert state(*parts) == before
     steps.close()
     assert state(*parts) == before
 
 
-def test_trials_of_copies_come_at_one_time() -> None:
+def test_runs_of_copies_come_at_one_time() -> None:
     test, _ = _test(isolation="copy")
-    trial = test.trial(0.1, 2)
+    run = test.at(0.1, 2)
     first, second = (
-        trial.start(ThreadSettings(), Recording(4), OneRank()),
-        trial.start(ThreadSettings(), Recording(4), OneRank()),
+        run.start(ThreadSettings(), SingleProcess()),
+        run.start(ThreadSettings(), SingleProcess()),
     )
     assert len(list(zip(first, second, strict=True))) == 2

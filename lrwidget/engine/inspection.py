@@ -1,9 +1,4 @@
-"""
-What modules hold themselves, without the names that torch's own ways to it make up.
-
-Those take several times as long, and what begins a test asks for it time and again.
-What a model says of itself, by a ``parameters`` of its own, is another question.
-"""
+"""The classes of objects by name, and the tensors that modules hold."""
 
 from __future__ import annotations
 
@@ -15,6 +10,19 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 T = TypeVar("T")
+
+
+def is_kind(value: object, *names: str) -> bool:
+    """
+    Whether a value is an instance of a class with one of some names, or of a subclass.
+
+    Classes of other libraries are known by name, since the import takes seconds.
+    """
+    return any(kind.__name__ in names for kind in type(value).__mro__)
+
+
+# `Module.parameters` and `Module.buffers` also compute names, which takes several times
+# as long. A model may override them: the answer may then differ from what is here.
 
 
 def parameters_in(modules: Iterable[nn.Module]) -> list[nn.Parameter]:

@@ -6,15 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from lrwidget.curve.history import Part
-from lrwidget.curve.lr_curve import Step
-from lrwidget.engine.comparison import Comparison
+from lrwidget.curve.history import Ended, Event, Started, Stepped
 from lrwidget.engine.range_test import RangeTest
+from lrwidget.engine.sequence import run_in_turn
 from tests.engine.training_parts import state
 from tests.widget_parts import BATCHES, parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 
 def _tests(*settings: dict[str, Any]) -> tuple[list[RangeTest], Any]:
@@ -25,14 +24,20 @@ def _tests(*settings: dict[str, Any]) -> tuple[list[RangeTest], Any]:
     return made, (model, optimizer)
 
 
+def _events(tests: list[RangeTest]) -> Generator[Event, None, None]:
+    """Start tests that run in turn."""
+    return run_in_turn(tests, [test.config.plan for test in tests])
+
+
 def test_each_is_the_test_alone() -> None:
     tests, trained = _tests({"num_it": 5}, {"num_it": 8, "end_lr": 1e-2})
     before = state(*trained)
-    found = list(Comparison(tests))
-    expected: list[Part] = []
+    found = list(_events(tests))
+    expected: list[Event] = []
     for number, test in enumerate(tests):
-        expected += [Part(number, step) for step in test]
-        expected.append(Part(number, "completed"))
+        expected.append(Started(number, test.config.plan))
+        expected += [Stepped(number, step) for step in test]
+        expected.append(Ended(number, "completed"))
     assert found == expected
     assert state(*trained) == before
 
@@ -40,8 +45,8 @@ def test_each_is_the_test_alone() -> None:
 def test_who_leaves_it_has_all_as_before() -> None:
     tests, trained = _tests(*[{"num_it": 4, "isolation": "restore"}] * 2)
     before = state(*trained)
-    items = iter(Comparison(tests))
-    assert [next(items).number for _ in range(6)] == [0] * 5 + [1]
+    items = _events(tests)
+    assert [next(items).run for _ in range(8)] == [0] * 6 + [1] * 2
     items.close()
     assert state(*trained) == before
 
@@ -53,7 +58,7 @@ def test_what_keeps_the_first_from_starting_is_raised_at_once() -> None:
     other = iter(test)
     next(other)
     with pytest.raises(RuntimeError, match="training this model itself"):
-        iter(Comparison(tests))
+        _events(tests)
     other.close()
 
 
@@ -67,30 +72,7 @@ def test_each_takes_the_settings_of_the_thread_that_began() -> None:
     model, optimizer = parts()
     tests = [RangeTest(model, optimizer, BATCHES, loss_fn, num_it=2) for _ in range(2)]
     with torch.autocast("cpu", torch.bfloat16):
-        items = iter(Comparison(tests))
-    steps = [part for part in items if isinstance(part.item, Step)]
+        items = _events(tests)
+    steps = [event for event in items if isinstance(event, Stepped)]
     assert len(steps) == 4
     assert dtypes == [torch.bfloat16] * 4
-
-
-def test_it_tells_what_the_present_one_waits_for() -> None:
-    model, optimizer = parts()
-    noted: list[tuple[str | None, list[str | None]]] = []
-
-    class Noting:
-        def __iter__(self) -> Iterator[Any]:
-            for batch in BATCHES:
-                each = [test.waiting_for for test in comparison.tests]
-                noted.append((comparison.waiting_for, each))
-                yield batch
-
-    comparison = Comparison(
-        [
-            RangeTest(model, optimizer, Noting(), nn.MSELoss(), num_it=2)
-            for _ in range(2)
-        ]
-    )
-    for _ in comparison:
-        pass
-    assert [each.index(now) for now, each in noted] == [0] * 2 + [1] * 2
-    assert all(now is not None for now, _ in noted)

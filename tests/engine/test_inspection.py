@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from lrwidget.engine.modules import buffers_in, parameters_in
+from lrwidget.engine.inspection import buffers_in, parameters_in
 
 
 def test_each_once_and_in_torchs_order() -> None:

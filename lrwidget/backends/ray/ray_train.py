@@ -1,4 +1,4 @@
-"""Has Ray Train place the workers of a test, and watch over them."""
+"""The start of the workers of a test by Ray Train."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lrwidget.backends.ray.messages import Work
     from lrwidget.backends.ray.scaling import Scaling
+    from lrwidget.backends.ray.worker import Work
 
-# Ray Train reads these where it begins, and hands them to its workers.
+# Ray Train reads these when it begins, and passes them on to its workers.
 _ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths stay as they are
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
@@ -27,15 +27,15 @@ _SECONDS_TO_WAIT_FOR_A_RANK = 60
 
 def fit(work: Work, scaling: Scaling) -> None:
     """
-    Run a test on its workers, in a process that is there for this alone.
+    Run a test on its workers, in a process for this alone.
 
-    An interrupt ends it, and frees all that it has.
+    An interrupt ends the process, and frees all its resources.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray.train").setLevel(logging.ERROR)
     trainer = _trainer(work, scaling)
-    with suppress(SystemExit):  # as which an interrupt comes out of it
+    with suppress(SystemExit):  # raised after an interrupt
         trainer.fit()
 
 
@@ -52,14 +52,14 @@ def _trainer(work: Work, scaling: Scaling) -> Any:  # noqa: ANN401 (partly priva
     )
     from ray.train.v2.torch.torch_trainer import TorchTrainer  # noqa: PLC0415
 
-    from lrwidget.backends.ray import loop  # noqa: PLC0415
+    from lrwidget.backends.ray.worker import train_together  # noqa: PLC0415
 
     class Trainer(TorchTrainer):
         """
-        One that leaves it to the watching process to free what is reserved.
+        A trainer that leaves it to the first process to free the reserved resources.
 
-        Ray's own way needs a service that a small installation lacks, and complains of
-        that each second.
+        The callback of Ray needs a service that a small installation lacks, and
+        complains of that each second.
         """
 
         def _create_default_callbacks(self) -> list[Any]:
@@ -68,7 +68,7 @@ def _trainer(work: Work, scaling: Scaling) -> Any:  # noqa: ANN401 (partly priva
             return [x for x in every if type(x).__name__ != unwanted]
 
     return Trainer(
-        loop.work,
+        train_together,
         train_loop_config={"work": work},
         scaling_config=ScalingConfig(
             num_workers=scaling.num_workers,
@@ -76,13 +76,13 @@ def _trainer(work: Work, scaling: Scaling) -> Any:  # noqa: ANN401 (partly priva
             resources_per_worker=dict(scaling.resources),
         ),
         torch_config=TorchConfig(
-            # What the ranks agree on is in main memory.
+            # The ranks agree on values in main memory.
             backend="cpu:gloo,cuda:nccl" if scaling.use_gpu else "gloo",
             timeout_s=_SECONDS_TO_WAIT_FOR_A_RANK,
         ),
         run_config=RunConfig(
             name=f"lrwidget-{os.getpid()}-{time.time_ns()}",
-            # Nothing is saved, so there is to be no folder.
+            # Nothing is saved: no folder is made.
             storage_path="lrwidget",
             storage_filesystem=PyFileSystem(FSSpecHandler(MemoryFileSystem())),
             failure_config=FailureConfig(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,8 +8,9 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
+from lrwidget.engine.loop import _grouped, _repeated, _Sweep, _windows
 from lrwidget.engine.stepping import StepSkippedError
-from lrwidget.engine.sweep import Sweep, grouped, several_steps, windows
+from lrwidget.engine.thread_settings import ThreadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,14 +46,14 @@ class _Script:
         validation_loss: Any = None,
         **settings: Any,
     ) -> tuple[list[tuple[float, float]], Any]:
-        taken = windows(self.batches, accumulate)
+        taken = _windows(self.batches, accumulate)
         settings = {"patience": 100, **settings}
-        sweep = Sweep(
-            self.optimizer, self.step, self.step, taken, nullcontext, **settings
+        sweep = _Sweep(
+            self.optimizer, self.step, self.step, taken, ThreadSettings(), **settings
         )
-        points = sweep.over(several_steps(_RATES, steps_per_lr))
+        points = sweep.over(_repeated(_RATES, steps_per_lr))
         if steps_per_lr > 1 or validation_loss:
-            points = grouped(points, steps_per_lr, validation_loss)
+            points = _grouped(points, steps_per_lr, validation_loss)
         found = []
         try:
             while True:
@@ -158,7 +158,7 @@ def test_the_first_step_is_done_until_it_is_not_skipped() -> None:
             raise _skipped(None)
         return torch.tensor(2.0)
 
-    batches = windows(script.batches, 1)
-    sweep = Sweep(script.optimizer, first, script.step, batches, nullcontext, 9)
+    batches = _windows(script.batches, 1)
+    sweep = _Sweep(script.optimizer, first, script.step, batches, ThreadSettings(), 9)
     assert [loss.item() for _, loss in sweep.over(_RATES)] == [2, 1, 1]
     assert done == ["first", "first"]

@@ -1,0 +1,406 @@
+"""The settings of a range test: each is defined here, and checked once."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import numbers
+import operator
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, get_args
+
+from lrwidget.curve.history import Plan
+from lrwidget.curve.schedule import learning_rates
+from lrwidget.curve.short_repr import short_repr
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+    from torch import nn
+    from torch.amp import GradScaler
+    from torch.optim import Optimizer
+
+    from lrwidget.curve.schedule import StepMode
+
+    TrainingStep: TypeAlias = Callable[[nn.Module, Any], Any]
+    LossFunction: TypeAlias = Callable[..., torch.Tensor]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+Isolation: TypeAlias = Literal["auto", "copy", "restore"]
+_ISOLATIONS: tuple[str, ...] = get_args(Isolation)
+_MAX_COUNT = 1_000_000  # beyond is a typing error: a step that never ends
+_MAX_SEED = 2**32 - 1  # NumPy's limit
+_NOT_LOADERS = (str, bytes, Mapping)  # iterable, but not over batches
+
+
+class Settings(TypedDict, total=False):
+    """The keyword arguments of `TestConfig`, for the signatures that take them."""
+
+    start_lr: float
+    end_lr: float
+    num_it: int
+    step_mode: StepMode
+    stop_div: bool
+    training_step: TrainingStep | None
+    val_loader: Iterable[Any] | None
+    accumulate: int
+    steps_per_lr: int
+    autocast: torch.dtype | None
+    grad_scaler: GradScaler | None
+    clip_grad_norm: float | None
+    seed: int | None
+    isolation: Isolation
+    device: torch.device | str | None
+    record: str | os.PathLike[str] | None
+
+
+class Changes(Settings, total=False):
+    """Arguments of a test that one run may have different from the widget."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    dataloader: Iterable[Any]
+    loss_fn: LossFunction | None
+    build: Callable[[], tuple[Any, ...]]  # in place of these, on a cluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestConfig:
+    """
+    The settings of a range test.
+
+    Parameters
+    ----------
+    start_lr:
+        The first rate, above 0.
+    end_lr:
+        The last rate, above ``start_lr`` and at most 1e38.
+    num_it:
+        The number of rates, from 2 to 1,000,000.
+    step_mode:
+        ``"exp"`` for equal ratios between neighbouring rates, or ``"linear"``.
+    stop_div:
+        Whether to stop when the smoothed loss passes four times its best, or a loss
+        is not finite. If False, all steps are done.
+    training_step:
+        ``training_step(model, batch)`` returns the loss, or an object with a
+        ``loss``. It takes the place of ``loss_fn``, and uses the model that it is
+        given.
+    val_loader:
+        If given, the loss at each rate is the mean loss of its batches after the
+        step, in evaluation mode, weighted by their samples. Each rate then takes the
+        time of a validation.
+    accumulate:
+        The number of batches of an optimizer step, from 1 to 1,000,000. Its gradient
+        and its loss are their means.
+    steps_per_lr:
+        The number of optimizer steps at each rate, from 1 to 1,000,000. The loss at
+        a rate is their mean.
+    autocast:
+        The precision of the forward pass, `torch.float16` or `torch.bfloat16`;
+        None for that of the context in which the test begins.
+    grad_scaler:
+        A `torch.amp.GradScaler`, which is left as it is. A step that it skips does
+        not count: the next batch is for the same rate.
+    clip_grad_norm:
+        The limit of the norm of all gradients, above 0; None for no limit.
+    seed:
+        A number from 0 to 2**32 - 1. Each test begins with the random states of
+        Python, NumPy and torch (CPU, and CUDA in use), and the generators of loaders
+        and samplers, seeded with it: tests with one seed see the same batches and
+        the same dropout, where no other code draws random numbers meanwhile. The
+        weights of the model stay the given ones. Not seeded are generators that
+        model or data set hold, `random.SystemRandom`, worker processes that run
+        already, and samplers that shuffle by a number of their own, as distributed
+        ones do. None continues from the present states.
+    isolation:
+        ``"copy"`` trains a deep copy, ``"restore"`` trains the original and puts it
+        back, and ``"auto"`` copies wherever a copy can be made.
+    device:
+        The device of the copy and of the batches; None for that of the model.
+    record:
+        A file to which the test writes its steps one by one: if the process is
+        killed, the steps done are there, for `LRCurve.load`. The format is JSON
+        lines: a header with the settings and versions, a line for each step, and the
+        reason of the end. `LRWidget.follow` shows the file meanwhile, and can stop
+        the test. Of several ranks, the first one alone writes it. A race writes none.
+        None for no file.
+
+    Raises
+    ------
+    TypeError
+        If a setting is of the wrong type.
+    ValueError
+        If a setting has a value that cannot work. Both name the setting, its value
+        and what to pass.
+    """
+
+    __test__ = False  # pytest takes the name for that of a test
+
+    start_lr: float = 1e-7
+    end_lr: float = 10.0
+    num_it: int = 100
+    step_mode: StepMode = "exp"
+    stop_div: bool = True
+    training_step: TrainingStep | None = None
+    val_loader: Iterable[Any] | None = None
+    accumulate: int = 1
+    steps_per_lr: int = 1
+    autocast: torch.dtype | None = None
+    grad_scaler: GradScaler | None = None
+    clip_grad_norm: float | None = None
+    seed: int | None = None
+    isolation: Isolation = "auto"
+    device: torch.device | str | None = None
+    record: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the settings, and give each its plain form."""
+        check_switch("stop_div", self.stop_div)
+        check_function("training_step", self.training_step)
+        _check_val_loader(self.val_loader)
+        _check_autocast(self.autocast)
+        _check_grad_scaler(self.grad_scaler)
+        if not isinstance(self.isolation, str) or self.isolation not in _ISOLATIONS:
+            msg = (
+                f"isolation={short_repr(self.isolation)} is not known; pass one of "
+                f"{_ISOLATIONS}"
+            )
+            raise ValueError(msg)
+        _check_record(self.record)
+        plain = {
+            "accumulate": usable_count("accumulate", self.accumulate),
+            "steps_per_lr": usable_count("steps_per_lr", self.steps_per_lr),
+            "clip_grad_norm": _usable_norm(self.clip_grad_norm),
+            "seed": _usable_seed(self.seed),
+            "device": _usable_device(self.device),
+        }
+        lrs = self.lrs  # raises if the rates cannot be
+        plain |= {
+            "start_lr": float(lrs[0]),
+            "end_lr": float(lrs[-1]),
+            "num_it": len(lrs),
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+
+    @cached_property
+    def lrs(self) -> npt.NDArray[np.float64]:
+        """The learning rate of each point."""
+        return learning_rates(self.start_lr, self.end_lr, self.num_it, self.step_mode)
+
+    @property
+    def plan(self) -> Plan:
+        """The rates in short."""
+        return Plan(self.start_lr, self.end_lr, self.num_it)
+
+    def with_one_step_a_rate(self) -> TestConfig:
+        """Return the same settings with one optimizer step at each rate."""
+        return self if self.steps_per_lr == 1 else replace(self, steps_per_lr=1)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings by their names."""
+        return {name: getattr(self, name) for name in SETTINGS}
+
+
+# The settings that the widget has fields for.
+FIELDS = ("start_lr", "end_lr", "num_it", "step_mode", "stop_div", "seed")
+SETTINGS: tuple[str, ...] = tuple(field.name for field in fields(TestConfig))
+
+
+def split_settings(
+    arguments: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the arguments of a test that are no settings, and the settings."""
+    components = {k: arguments[k] for k in arguments if k not in SETTINGS}
+    settings = {k: arguments[k] for k in arguments if k in SETTINGS}
+    return components, settings
+
+
+def with_settings(function: F) -> F:
+    """Show each setting in the signature of a function that takes ``**settings``."""
+    signature = inspect.signature(function)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    settings = inspect.signature(TestConfig).parameters.values()
+    whole = signature.replace(parameters=[*own, *settings])
+    function.__signature__ = whole  # type: ignore[attr-defined]  # any function's
+    return function
+
+
+def check_switch(name: str, value: object) -> None:
+    """Raise unless a value is True or False."""
+    if not isinstance(value, bool):
+        msg = f"{name}={short_repr(value)} is neither; pass True or False"
+        raise TypeError(msg)
+
+
+def check_function(name: str, function: object) -> None:
+    """Raise unless a value is callable, or None."""
+    if function is not None and not callable(function):
+        msg = (
+            f"{name}={short_repr(function)} must be callable; pass a function, or None"
+        )
+        raise TypeError(msg)
+
+
+def check_loader(name: str, loader: object) -> None:
+    """Raise unless an object can be a loader of batches."""
+    tensor = any(kind.__name__ == "Tensor" for kind in type(loader).__mro__)
+    if not isinstance(loader, Iterable) or isinstance(loader, _NOT_LOADERS) or tensor:
+        msg = (
+            f"{name}={short_repr(loader)} must be an iterable of batches; pass for "
+            "example torch.utils.data.DataLoader(dataset, batch_size=64)"
+        )
+        raise TypeError(msg)
+    try:
+        empty = len(loader) == 0  # type: ignore[arg-type]  # raises TypeError
+    except (TypeError, NotImplementedError):  # no length: the first step tells
+        empty = False
+    if empty:
+        raise empty_loader(name, loader)
+
+
+class EmptyLoaderError(ValueError):
+    """A loader has no batch."""
+
+
+def empty_loader(name: str, loader: object) -> EmptyLoaderError:
+    """Return the error of a loader that has no batch."""
+    if isinstance(loader, Iterator):
+        msg = f"{name}={loader!r} is an iterator with no batch left"
+        return EmptyLoaderError(msg + "; pass a loader that can be iterated again")
+    hint = "pass one with a batch at least"
+    if getattr(loader, "drop_last", False):
+        hint += "; with drop_last=True a data set smaller than batch_size has none"
+    return EmptyLoaderError(f"{name}={loader!r} is empty; {hint}")
+
+
+def usable_count(name: str, value: object) -> int:
+    """Return an integer from 1 to 1,000,000, or raise what is wrong with a value."""
+    count = _integer(value)
+    if count is None:
+        msg = f"{name}={short_repr(value)} must be an integer; pass for example 1"
+        raise TypeError(msg)
+    if not 1 <= count <= _MAX_COUNT:
+        limit = "at least 1" if count < 1 else f"at most {_MAX_COUNT}"
+        msg = f"{name}={short_repr(value)} must be {limit}; pass for example 1"
+        raise ValueError(msg)
+    return count
+
+
+def _integer(value: object) -> int | None:
+    """Return an integer of Python or NumPy as one of Python; None for others."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        return None
+    return operator.index(value)
+
+
+def _usable_seed(seed: object) -> int | None:
+    if seed is None:
+        return None
+    number = _integer(seed)
+    if number is None:
+        msg = (
+            f"seed={short_repr(seed)} must be an integer; pass for example 0, or None "
+            "to go on from the present random states"
+        )
+        raise TypeError(msg)
+    if not 0 <= number <= _MAX_SEED:
+        msg = f"seed={short_repr(seed)} must be from 0 to 2**32 - 1; pass for example 0"
+        raise ValueError(msg)
+    return number
+
+
+def _usable_norm(norm: object) -> float | None:
+    if norm is None:
+        return None
+    if isinstance(norm, bool) or not isinstance(norm, numbers.Real):
+        msg = f"clip_grad_norm={short_repr(norm)} must be a number, or None"
+        raise TypeError(msg)
+    try:
+        limit = float(norm)
+    except OverflowError:
+        limit = math.nan
+    if not limit > 0:
+        msg = (
+            f"clip_grad_norm={short_repr(norm)} must be above 0, and in the range of a "
+            "float; pass None for none"
+        )
+        raise ValueError(msg)
+    return limit
+
+
+def _check_val_loader(val_loader: object) -> None:
+    if val_loader is None:
+        return
+    check_loader("val_loader", val_loader)
+    if isinstance(val_loader, Iterator):
+        msg = (
+            f"val_loader={short_repr(val_loader)} is an iterator, which is spent after "
+            "the first rate; pass a loader that can be iterated again"
+        )
+        raise TypeError(msg)
+
+
+def _check_autocast(autocast: object) -> None:
+    if autocast is None:
+        return
+    import torch  # noqa: PLC0415 (slow to import, and not needed for None)
+
+    known = torch.float16, torch.bfloat16
+    if not isinstance(autocast, torch.dtype) or autocast not in known:
+        msg = f"autocast={short_repr(autocast)} must be one of {known}, or None"
+        raise ValueError(msg)
+
+
+def _check_grad_scaler(grad_scaler: object) -> None:
+    if grad_scaler is None:
+        return
+    import torch  # noqa: PLC0415 (as above)
+
+    if not isinstance(grad_scaler, torch.amp.GradScaler):
+        msg = (
+            f"grad_scaler={short_repr(grad_scaler)} must be a torch.amp.GradScaler; "
+            "pass for example torch.amp.GradScaler('cuda')"
+        )
+        raise TypeError(msg)
+
+
+def _usable_device(device: torch.device | str | None) -> torch.device | None:
+    """Return a device as its tensors name it."""
+    if device is None:
+        return None
+    import torch  # noqa: PLC0415 (as above)
+
+    try:
+        tensor = torch.zeros((), device=device)
+        tensor.item()  # raises where a tensor has no data, as on "meta"
+    except (
+        RuntimeError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        AssertionError,
+    ) as error:
+        msg = (
+            f"device={short_repr(device)} cannot be used here: {error}; "
+            "pass None for the model's"
+        )
+        raise ValueError(msg) from error
+    return tensor.device
+
+
+def _check_record(record: object) -> None:
+    if record is None:
+        return
+    if not isinstance(record, str | os.PathLike) or isinstance(
+        os.fspath(record), bytes
+    ):
+        msg = (
+            f"record={short_repr(record)} must be the path of a file; pass one, or None"
+        )
+        raise TypeError(msg)

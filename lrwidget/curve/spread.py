@@ -1,0 +1,65 @@
+"""The spread of several losses over the same rates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lrwidget.curve.arrays import FloatArray
+
+_ENOUGH = 3
+
+
+class Spread(NamedTuple):
+    """
+    The middle and the extent of several lines.
+
+    Attributes
+    ----------
+    lrs:
+        The rates at which three or more of them have a loss.
+    median, low, high:
+        The median, the lowest and the highest of these losses.
+    """
+
+    lrs: FloatArray
+    median: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+def spread(lines: Sequence[tuple[FloatArray, FloatArray]]) -> Spread | None:
+    """
+    Return the median and the extent of lines over the same rates.
+
+    Parameters
+    ----------
+    lines:
+        Strictly increasing rates with the losses there, which are finite. A line may
+        lack some of the rates of another, and end before it.
+
+    Returns
+    -------
+    :
+        They, or None where no rate has three losses.
+    """
+    if len(lines) < _ENOUGH:
+        return None
+    lrs = np.unique(np.concatenate([rates for rates, _ in lines]))
+    losses = np.full((len(lines), len(lrs)), np.nan)
+    for row, (rates, values) in zip(losses, lines, strict=True):
+        row[np.searchsorted(lrs, rates)] = values
+    common = np.isfinite(losses).sum(0) >= _ENOUGH
+    if not common.any():
+        return None
+    losses = losses[:, common]
+    return Spread(
+        lrs[common],
+        np.nanmedian(losses, 0),
+        np.nanmin(losses, 0),
+        np.nanmax(losses, 0),
+    )

@@ -1,0 +1,54 @@
+"""Snapshots of a widget, as the display takes them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lrwidget.backends.base import Activity, Capabilities
+from lrwidget.config import TestConfig
+from lrwidget.curve.history import JobHistory
+from lrwidget.curve.suggestion import NO_SUGGESTION
+from lrwidget.ui.snapshot import JobSnapshot, Snapshot
+from tests.curves import curve_of
+
+if TYPE_CHECKING:
+    from lrwidget.curve.runs import Run
+
+IDLE = Snapshot(
+    capabilities=Capabilities(),
+    config=TestConfig(),
+    problem="",
+    runs=[],
+    curve=curve_of(),
+    suggestion=NO_SUGGESTION,
+    race=None,
+    job=None,
+    bounds=(1e-7, 10.0),
+    choice=None,
+    testing=False,
+)
+_JOB = JobSnapshot(
+    kind="test",
+    history=JobHistory([]),
+    running=False,
+    error=None,
+    traceback="",
+    activity=None,
+    silence=0.0,
+    seconds=0.0,
+)
+
+
+def job_with(history: JobHistory, **changes: Any) -> JobSnapshot:
+    """Return a job with a history; one that runs is at work, if not said otherwise."""
+    if changes.get("running"):
+        changes = {"activity": Activity("running"), **changes}
+    return replace(_JOB, history=history, **changes)
+
+
+def snapshot_with(*runs: Run, **changes: Any) -> Snapshot:
+    """Return a snapshot with some runs, the latest last."""
+    if runs:
+        changes = {"curve": runs[-1].history.curve(), **changes}
+    return replace(IDLE, runs=list(runs), **changes)
