@@ -14,6 +14,7 @@ from lrwidget import LRCurve
 from tests.browser.cells import LONG, QUICK, SETUP
 from tests.browser.chromium import chromium
 from tests.browser.finder import Finder
+from tests.browser.waiting import await_result
 from tests.jobs import job
 
 if TYPE_CHECKING:
@@ -108,8 +109,13 @@ def test_pick_it_by_hand(page: Page, notebook: Callable[..., Notebook]) -> None:
     finder.drag(10.0, 1e6)  # out of the chart
     book.await_value("w.value", lambda value: value == 10)
     finder.await_at(finder.handle, 10)
-    book.value("setattr(w, 'value', 0.05)")
-    expect(finder.field).to_have_value("0.05")
+
+    def set_rate() -> str:
+        # A last place of the drag may arrive after the rate that is set.
+        book.value("setattr(w, 'value', 0.05)")
+        return finder.field.input_value()
+
+    await_result(set_rate, lambda shown: shown == "0.05", "The field has {}".format)
     finder.await_at(finder.handle, 0.05)
 
 
