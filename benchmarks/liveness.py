@@ -67,7 +67,7 @@ _PICKED = """
 picked = []
 w.observe(lambda change: picked.append((time.time(), change["new"])), "value")
 """
-# Records the events of the page, with times of the same clock as Python's.
+# Records the events of the page, with times of the clock that Python uses.
 _WATCH = """() => {
   const clock = (stamp) => (performance.timeOrigin + stamp) / 1000;
   const seen = (window.seen = { moves: [], keys: [], frames: [], long: [] });
@@ -92,7 +92,7 @@ _WATCH = """() => {
   }).observe(chart, { subtree: true, childList: true, attributeFilter: ["d"] });
 }"""
 _MOVES, _PRESSES = 60, 40
-_BETWEEN = 120  # milliseconds between two moves, as of a hand
+_BETWEEN = 120  # milliseconds between two moves, as with a hand
 _LONG_RUN = 100_000
 _LONGEST = 600_000  # milliseconds
 

@@ -5,7 +5,7 @@ The first line of each test names its case: 1 to 8 are torch-lr-finder's, 9 to 1
 fastai's, 12 to 20 Lightning's, 21 to 25 Ignite's, 26 and 27 holocron's, 28 AllenNLP's,
 and 29 to 32 lrwidget's own.
 
-These cases are left out or tested in another form, since lrwidget differs:
+These cases are left out or changed, since lrwidget differs from these finders:
 
 Case 3: tested on the rule itself; `LRCurve.suggest` leaves out both ends first.
 Case 4: the number of skipped points is fixed, too few points give None, and the plot
