@@ -19,7 +19,6 @@ from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
     from typing import NoReturn
 
     from lrwidget.curve.history import Event
@@ -35,6 +34,7 @@ class RecordBackend:
     """The test of one record, which runs elsewhere."""
 
     capabilities = Capabilities(run=False, race=False, apply=False)
+    as_made = nullcontext  # nothing is run here
 
     def __init__(self, path: str | os.PathLike[str], value: float | None) -> None:
         if not isinstance(path, str | os.PathLike) or isinstance(
@@ -45,19 +45,13 @@ class RecordBackend:
                 "example a str"
             )
             raise TypeError(msg)
-        config = TestConfig()
-        if value is not None:  # the chart has room for the chosen rate from the start
-            low, high = min(config.start_lr, value), max(config.end_lr, value)
-            config = TestConfig(start_lr=low, end_lr=high)
-        self.config = config
+        self.name = os.fspath(path)
+        self.job = RecordJob(store_of(path))
         self.arguments: dict[str, Any] = {}
-        store = store_of(path)
-        self.name = store.given
-        self.job = RecordJob(store)
-
-    def as_made(self) -> AbstractContextManager[object]:
-        """Return an empty context, since nothing is run here."""
-        return nullcontext()
+        self.config = TestConfig()
+        if value is not None:  # the chart has room for the chosen rate from the start
+            low, high = min(self.config.start_lr, value), max(self.config.end_lr, value)
+            self.config = TestConfig(start_lr=low, end_lr=high)
 
     def check_can_run(self, *_: object, **__: object) -> NoReturn:
         """Raise RuntimeError, since model and optimizer are elsewhere."""
@@ -73,11 +67,9 @@ class RecordBackend:
 
 class RecordJob:
     """
-    A test of another process.
+    A test of another process: the steps that are there and those that come.
 
-    The job waits for the record, gives the steps that are there and those that come,
-    and ends with the test. If a new record takes the place of the file meanwhile, the
-    job continues with the new test.
+    If the record of a new test takes the place of the file, the job continues with it.
     """
 
     goes_on = True
@@ -99,7 +91,19 @@ class RecordJob:
     def events(self) -> Iterator[Event]:
         """Return the events; raise OSError, ValueError, or the error of the test."""
         try:
-            yield from self._events()
+            while not self._left.is_set():
+                try:
+                    self._read()
+                finally:  # also the steps before a malformed line
+                    yield from self._new_events()
+                reason = _reason(self._test)
+                if reason is not None:
+                    yield Ended(0, reason)
+                    return
+                self._ask_to_stop()
+                self._wake.wait(self._store.seconds_between_reads)
+                self._wake.clear()
+            self._ask_to_stop()  # what was wanted before following was ended
         except ValueError as error:
             msg = (
                 f"path={short_repr(self._store.given)} holds no record of a test as it "
@@ -135,21 +139,6 @@ class RecordJob:
             where="record",
             seconds=last - first,
         )
-
-    def _events(self) -> Iterator[Event]:
-        while not self._left.is_set():
-            try:
-                self._read()
-            finally:  # also the steps before a malformed line
-                yield from self._new_events()
-            reason = _reason(self._test)
-            if reason is not None:
-                yield Ended(0, reason)
-                return
-            self._ask_to_stop()
-            self._wake.wait(self._store.seconds_between_reads)
-            self._wake.clear()
-        self._ask_to_stop()  # what was wanted before following was ended
 
     def _ask_to_stop(self) -> None:
         """Write the request to stop, if it is wanted and not written yet."""

@@ -111,8 +111,7 @@ class GrowingRecord:
 
     def __init__(self, store: RecordStore) -> None:
         self.test = RecordedTest()
-        # How old the file was when its reading began, in seconds; later 0.
-        self.age = 0.0
+        self.age = 0.0  # of the file when its reading began, in seconds; later 0
         self._store = store
         self._offset = 0
         self._beginning = b""

@@ -24,7 +24,7 @@ _BEGINNING = 256  # bytes, which include the name of the test
 _MAX_SIZE = 256 * 2**20  # what is read takes up to 25 times as much in memory
 _TORN_HEADER = f'{{"format": "{FORMAT}"'.encode()
 _URL = re.compile(r"[a-z][a-z0-9+.:-]*://", re.IGNORECASE)
-_LOCAL_URL = re.compile(r"(file|local)://", re.IGNORECASE)
+_LOCAL_URLS = ("file://", "local://")
 
 
 class Chunk(NamedTuple):
@@ -60,7 +60,18 @@ class LocalStore:
 
     def check_writable(self) -> None:
         """Raise ValueError if no record can be made here, as far as one sees now."""
-        problem = self._problem()
+        found, problem = b"", ""
+        try:
+            found = self.read(0).contents
+        except FileNotFoundError:
+            if not self.path.parent.is_dir():
+                problem = "is in a folder that is not there; make it first"
+        except (OSError, ValueError) as error:
+            # Without the path that an OSError adds, however long that is.
+            what = getattr(error, "strerror", None) or error
+            problem = f"cannot be a file: {what}; pass another path"
+        if not _TORN_HEADER.startswith(found) and not is_record(found):
+            problem = "is a file of another kind, which stays; pass another path"
         if problem:
             msg = f"record={short_repr(self.given)} {problem}"
             raise ValueError(msg)
@@ -76,42 +87,25 @@ class LocalStore:
 
     def request_stop(self, test: str) -> None:
         """Ask a test to stop, by a file beside the record with the test's name."""
-        Path(self._request).write_bytes(test.encode(errors="replace"))
+        self._request.path.write_bytes(test.encode(errors="replace"))
 
     def stop_requested(self, test: str) -> bool:
         """Whether a test is asked to stop; without a request, this takes 1 µs."""
-        if not os.access(self._request, os.F_OK):
+        if not os.access(self._request.path, os.F_OK):
             return False
         try:
-            found = LocalStore("", Path(self._request)).read(0).contents
+            return self._request.read(0).contents == test.encode()
         except (OSError, ValueError):  # the steps of the test are worth more
             return False
-        return found == test.encode()
 
     def clear_stop_request(self) -> None:
         """Remove a request to stop, to whichever test it is."""
         with suppress(OSError):
-            Path(self._request).unlink()
+            self._request.path.unlink()
 
     @cached_property
-    def _request(self) -> str:
-        return f"{self.path}.stop"
-
-    def _problem(self) -> str:
-        """Return what keeps a record from being made here; nothing, if it can be."""
-        try:
-            found = self.read(0).contents
-        except FileNotFoundError:
-            found = b""
-        except (OSError, ValueError) as error:
-            # Without the path that an OSError adds, however long that is.
-            what = getattr(error, "strerror", None) or error
-            return f"cannot be a file: {what}; pass another path"
-        if not self.path.parent.is_dir():
-            return "is in a folder that is not there; make it first"
-        if not _TORN_HEADER.startswith(found) and not is_record(found):
-            return "is a file of another kind, which stays; pass the path of a new one"
-        return ""
+    def _request(self) -> LocalStore:
+        return LocalStore(f"{self.given}.stop", Path(f"{self.path}.stop"))
 
     def _rename(self, path: Path) -> None:
         """Give a record the next free name: run.1.jsonl, run.2.jsonl and so on."""
@@ -136,11 +130,7 @@ class LocalStore:
 
 @dataclass(frozen=True)
 class RemoteStore:
-    """
-    A file at a URL that fsspec opens, which is read, but not written step by step.
-
-    Each error of its file system becomes an OSError.
-    """
+    """A file at a URL that fsspec opens, for reading; each error is an OSError."""
 
     given: str
     seconds_between_reads: ClassVar[float] = 1.0
@@ -183,7 +173,7 @@ RecordStore: TypeAlias = LocalStore | RemoteStore
 def store_of(path: str | os.PathLike[str]) -> RecordStore:
     """Return the store of a path, from the folder that is the current one, or a URL."""
     if isinstance(path, str) and _URL.match(path):
-        if not _LOCAL_URL.match(path):
+        if not path.lower().startswith(_LOCAL_URLS):
             return RemoteStore(path)
         from fsspec.core import url_to_fs  # noqa: PLC0415 (slow to import)
 
@@ -208,7 +198,6 @@ def writable_store(record: str | os.PathLike[str] | None) -> LocalStore | None:
 
 def contents_of(store: RecordStore) -> bytes:
     """Return a whole file; raise ValueError if it is too large."""
-    contents = b""
     for most in (0, _MAX_SIZE):  # its size first, since reading takes memory
         contents, _, size, _ = store.read(0, most)
         if size > _MAX_SIZE:
