@@ -141,7 +141,9 @@ class RemoteStore:
             system.invalidate_cache(path)
             size: int = system.info(path)["size"]
             contents = _part(system, path, offset, min(size, offset + most))
-            beginning = _part(system, path, 0, min(size, _BEGINNING))
+            beginning = contents[:_BEGINNING]
+            if offset:  # after the rest, so that it shows that the file was replaced
+                beginning = _part(system, path, 0, min(size, _BEGINNING))
             changed = None
             with suppress(Exception):  # many file systems do not know it
                 changed = system.modified(path).timestamp()
@@ -155,8 +157,7 @@ class RemoteStore:
     @contextmanager
     def _file(self) -> Iterator[tuple[Any, str]]:
         """Return the file system, and the path of the file there."""
-        # Slow to import, and only needed here.
-        from fsspec.core import url_to_fs  # noqa: PLC0415
+        from fsspec.core import url_to_fs  # noqa: PLC0415 (slow to import)
 
         try:
             yield url_to_fs(self.given)
@@ -207,7 +208,7 @@ def contents_of(store: RecordStore) -> bytes:
 
 
 def _part(system: Any, path: str, begin: int, end: int) -> bytes:  # noqa: ANN401 (of fsspec, which has no types)
-    """Return some bytes of a file; a request for none may fail."""
+    # A request for no bytes may fail.
     return bytes(system.cat_file(path, begin, end)) if begin < end else b""
 
 

@@ -9,7 +9,9 @@ import tracemalloc
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +20,7 @@ from lrwidget.curve.records.reader import GrowingRecord, RecordedTest, is_record
 from lrwidget.curve.records.store import LocalStore, store_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from lrwidget.curve.records.store import Chunk
@@ -263,6 +266,37 @@ def test_a_file_that_is_replaced_while_it_is_read(
     whole = LocalStore.read
     monkeypatch.setattr(LocalStore, "read", read)
     assert _read_on(record) == ("b", [1, 2])
+
+
+@pytest.mark.parametrize("request_", range(5))
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_remote_file_that_is_replaced_between_two_requests(
+    memory: str, monkeypatch: pytest.MonkeyPatch, before: int, request_: int
+) -> None:
+    def replacing(name: str) -> Callable[..., Any]:
+        method = getattr(MemoryFileSystem, name)
+
+        def replaced(*arguments: Any, **options: Any) -> Any:
+            requests.append(name)
+            if len(requests) == request_ + 1:
+                remote.pipe_file(memory, _OTHER + _line() + _line(1))
+            return method(*arguments, **options)
+
+        return replaced
+
+    remote = fsspec.filesystem("memory")
+    lines = [_line(number) for number in range(5)]
+    remote.pipe_file(memory, _HEADER + b"".join(lines[:before]))
+    record = GrowingRecord(store_of(memory))
+    if before:
+        _read_on(record)
+        remote.pipe_file(memory, _HEADER + b"".join(lines))
+    requests: list[str] = []
+    for name in ("info", "cat_file"):
+        monkeypatch.setattr(MemoryFileSystem, name, replacing(name))
+    while len(requests) < request_ + 3:
+        found = _read_on(record)
+    assert found == ("b", [1, 2])
 
 
 def test_a_new_file_with_an_old_number_is_read_anew(tmp_path: Path) -> None:
