@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lrwidget.curve.short_repr import short_repr
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
-_NOT_FINITE = ("nan", "inf", "-inf")  # as strings, since JSON has no numbers for them
+NOT_FINITE = ("nan", "inf", "-inf")  # as strings, since JSON has no numbers for them
 
 
 def float_array(name: str, values: object) -> FloatArray:
@@ -46,7 +46,7 @@ def listed_floats(name: str, values: object) -> FloatArray:
 def number(name: str, value: object) -> float:
     """Return a number from a JSON file, or raise what is wrong with it."""
     usable = isinstance(value, int | float) and not isinstance(value, bool)
-    if not usable and not (isinstance(value, str) and value in _NOT_FINITE):
+    if not usable and not (isinstance(value, str) and value in NOT_FINITE):
         msg = f"{name}={short_repr(value)} is not a number"
         raise ValueError(msg)
     try:
