@@ -1,4 +1,4 @@
-"""Strict JSON, which anybody may have written."""
+"""Strict JSON from any program."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class RecordedTest:
 
 
 class GrowingRecord:
-    """The part of a record that is read so far; of a replaced file, that of the new."""
+    """The test of a record, as far as it is read; a new file begins anew."""
 
     def __init__(self, store: RecordStore) -> None:
         self.test = RecordedTest()
@@ -124,7 +124,7 @@ class GrowingRecord:
                 chunk = self._store.read(self._offset)
             except FileNotFoundError:
                 return
-            # A file that is shorter may be a copy that is made again.
+            # A shorter file is no new one: it may be a copy that is written again.
             known, found = self._beginning, chunk.beginning
             if known[: len(found)] != found[: len(known)]:
                 self.test, self._offset, self._beginning = RecordedTest(), 0, b""

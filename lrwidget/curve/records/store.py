@@ -45,7 +45,7 @@ class LocalStore:
     seconds_between_reads: ClassVar[float] = 0.1
 
     def read(self, offset: int, most: int = _PIECE) -> Chunk:
-        """Return the bytes from an offset on; raise FileNotFoundError before that."""
+        """Return the bytes after an offset; raise FileNotFoundError without a file."""
         # Opened anew each time: else a network disk may show the file as it was.
         with open(self.path, "rb", opener=_open_at_once) as file:
             found = os.fstat(file.fileno())
@@ -54,12 +54,12 @@ class LocalStore:
                 raise ValueError(msg)
             beginning = file.read(_BEGINNING)
             file.seek(offset)
-            # A read takes memory for all that it is asked for.
+            # A read reserves memory for all bytes that it is asked for.
             contents = file.read(max(0, min(most, found.st_size - offset)))
         return Chunk(contents, beginning, found.st_size, found.st_mtime)
 
     def check_writable(self) -> None:
-        """Raise ValueError if no record can be made here, as far as one sees now."""
+        """Raise ValueError if no record can be made here, as far as is known now."""
         found, problem = b"", ""
         try:
             found = self.read(0).contents
@@ -77,8 +77,8 @@ class LocalStore:
             raise ValueError(msg)
 
     def create(self) -> FileIO:
-        """Create and open the file; a record that is there gets another name first."""
-        path = Path(os.path.realpath(self.path))  # a link continues to lead to it
+        """Create and open the file; an existing record is renamed first."""
+        path = Path(os.path.realpath(self.path))  # a link keeps leading there
         while True:
             with suppress(FileExistsError):
                 return path.open("xb", buffering=0)
@@ -95,7 +95,7 @@ class LocalStore:
             return False
         try:
             return self._request.read(0).contents == test.encode()
-        except (OSError, ValueError):  # the steps of the test are worth more
+        except (OSError, ValueError):  # the test goes on: its steps are worth more
             return False
 
     def clear_stop_request(self) -> None:
@@ -136,7 +136,7 @@ class RemoteStore:
     seconds_between_reads: ClassVar[float] = 1.0
 
     def read(self, offset: int, most: int = _PIECE) -> Chunk:
-        """Return the bytes from an offset on; raise FileNotFoundError before that."""
+        """Return the bytes after an offset; raise FileNotFoundError without a file."""
         with self._file() as (system, path):
             system.invalidate_cache(path)
             size: int = system.info(path)["size"]
@@ -172,7 +172,7 @@ RecordStore: TypeAlias = LocalStore | RemoteStore
 
 
 def store_of(path: str | os.PathLike[str]) -> RecordStore:
-    """Return the store of a path, from the folder that is the current one, or a URL."""
+    """Return the store of a URL, or of a path, relative to the present folder."""
     if isinstance(path, str) and _URL.match(path):
         if not path.lower().startswith(_LOCAL_URLS):
             return RemoteStore(path)
@@ -199,7 +199,7 @@ def writable_store(record: str | os.PathLike[str] | None) -> LocalStore | None:
 
 def contents_of(store: RecordStore) -> bytes:
     """Return a whole file; raise ValueError if it is too large."""
-    for most in (0, _MAX_SIZE):  # its size first, since reading takes memory
+    for most in (0, _MAX_SIZE):  # the size first, since a read reserves memory
         contents, _, size, _ = store.read(0, most)
         if size > _MAX_SIZE:
             msg = f"its {size} bytes are more than {_MAX_SIZE}"

@@ -50,7 +50,7 @@ class RecordFile:
             os.close(os.dup(self._file.fileno()))
 
     def append_end(self, reason: StopReason) -> None:
-        """Add the end of the test, which has ended, whether this can be done or not."""
+        """Add the end of the test; an error is a warning, since the test has ended."""
         try:
             self.append({"stop_reason": reason})
         except OSError as error:
@@ -64,7 +64,7 @@ def recorded(
     settings: Mapping[str, object],
 ) -> Generator[Step, None, StopReason]:
     """
-    Yield the steps of a test, each after it is in the record; return their reason.
+    Yield the steps of a test, each after it is in the record; return why it ended.
 
     The file is made before the first step. A request to stop is obeyed at the next
     step. An OSError of a step fails the test.
