@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.history import Event
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.picture import Looks
-    from lrwidget.curve.runs import NewRun
+    from lrwidget.curve.runs import NewRun, Run
     from lrwidget.ui.snapshot import Kind
 
 _STEPS_PER_DECADE = 10
@@ -77,20 +77,20 @@ class _Job:
 
     def snapshot(self) -> JobSnapshot:
         activity, silence, seconds = None, 0.0, 0.0
-        if self.runner is not None:
-            activity = self.runner.job.activity()
-            since = activity.since or self.runner.last_event
-            silence = time.monotonic() - since
-            seconds = (
-                self.runner.seconds if activity.seconds is None else activity.seconds
-            )
+        runner, history = self.runner, self.history
+        if self.running and runner is not None:
+            activity = runner.job.activity()
+            silence = time.monotonic() - (activity.since or runner.last_event)
+            seconds = runner.seconds if activity.seconds is None else activity.seconds
         return JobSnapshot(
             kind=self.kind,
-            history=self.history,
+            runs=len(history.runs),
+            done=len(history),
+            total=history.num_it,
             running=self.running,
             error=self.error,
             traceback=self.traceback,
-            activity=activity if self.running else None,
+            activity=activity,
             silence=silence,
             seconds=seconds,
         )
@@ -133,9 +133,7 @@ class Controller:
         self._runs = Runs()
         self._race: RaceHistory | None = None
         self._job: _Job | None = None
-        self._curve = _EMPTY
         self._suggestion = NO_SUGGESTION
-        self._suggested_for: tuple[LRCurve, bool, str] | None = None
         self._range = self.bounds = self._config.start_lr, self._config.end_lr
         self._shown: Snapshot | None = None
         self.pick = choice.pick
@@ -179,22 +177,31 @@ class Controller:
     def snapshot(self) -> Snapshot:
         """Return the present state."""
         with self._lock:
-            self._update_curve()
-            self._update_range()
-            choice = self._choice.value
+            runs, choice = self._runs.all, self._choice.value
+            job = None if self._job is None else self._job.snapshot()
+            testing = unbegun = False
+            if job is not None and job.running and job.kind != "race":
+                testing, unbegun = True, job.runs > 0 and job.done == 0
+            planned = runs[-1].history.num_it if testing and runs else 0
+            curve = _EMPTY if unbegun else self.curve
+            self._suggestion = (
+                NO_SUGGESTION if testing else curve.suggestion(self._rule)
+            )
+            self._update_range(runs)
             self.bounds = self._range_with(choice)
             return Snapshot(
                 capabilities=self._backend.capabilities,
                 config=self._config,
                 problem=self._problem,
-                runs=self._runs.all,
-                curve=self._curve,
+                runs=runs,
+                curve=curve,
+                points=planned if testing else len(curve),
                 suggestion=self._suggestion,
                 race=self._race,
-                job=None if self._job is None else self._job.snapshot(),
+                job=job,
                 bounds=self.bounds,
                 choice=choice,
-                testing=self._testing,
+                testing=testing,
             )
 
     # ---- the commands of the display
@@ -253,9 +260,7 @@ class Controller:
 
     def home(self) -> None:
         """Choose the suggestion, or the middle of the chart if there is none."""
-        with self._lock:
-            self._update_curve()
-            suggestion = self._suggestion.lr
+        suggestion = self.snapshot().suggestion.lr
         if suggestion is not None:
             self._choice.pick(suggestion)
         elif self._choice.value is None:
@@ -487,28 +492,13 @@ class Controller:
 
     # ---- what follows from the state
 
-    @property
-    def _testing(self) -> bool:
-        """Whether a test or a comparison runs, so that the curve may grow."""
-        return self._job is not None and self._job.running and self._job.kind != "race"
-
-    def _update_curve(self) -> None:
-        curve, testing = self.curve, self._testing
-        key = curve, testing, self._rule
-        if key != self._suggested_for:
-            self._suggested_for = key
-            self._curve = curve
-            self._suggestion = (
-                NO_SUGGESTION if testing else curve.suggestion(self._rule)
-            )
-
-    def _update_range(self) -> None:
+    def _update_range(self, runs: list[Run]) -> None:
         """Find the range of all rates: those of the next run, and of each run."""
-        every = [run.history.plan for run in self._runs.all]
-        plans = [plan for plan in every if plan is not None]
+        plans = [run.history.plan for run in runs if run.history.plan is not None]
         if self._backend.capabilities.run or not plans:
             plans.append(self._config.plan)
-        self._range = min(x.start_lr for x in plans), max(x.end_lr for x in plans)
+        starts, ends, _ = zip(*plans, strict=True)
+        self._range = min(starts), max(ends)
 
     def _range_with(self, choice: float | None) -> tuple[float, float]:
         low, high = self._range

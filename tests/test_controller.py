@@ -196,7 +196,7 @@ def test_what_cannot_start_is_no_run(alone: Any) -> None:
     assert not controller.running
     job = controller.snapshot().job
     assert job.error is raised.value
-    assert (len(job.history), controller.progress) == (0, 0)
+    assert (job.done, controller.progress) == (0, 0)
     assert list(controller.curves) == ["a"]
     assert len(controller.curve) == 4
     gate.let(4)

@@ -10,7 +10,7 @@ import pytest
 import ray
 
 from lrwidget import LRCurve, LRWidget
-from lrwidget.ui.closing import close_with_parts
+from lrwidget.ui.widgets import close_with_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,15 +1,14 @@
-"""What is drawn of a curve on the axes of matplotlib."""
+"""A curve on the axes of matplotlib, and the colours of all charts."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrwidget.curve import palette
 from lrwidget.curve.axis import plain, rate_ticks, short, tick_label
-from lrwidget.curve.limits import loss_limits
+from lrwidget.curve.limits import hull, loss_limits
 from lrwidget.curve.schedule import positive_rate
 from lrwidget.curve.thinning import thinned
 
@@ -17,10 +16,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from lrwidget.curve.arrays import FloatArray
+    from lrwidget.curve.limits import Limits
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.suggestion import Suggestion
 
-Limits: TypeAlias = tuple[float, float]
+# Okabe and Ito's colours, which the colour-blind tell apart; those that stand out too
+# little on white are darker here. No meaning is in a colour alone: shapes and widths
+# differ, too.
+CURVE, SUGGESTION, CHOICE = "#0072b2", "#00805c", "#d55e00"
+OTHERS = ("#b0558a", "#a66a00", "#6b6b6b")  # for further lines: pink, ochre and grey
+BAND_OPACITY, RAW_OPACITY = 0.15, 0.5
 
 _MOST_POINTS = 2000
 _MARGIN = 0.015
@@ -36,23 +41,10 @@ def draw(
     ax: Axes, curve: LRCurve, beta: float, rule: str, choice: float | None
 ) -> None:
     """
-    Draw a curve, its suggestion and the rate that is chosen.
+    Draw a curve, its suggestion by a rule, and the rate that is chosen.
 
     The raw losses are faint and the smoothed ones bold. The y range leaves out
     what follows a divergence.
-
-    Parameters
-    ----------
-    ax:
-        Where to draw.
-    curve:
-        What to draw.
-    beta:
-        How much to smooth, as `LRCurve.smoothed` takes it.
-    rule:
-        The rule of the suggestion.
-    choice:
-        The rate that is chosen, if any.
     """
     rate = None if choice is None else positive_rate("choice", choice)
     smoothed = curve.smoothed(beta)
@@ -62,7 +54,7 @@ def draw(
     losses = loss_limits(raw, smoothed)
     ax.set_xscale("log")
     _widen(ax, rates, losses)
-    _draw_line(ax, lrs, raw, label="loss", linewidth=1, alpha=palette.RAW_OPACITY)
+    _draw_line(ax, lrs, raw, label="loss", linewidth=1, alpha=RAW_OPACITY)
     _draw_line(ax, lrs, smoothed, label="smoothed", linewidth=2.6)
     _draw_suggestion(ax, curve.suggestion(rule), lrs, smoothed)
     if rate is not None:
@@ -86,13 +78,9 @@ def _widen(ax: Axes, rates: Limits | None, losses: Limits | None) -> None:
     """Set the limits of axes; what was drawn on them before stays in sight."""
     before = ax.has_data()
     if rates is not None:
-        ax.set_xlim(_hull(rates, ax.get_xlim()) if before else rates)
+        ax.set_xlim(hull(rates, ax.get_xlim()) if before else rates)
     if losses is not None:
-        ax.set_ylim(_hull(losses, ax.get_ylim()) if before else losses)
-
-
-def _hull(one: Limits, other: Limits) -> Limits:
-    return min(one[0], other[0]), max(one[1], other[1])
+        ax.set_ylim(hull(losses, ax.get_ylim()) if before else losses)
 
 
 def _draw_line(ax: Axes, lrs: FloatArray, losses: FloatArray, **look: Any) -> None:  # noqa: ANN401 (of matplotlib)
@@ -100,7 +88,7 @@ def _draw_line(ax: Axes, lrs: FloatArray, losses: FloatArray, **look: Any) -> No
     ax.plot(
         lrs[kept],
         losses[kept],
-        color=palette.CURVE,
+        color=CURVE,
         linestyle="-",
         marker="o" if len(lrs) == 1 else "",  # since a line of one point is none
         markersize=4,
@@ -119,7 +107,7 @@ def _draw_suggestion(
     ax.plot(
         [lr],
         [np.interp(np.log(lr), np.log(lrs), smoothed)],
-        color=palette.SUGGESTION,
+        color=SUGGESTION,
         linestyle="",
         marker="D",
         markersize=9,
@@ -132,9 +120,9 @@ def _draw_suggestion(
         ax.axvspan(
             low,
             high,
-            facecolor=palette.SUGGESTION,
+            facecolor=SUGGESTION,
             edgecolor="none",
-            alpha=palette.BAND_OPACITY,
+            alpha=BAND_OPACITY,
             zorder=1,
             label=f"{short(low)} to {short(high)} look as good",
         )
@@ -145,7 +133,7 @@ def _draw_choice(ax: Axes, rate: float) -> None:
         [rate, rate, rate],
         [0, _HANDLE_HEIGHT, 1],
         transform=ax.get_xaxis_transform(),
-        color=palette.CHOICE,
+        color=CHOICE,
         linestyle="-",
         linewidth=2,
         solid_capstyle="butt",
@@ -166,7 +154,7 @@ def _draw_choice(ax: Axes, rate: float) -> None:
         textcoords="offset points",
         horizontalalignment="right" if turned else "left",
         verticalalignment="center_baseline",
-        color=palette.CHOICE,
+        color=CHOICE,
         weight="bold",
         bbox={
             "boxstyle": "round,pad=0.15",

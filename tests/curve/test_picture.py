@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from lrwidget.curve import drawing, palette, picture
+from lrwidget.curve import drawing, picture
 from lrwidget.curve.lr_curve import LRCurve
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ def test_png(name: str) -> None:
     assert (image.format, image.size) == ("PNG", (1080, 480))
     colours = {colour for _, colour in image.convert("RGB").getcolors(2**20) or []}
     assert (0xFF, 0xFF, 0xFF) in colours
-    assert tuple(bytes.fromhex(palette.CHOICE[1:])) in colours
-    assert tuple(bytes.fromhex(palette.CURVE[1:])) in colours
+    assert tuple(bytes.fromhex(drawing.CHOICE[1:])) in colours
+    assert tuple(bytes.fromhex(drawing.CURVE[1:])) in colours
 
 
 @pytest.mark.parametrize("name", _CURVES)

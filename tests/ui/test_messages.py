@@ -185,7 +185,8 @@ def _race(*reasons: Any, stopped: Any = None) -> RaceHistory:
 
 
 def _racing(race: RaceHistory, seconds: float = 0.0) -> str:
-    return _status(job_with(race, kind="race", running=True, seconds=seconds))
+    job = job_with(race, kind="race", running=True, seconds=seconds)
+    return _status(job, race=race)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +237,7 @@ def test_racing_without_batches() -> None:
     ],
 )
 def test_raced(race: RaceHistory, said: str) -> None:
-    assert _status(job_with(race, kind="race")) == said
+    assert _status(job_with(race, kind="race"), race=race) == said
 
 
 @pytest.mark.parametrize(

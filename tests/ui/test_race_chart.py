@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrwidget.curve.training_curve import TrainingCurve
-from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.race_chart import (
     RaceChart,
     _distance,
@@ -18,6 +17,7 @@ from lrwidget.ui.race_chart import (
     apart,
     in_a_row,
 )
+from lrwidget.ui.widgets import close_with_parts
 from tests.ui.front_end import click_race
 
 if TYPE_CHECKING:
