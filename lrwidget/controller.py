@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lrwidget.config import FIELDS, usable_count
 from lrwidget.curve.axis import short
-from lrwidget.curve.export import exported
 from lrwidget.curve.history import JobHistory
+from lrwidget.curve.picture import exported
 from lrwidget.curve.race import RaceHistory, checked_rates, neighbours
 from lrwidget.curve.runs import Runs, new_run
 from lrwidget.curve.short_repr import short_repr
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.history import Event
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.picture import Looks
-    from lrwidget.curve.runs import NewRun, Run
+    from lrwidget.curve.runs import NewRun
     from lrwidget.ui.snapshot import Kind
 
 _STEPS_PER_DECADE = 10
@@ -177,7 +177,14 @@ class Controller:
     def snapshot(self) -> Snapshot:
         """Return the present state."""
         with self._lock:
-            runs, choice = self._runs.all, self._choice.value
+            next_plan, runs = self._config.plan, self._runs.all
+            plans = [run.history.plan for run in runs]
+            if self._backend.capabilities.run or not any(plans):
+                plans.append(next_plan)
+            starts, ends, _ = zip(*filter(None, plans), strict=True)
+            self._range = min(starts), max(ends)
+            choice = self._choice.value
+            self.bounds = self._range_with(choice)
             job = None if self._job is None else self._job.snapshot()
             testing = unbegun = False
             if job is not None and job.running and job.kind != "race":
@@ -187,8 +194,6 @@ class Controller:
             self._suggestion = (
                 NO_SUGGESTION if testing else curve.suggestion(self._rule)
             )
-            self._update_range(runs)
-            self.bounds = self._range_with(choice)
             return Snapshot(
                 capabilities=self._backend.capabilities,
                 config=self._config,
@@ -491,14 +496,6 @@ class Controller:
                 self.refresh()
 
     # ---- what follows from the state
-
-    def _update_range(self, runs: list[Run]) -> None:
-        """Find the range of all rates: those of the next run, and of each run."""
-        plans = [run.history.plan for run in runs if run.history.plan is not None]
-        if self._backend.capabilities.run or not plans:
-            plans.append(self._config.plan)
-        starts, ends, _ = zip(*plans, strict=True)
-        self._range = min(starts), max(ends)
 
     def _range_with(self, choice: float | None) -> tuple[float, float]:
         low, high = self._range

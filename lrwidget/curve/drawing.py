@@ -10,6 +10,8 @@ import numpy as np
 from lrwidget.curve.axis import plain, rate_ticks, short, tick_label
 from lrwidget.curve.limits import hull, loss_limits
 from lrwidget.curve.schedule import positive_rate
+from lrwidget.curve.smoothing import DEFAULT_BETA
+from lrwidget.curve.suggest import DEFAULT_RULE
 from lrwidget.curve.thinning import thinned
 
 if TYPE_CHECKING:
@@ -38,7 +40,11 @@ _LABEL_TURNS_AT = 0.85
 
 
 def draw(
-    ax: Axes, curve: LRCurve, beta: float, rule: str, choice: float | None
+    ax: Axes,
+    curve: LRCurve,
+    beta: float = DEFAULT_BETA,
+    rule: str = DEFAULT_RULE,
+    choice: float | None = None,
 ) -> None:
     """
     Draw a curve, its suggestion by a rule, and the rate that is chosen.
@@ -61,9 +67,14 @@ def draw(
         _draw_choice(ax, rate)
     _draw_frame(ax)
     if losses is None:
-        _say_instead(ax, "no finite loss")
+        ax.set_yticks([])
+        text = ax.text(0.5, 0.5, "no finite loss", transform=ax.transAxes)
+        text.set(horizontalalignment="center", verticalalignment="center")
     else:
-        _set_loss_ticks(ax)
+        from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 (an extra)
+
+        ax.yaxis.set_major_locator(MaxNLocator(_LOSS_TICKS, steps=[1, 2, 5, 10]))
+        ax.yaxis.set_major_formatter(lambda loss, _place: plain(loss))
 
 
 def _rate_limits(rates: FloatArray) -> Limits | None:
@@ -166,18 +177,6 @@ def _draw_choice(ax: Axes, rate: float) -> None:
     )
 
 
-def _say_instead(ax: Axes, text: str) -> None:
-    ax.set_yticks([])
-    ax.text(
-        0.5,
-        0.5,
-        text,
-        transform=ax.transAxes,
-        horizontalalignment="center",
-        verticalalignment="center",
-    )
-
-
 def _draw_frame(ax: Axes) -> None:
     """Draw what is around the lines: the axes, their ticks, and the grid."""
     ticks = rate_ticks(*ax.get_xlim())
@@ -196,10 +195,3 @@ def _draw_frame(ax: Axes) -> None:
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_visible(True)
-
-
-def _set_loss_ticks(ax: Axes) -> None:
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 (an extra)
-
-    ax.yaxis.set_major_locator(MaxNLocator(_LOSS_TICKS, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_formatter(lambda loss, _place: plain(loss))

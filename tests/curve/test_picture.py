@@ -72,7 +72,7 @@ _EMPTY = _curve([])
 @pytest.mark.parametrize("choice", [0.0123, 10.0])
 @pytest.mark.parametrize("name", _CURVES)
 def test_no_text_covers_another_or_leaves_the_picture(name: str, choice: float) -> None:
-    figure = picture._still(_CURVES[name], 0.98, "descent", choice)
+    figure = picture._still(_CURVES[name], {"choice": choice})
     assert figure is not None
     FigureCanvasAgg(figure).draw()
     width, height = figure.bbox.size
@@ -160,9 +160,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Return what is drawn from now on, with an empty cache."""
     drawn: list[tuple[Any, ...]] = []
 
-    def draw(ax: Axes, *args: Any) -> None:
+    def draw(ax: Axes, *args: Any, **looks: Any) -> None:
         drawn.append(args)
-        drawing.draw(ax, *args)
+        drawing.draw(ax, *args, **looks)
 
     monkeypatch.setattr(picture, "draw", draw)
     monkeypatch.setattr(picture, "_cached", {})
