@@ -46,9 +46,9 @@ def rate_ticks(low: float, high: float) -> FloatArray:
     return equal_steps(low, high)
 
 
-def equal_steps(low: float, high: float) -> FloatArray:
-    """Return up to nine ticks, in steps of 1, 2 or 5 times some power of ten."""
-    least = (high - low) / _MOST_STEPS
+def equal_steps(low: float, high: float, most: int = _MOST_STEPS) -> FloatArray:
+    """Return ticks, at most so many steps of 1, 2 or 5 times a power of ten."""
+    least = (high - low) / most
     power = 10.0 ** math.floor(math.log10(least))
     step = next(n * power for n in (1, 2, 5, 10) if n * power >= least)
     first, last = math.ceil(low / step), math.floor(high / step)

@@ -73,12 +73,12 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
 
     def show_others(
         self, others: list[Run], repeats: list[Run], view: ViewOptions
-    ) -> None:
+    ) -> bool:
         """
         Show runs beside the latest one, and set the view of all that is drawn next.
 
-        The repeats, of which the latest run may be one, show the median and the extent
-        of three or more of one setting.
+        Three or more repeats of one setting show their median and extent; the latest
+        run may be one of these. Return whether there are such.
         """
         self._view = view
         runs = {run.name: run for run in (*others, *repeats)}
@@ -96,6 +96,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self._limits = None
         self.others.show(others, [run for run, _ in self._spreads])
         self.figure.marks = self._marks()
+        return bool(self._spreads)
 
     def draw(self, curve: LRCurve, suggestion: Suggestion) -> None:
         """Show the curve of the latest run, and its suggestion."""

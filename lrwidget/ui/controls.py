@@ -106,8 +106,7 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.status.value = text
 
 
-class _Field(SetInThreads, ipw.BoundedFloatText):  # type: ignore[misc]  # untyped base
-    pass
+class _Field(SetInThreads, ipw.BoundedFloatText): ...  # type: ignore[misc]  # untyped base
 
 
 class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base

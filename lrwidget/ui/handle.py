@@ -23,8 +23,7 @@ _LABEL_GAP = 14  # pixels
 _LABEL_TURNS_AT = 0.5  # since on a narrow page, half of the plot is just enough
 
 
-class _Dot(SetInThreads, bqplot.Scatter):  # type: ignore[misc]  # untyped base
-    pass
+class _Dot(SetInThreads, bqplot.Scatter): ...  # type: ignore[misc]  # untyped base
 
 
 class Handle:

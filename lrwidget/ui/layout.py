@@ -28,49 +28,26 @@ if TYPE_CHECKING:
 _FIELDS = [field.name for field in fields(Snapshot)]
 
 
-class Commands(Protocol):
-    """The commands of the display, on any thread."""
+class _Commands(Protocol):
+    """The commands of the controller, given on any thread."""
 
-    def toggle(self) -> None:
-        """Start a test, or stop the job that runs."""
-
-    def start_race(self) -> None:
-        """Start a race around the suggestion and the chosen rate."""
-
-    def configure(self, fields: Mapping[str, Any]) -> None:
-        """Use other settings for the next run."""
-
-    def refresh(self) -> None:
-        """Show the present state."""
-
-    def pick(self, rate: float) -> None:
-        """Choose a rate, which may be outside the chart."""
-
-    def step(self, count: int) -> None:
-        """Move the chosen rate by tenths of a decade."""
-
-    def home(self) -> None:
-        """Choose the suggestion."""
-
-    def apply(self) -> str:
-        """Write the chosen rate, and return a text of what was written."""
-
-    def export(self, kind: str, beta: float) -> bytes:
-        """Return the curve as a file of a format, smoothed for a picture."""
-
-    def remove(self, name: str) -> None:
-        """Forget a former run."""
+    def toggle(self) -> None: ...
+    def start_race(self) -> None: ...
+    def configure(self, fields: Mapping[str, Any]) -> None: ...
+    def refresh(self) -> None: ...
+    def pick(self, rate: float) -> None: ...
+    def step(self, count: int) -> None: ...
+    def home(self) -> None: ...
+    def apply(self) -> str: ...
+    def export(self, kind: str, beta: float) -> bytes: ...
+    def remove(self, name: str) -> None: ...
 
 
 class Layout:
-    """
-    The parts of the widget, from top to bottom, to be put into a box.
-
-    The smoothing slider begins at a beta, and the menu at a rule.
-    """
+    """The parts of the widget, from top to bottom."""
 
     def __init__(
-        self, commands: Commands, snapshot: Snapshot, beta: float, rule: str
+        self, commands: _Commands, snapshot: Snapshot, beta: float, rule: str
     ) -> None:
         self._commands = commands
         self._shown: Snapshot | None = None
@@ -83,12 +60,8 @@ class Layout:
         self._pick = pick = answered(commands.pick)
         on_view = answered(self._on_view)
         self.settings = SettingsPanel(config, answered(self._on_settings))
-        self.run_bar = RunBar(
-            answered(commands.toggle),
-            answered(commands.start_race),
-            self.settings.toggle,
-            can,
-        )
+        toggle, race = answered(commands.toggle), answered(commands.start_race)
+        self.run_bar = RunBar(toggle, race, self.settings.toggle, can)
         self.view_bar = ViewBar(beta, config.num_it, on_view)
         self.chart = Chart(
             config.start_lr, config.end_lr, self.view_bar.view, pick, can.loss_name
@@ -170,8 +143,8 @@ class Layout:
         others = shown, [*shown, *ended], view
         if anew or others != self._others:
             self._others = others
-            self.chart.show_others(*others)
-            self.legend.explain_spread(shown=bool(self.chart.others.medians))
+            repeated = self.chart.show_others(*others)
+            self.legend.explain_spread(shown=repeated)
             with self.page.hold_sync():
                 self.page.lines = self.chart.lines
                 self.page.logarithmic = view.logarithmic

@@ -71,59 +71,51 @@ class OtherLines:
 
     def __init__(self, axes: Axes) -> None:
         self._axes = axes
-        self._lines: dict[str, bqplot.Lines] = {}
-        self.medians: dict[RepeatKey, bqplot.Lines] = {}
-        self._extents: dict[RepeatKey, bqplot.Lines] = {}
+        self._lines: dict[str, list[bqplot.Lines]] = {}
+        self._spreads: dict[RepeatKey, list[bqplot.Lines]] = {}  # median and extent
 
     @property
     def lines(self) -> list[bqplot.Lines]:
         """One line for each run, and for each median."""
-        return [*self._lines.values(), *self.medians.values()]
+        every = [*self._lines.values(), *self._spreads.values()]
+        return [line for line, *_extent in every]
 
     @property
     def marks(self) -> list[bqplot.Lines]:
         """All marks, from the hindmost to the foremost."""
-        return [*self._extents.values(), *self.lines]
+        return [*(extent for _, extent in self._spreads.values()), *self.lines]
 
     def show(self, runs: list[Run], repeated: list[Run]) -> None:
         """Make the marks of runs and of the first of repeated ones; close others."""
         _keep(self._lines, {run.name: run for run in runs}, self._line)
-        keys = {run.key: run for run in repeated}
-        _keep(self.medians, keys, self._median)
-        _keep(self._extents, keys, self._extent)
+        _keep(self._spreads, {run.key: run for run in repeated}, self._spread)
 
     def draw(self, run: Run, seen: VisibleCurve) -> None:
         """Draw one of the runs."""
-        line, losses = self._lines[run.name], self._axes.kept(seen.smoothed)
-        set_line(line, np.log(seen.lrs), seen.lrs, losses)
+        (line,) = self._lines[run.name]
+        set_line(line, np.log(seen.lrs), seen.lrs, self._axes.kept(seen.smoothed))
 
     def draw_spread(self, run: Run, spread: Spread) -> None:
         """Draw the spread of the runs that repeat a run."""
+        median, extent = self._spreads[run.key]
         lrs, places = spread.lrs, np.log(spread.lrs)
-        median = self._axes.kept(spread.median)
-        set_line(self.medians[run.key], places, lrs, median)
+        set_line(median, places, lrs, self._axes.kept(spread.median))
         bounds = self._axes.kept(np.array([spread.low, spread.high]))
         shown = thinned(places, spread.high, _MOST_POINTS)
-        set_points(self._extents[run.key], lrs[shown], bounds[:, shown])
+        set_points(extent, lrs[shown], bounds[:, shown])
 
-    def _line(self, run: Run) -> bqplot.Lines:
+    def _line(self, run: Run) -> list[bqplot.Lines]:
         colour, style = look_of_former(run.number)
         look = {"line_style": style, "stroke_width": 1.5}
-        return _line(self._axes, colour, run.name, **look)
+        return [_line(self._axes, colour, run.name, **look)]
 
-    def _median(self, run: Run) -> bqplot.Lines:
+    def _spread(self, run: Run) -> list[bqplot.Lines]:
         colour, _style = look_of_former(run.number)
         label = f"median, {run.key.label}"
-        return _line(self._axes, colour, label, stroke_width=2.5)
-
-    def _extent(self, run: Run) -> bqplot.Lines:
-        colour, _style = look_of_former(run.number)
-        return bqplot.Lines(
-            x=[],
-            y=[[], []],
-            scales=self._axes.on_curve,
-            **_area(colour, "between", _SPREAD_OPACITY),
-        )
+        median = _line(self._axes, colour, label, stroke_width=2.5)
+        look = _area(colour, "between", _SPREAD_OPACITY)
+        scales = self._axes.on_curve
+        return [median, bqplot.Lines(x=[], y=[[], []], scales=scales, **look)]
 
 
 class SuggestionMarks:
@@ -131,12 +123,8 @@ class SuggestionMarks:
 
     def __init__(self, axes: Axes, on_pick: Callable[[float], object]) -> None:
         self._on_pick = on_pick
-        self.band = bqplot.Lines(
-            x=[],
-            y=[],
-            scales=axes.on_plot,
-            **_area(SUGGESTION, "bottom", drawing.BAND_OPACITY),
-        )
+        look = _area(SUGGESTION, "bottom", drawing.BAND_OPACITY)
+        self.band = bqplot.Lines(x=[], y=[], scales=axes.on_plot, **look)
         self.dot = bqplot.Scatter(
             x=[],
             y=[],
@@ -206,13 +194,14 @@ def _area(colour: str, fill: str, opacity: float) -> dict[str, Any]:
 
 
 def _keep(
-    marks: dict[Any, bqplot.Lines],
+    marks: dict[Any, list[bqplot.Lines]],
     wanted: Mapping[Any, Run],
-    make: Callable[[Run], bqplot.Lines],
+    make: Callable[[Run], list[bqplot.Lines]],
 ) -> None:
     """Make the marks that are wanted and missing, and close those not wanted."""
     for key in marks.keys() - wanted.keys():
-        marks.pop(key).close()  # without its scales, which other marks use
+        for mark in marks.pop(key):
+            mark.close()  # without its scales, which other marks use
     for key in wanted:
         if key not in marks:
             marks[key] = make(wanted[key])

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from lrwidget.curve.axis import plain, short
 
 if TYPE_CHECKING:
-    from lrwidget.backends.base import Activity
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.race import RaceHistory
     from lrwidget.curve.suggestion import Suggestion
@@ -83,57 +82,40 @@ def _special(job: JobSnapshot) -> str:
     activity = job.activity
     if activity is None:
         return ""
-    if activity.phase == "waiting" and job.silence >= _LONG_SILENCE:
-        return (
-            f"Waiting {int(job.silence)} s for the next batch of {activity.detail}, at "
-            f"step {job.done} of {job.total}. Stop takes effect when that comes, and "
-            "close() gives it up."
-        )
-    if activity.where == "here":
-        return ""
-    long = job.silence >= _LONG_SILENCE
+    what, problem = activity.detail, activity.problem
+    long, silence = job.silence >= _LONG_SILENCE, _duration(job.silence)
     steps = f"step {job.done} of {job.total}"
-    if long:
-        pace = f"No new step for {_duration(job.silence)}, at {steps}."
-    else:
-        pace = f"Running: {steps}."
-    special = _special_of_record if activity.where == "record" else _special_on_ray
-    return special(activity, job.silence, pace, long=long)
-
-
-def _special_of_record(
-    activity: Activity, silence: float, pace: str, *, long: bool
-) -> str:
-    if activity.phase == "starting":
-        words = f"Waiting for a test to begin in {activity.detail}."
-        if long:
-            words += f" None for {_duration(silence)}; Stop ends following."
-    elif activity.phase == "stopping":
-        words = (
-            f"{pace} Asked {activity.detail} to stop, which it does at its next step; "
-            "Stop again ends following."
-        )
-    elif long or activity.problem:
-        words = (
-            f"{pace} The test is {activity.detail}: Stop asks it to stop, and a second "
-            "Stop ends following."
-        )
-    else:
-        return ""
-    return f"{words} {activity.problem}".rstrip()
-
-
-def _special_on_ray(
-    activity: Activity, silence: float, pace: str, *, long: bool
-) -> str:
-    if activity.phase == "starting":
-        words = f"Starting {activity.detail} on the Ray cluster"
-        words += f": {silence:.0f} s so far." if silence >= 1 else "."
-        missing = activity.problem
-        return f"{words} It has {missing}." if missing else words
-    if activity.phase == "stopping":
-        return f"Stopping. {pace}"
-    return pace if long else ""
+    pace = f"No new step for {silence}, at {steps}." if long else f"Running: {steps}."
+    words = ""
+    match activity.where, activity.phase:
+        case "here", "waiting" if long:
+            words = (
+                f"Waiting {int(job.silence)} s for the next batch of {what}, at "
+                f"{steps}. Stop takes effect after that batch, and close() does not "
+                "wait for it."
+            )
+        case "record", "starting":
+            words = f"Waiting for a test to begin in {what}."
+            words += f" No test for {silence}; Stop ends following." if long else ""
+        case "record", "stopping":
+            words = (
+                f"{pace} Asked {what} to stop, which it does at its next step; a "
+                "second Stop ends following."
+            )
+        case "record", _ if long or problem:
+            words = (
+                f"{pace} The test is {what}: Stop asks it to stop, and a second Stop "
+                "ends following."
+            )
+        case "ray", "starting":
+            words = f"Starting {what} on the Ray cluster"
+            words += f": {job.silence:.0f} s so far." if job.silence >= 1 else "."
+            problem = f"It has {problem}." if problem else ""
+        case "ray", "stopping":
+            words = f"Stopping. {pace}"
+        case "ray", _ if long:
+            words = pace
+    return f"{words} {problem}".rstrip() if words else ""
 
 
 def _running(job: JobSnapshot, snapshot: Snapshot) -> str:
@@ -198,7 +180,7 @@ def _ended_race(race: RaceHistory) -> str:
         what = f"Race stopped at rate {_position(race, curves)}: "
     finished = [curve for curve in curves if math.isfinite(curve.final_loss)]
     if not finished:
-        return f"{what}no rate came to its end."
+        return f"{what}no training was completed."
     best = min(finished, key=lambda curve: curve.final_loss)
     return f"{what}lowest loss {plain(best.final_loss, 3)} at {short(best.lr)}."
 

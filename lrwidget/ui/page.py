@@ -33,30 +33,21 @@ class Page(anywidget.AnyWidget):
     _esm = Path(__file__).with_name("page.js")
     _css = Path(__file__).with_name("page.css")
 
-    rate = traitlets.Float(
-        None, allow_none=True, help="The chosen learning rate, if any."
-    ).tag(sync=True)
+    rate = traitlets.Float(None, allow_none=True).tag(sync=True)
     range = traitlets.Tuple(
-        traitlets.Float(),
-        traitlets.Float(),
-        default_value=(1e-7, 10.0),
-        help="The rates at the chart's edges.",
+        traitlets.Float(), traitlets.Float(), default_value=(1e-7, 10.0)
     ).tag(sync=True)
-    suggestion = traitlets.Float(
-        None, allow_none=True, help="The suggested learning rate, if any."
-    ).tag(sync=True)
-    words = traitlets.Unicode(help="What is known of the chosen rate.").tag(sync=True)
-    code = traitlets.Unicode(help="The chosen rate as Python code.").tag(sync=True)
-    handle = traitlets.Instance(
-        bqplot.Scatter, allow_none=True, help="The handle, which keys and clicks move."
-    ).tag(sync=True, **ipw.widget_serialization)
-    lines = traitlets.List(
-        traitlets.Instance(bqplot.Lines),
-        help="The lines whose points the mouse tells, named by their labels.",
-    ).tag(sync=True, **ipw.widget_serialization)
-    logarithmic = traitlets.Bool(
-        help="Whether the lines are logarithms of losses."
-    ).tag(sync=True)
+    suggestion = traitlets.Float(None, allow_none=True).tag(sync=True)
+    words = traitlets.Unicode().tag(sync=True)  # beside the chosen rate
+    code = traitlets.Unicode().tag(sync=True)  # of the chosen rate
+    handle = traitlets.Instance(bqplot.Scatter, allow_none=True).tag(
+        sync=True, **ipw.widget_serialization
+    )
+    # The lines whose points the mouse tells, named by their labels.
+    lines = traitlets.List(traitlets.Instance(bqplot.Lines)).tag(
+        sync=True, **ipw.widget_serialization
+    )
+    logarithmic = traitlets.Bool().tag(sync=True)  # whether lines are logarithms
 
     def __init__(
         self, on_home: Callable[[], object], on_export: Callable[[str], bytes]

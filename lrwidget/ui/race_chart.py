@@ -10,7 +10,7 @@ import ipywidgets as ipw
 import numpy as np
 from bqscales import LinearScale
 
-from lrwidget.curve.axis import short
+from lrwidget.curve.axis import equal_steps, short
 from lrwidget.curve.limits import common_limits
 from lrwidget.ui.axes import loss_axis, near
 from lrwidget.ui.marks import RACE_COLOURS, set_line, set_points
@@ -74,15 +74,9 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
             scales={"x": share, "y": height},
         )
         self.background.on_element_click(self._on_clicked)
-        self.labels = bqplot.Label(
-            x=[],
-            y=[],
-            text=[],
-            scales={"x": share, "y": height},
-            default_size=13,
-            x_offset=6,
-            apply_clip=False,
-        )
+        look = {"default_size": 13, "x_offset": 6, "apply_clip": False}
+        scales = {"x": share, "y": height}
+        self.labels = bqplot.Label(x=[], y=[], text=[], scales=scales, **look)
         self._entries = [self._entry(number, lr) for number, lr in enumerate(rates)]
         figure = bqplot.Figure(
             marks=[self.background, *(x.line for x in self._entries), self.labels],
@@ -204,14 +198,8 @@ def _distance(x: float, y: float, xs: FloatArray, ys: FloatArray) -> float:
 
 def _step_ticks(steps: int) -> FloatArray:
     """Return the first step and round numbers of steps, about ten at most."""
-    width = next(
-        number * 10**power
-        for power in range(len(str(steps)))
-        for number in (1, 2, 5, 10)
-        if steps <= _MOST_TICKS * number * 10**power
-    )
-    round_steps = range(width, steps + 1, width)
-    return np.array(sorted({1, *round_steps}), np.float64)
+    _zero, *round_steps = equal_steps(0, steps, min(steps, _MOST_TICKS)).tolist()
+    return np.unique([1.0, *round_steps])
 
 
 def apart(places: dict[str, Place]) -> dict[str, Place]:

@@ -72,12 +72,10 @@ def _logarithms(losses: FloatArray) -> FloatArray:
     return logarithms
 
 
-class _Slider(SetInThreads, ipw.FloatSlider):  # type: ignore[misc]  # untyped base
-    pass
+class _Slider(SetInThreads, ipw.FloatSlider): ...  # type: ignore[misc]  # untyped base
 
 
-class _RangeSlider(SetInThreads, ipw.IntRangeSlider):  # type: ignore[misc]  # untyped base
-    pass
+class _RangeSlider(SetInThreads, ipw.IntRangeSlider): ...  # type: ignore[misc]  # untyped base
 
 
 class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base

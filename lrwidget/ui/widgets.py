@@ -54,13 +54,12 @@ def close_with_parts(widget: ipw.Widget) -> None:
     ipywidgets closes a box without its children and a chart without its marks, and
     keeps every open widget alive.
     """
-    parts: list[ipw.Widget] = []
+    parts = {widget: None}  # in order, each once
     found = [widget]
     while found:
-        part = found.pop()
-        if part not in parts:
-            parts.append(part)
-            found.extend(_held(part))
+        new = [part for part in _held(found.pop()) if part not in parts]
+        parts.update(dict.fromkeys(new))
+        found += new
     for part in parts:
         # Widget.close itself: the close of a part may have called this function.
         ipw.Widget.close(part)

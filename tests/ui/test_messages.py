@@ -223,7 +223,7 @@ def test_racing_without_batches() -> None:
         ),
         (
             _race("diverged", "diverged", "non_finite", stopped="completed"),
-            "Race done: no rate came to its end.",
+            "Race done: no training was completed.",
         ),
         (
             _race("completed", None, stopped="stopped"),
@@ -231,7 +231,7 @@ def test_racing_without_batches() -> None:
         ),
         (
             _race(None, stopped="stopped"),
-            "Race stopped at rate 1e-3, 1 of 3: no rate came to its end.",
+            "Race stopped at rate 1e-3, 1 of 3: no training was completed.",
         ),
         (_race(stopped="stopped"), "Race stopped before the first step."),
     ],
@@ -291,7 +291,9 @@ def test_a_record_before_its_test() -> None:
     activity = Activity("starting", detail="a.jsonl", where="record")
     said = "Waiting for a test to begin in a.jsonl."
     assert _elsewhere(0, activity) == said
-    assert _elsewhere(0, activity, 90) == f"{said} None for 90 s; Stop ends following."
+    assert (
+        _elsewhere(0, activity, 90) == f"{said} No test for 90 s; Stop ends following."
+    )
 
 
 def test_a_followed_test() -> None:
@@ -307,7 +309,7 @@ def test_a_followed_test() -> None:
     asked = _elsewhere(2, activity._replace(phase="stopping"))
     assert asked == (
         "Running: step 2 of 9. Asked process 3 on gpu to stop, which it does at its "
-        "next step; Stop again ends following."
+        "next step; a second Stop ends following."
     )
 
 
