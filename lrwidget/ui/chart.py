@@ -109,10 +109,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
             limits = seen.limits if limits is None else hull(limits, seen.limits)
         if limits is not None:
             self.axes.show_losses(limits, logarithmic=self._view.logarithmic)
-        if latest is NOTHING:
-            self.latest.clear()
-        else:
-            self.latest.draw(latest)
+        self.latest.draw(latest)
         # Without limits there is nothing to draw, but old points may have to go.
         if limits is None or self._limits != limits:
             self._limits = limits

@@ -35,12 +35,7 @@ def show_if(part: ipw.DOMWidget, *, shown: bool) -> None:
 
 
 class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
-    """
-    The Run/Stop button, the Race button, the progress, and the status in words.
-
-    The button that folds the settings is at the end of the row. Buttons for what the
-    back end cannot do are hidden.
-    """
+    """The buttons that the back end has a use for, the progress, and the status."""
 
     def __init__(
         self,

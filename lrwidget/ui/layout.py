@@ -77,16 +77,9 @@ class Layout:
         # Presses that change nothing are answered, too.
         self.chart.handle.dot.on_drag_end(self.page.answer)
         self.chart.suggestion.dot.on_element_click(self.page.answer)
-        self.parts = [
-            self.run_bar,
-            self.settings,
-            self.chart,
-            self.legend,
-            self.pick_bar,
-            self.view_bar,
-            self.apply_bar,
-            self._race_box,
-        ]
+        upper = [self.run_bar, self.settings, self.chart, self.legend]
+        lower = [self.pick_bar, self.view_bar, self.apply_bar, self._race_box]
+        self.parts = [*upper, *lower]
 
     def show(self, snapshot: Snapshot) -> None:
         """Write what differs from the state before, and what may have grown."""
@@ -119,10 +112,9 @@ class Layout:
                 self.page.words = ", ".join(self.chart.words)
         if "choice" in changed:
             self._show_choice(snapshot.choice)
-        if race is not None and changed & {"race", "job"}:
-            raced = job is not None and job.kind == "race"
-            grown = raced and (before is None or before.running)
-            self._show_race(race, snapshot, grown=grown)
+        racing = "job" in changed and job is not None and job.kind == "race"
+        if race is not None and ("race" in changed or racing):
+            self._show_race(race, snapshot)
         if changed & {"job", "config"}:
             done, total = (0, 0) if job is None else (job.done, job.total)
             traceback = None if job is None or job.error is None else job.traceback
@@ -158,27 +150,21 @@ class Layout:
             self.page.code = f"lr={self.chart.words[0]}" if self.chart.words else ""
             self.page.words = ", ".join(self.chart.words)
 
-    def _show_race(
-        self, history: RaceHistory, snapshot: Snapshot, *, grown: bool
-    ) -> None:
+    def _show_race(self, history: RaceHistory, snapshot: Snapshot) -> None:
         """Show a race, a new one in place of the one before."""
-        if history is not self._race_history:
-            earlier, name = self.race, snapshot.capabilities.loss_name
-            self.race = race = RaceChart(
-                list(history.rates), history.steps, self._pick, name
-            )
+        race = self.race
+        if race is None or history is not self._race_history:
+            rates, name = list(history.rates), snapshot.capabilities.loss_name
+            self.race = RaceChart(rates, history.steps, self._pick, name)
             # A click before there is a line is answered, too.
-            race.background.on_element_click(self.page.answer)
-            race.show_rate(snapshot.choice)
-            self._race_box.children = (race,)
+            self.race.background.on_element_click(self.page.answer)
+            self.race.show_rate(snapshot.choice)
+            self._race_box.children = (self.race,)
             self._race_history = history
-            if earlier is not None:
-                close_with_parts(earlier)
-        elif self.race is None or not grown:
-            return
-        self.race.draw(history.curves())
-        if not snapshot.running:
-            self.race.show_outcomes()
+            if race is not None:
+                close_with_parts(race)
+            race = self.race
+        race.draw(history.curves(), ended=not snapshot.running)
 
     def _on_settings(self) -> None:
         self._commands.configure(self.settings.values)

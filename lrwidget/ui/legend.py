@@ -39,11 +39,10 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
         self._entries: dict[str, ipw.HBox] = {}
         self._latest = ipw.Label(layout={"border_bottom": f"3px solid {CURVE}"})
         self._latest.add_class("lrwidget-latest")
-        self._key = ipw.HTML()
+        self._key = ipw.HTML(_KEY.format(""))
         super().__init__()
         self.add_class("lrwidget-legend")
         self.show([], None)
-        self.explain_spread(shown=False)
 
     def show(self, former: list[Run], latest: Run | None) -> list[Run]:
         """List these runs alone; return the former ones that are to be shown."""

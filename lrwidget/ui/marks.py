@@ -58,12 +58,10 @@ class LatestLines:
         """Show the visible part of the run."""
         places = np.log(seen.lrs)
         for line, losses in ((self.raw, seen.raw), (self.smoothed, seen.smoothed)):
-            set_line(line, places, seen.lrs, self._axes.kept(losses))
-
-    def clear(self) -> None:
-        """Show nothing."""
-        for line in self.marks:
-            clear(line)
+            if len(places):
+                set_line(line, places, seen.lrs, self._axes.kept(losses))
+            else:
+                clear(line)
 
 
 class OtherLines:

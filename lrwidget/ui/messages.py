@@ -91,7 +91,7 @@ def _special(job: JobSnapshot) -> str:
         case "here", "waiting" if long:
             words = (
                 f"Waiting {int(job.silence)} s for the next batch of {what}, at "
-                f"{steps}. Stop takes effect after that batch, and close() does not "
+                f"{steps}. Stop takes effect when that batch arrives; close() does not "
                 "wait for it."
             )
         case "record", "starting":

@@ -62,20 +62,16 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
         loss_name: str,
     ) -> None:
         self._on_pick = on_pick
-        self._curves: dict[int, TrainingCurve] = {}
         self._steps = LinearScale(min=1.0, max=max(steps, 2.0), allow_padding=False)
         self._losses, share, height = (
             LinearScale(min=0.0, max=1.0, allow_padding=False) for _ in range(3)
         )
-        self.background = bqplot.Image(
-            image=ipw.Image(value=_EMPTY_PICTURE, format="svg+xml"),
-            x=[0.0, 1.0],
-            y=[0.0, 1.0],
-            scales={"x": share, "y": height},
-        )
+        scales = {"x": share, "y": height}
+        image = ipw.Image(value=_EMPTY_PICTURE, format="svg+xml")
+        whole = [0.0, 1.0]
+        self.background = bqplot.Image(image=image, x=whole, y=whole, scales=scales)
         self.background.on_element_click(self._on_clicked)
         look = {"default_size": 13, "x_offset": 6, "apply_clip": False}
-        scales = {"x": share, "y": height}
         self.labels = bqplot.Label(x=[], y=[], text=[], scales=scales, **look)
         self._entries = [self._entry(number, lr) for number, lr in enumerate(rates)]
         figure = bqplot.Figure(
@@ -95,18 +91,18 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
             layout={"width": "auto", "height": "280px"},
         )
         figure.add_class("lrwidget-race")
-        buttons = ipw.HBox(
-            [
-                ipw.Label("Click a line to choose its rate, or"),
-                *(entry.button for entry in self._entries),
-            ],
-            layout={"flex_flow": "row wrap"},
-        )
-        super().__init__([figure, buttons])
+        hint = ipw.Label("Click a line to choose its rate, or")
+        buttons = [entry.button for entry in self._entries]
+        row = ipw.HBox([hint, *buttons], layout={"flex_flow": "row wrap"})
+        super().__init__([figure, row])
 
-    def draw(self, curves: dict[int, TrainingCurve]) -> None:
+    def draw(self, curves: dict[int, TrainingCurve], *, ended: bool) -> None:
         """Show the trainings so far, by the positions of their rates."""
-        self._curves = curves
+        if ended:  # a button is not written to during a race
+            for number, curve in curves.items():
+                parts = [short(self._entries[number].lr), outcome(curve)]
+                text = " · ".join(part for part in parts if part)
+                self._entries[number].button.description = text
         smoothed = {number: curve.smoothed() for number, curve in curves.items()}
         limits = common_limits(smoothed.values())
         if limits is None:
@@ -119,13 +115,6 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
             heights = near(losses[shown], limits)
             set_line(self._entries[number].line, steps, steps, heights)
         self._draw_labels()
-
-    def show_outcomes(self) -> None:
-        """Write the outcome of each training on its button."""
-        for number, curve in self._curves.items():
-            entry = self._entries[number]
-            parts = [short(entry.lr), outcome(curve)]
-            entry.button.description = " · ".join(part for part in parts if part)
 
     def show_rate(self, rate: float | None) -> None:
         """Mark the line and the button of a rate, if the race has this rate."""

@@ -127,13 +127,9 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     def view(self) -> ViewOptions:
         """The view that the controls are set to."""
         first, last = self.points.value
-        return ViewOptions(
-            self.smoothing.value,
-            first - 1,
-            self.points.max - last,
-            self.logarithmic.value,
-            self.everything.value,
-        )
+        left_out = first - 1, self.points.max - last
+        switches = self.logarithmic.value, self.everything.value
+        return ViewOptions(self.smoothing.value, *left_out, *switches)
 
     def show_total(self, total: int) -> None:
         """Set the number of points; as many at the ends stay left out."""
