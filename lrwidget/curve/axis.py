@@ -17,7 +17,7 @@ _LEAST_PLAIN, _MOST_PLAIN = 0.1, 1000
 
 
 def short(rate: float) -> str:
-    """Return a rate with three digits at most, as in papers: 1.25e-2, 0.5."""
+    """Return a rate with three digits at most: 1.25e-2, 0.5."""
     if _LEAST_PLAIN <= rate < _MOST_PLAIN:
         return f"{rate:.3g}"
     return _with_power(rate, 2)

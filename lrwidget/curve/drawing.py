@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.suggestion import Suggestion
 
-# Okabe and Ito's colours, which the colour-blind tell apart; those that stand out too
-# little on white are darker here. No meaning is in a colour alone: shapes and widths
-# differ, too.
+# Okabe and Ito's colours, which colour-blind people can tell apart. Colours with too
+# little contrast on white are darker here. Shapes and widths differ, too.
 CURVE, SUGGESTION, CHOICE = "#0072b2", "#00805c", "#d55e00"
 OTHERS = ("#b0558a", "#a66a00", "#6b6b6b")  # for further lines: pink, ochre and grey
 BAND_OPACITY, RAW_OPACITY = 0.15, 0.5
@@ -47,10 +46,10 @@ def draw(
     choice: float | None = None,
 ) -> None:
     """
-    Draw a curve, its suggestion by a rule, and the rate that is chosen.
+    Draw a curve, its suggestion by a rule, and the chosen rate.
 
-    The raw losses are faint and the smoothed ones bold. The y range leaves out
-    what follows a divergence.
+    The raw losses are faint and the smoothed ones bold. The losses after a divergence
+    may be outside the y range.
     """
     rate = None if choice is None else positive_rate("choice", choice)
     smoothed = curve.smoothed(beta)
@@ -86,7 +85,7 @@ def _rate_limits(rates: FloatArray) -> Limits | None:
 
 
 def _widen(ax: Axes, rates: Limits | None, losses: Limits | None) -> None:
-    """Set the limits of axes; what was drawn on them before stays in sight."""
+    """Set the limits of axes; earlier drawings on them stay visible."""
     before = ax.has_data()
     if rates is not None:
         ax.set_xlim(hull(rates, ax.get_xlim()) if before else rates)
@@ -101,7 +100,7 @@ def _draw_line(ax: Axes, lrs: FloatArray, losses: FloatArray, **look: Any) -> No
         losses[kept],
         color=CURVE,
         linestyle="-",
-        marker="o" if len(lrs) == 1 else "",  # since a line of one point is none
+        marker="o" if len(lrs) == 1 else "",  # a line of one point is not visible
         markersize=4,
         solid_capstyle="round",
         solid_joinstyle="round",
@@ -178,7 +177,7 @@ def _draw_choice(ax: Axes, rate: float) -> None:
 
 
 def _draw_frame(ax: Axes) -> None:
-    """Draw what is around the lines: the axes, their ticks, and the grid."""
+    """Draw the axes, their ticks, and the grid."""
     ticks = rate_ticks(*ax.get_xlim())
     ax.set_xticks(ticks, [tick_label(tick) for tick in ticks])
     ax.minorticks_off()

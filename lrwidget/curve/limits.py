@@ -1,4 +1,4 @@
-"""The part of a curve that is worth looking at."""
+"""The losses that are worth showing."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def loss_limits(losses: FloatArray, smoothed: FloatArray) -> Limits | None:
     """
     Return the range of losses to show, so that an explosion flattens nothing.
 
-    It spans the smoothed curve down to its minimum, and the raw losses on that way
-    but for high outliers, by Tukey's fence of one and a half quartile ranges. What
-    comes after the minimum may leave it. Without a finite loss, there is none.
+    It spans the smoothed curve down to its minimum, and the raw losses up to there
+    except high outliers, by Tukey's fence of one and a half quartile ranges. Losses
+    after the minimum may be outside. Without a finite loss, there is no range.
     """
     finite = np.isfinite(losses) & np.isfinite(smoothed)
     if not finite.any():
@@ -53,8 +53,8 @@ def common_limits(smoothed: Iterable[FloatArray]) -> Limits | None:
     """
     Return the range of losses to show several smoothed curves in.
 
-    All curves that end below their beginning are seen in full, by `loss_limits`; a
-    curve that only rises may leave the range. Without a finite loss, there is none.
+    Curves that end below their beginning are inside, by `loss_limits`; a curve that
+    only rises may be outside. Without a finite loss, there is no range.
     """
     falling: list[Limits] = []
     rising: list[Limits] = []

@@ -1,4 +1,4 @@
-"""A curve as a still picture, and as any other file."""
+"""A curve as a picture, and as a file to download."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INCHES = (9.0, 4.0)
 _DPI = 120
 _FONT, _FONT_SIZE = "DejaVu Sans", 10  # it comes with matplotlib
 _PAPER, _TEXT, _FRAME = "white", "#222222", "#666666"
-_COLOURS = 256  # one byte a pixel: all but a few mixed tones stay as drawn
+_COLOURS = 256  # one byte a pixel, which changes a few mixed tones
 _MOST_CACHED = 8  # some 0.2 MB
 _RANDOM_ID = re.compile(r'(?<=["#])[a-z][0-9a-f]{10}(?=[")])')
 
@@ -85,7 +85,7 @@ def png(curve: LRCurve, **looks: Unpack[Looks]) -> bytes | None:
 
 
 def cached_png(curve: LRCurve, **looks: Unpack[Looks]) -> bytes | None:
-    """Return what `png` returns; the latest 8 pictures are not drawn again."""
+    """Return the picture of `png`; the latest 8 pictures are not drawn again."""
     data = hashlib.sha256(curve.lrs.tobytes() + curve.losses.tobytes()).digest()
     every: Looks = {"beta": DEFAULT_BETA, "rule": DEFAULT_RULE, "choice": None, **looks}
     key = (data, curve.num_it, *every.values())
@@ -122,7 +122,7 @@ def exported(curve: LRCurve, kind: str, looks: Looks) -> bytes:
     """
     Return a curve as a file: ``"json"``, ``"csv"``, or a picture ``"png"``, ``"svg"``.
 
-    Without points, and for a picture without matplotlib, there is a RuntimeError.
+    A curve without points, and a picture without matplotlib, are a RuntimeError.
     """
     if not len(curve):
         msg = "there is nothing to export yet: run the test first"
@@ -137,7 +137,7 @@ def exported(curve: LRCurve, kind: str, looks: Looks) -> bytes:
 
 
 def _still(curve: LRCurve, looks: Looks) -> Figure | None:
-    """Return a figure that pyplot does not know of, if there is one to draw."""
+    """Return a figure outside pyplot; None without steps, or without matplotlib."""
     if not len(curve):
         return None
     try:
@@ -173,9 +173,9 @@ def _explain_above(figure: Figure, font_size: float | None = None) -> None:
 
 def _undo_style(figure: Figure, ax: Axes) -> None:
     """
-    Set what the user's style has set.
+    Overwrite the user's style.
 
-    The settings cannot be put aside meanwhile: all threads have one dict of them.
+    The style cannot be replaced meanwhile: all threads share one dict of settings.
     """
     from matplotlib.text import Annotation, Text  # noqa: PLC0415 (an extra)
 
@@ -194,7 +194,7 @@ def _undo_style(figure: Figure, ax: Axes) -> None:
 
 
 def _for_any_page(file: str) -> str:
-    """Return an SVG file that may be beside others: names of parts depend on these."""
+    """Return an SVG file with names by its content, since a page may have several."""
     svg = file[file.index("<svg") :]
     # matplotlib draws the names at random.
     content = hashlib.sha256(_RANDOM_ID.sub("", svg).encode()).hexdigest()[:8]

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 def thinned(x: FloatArray, y: FloatArray, most: int) -> npt.NDArray[np.intp]:
     """
-    Return the increasing indices of at most so many points of a line to draw.
+    Return the indices of the points of a line to draw, increasing.
 
     The plot is cut into equally wide columns, and of each the first, the last, the
     lowest and the highest point are kept: M4 (Jugel et al., VLDB 2014), whose line
     covers the same pixels where a column is as wide as one.
 
-    The places on the axis are as displayed, so logarithms on a logarithmic axis: finite
-    and never falling. The heights are finite, too. The number is 8 or more.
+    ``x`` has the places as displayed, so logarithms on a logarithmic axis: finite and
+    never falling. ``y`` is finite, too, and ``most`` is 8 or more.
     """
     if len(x) <= most:
         return np.arange(len(x))

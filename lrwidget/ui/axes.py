@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _SPANS_KEPT = 10
 _LEAST_PLAIN, _MOST_PLAIN = 1e-6, 1e21
-_MOST_DECADES = 300  # a little within what floats hold
+_MOST_DECADES = 300  # a little less than floats can hold
 
 
 class Axes:
@@ -59,7 +59,7 @@ class Axes:
         _show(self.both[1], ticks, limits)
 
     def kept(self, losses: FloatArray) -> FloatArray:
-        """Return losses, moved near to the plot where they are far outside."""
+        """Clip losses that are far outside the plot."""
         return near(losses, (self._losses.min, self._losses.max))
 
 
@@ -75,7 +75,7 @@ def loss_axis(scale: LinearScale, name: str) -> bqplot.Axis:
 
 
 def near(losses: FloatArray, limits: Limits) -> FloatArray:
-    """Return losses at most ten spans outside limits: beyond, the browser overflows."""
+    """Clip losses to ten spans outside limits: farther out, the browser overflows."""
     reach = _SPANS_KEPT * (limits[1] - limits[0])
     return losses.clip(limits[0] - reach, limits[1] + reach)
 

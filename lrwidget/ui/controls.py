@@ -35,7 +35,7 @@ def show_if(part: ipw.DOMWidget, *, shown: bool) -> None:
 
 
 class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
-    """The buttons that the back end has a use for, the progress, and the status."""
+    """The buttons for what the back end can do, the progress, and the status."""
 
     def __init__(
         self,
@@ -207,5 +207,5 @@ class ApplyBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     def _apply(self) -> None:
         try:
             self.said.value = self._on_apply()
-        except Exception as error:  # noqa: BLE001 (whatever it is, the user is told)
+        except Exception as error:  # noqa: BLE001 (any error is shown)
             self.said.value = str(error)

@@ -20,7 +20,7 @@ _PICKED_DIGITS = 3
 _HEIGHT = 0.045
 _LINE_HEIGHT = 0.068
 _LABEL_GAP = 14  # pixels
-_LABEL_TURNS_AT = 0.5  # since on a narrow page, half of the plot is just enough
+_LABEL_TURNS_AT = 0.5  # on a narrow page, half of the plot is just enough
 
 
 class _Dot(SetInThreads, bqplot.Scatter): ...  # type: ignore[misc]  # untyped base
@@ -31,7 +31,7 @@ class Handle:
     A line over the whole plot, with a dot to drag and some texts beside it.
 
     In the page, keys and clicks in the plot move the dot as a drag does, so that all
-    of these arrive in order. What is picked may be outside the axis.
+    of these arrive in order. A picked rate may be outside the axis.
     """
 
     def __init__(self, axes: Axes, on_pick: Callable[[float], object]) -> None:

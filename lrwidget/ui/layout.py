@@ -1,4 +1,4 @@
-"""The parts of the display, and what each shows of a snapshot."""
+"""The parts of the display, and the part of a snapshot that each shows."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Layout:
         self.race: RaceChart | None = None
         self._race_history: RaceHistory | None = None
         self._race_box = ipw.VBox()
-        # Presses that change nothing are answered, too.
+        # Presses without an effect are answered, too.
         self.chart.handle.dot.on_drag_end(self.page.answer)
         self.chart.suggestion.dot.on_element_click(self.page.answer)
         upper = [self.run_bar, self.settings, self.chart, self.legend]

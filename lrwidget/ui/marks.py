@@ -1,4 +1,4 @@
-"""The marks of the chart: the curves of all runs and the suggestion; their colours."""
+"""The curves of all runs and the suggestion in the chart, and their colours."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STYLES = ("dashed", "dotted", "dash_dotted")
 _SPREAD_OPACITY = 0.18
 
 # The points of a line: a column for each four pixels of a wide chart. More points show
-# no more, and slow the page down.
+# no more detail, and slow the page down.
 _MOST_POINTS = 1000
 
 

@@ -1,4 +1,4 @@
-"""The part of the widget that runs in the page, outside the reach of Python."""
+"""The part of the widget that runs in the page."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Page(anywidget.AnyWidget):
     """
     The script and the style sheet in the browser.
 
-    The script moves the handle by keys, tells the point under the mouse, names the
-    parts for screen readers, copies to the clipboard, saves files, and says when the
-    kernel is busy with something else.
+    The script moves the handle by keys, shows the point under the mouse, names the
+    parts for screen readers, copies to the clipboard, saves files, and shows a notice
+    when another cell keeps the kernel busy.
     """
 
     _esm = Path(__file__).with_name("page.js")
@@ -43,7 +43,7 @@ class Page(anywidget.AnyWidget):
     handle = traitlets.Instance(bqplot.Scatter, allow_none=True).tag(
         sync=True, **ipw.widget_serialization
     )
-    # The lines whose points the mouse tells, named by their labels.
+    # The lines whose points the page shows under the mouse, named by their labels.
     lines = traitlets.List(traitlets.Instance(bqplot.Lines)).tag(
         sync=True, **ipw.widget_serialization
     )
@@ -59,7 +59,7 @@ class Page(anywidget.AnyWidget):
 
     def answer(self, *_what: object) -> None:
         """Tell the page that the kernel has received the last action."""
-        # No trait: a hand may come while another thread sends these.
+        # No trait: another thread may send traits at the same time.
         self.send({"answered": True})
 
     def answered(self, command: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,7 +82,7 @@ class Page(anywidget.AnyWidget):
                 answer = {"view": view, "name": f"learning-rates.{kind}"}
                 try:
                     contents = self._on_export(kind)
-                except Exception as error:  # noqa: BLE001 (whatever it is, it is told)
+                except Exception as error:  # noqa: BLE001 (any error is shown)
                     self.send({**answer, "problem": str(error)})
                 else:
                     self.send({**answer, "type": _TYPES[kind]}, [contents])

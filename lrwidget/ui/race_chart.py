@@ -28,10 +28,10 @@ _THIN, _THICK = 2, 5
 _MOST_TICKS = 10
 _ASPECT = 3.0  # of the plot, about
 _SAME = 1e-6  # a rate in a tensor is rounded
-# An empty picture over the whole plot, which receives the clicks: bqplot tells the
-# place of a click on an image only.
+# An empty picture over the whole plot receives the clicks: bqplot gives the place of a
+# click only on an image.
 _EMPTY_PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
-# Of a text, in shares of a plot.
+# The size of a text, in shares of the plot.
 _TEXT_WIDTH, _TEXT_HEIGHT = 0.09, 0.075
 _ABOVE = 1.05
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -27,9 +27,11 @@ class JobSnapshot:
     done: int  # steps so far, of all runs
     total: int  # steps planned; 0 while unknown
     running: bool
-    error: BaseException | None  # that has ended the job, or kept it from starting
+    # The error that has ended the job, or kept it from starting: it may be of a class
+    # of the user's, which compares in any way.
+    error: BaseException | None = field(compare=False)
     traceback: str  # of that error
-    activity: Activity | None  # None unless the job runs
+    activity: Activity | None  # while the job runs
     silence: float  # seconds since the last news
     seconds: float  # between the first step and the last one
 

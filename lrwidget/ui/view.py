@@ -85,7 +85,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         self, beta: float, total: int, on_change: Callable[[], object]
     ) -> None:
         self._on_change = on_change
-        self._left_out = 0, 0  # as wanted, also where a curve has fewer points
+        self._left_out = 0, 0  # as the user set it, also for a shorter curve
         row = {
             "style": {"description_width": "75px"},
             "layout": {"flex": "1 1 240px", "width": "auto"},
@@ -105,8 +105,8 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             min=1,
             max=total,
             description="Points",
-            # Otherwise the page writes the value, too, where the kernel writes the
-            # limits: between the two, and wrongly.
+            # Otherwise the page writes a wrong value between the limits and the value
+            # of the kernel.
             continuous_update=False,
             tooltip="The points that are shown; leave out the first and last ones. "
             "No suggestion depends on it",
@@ -134,7 +134,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     def show_total(self, total: int) -> None:
         """Set the number of points; as many at the ends stay left out."""
         total = max(total, _FEWEST_POINTS)
-        if total == self.points.max:  # perhaps while a hand moves the slider
+        if total == self.points.max:  # the user may be moving the slider
             return
         at_first, at_last = self._left_out
         first = min(at_first + 1, total)

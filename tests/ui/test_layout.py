@@ -506,6 +506,19 @@ def test_the_buttons_say_what_they_do_next(display: Layout) -> None:
     assert bar.race.disabled
 
 
+def test_an_error_that_cannot_be_compared_is_shown(display: Layout) -> None:
+    class OddError(Exception):
+        __hash__ = None  # type: ignore[assignment]  # as of what compares in its own way
+
+        def __eq__(self, other: object) -> bool:
+            raise AssertionError
+
+    for text in ("first", "second"):
+        job = job_with(JobHistory([PLAN]), error=OddError(text), traceback=text)
+        display.show(snapshot_with(job=job))
+        assert f"OddError: {text}" in display.run_bar.status.value
+
+
 def test_a_failure_is_shown_with_its_traceback(display: Layout) -> None:
     job = job_with(JobHistory([PLAN]), error=ValueError("<no>"), traceback="<all>")
     display.show(snapshot_with(job=job))
