@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
     from torch import Tensor
 
@@ -45,20 +45,11 @@ def read_losses(
     Yield rates with their losses as numbers, and return the result of their source.
 
     A loss that a device has still to compute is yielded after further steps. Before an
-    error is raised, all earlier losses are yielded. Closing the generator drops the
-    losses that have not arrived.
-
-    Parameters
-    ----------
-    trained:
-        Rates with losses on any device.
-    sent:
-        Function that starts to read a loss; it returns None for a loss that can be read
-        at once.
+    error is raised, all earlier losses are yielded. ``sent`` starts to read a loss; it
+    returns None for a loss that can be read at once.
     """
-    sent = _sent if sent is None else sent
+    sent = sent or _sent
     waiting: deque[tuple[float, AsyncScalar]] = deque()
-    failure: Exception | None = None
     with closing(trained):
         while True:
             try:
@@ -66,31 +57,27 @@ def read_losses(
             except StopIteration as end:
                 result: R = end.value
                 break
-            except Exception as error:  # noqa: BLE001 (raised again, after the losses)
-                failure = error
-                break
-            arrival = None if loss.is_cpu else sent(loss)
-            if arrival is None:
+            except Exception as error:
+                try:
+                    yield from _read(waiting)
+                except Exception as later:
+                    raise error from later  # the first one has the cause
+                raise
+            on_its_way = None if loss.is_cpu else sent(loss)
+            if on_its_way is None:
                 yield lr, loss.item()
                 continue
-            waiting.append((lr, arrival))
+            waiting.append((lr, on_its_way))
             while waiting and (len(waiting) > _MOST_AHEAD or waiting[0][1].arrived()):
-                lr, arrival = waiting.popleft()
-                yield lr, arrival.wait()
-        for lr, arrival in waiting:
-            try:
-                number = arrival.wait()
-            except Exception as error:
-                if failure is None:
-                    raise
-                raise failure from error  # the first one has the cause
-            yield lr, number
-    if failure is not None:
-        try:
-            raise failure
-        finally:
-            failure = None  # its traceback holds this frame
+                lr, on_its_way = waiting.popleft()
+                yield lr, on_its_way.wait()
+        yield from _read(waiting)
     return result
+
+
+def _read(waiting: deque[tuple[float, AsyncScalar]]) -> Iterator[tuple[float, float]]:
+    for lr, loss in waiting:
+        yield lr, loss.wait()
 
 
 def _sent(loss: Tensor) -> AsyncScalar | None:
