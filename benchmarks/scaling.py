@@ -31,7 +31,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks import finders
 from benchmarks.steps import KEEP_MEMORY, cnn, mlp, transformer
-from lrwidget.engine.distributed.reduction import AsyncSum
+from lrwidget.engine.distributed.process_groups import AsyncSum
 
 if TYPE_CHECKING:
     from collections.abc import Callable

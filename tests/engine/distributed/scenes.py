@@ -41,8 +41,8 @@ from lrwidget.curve.history import Ended, Event, Plan
 from lrwidget.curve.race import RaceHistory
 from lrwidget.curve.records.stop_request import StopRequest
 from lrwidget.curve.records.store import place_of
-from lrwidget.engine.distributed import agreement, rank_errors, reduction
-from lrwidget.engine.distributed.reduction import AsyncSum
+from lrwidget.engine.distributed import context, rank_errors
+from lrwidget.engine.distributed.process_groups import AsyncSum
 from lrwidget.engine.race import race_runs
 from lrwidget.engine.sequence import run_in_turn
 
@@ -669,16 +669,13 @@ _HOOKS: dict[str, Callable[..., Any]] = {
 }
 
 
-def summed(count: int, most_children: int) -> dict[str, Any]:
-    """Sum numbers of all ranks some times; return each, and the messages sent."""
+def summed(count: int) -> list[list[float]]:
+    """Sum numbers of all ranks some times, all at once."""
     group = dist.group.WORLD
     assert group is not None
     own = 0.1 * (1 + dist.get_rank())
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(reduction, "_MOST_CHILDREN", most_children)
-        sent = _counted(patched, dist, "isend")
-        begun = [AsyncSum([own * number, 1], group) for number in range(count)]
-        return {"sums": [each.wait() for each in begun], "sent": len(sent)}
+    begun = [AsyncSum([own * number, 1], group) for number in range(count)]
+    return [each.wait() for each in begun]
 
 
 def _counted(patched: pytest.MonkeyPatch, where: Any, name: str) -> list[None]:
@@ -715,7 +712,7 @@ def agreements(kind: str, counts: list[list[int]]) -> dict[str, Any]:
     model = model_of(kind)
     rank, size = dist.get_rank(), dist.get_world_size()
     with pytest.MonkeyPatch.context() as patched:
-        agreed = _counted(patched, agreement, "AsyncSum")
+        agreed = _counted(patched, context, "AsyncSum")
         test = RangeTest(
             *(model, optimizer_of(model), own_batches(), nn.MSELoss()),
             val_loader=Varying(counts[rank], slice(rank, None, size)),

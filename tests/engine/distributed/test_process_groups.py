@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.engine.distributed.conftest import Pools
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 10])
+def test_all_ranks_come_to_the_same_sums(pools: Pools, size: int) -> None:
+    found = pools.of(size).play("summed", count=3)
+    if size > 4:
+        pools.close(size)  # no other test has so many
+    for sums in found:
+        assert sums == found[0]
+        for number, (total, count) in enumerate(sums):
+            assert count == size
+            assert total == pytest.approx(0.1 * number * size * (size + 1) / 2)
