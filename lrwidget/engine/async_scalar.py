@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import closing
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Generator, Iterator
 
     from torch import Tensor
 
@@ -27,28 +27,37 @@ R = TypeVar("R")
 _MOST_AHEAD = 3
 
 
-class AsyncScalar(Protocol):
-    """A loss on its way from a device."""
+class AsyncScalar:
+    """A loss on its way from a GPU to pinned memory."""
+
+    def __init__(self, loss: Tensor) -> None:
+        with torch.cuda.device(loss.device):
+            self._here = torch.empty(
+                (), dtype=torch.float64, device="cpu", pin_memory=True
+            )
+            self._event = torch.cuda.Event(blocking=True)
+            self._here.copy_(loss.double().reshape(()), non_blocking=True)
+            self._event.record()
 
     def arrived(self) -> bool:
         """Whether the loss has arrived."""
+        return bool(self._event.query())
 
     def wait(self) -> float:
         """Wait for the loss, and return it."""
+        self._event.synchronize()
+        return self._here.item()
 
 
 def read_losses(
     trained: Generator[tuple[float, Tensor], None, R],
-    sent: Callable[[Tensor], AsyncScalar | None] | None = None,
 ) -> Generator[tuple[float, float], None, R]:
     """
     Yield rates with their losses as numbers, and return the result of their source.
 
     A loss that a device has still to compute is yielded after further steps. Before an
-    error is raised, all earlier losses are yielded. ``sent`` starts to read a loss; it
-    returns None for a loss that can be read at once.
+    error is raised, all earlier losses are yielded.
     """
-    sent = sent or _sent
     waiting: deque[tuple[float, AsyncScalar]] = deque()
     with closing(trained):
         while True:
@@ -63,7 +72,7 @@ def read_losses(
                 except Exception as later:
                     raise error from later  # the first one has the cause
                 raise
-            on_its_way = None if loss.is_cpu else sent(loss)
+            on_its_way = None if loss.is_cpu else _sent(loss)
             if on_its_way is None:
                 yield lr, loss.item()
                 continue
@@ -81,26 +90,7 @@ def _read(waiting: deque[tuple[float, AsyncScalar]]) -> Iterator[tuple[float, fl
 
 
 def _sent(loss: Tensor) -> AsyncScalar | None:
+    """Start to read a loss; return None if it is read at once."""
     # Tensors that are spread over devices have other classes.
     plain = type(loss) is torch.Tensor
-    return _FromCuda(loss) if loss.is_cuda and plain else None
-
-
-class _FromCuda:
-    """A loss on its way from a GPU to pinned memory."""
-
-    def __init__(self, loss: Tensor) -> None:
-        with torch.cuda.device(loss.device):
-            self._here = torch.empty(
-                (), dtype=torch.float64, device="cpu", pin_memory=True
-            )
-            self._event = torch.cuda.Event(blocking=True)
-            self._here.copy_(loss.double().reshape(()), non_blocking=True)
-            self._event.record()
-
-    def arrived(self) -> bool:
-        return bool(self._event.query())
-
-    def wait(self) -> float:
-        self._event.synchronize()
-        return self._here.item()
+    return AsyncScalar(loss) if loss.is_cuda and plain else None

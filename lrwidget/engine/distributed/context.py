@@ -18,7 +18,7 @@ from lrwidget.engine.distributed.process_groups import (
     recover,
     timeout_of,
 )
-from lrwidget.engine.distributed.rank_errors import LostRankError, RankErrors
+from lrwidget.engine.distributed.rank_errors import RankErrors
 from lrwidget.engine.loop import training_steps
 from lrwidget.engine.stepping import StepSkippedError
 from lrwidget.engine.validation import mean_loss, no_loss, summed_loss, weighted
@@ -148,7 +148,7 @@ class _ProcessGroup(DistributedContext):
         self._own: Iterator[Sequence[Any]] = iter(())
         self._next: Sequence[Any] | None = None
         self._failure: Exception | None = None
-        self._ended = self._failed = 0.0
+        self._ended = 0.0  # the number of ranks without another batch
         self._losses: list[tuple[Tensor, int]] = []  # of the step, with their samples
         self._missing = 0  # losses of the step
         self._sent: AsyncSum | None = None
@@ -196,6 +196,8 @@ class _ProcessGroup(DistributedContext):
                 reason = yield from self.reporting(
                     training_steps(training, trained, untouched, settings, agreement)
                 )
+                if self._failure is not None:
+                    raise self._failure  # noqa: TRY301 (as an error of a step)
                 self._errors.wait_for_end()
                 return reason
         except BaseException as error:
@@ -213,14 +215,10 @@ class _ProcessGroup(DistributedContext):
     def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         self._own = own
         self._receive(self._send())
-        while self._next is not None and not self._ended and not self._failed:
+        while self._next is not None and not self._ended:
             window, self._next = self._next, None
             self._losses, self._missing = [], len(window)
             yield window
-        if self._failure is not None:
-            raise self._failure
-        if self._failed:
-            raise LostRankError
 
     def loss_of(self, own: LossOf) -> LossOf:
         def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
@@ -286,20 +284,18 @@ class _ProcessGroup(DistributedContext):
         """Fetch the batches of the next step, and send the result of this one."""
         try:
             self._next = next(self._own, None)
-        except Exception as error:  # noqa: BLE001 (raised after the present step)
+        except Exception as error:  # noqa: BLE001 (raised at the end of the steps)
             self._failure = error
-            self.fail(error)  # before the all-reduce shows that there is one
-        failed = self._failure is not None
-        ended = self._next is None and not failed
+            self.fail(error)  # before the others learn that there is no batch
         total = sum(loss.item() * samples for loss, samples in self._losses)
         done, lost = (total, sum(samples for _, samples in self._losses)), (0, 0)
         if skipped:
             done, lost = lost, done
-        return AsyncSum((*done, *lost, ended, failed), self._group)
+        return AsyncSum((*done, *lost, self._next is None), self._group)
 
     def _receive(self, sent: AsyncSum) -> tuple[Tensor | None, Tensor | None]:
         """Return the mean loss of the ranks that do the step, and that skip it."""
-        *means, self._ended, self._failed = sent.wait()
+        *means, self._ended = sent.wait()
         return _mean(*means[:2]), _mean(*means[2:])
 
 

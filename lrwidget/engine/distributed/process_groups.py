@@ -6,7 +6,6 @@ import inspect
 from contextlib import ExitStack, contextmanager, suppress
 from copy import deepcopy
 from datetime import timedelta
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
 _CPU = torch.device("cpu")
 _MEBI = 2**20
 _TAG = 2**30  # of a message that no rank sends
-# The attributes of FSDP2 with process groups.
-_OF_A_MESH = [
-    f"{kind}_process_group" for kind in ("shard", "replicate", "reduce_scatter")
-]
 # The attributes of the states of torch's communication hooks with process groups.
 _OF_A_HOOK = ("process_group", "subgroup")
 
@@ -142,11 +137,11 @@ def communicating(
     with ExitStack() as stack:
         states = sharded_states(model)
         meshes = {id(mesh): mesh for state in states for mesh in _meshes(state)}
-        for mesh, name in product(meshes.values(), _OF_A_MESH):
-            group = getattr(mesh, name, None)
-            if group is not None:
-                stack.callback(setattr, mesh, name, group)
-                setattr(mesh, name, groups.twin(group))
+        for mesh in meshes.values():
+            for name, group in list(vars(mesh).items()):
+                if isinstance(group, dist.ProcessGroup):
+                    stack.callback(setattr, mesh, name, group)
+                    setattr(mesh, name, groups.twin(group))
         yield model
 
 
@@ -202,8 +197,8 @@ def _meshes(state: Any) -> list[Any]:  # noqa: ANN401 (of torch's private parts)
     """Return the objects in a state of FSDP2 that hold its process groups."""
     # Torch 2.4 has one group for each state.
     groups = getattr(state, "_fsdp_param_groups", None) or [state._fsdp_param_group]  # noqa: SLF001 (torch has no other way)
-    both = [(x.mesh_info, x.post_forward_mesh_info) for x in groups if x is not None]
-    return [mesh for pair in both for mesh in pair if mesh is not None]
+    both = [(x.mesh_info, x.post_forward_mesh_info) for x in groups if x]
+    return [mesh for pair in both for mesh in pair if mesh]
 
 
 def sharded_states(model: nn.Module) -> list[Any]:

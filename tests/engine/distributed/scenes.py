@@ -384,13 +384,15 @@ def outcome(test: Iterable[Any], model: nn.Module, optimizer: Optimizer) -> Any:
     }
 
 
-def fault(kind: str, rank: int, call: int, fault: str, *, train_on: bool = True) -> Any:
+def fault(
+    kind: str, rank: int, call: int, fault: str, *, train_on: bool = True, **more: Any
+) -> Any:
     """Have something happen on one rank, and then train on with all of them."""
     model, optimizer = trained_before(kind)
     rank_errors._GRACE = timedelta(seconds=2)
     loader: Iterable[Any] = own_batches()
     loss_fn: nn.Module = nn.MSELoss()
-    settings: dict[str, Any] = {**SETTINGS, "seed": 0}
+    settings: dict[str, Any] = {**SETTINGS, "seed": 0, **more}
     if fault == "loader":
         loader = FaultyLoader(rank, call, ValueError("no batch today"))
     elif fault == "lost batch":
@@ -720,3 +722,17 @@ def agreements(kind: str, counts: list[list[int]]) -> dict[str, Any]:
         )
         until = [len(agreed) for _ in test]
     return {"agreed": until, **curve_of(test)}
+
+
+def kept_wrapper() -> bool:
+    """Keep the wrapper of a copy; return whether its reducer is kept with it."""
+    model = model_of("ddp")
+
+    def training_step(wrapper: nn.Module, batch: Any) -> Tensor:
+        kept.append(wrapper)
+        return nn.functional.mse_loss(wrapper(batch[0]), batch[1])
+
+    kept: list[nn.Module] = []
+    parts = model, optimizer_of(model), own_batches()
+    found(RangeTest(*parts, training_step=training_step, **SETTINGS))
+    return hasattr(kept[-1], "reducer")
