@@ -99,8 +99,12 @@ class DistributedContext:
         """Report an error to the other ranks; GeneratorExit is a stop by the user."""
 
     def reporting(self, steps: Steps) -> Steps:
-        """Return the steps; an error, even before the first step, is reported."""
-        return steps
+        """Yield the steps, and report an error, even before the first step."""
+        try:
+            return (yield from steps)
+        except BaseException as error:
+            self.fail(error)
+            raise
 
     def steps(
         self,
@@ -157,13 +161,6 @@ class _ProcessGroup(DistributedContext):
     def fail(self, error: BaseException) -> None:
         self._errors.fail(error)
 
-    def reporting(self, steps: Steps) -> Steps:
-        try:
-            return (yield from steps)
-        except BaseException as error:
-            self.fail(error)
-            raise
-
     def steps(
         self,
         training: Training,
@@ -214,7 +211,7 @@ class _ProcessGroup(DistributedContext):
 
     def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         self._own = own
-        self._receive(self._send())
+        *_, self._ended = self._send().wait()
         while self._next is not None and not self._ended:
             window, self._next = self._next, None
             self._losses, self._missing = [], len(window)
@@ -245,10 +242,11 @@ class _ProcessGroup(DistributedContext):
             except StepSkippedError:
                 skipped = True
             sent, self._sent = self._sent or self._send(skipped=skipped), None
-            done, lost = self._receive(sent)
-            if done is None:
-                raise StepSkippedError(lost)
-            return done
+            total, samples, lost, lost_samples, self._ended = sent.wait()
+            if samples:
+                return _scalar(total / samples)
+            mean = _scalar(lost / lost_samples) if lost_samples else None
+            raise StepSkippedError(mean)
 
         return take
 
@@ -275,10 +273,9 @@ class _ProcessGroup(DistributedContext):
             total, samples = total + more, samples + more_samples
             computed, due = computed + due, 1
         self._longest = computed
-        mean = _mean(total, samples)
-        if mean is None:
+        if not samples:
             raise no_loss()
-        return mean
+        return _scalar(total / samples)
 
     def _send(self, *, skipped: bool = False) -> AsyncSum:
         """Fetch the batches of the next step, and send the result of this one."""
@@ -287,19 +284,13 @@ class _ProcessGroup(DistributedContext):
         except Exception as error:  # noqa: BLE001 (raised at the end of the steps)
             self._failure = error
             self.fail(error)  # before the others learn that there is no batch
-        total = sum(loss.item() * samples for loss, samples in self._losses)
-        done, lost = (total, sum(samples for _, samples in self._losses)), (0, 0)
-        if skipped:
-            done, lost = lost, done
-        return AsyncSum((*done, *lost, self._next is None), self._group)
-
-    def _receive(self, sent: AsyncSum) -> tuple[Tensor | None, Tensor | None]:
-        """Return the mean loss of the ranks that do the step, and that skip it."""
-        *means, self._ended = sent.wait()
-        return _mean(*means[:2]), _mean(*means[2:])
+        sums = (
+            sum(loss.item() * samples for loss, samples in self._losses),
+            sum(samples for _, samples in self._losses),
+        )
+        numbers = (0, 0, *sums) if skipped else (*sums, 0, 0)
+        return AsyncSum((*numbers, self._next is None), self._group)
 
 
-def _mean(total: float, count: float) -> Tensor | None:
-    if not count:
-        return None
-    return torch.tensor(total / count, dtype=torch.float64, device="cpu")
+def _scalar(number: float) -> Tensor:
+    return torch.tensor(number, dtype=torch.float64, device="cpu")
