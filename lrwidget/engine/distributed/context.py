@@ -70,9 +70,8 @@ def errors_reported() -> Iterator[None]:
     """
     Make an error that is raised inside fail the next test of the other ranks.
 
-    That test counts as started on this rank. If the error is caught, the next test of
-    this rank may be meant as the same one or as the one after it: nothing tells which.
-    It is taken as the one after it, since the other ranks may have failed already.
+    That test counts as started on this rank. If the error is caught, the next test here
+    is taken as the one after it, since the other ranks may have failed already.
     """
     try:
         yield
@@ -135,15 +134,12 @@ class DistributedContext:
 
 class _ProcessGroup(DistributedContext):
     """
-    The context of a test on all ranks of torch's default process group.
-
-    An end on one rank ends the test on all ranks, on which it has the same name.
+    The context of a test on all ranks, which one rank ends for all ranks.
 
     The ranks agree by one small all-reduce a step. Each rank fetches its batches for
-    the next step before it sends the result of the present one. Each rank then knows
-    whether all can go on, and none starts a step alone, in which it would wait for the
-    others. The result is sent as early as possible, so that the all-reduce runs beside
-    the backward pass: as soon as the losses are known, if they are in main memory.
+    the next step first, so that no rank starts a step alone, in which it would wait for
+    the others. The all-reduce runs beside the backward pass: it begins when the losses
+    are known, if they are in main memory.
     """
 
     def __init__(self, name: str) -> None:

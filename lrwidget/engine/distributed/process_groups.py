@@ -42,12 +42,10 @@ class AsyncSum:
 
 
 class PrivateGroups:
-    """
-    The process groups of one test; ``all_ranks`` is for tensors in main memory.
+    """The process groups of one test; ``all_ranks`` is for tensors in main memory."""
 
-    A rank that fails disconnects these groups, so that no other rank waits for it; the
-    process groups of the user stay unchanged.
-    """
+    # A rank that fails disconnects these groups, so that no other rank waits for it;
+    # the process groups of the user stay unchanged.
 
     def __init__(self) -> None:
         timeout = timeout_of(dist.group.WORLD)
@@ -89,13 +87,10 @@ def timeout_of(group: Any) -> timedelta:  # noqa: ANN401 (of torch's private par
 
 
 def _disconnect(group: dist.ProcessGroup) -> None:
-    """
-    Make every wait in a group fail, on all ranks, by closing its connections.
-
-    Destroying the group closes no connection while a reference to the group exists, for
-    example in a traceback. But gloo closes all connections after a timeout: here of a
-    wait for a message that no rank sends.
-    """
+    """Make every wait in a group fail, on all ranks, by closing its connections."""
+    # Destroying the group closes no connection while a reference to it exists, for
+    # example in a traceback. But gloo closes all of them after a timeout: here of a
+    # wait for a message that no rank sends.
     message = torch.empty(1, device=_CPU)
     for other in dist.get_process_group_ranks(group):
         if other == dist.get_rank():

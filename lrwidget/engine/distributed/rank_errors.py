@@ -54,12 +54,7 @@ class LostRankError(Exception):
 
 
 class RankErrors:
-    """
-    The errors of the ranks of one test, in the store of the process group.
-
-    If several ranks report one, the first report counts for all ranks. The test has the
-    same name on all ranks.
-    """
+    """The errors of the ranks of a test, by its name in the process group's store."""
 
     def __init__(self, name: str) -> None:
         store = dist.distributed_c10d._get_default_store()  # noqa: SLF001 (torch has no other way)
@@ -88,11 +83,8 @@ class RankErrors:
             raise LostRankError
 
     def wait_for_end(self) -> None:
-        """
-        Wait until the test has ended on all ranks, so that no connection closes early.
-
-        Raise LostRankError if a rank has failed after the last agreement.
-        """
+        """Wait until the test has ended on all ranks, or has failed on one of them."""
+        # No rank may close its connections while another one needs them.
         with suppress(dist.DistError):  # the process with the store has gone
             self._arrive("answers")
             self._meet("ended", _GRACE)
@@ -102,11 +94,10 @@ class RankErrors:
 
     def fail(self, error: BaseException) -> None:
         """
-        Report that the test has failed on this rank, before its connections are closed.
+        Report the end of the test by an error, before the connections are closed.
 
-        The first rank to report therefore has the cause. An error that may come from
-        the network is only a suspected cause, since a killed rank reports nothing. An
-        error after the end of the test on all ranks is not reported.
+        The first report counts for all ranks. An error that may come from the network
+        is only a suspected cause, since a killed rank reports nothing.
         """
         if self._over:
             return
@@ -116,11 +107,10 @@ class RankErrors:
 
     def cause(self, error: Exception) -> Exception | None:
         """
-        Return the error that counts for all ranks, after an error of this rank.
+        Return the error that counts for all ranks; None for a stop by a user.
 
-        It is None if the user of a rank has stopped the test. Without a report, the
-        ranks that do not answer are the cause, and if all ranks answer, the first error
-        that may come from the network.
+        Without a report, the cause is a rank that does not answer. If all ranks answer,
+        it is the first error that may come from the network.
         """
         try:
             self._meet("answers", _GRACE)
@@ -187,9 +177,8 @@ def is_of_the_network(error: BaseException) -> bool:
     """
     Whether an error, or a cause of it, may be the effect of a failure of another rank.
 
-    Its type and the place where it was raised decide, not its text: torch has types for
-    some of these errors, and raises the others where a rank waits for other ranks. In a
-    backward pass, an error of the model may look the same.
+    Torch has types for some of these errors, and raises the others where a rank waits
+    for other ranks. In a backward pass, an error of the model may look the same.
     """
     each: BaseException | None = error
     seen: set[int] = set()  # since a chain of causes may be a ring
@@ -209,5 +198,5 @@ def _raised_in(error: BaseException) -> str:
     """Return the name of the module in which an error was raised; else nothing."""
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     names = [str(frame.f_globals.get("__name__", "")) for frame in frames]
-    # An operator is called from there.
+    # The module that calls an operator counts.
     return next((name for name in reversed(names) if name != "torch._ops"), "")
