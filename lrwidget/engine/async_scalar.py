@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import closing
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator, Iterator
 
     from torch import Tensor
 
@@ -27,79 +27,7 @@ R = TypeVar("R")
 _MOST_AHEAD = 3
 
 
-class AsyncScalar(Protocol):
-    """A loss on its way from a device."""
-
-    def arrived(self) -> bool:
-        """Whether the loss has arrived."""
-
-    def wait(self) -> float:
-        """Wait for the loss, and return it."""
-
-
-def read_losses(
-    trained: Generator[tuple[float, Tensor], None, R],
-    sent: Callable[[Tensor], AsyncScalar | None] | None = None,
-) -> Generator[tuple[float, float], None, R]:
-    """
-    Yield rates with their losses as numbers, and return the result of their source.
-
-    A loss that a device has still to compute is yielded after further steps. Before an
-    error is raised, all earlier losses are yielded. Closing the generator drops the
-    losses that have not arrived.
-
-    Parameters
-    ----------
-    trained:
-        Rates with losses on any device.
-    sent:
-        Function that starts to read a loss; it returns None for a loss that can be read
-        at once.
-    """
-    sent = _sent if sent is None else sent
-    waiting: deque[tuple[float, AsyncScalar]] = deque()
-    failure: Exception | None = None
-    with closing(trained):
-        while True:
-            try:
-                lr, loss = next(trained)
-            except StopIteration as end:
-                result: R = end.value
-                break
-            except Exception as error:  # noqa: BLE001 (raised again, after the losses)
-                failure = error
-                break
-            arrival = None if loss.is_cpu else sent(loss)
-            if arrival is None:
-                yield lr, loss.item()
-                continue
-            waiting.append((lr, arrival))
-            while waiting and (len(waiting) > _MOST_AHEAD or waiting[0][1].arrived()):
-                lr, arrival = waiting.popleft()
-                yield lr, arrival.wait()
-        for lr, arrival in waiting:
-            try:
-                number = arrival.wait()
-            except Exception as error:
-                if failure is None:
-                    raise
-                raise failure from error  # the first one has the cause
-            yield lr, number
-    if failure is not None:
-        try:
-            raise failure
-        finally:
-            failure = None  # its traceback holds this frame
-    return result
-
-
-def _sent(loss: Tensor) -> AsyncScalar | None:
-    # Tensors that are spread over devices have other classes.
-    plain = type(loss) is torch.Tensor
-    return _FromCuda(loss) if loss.is_cuda and plain else None
-
-
-class _FromCuda:
+class AsyncScalar:
     """A loss on its way from a GPU to pinned memory."""
 
     def __init__(self, loss: Tensor) -> None:
@@ -112,8 +40,57 @@ class _FromCuda:
             self._event.record()
 
     def arrived(self) -> bool:
+        """Whether the loss has arrived."""
         return bool(self._event.query())
 
     def wait(self) -> float:
+        """Wait for the loss, and return it."""
         self._event.synchronize()
         return self._here.item()
+
+
+def read_losses(
+    trained: Generator[tuple[float, Tensor], None, R],
+) -> Generator[tuple[float, float], None, R]:
+    """
+    Yield rates with their losses as numbers, and return the result of their source.
+
+    A loss that a device has still to compute is yielded after further steps. Before an
+    error is raised, all earlier losses are yielded.
+    """
+    waiting: deque[tuple[float, AsyncScalar]] = deque()
+    with closing(trained):
+        while True:
+            try:
+                lr, loss = next(trained)
+            except StopIteration as end:
+                result: R = end.value
+                break
+            except Exception as error:
+                try:
+                    yield from _read(waiting)
+                except Exception as later:
+                    raise error from later  # the first one has the cause
+                raise
+            on_its_way = None if loss.is_cpu else _sent(loss)
+            if on_its_way is None:
+                yield lr, loss.item()
+                continue
+            waiting.append((lr, on_its_way))
+            while waiting and (len(waiting) > _MOST_AHEAD or waiting[0][1].arrived()):
+                lr, on_its_way = waiting.popleft()
+                yield lr, on_its_way.wait()
+        yield from _read(waiting)
+    return result
+
+
+def _read(waiting: deque[tuple[float, AsyncScalar]]) -> Iterator[tuple[float, float]]:
+    for lr, loss in waiting:
+        yield lr, loss.wait()
+
+
+def _sent(loss: Tensor) -> AsyncScalar | None:
+    """Start to read a loss; return None if it is read at once."""
+    # Tensors that are spread over devices have other classes.
+    plain = type(loss) is torch.Tensor
+    return AsyncScalar(loss) if loss.is_cuda and plain else None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lrwidget.config import TestConfig
     from lrwidget.curve.lr_curve import Step, StopReason
-    from lrwidget.engine.distributed.agreement import Agreement
+    from lrwidget.engine.distributed.context import DistributedContext
     from lrwidget.engine.isolation.components import Components
     from lrwidget.engine.loaders import LoaderMonitor
     from lrwidget.engine.losses import LossOf
@@ -73,7 +73,7 @@ def training_steps(
     components: Components,
     original: Components,
     settings: ThreadSettings,
-    agreement: Agreement,
+    agreement: DistributedContext,
 ) -> Generator[Step, None, StopReason]:
     """
     Train, and yield a step for each rate; return the reason of the end.
@@ -89,7 +89,7 @@ def training_steps(
     settings:
         The settings of the thread that began the test.
     agreement:
-        The part of this process in the training of all ranks.
+        The agreement of this process with the other ranks.
     """
     model, optimizer, loss_fn, training_step, grad_scaler = components
     config = training.config

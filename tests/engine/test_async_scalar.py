@@ -13,9 +13,12 @@ from lrwidget.engine.async_scalar import read_losses
 from lrwidget.engine.range_test import RangeTest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
+    from typing import TypeAlias
 
     from lrwidget.curve.lr_curve import StopReason
+
+    ReadingFrom: TypeAlias = Callable[..., "_SlowDevice"]
 
 
 class _SlowDevice:
@@ -45,6 +48,18 @@ class _Late:
         return self.device.losses[self.number]
 
 
+@pytest.fixture
+def reading_from(monkeypatch: pytest.MonkeyPatch) -> ReadingFrom:
+    """Return a function that has all losses read from a slow device."""
+
+    def replace(losses: list[float], late: int) -> _SlowDevice:
+        device = _SlowDevice(losses, late)
+        monkeypatch.setattr(arriving, "_sent", device.send)
+        return device
+
+    return replace
+
+
 def _trained(count: int, error: Exception | None = None) -> Any:
     """Yield rates 0, 1, 2, ... with losses that cannot be read, then end."""
 
@@ -72,23 +87,29 @@ _POINTS = list(enumerate(_LOSSES))
 
 
 @pytest.mark.parametrize("late", [0, 1, 2, 3, 9])
-def test_every_loss_comes_once_and_in_order(late: int) -> None:
-    device = _SlowDevice(_LOSSES, late)
-    assert _collected(read_losses(_trained(20), device.send)) == (_POINTS, "completed")
+def test_every_loss_comes_once_and_in_order(
+    reading_from: ReadingFrom, late: int
+) -> None:
+    reading_from(_LOSSES, late)
+    assert _collected(read_losses(_trained(20))) == (_POINTS, "completed")
 
 
 @pytest.mark.parametrize("late", [0, 1, 2, 3])
-def test_nobody_waits_for_a_device_that_is_a_little_behind(late: int) -> None:
-    device = _SlowDevice(_LOSSES, late)
-    points = read_losses(_trained(20), device.send)
+def test_nobody_waits_for_a_device_that_is_a_little_behind(
+    reading_from: ReadingFrom, late: int
+) -> None:
+    device = reading_from(_LOSSES, late)
+    points = read_losses(_trained(20))
     for _ in range(20 - late):
         next(points)
     assert device.waited == []
 
 
-def test_a_device_that_is_far_behind_is_given_a_few_steps_only() -> None:
-    device = _SlowDevice(_LOSSES, late=9)
-    points = read_losses(_trained(20), device.send)
+def test_a_device_that_is_far_behind_is_given_a_few_steps_only(
+    reading_from: ReadingFrom,
+) -> None:
+    device = reading_from(_LOSSES, late=9)
+    points = read_losses(_trained(20))
     assert next(points) == (0, _LOSSES[0])
     assert device.sent == 4
     assert next(points) == (1, _LOSSES[1])
@@ -96,30 +117,35 @@ def test_a_device_that_is_far_behind_is_given_a_few_steps_only() -> None:
 
 
 @pytest.mark.parametrize("late", [0, 2, 9])
-def test_losses_before_an_error_come_before_it(late: int) -> None:
-    device = _SlowDevice(_LOSSES, late)
-    points = read_losses(_trained(20, ZeroDivisionError("step 20")), device.send)
+def test_losses_before_an_error_come_before_it(
+    reading_from: ReadingFrom, late: int
+) -> None:
+    reading_from(_LOSSES, late)
+    points = read_losses(_trained(20, ZeroDivisionError("step 20")))
     assert [next(points) for _ in range(20)] == _POINTS
     with pytest.raises(ZeroDivisionError, match="step 20"):
         next(points)
 
 
-def test_an_error_that_came_first_is_the_one_that_is_raised() -> None:
+def test_an_error_that_came_first_is_the_one_that_is_raised(
+    reading_from: ReadingFrom, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Broken(_Late):
         def wait(self) -> float:
             msg = "the device is gone"
             raise RuntimeError(msg)
 
-    device = _SlowDevice(_LOSSES, late=9)
-    points = read_losses(
-        _trained(2, ZeroDivisionError("step 2")), lambda _: Broken(device, 0)
-    )
+    device = reading_from(_LOSSES, late=9)
+    monkeypatch.setattr(arriving, "_sent", lambda _: Broken(device, 0))
+    points = read_losses(_trained(2, ZeroDivisionError("step 2")))
     with pytest.raises(ZeroDivisionError, match="step 2") as caught:
         next(points)
     assert isinstance(caught.value.__cause__, RuntimeError)
 
 
-def test_who_stops_needs_none_of_what_is_on_its_way() -> None:
+def test_who_stops_needs_none_of_what_is_on_its_way(
+    reading_from: ReadingFrom,
+) -> None:
     closed = []
 
     def points() -> Generator[tuple[float, torch.Tensor], None, StopReason]:
@@ -129,8 +155,8 @@ def test_who_stops_needs_none_of_what_is_on_its_way() -> None:
             closed.append(device.sent)
         return "completed"
 
-    device = _SlowDevice(_LOSSES, late=2)
-    going = read_losses(points(), device.send)
+    device = reading_from(_LOSSES, late=2)
+    going = read_losses(points())
     next(going)
     going.close()
     assert closed == [3]
@@ -160,10 +186,9 @@ def _on_meta(**settings: Any) -> tuple[nn.Module, RangeTest]:
     ids=str,
 )
 def test_no_step_asks_the_device_for_anything(
-    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+    reading_from: ReadingFrom, settings: dict[str, Any]
 ) -> None:
-    device = _SlowDevice(_LOSSES, late=2)
-    monkeypatch.setattr(arriving, "_sent", device.send)
+    reading_from(_LOSSES, late=2)
     _, test = _on_meta(**settings)
     steps, reason = _collected(iter(test))
     assert [step.loss for step in steps] == _LOSSES
@@ -171,10 +196,9 @@ def test_no_step_asks_the_device_for_anything(
     assert reason == "completed"
 
 
-def test_points_past_the_stop_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_points_past_the_stop_are_dropped(reading_from: ReadingFrom) -> None:
     losses = [1.0] * 12 + [1e9] * 8
-    device = _SlowDevice(losses, late=3)
-    monkeypatch.setattr(arriving, "_sent", device.send)
+    device = reading_from(losses, late=3)
     _, test = _on_meta()
     steps, reason = _collected(iter(test))
     assert ([step.loss for step in steps], reason) == (losses[:13], "diverged")
@@ -182,7 +206,7 @@ def test_points_past_the_stop_are_dropped(monkeypatch: pytest.MonkeyPatch) -> No
     assert test.curve.stop_reason == "diverged"
 
 
-def test_an_error_past_the_stop_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_past_the_stop_is_dropped(reading_from: ReadingFrom) -> None:
     calls = []
 
     def fail_late(_module: nn.Module, _inputs: object) -> None:
@@ -190,7 +214,7 @@ def test_an_error_past_the_stop_is_dropped(monkeypatch: pytest.MonkeyPatch) -> N
         if len(calls) == 15:
             raise ZeroDivisionError
 
-    monkeypatch.setattr(arriving, "_sent", _SlowDevice([1.0] * 12 + [1e9] * 8, 3).send)
+    reading_from([1.0] * 12 + [1e9] * 8, late=3)
     model, test = _on_meta()
     model.register_forward_pre_hook(fail_late)
     steps, reason = _collected(iter(test))

@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import distributed as dist
 
-from lrwidget.engine.distributed.agreement import GroupAgreement
+from lrwidget.engine.batches import samples_in
 from lrwidget.engine.distributed.process_groups import (
+    AsyncSum,
     PrivateGroups,
     communicating,
-    default_timeout,
     recover,
+    timeout_of,
 )
 from lrwidget.engine.distributed.rank_errors import RankErrors
 from lrwidget.engine.loop import training_steps
-from lrwidget.engine.validation import mean_loss
+from lrwidget.engine.stepping import StepSkippedError
+from lrwidget.engine.validation import mean_loss, no_loss, summed_loss, weighted
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from typing import TypeAlias
 
     from torch import Tensor
 
     from lrwidget.curve.lr_curve import Step, StopReason
-    from lrwidget.engine.distributed.agreement import Agreement, StepFunction
     from lrwidget.engine.isolation.components import Components
     from lrwidget.engine.loop import Training
     from lrwidget.engine.losses import LossOf
     from lrwidget.engine.thread_settings import ThreadSettings
 
     Steps: TypeAlias = Generator[Step, None, StopReason]
+    StepFunction: TypeAlias = Callable[[Sequence[Any]], Tensor]
 
 # Each rank starts the same tests in the same order. A test that fails to start on one
 # rank counts there, too, since the other ranks start it.
@@ -57,7 +60,9 @@ def _in_a_group() -> bool:
 
 def new() -> DistributedContext:
     """Return the context of a new test, which counts as started on this rank."""
-    return ProcessGroup(f"test {next(_numbers)}") if _in_a_group() else SingleProcess()
+    if not _in_a_group():
+        return DistributedContext()
+    return _ProcessGroup(f"test {next(_numbers)}")
 
 
 @contextmanager
@@ -65,17 +70,12 @@ def errors_reported() -> Iterator[None]:
     """
     Make an error that is raised inside fail the next test of the other ranks.
 
-    That test counts as started on this rank. If the error is caught, the next test of
-    this rank may be meant as the same one or as the one after it: nothing tells which.
-    It is taken as the one after it, since the other ranks may have failed already.
+    That test counts as started on this rank. If the error is caught, the next test here
+    is taken as the one after it, since the other ranks may have failed already.
     """
     try:
         yield
-    except GeneratorExit:
-        if _reporting.get():
-            new().stop()
-        raise
-    except (Exception, KeyboardInterrupt, SystemExit) as error:
+    except BaseException as error:
         if _reporting.get():
             new().fail(error)
         raise
@@ -91,40 +91,19 @@ def errors_kept() -> Iterator[None]:
         _reporting.reset(token)
 
 
-class DistributedContext(Protocol):
-    """The processes that run one test."""
+class DistributedContext:
+    """The processes that run one test; here, this process alone."""
 
     def fail(self, error: BaseException) -> None:
-        """Report to the other ranks that the test cannot start or go on here."""
-
-    def stop(self) -> None:
-        """Report to the other ranks that the user of this rank has stopped the test."""
+        """Report an error to the other ranks; GeneratorExit is a stop by the user."""
 
     def reporting(self, steps: Steps) -> Steps:
-        """Return the steps; an error, even before the first step, is reported."""
-
-    def steps(
-        self,
-        training: Training,
-        components: Components,
-        original: Components,
-        settings: ThreadSettings,
-    ) -> Steps:
-        """Return the steps of a training; see `training_steps`."""
-
-
-class SingleProcess:
-    """The context of a test without other ranks, which also needs no agreement."""
-
-    def fail(self, error: BaseException) -> None:
-        """Do nothing: there is no other rank."""
-
-    def stop(self) -> None:
-        """Do nothing: there is no other rank."""
-
-    def reporting(self, steps: Steps) -> Steps:
-        """Return the steps."""
-        return steps
+        """Yield the steps, and report an error, even before the first step."""
+        try:
+            return (yield from steps)
+        except BaseException as error:
+            self.fail(error)
+            raise
 
     def steps(
         self,
@@ -137,52 +116,46 @@ class SingleProcess:
         return training_steps(training, components, original, settings, self)
 
     def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-        """Return the batches unchanged."""
+        """Return the batches of each step, until one rank has no more."""
         return own
 
     def loss_of(self, own: LossOf) -> LossOf:
-        """Return the function unchanged."""
+        """Return the function that computes the loss of a batch, and stores it."""
         return own
 
     def step(self, own: StepFunction) -> StepFunction:
-        """Return the function unchanged."""
+        """Return the function that does a step, and returns the loss of all ranks."""
         return own
 
     def mean_loss(self, loss_of: LossOf, batches: Iterable[Any]) -> Tensor:
-        """Return the mean loss of the batches, weighted by their samples."""
+        """Return the mean loss of the batches of all ranks, weighted by samples."""
         return mean_loss(loss_of, batches)
 
 
-class ProcessGroup:
+class _ProcessGroup(DistributedContext):
     """
-    The context of a test on all ranks of torch's default process group.
+    The context of a test on all ranks, which one rank ends for all ranks.
 
-    An end on one rank ends the test on all ranks.
-
-    Parameters
-    ----------
-    name:
-        The name of the test, which is the same on all ranks.
+    The ranks agree by one small all-reduce a step. Each rank fetches its batches for
+    the next step first, so that no rank starts a step alone, in which it would wait for
+    the others. The all-reduce runs beside the backward pass: it begins when the losses
+    are known, if they are in main memory.
     """
 
     def __init__(self, name: str) -> None:
         self._errors = RankErrors(name)
+        self._certain = True  # no gradient scaler may skip a step
+        self._own: Iterator[Sequence[Any]] = iter(())
+        self._next: Sequence[Any] | None = None
+        self._failure: Exception | None = None
+        self._ended = 0.0  # the number of ranks without another batch
+        self._losses: list[tuple[Tensor, int]] = []  # of the step, with their samples
+        self._missing = 0  # losses of the step
+        self._sent: AsyncSum | None = None
+        self._longest = 1  # of the validations so far, in batches
 
     def fail(self, error: BaseException) -> None:
-        """Report to the other ranks that the test cannot start or go on here."""
         self._errors.fail(error)
-
-    def stop(self) -> None:
-        """Report to the other ranks that the user of this rank has stopped the test."""
-        self._errors.stop()
-
-    def reporting(self, steps: Steps) -> Steps:
-        """Yield the steps, and report an error, even before the first step."""
-        try:
-            return (yield from steps)
-        except (Exception, KeyboardInterrupt, SystemExit) as error:
-            self._errors.fail(error)
-            raise
 
     def steps(
         self,
@@ -191,71 +164,129 @@ class ProcessGroup:
         original: Components,
         settings: ThreadSettings,
     ) -> Steps:
-        """
-        Return the steps of a training on all ranks; see `training_steps`.
-
-        Raises
-        ------
-        RankError
-            If the training has failed on another rank.
-        """
-        errors = self._errors
-        with ExitStack() as stack:
-            groups: PrivateGroups | None = None
-            try:
-                errors.wait_for_start(_common_settings(training), default_timeout())
-                groups = PrivateGroups()
-                stack.callback(groups.destroy)
-                model = stack.enter_context(
-                    communicating(components.model, original.model, groups)
-                )
-                agreement = _agreement(components, groups, errors)
+        config = training.config
+        common = {
+            "start_lr": training.lrs[0],
+            "end_lr": training.lrs[-1],
+            "num_it": len(training.lrs),
+            "accumulate": config.accumulate,
+            "steps_per_lr": config.steps_per_lr,
+            "stop_div": config.stop_div,
+            "val_loader": config.val_loader is not None,
+        }
+        agreement = self if several() else DistributedContext()
+        self._certain = components.grad_scaler is None
+        try:
+            self._errors.wait_for_start(common, timeout_of(dist.group.WORLD))
+            with (
+                PrivateGroups() as groups,
+                communicating(components.model, original.model, groups) as model,
+            ):
+                self._group = groups.all_ranks
                 trained = components._replace(model=model)
                 untouched = trained if components is original else original
-                reason = yield from training_steps(
-                    training, trained, untouched, settings, agreement
+                # Reported before the groups are disconnected, which the others notice.
+                reason = yield from self.reporting(
+                    training_steps(training, trained, untouched, settings, agreement)
                 )
-            except BaseException as error:
-                if isinstance(error, GeneratorExit):
-                    errors.stop()
-                else:
-                    errors.fail(error)
-                if groups is not None:
-                    groups.disconnect()
-                stack.close()
-                recover(components.model)
-                if not isinstance(error, Exception):
-                    raise
-                cause = errors.cause(error)
-                if cause.message is None:
-                    return "stopped"
-                if cause.rank == rank():
-                    raise
-                raise errors.rank_error(cause) from error
-            late = errors.wait_for_end()
-            if late is not None and late.message is not None:
-                raise errors.rank_error(late)
-            return reason
+                if self._failure is not None:
+                    raise self._failure  # noqa: TRY301 (as an error of a step)
+                self._errors.wait_for_end()
+                return reason
+        except BaseException as error:
+            self.fail(error)
+            recover(components.model)
+            if not isinstance(error, Exception):
+                raise
+            cause = self._errors.cause(error)
+            if cause is None:
+                return "stopped"
+            if cause is error:
+                raise
+            raise cause from error
+
+    def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+        self._own = own
+        *_, self._ended = self._send().wait()
+        while self._next is not None and not self._ended:
+            window, self._next = self._next, None
+            self._losses, self._missing = [], len(window)
+            yield window
+
+    def loss_of(self, own: LossOf) -> LossOf:
+        def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
+            loss = own(batch)
+            # An optimizer with a closure computes it more than once.
+            if self._missing:
+                self._missing -= 1
+                if loss is not None:
+                    self._losses.append((loss.detach(), samples_in(batch)))
+                at_once = self._certain and all(loss.is_cpu for loss, _ in self._losses)
+                if at_once and not self._missing:
+                    self._sent = self._send()
+            return loss
+
+        return compute
+
+    def step(self, own: StepFunction) -> StepFunction:
+        # The loss is without the ranks that skip the step, which counts as skipped only
+        # if all ranks skip it.
+        def take(window: Sequence[Any]) -> Tensor:
+            skipped = False
+            try:
+                own(window)
+            except StepSkippedError:
+                skipped = True
+            sent, self._sent = self._sent or self._send(skipped=skipped), None
+            total, samples, lost, lost_samples, self._ended = sent.wait()
+            if samples:
+                return _scalar(total / samples)
+            mean = _scalar(lost / lost_samples) if lost_samples else None
+            raise StepSkippedError(mean)
+
+        return take
+
+    def mean_loss(self, loss_of: LossOf, batches: Iterable[Any]) -> Tensor:
+        # A model may communicate while it computes a loss, so all ranks compute the
+        # same number of losses: a rank without a batch left repeats its last one, with
+        # weight 0. The ranks agree after as many batches as in the longest validation
+        # so far, and after each batch beyond.
+        own = weighted(batches)
+        upcoming = next(own, None)
+        last: Any = None
+        total = samples = 0.0
+        computed, due, left = 0, self._longest, 1.0
+        while left:
+            own_total, own_samples = torch.zeros(()), 0
+            for _ in range(due):
+                last, weight = upcoming or (last, 0)
+                loss, count = summed_loss(loss_of, [(last, weight)])
+                own_total, own_samples = own_total + loss, own_samples + count
+                # Not earlier: some loaders make it in the memory of the last batch.
+                upcoming = next(own, None)
+            numbers = (own_total.item(), own_samples, upcoming is not None)
+            more, more_samples, left = AsyncSum(numbers, self._group).wait()
+            total, samples = total + more, samples + more_samples
+            computed, due = computed + due, 1
+        self._longest = computed
+        if not samples:
+            raise no_loss()
+        return _scalar(total / samples)
+
+    def _send(self, *, skipped: bool = False) -> AsyncSum:
+        """Fetch the batches of the next step, and send the result of this one."""
+        try:
+            self._next = next(self._own, None)
+        except Exception as error:  # noqa: BLE001 (raised at the end of the steps)
+            self._failure = error
+            self.fail(error)  # before the others learn that there is no batch
+        sums = (
+            sum(loss.item() * samples for loss, samples in self._losses),
+            sum(samples for _, samples in self._losses),
+        )
+        numbers = (0, 0, *sums) if skipped else (*sums, 0, 0)
+        return AsyncSum((*numbers, self._next is None), self._group)
 
 
-def _agreement(
-    components: Components, groups: PrivateGroups, errors: RankErrors
-) -> Agreement:
-    if dist.get_world_size() == 1:
-        return SingleProcess()
-    certain = components.grad_scaler is None
-    return GroupAgreement(groups.all_ranks, errors, certain=certain)
-
-
-def _common_settings(training: Training) -> dict[str, object]:
-    """Return the settings that must be the same on all ranks."""
-    config = training.config
-    return {
-        "start_lr": training.lrs[0],
-        "end_lr": training.lrs[-1],
-        "num_it": len(training.lrs),
-        "accumulate": config.accumulate,
-        "steps_per_lr": config.steps_per_lr,
-        "stop_div": config.stop_div,
-        "val_loader": config.val_loader is not None,
-    }
+def _scalar(number: float) -> Tensor:
+    return torch.tensor(number, dtype=torch.float64, device="cpu")

@@ -1,4 +1,4 @@
-"""Private process groups of a test, over which its model communicates."""
+"""Private process groups of a test, over which its model and its ranks communicate."""
 
 from __future__ import annotations
 
@@ -16,81 +16,69 @@ from lrwidget.curve.short_repr import short_repr
 from lrwidget.engine.inspection import is_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import nn
+    from typing_extensions import Self
 
 _CPU = torch.device("cpu")
 _MEBI = 2**20
 _TAG = 2**30  # of a message that no rank sends
-# The attributes of FSDP2 with process groups.
-_OF_A_MESH = (
-    "shard_process_group",
-    "replicate_process_group",
-    "reduce_scatter_process_group",
-)
 # The attributes of the states of torch's communication hooks with process groups.
 _OF_A_HOOK = ("process_group", "subgroup")
 
 
+class AsyncSum:
+    """The sums of numbers over all ranks, computed while the training goes on."""
+
+    def __init__(self, numbers: Sequence[float], group: dist.ProcessGroup) -> None:
+        self._sums = torch.tensor(numbers, dtype=torch.float64, device=_CPU)
+        self._work = dist.all_reduce(self._sums, group=group, async_op=True)
+
+    def wait(self) -> list[float]:
+        """Wait for the sums, and return them: the same bits on all ranks."""
+        self._work.wait()
+        return self._sums.tolist()
+
+
 class PrivateGroups:
-    """
-    The process groups of one test.
+    """The process groups of one test; ``all_ranks`` is for tensors in main memory."""
 
-    A rank that fails disconnects these groups, so that no other rank waits for it; the
-    process groups of the user stay unchanged.
-
-    Attributes
-    ----------
-    all_ranks:
-        The group of all ranks, for tensors in main memory.
-    """
+    # A rank that fails disconnects these groups, so that no other rank waits for it;
+    # the process groups of the user stay unchanged.
 
     def __init__(self) -> None:
-        self.all_ranks = dist.new_group(backend="gloo", timeout=default_timeout())
+        timeout = timeout_of(dist.group.WORLD)
+        self.all_ranks = dist.new_group(backend="gloo", timeout=timeout)
         self._twins: dict[dist.ProcessGroup, dist.ProcessGroup] = {}
 
-    def destroy(self) -> None:
-        """Destroy all groups."""
-        for group in (self.all_ranks, *self._twins.values()):
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        groups = (self.all_ranks, *self._twins.values())
+        for group in groups:
+            if error is not None and "cpu:gloo" in dist.get_backend_config(group):
+                _disconnect(group)
+        for group in groups:
             dist.destroy_process_group(group)
 
     def twin(self, group: dist.ProcessGroup) -> dist.ProcessGroup:
-        """
-        Return a private group of the same ranks as a group of the user.
-
-        All ranks call this at the same time, each with the group that it belongs to.
-        """
+        """Return a private group of the same ranks; all ranks call it at once."""
         if group not in self._twins:
-            for ranks in self._parted(dist.get_process_group_ranks(group)):
-                made = dist.new_group(ranks, timeout=_timeout(group))
+            # All ranks make all groups. The names of groups that only their members
+            # make are used again, and the store still has the earlier addresses.
+            every: list[Any] = [None] * dist.get_world_size()
+            own = dist.get_process_group_ranks(group)
+            dist.all_gather_object(every, own, group=self.all_ranks)
+            for ranks in sorted({tuple(ranks) for ranks in every}):
+                made = dist.new_group(list(ranks), timeout=timeout_of(group))
                 if dist.get_rank() in ranks:
                     self._twins[group] = made
         return self._twins[group]
 
-    def _parted(self, own: list[int]) -> list[list[int]]:
-        """Return the ranks of all groups, given the group of this rank."""
-        if len(own) == dist.get_world_size():
-            return [own]
-        # All ranks make all groups. The names of groups that only their members make
-        # are used again, and the store still has the earlier addresses under them.
-        every: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(every, own, group=self.all_ranks)
-        return sorted({tuple(ranks): ranks for ranks in every}.values())
 
-    def disconnect(self) -> None:
-        """Make every wait in these groups fail, on all ranks, as far as gloo can."""
-        for group in (self.all_ranks, *self._twins.values()):
-            if "cpu:gloo" in dist.get_backend_config(group) and group.size() > 1:
-                _disconnect(group)
-
-
-def default_timeout() -> timedelta:
-    """Return the timeout of the default process group."""
-    return _timeout(dist.group.WORLD)
-
-
-def _timeout(group: Any) -> timedelta:  # noqa: ANN401 (of torch's private parts)
+def timeout_of(group: Any) -> timedelta:  # noqa: ANN401 (of torch's private parts)
     """Return the timeout of a process group."""
     with suppress(AttributeError, RuntimeError):  # of a backend without one
         timeout: timedelta = group._get_backend(_CPU).options._timeout  # noqa: SLF001 (torch has no other way)
@@ -99,34 +87,29 @@ def _timeout(group: Any) -> timedelta:  # noqa: ANN401 (of torch's private parts
 
 
 def _disconnect(group: dist.ProcessGroup) -> None:
-    """
-    Close the connections of a group.
-
-    Destroying the group closes no connection while a reference to the group exists, for
-    example in a traceback. But gloo closes all connections after a timeout.
-    """
-    others = [x for x in dist.get_process_group_ranks(group) if x != dist.get_rank()]
-    # The connection to a lost rank is closed already, which closes no other one.
-    any(_times_out(other, group) for other in others)
-
-
-def _times_out(other: int, group: dist.ProcessGroup) -> bool:
-    """Wait for a message that no rank sends, and return whether that timed out."""
-    message = torch.empty(1, device="cpu")
-    try:
-        work = dist.irecv(message, src=other, group=group, tag=_TAG)
-        if work is not None:
-            work.wait(timedelta(milliseconds=1))
-    except RuntimeError as error:
-        return "imed out" in str(error)
-    return False
+    """Make every wait in a group fail, on all ranks, by closing its connections."""
+    # Destroying the group closes no connection while a reference to it exists, for
+    # example in a traceback. But gloo closes all of them after a timeout: here of a
+    # wait for a message that no rank sends.
+    message = torch.empty(1, device=_CPU)
+    for other in dist.get_process_group_ranks(group):
+        if other == dist.get_rank():
+            continue
+        try:
+            work = dist.irecv(message, src=other, group=group, tag=_TAG)
+            if work is not None:
+                work.wait(timedelta(milliseconds=1))
+        except RuntimeError as error:
+            # The connection to a lost rank is closed already, which closes no other.
+            if "imed out" in str(error):
+                return
 
 
 def replicated(model: nn.Module) -> nn.Module:
     """Return the module in `DistributedDataParallel`, or the model itself."""
-    if type(model) is not DistributedDataParallel:
-        return model
-    inner: nn.Module = model.module
+    inner: nn.Module = model
+    if type(model) is DistributedDataParallel:
+        inner = model.module
     return inner
 
 
@@ -134,33 +117,24 @@ def replicated(model: nn.Module) -> nn.Module:
 def communicating(
     model: nn.Module, original: nn.Module, groups: PrivateGroups
 ) -> Iterator[nn.Module]:
-    """
-    Make a model communicate over private groups.
-
-    Parameters
-    ----------
-    model:
-        The original, or a copy of the module in its wrapper.
-    original:
-        The model of the user.
-    groups:
-        The private groups.
-    """
+    """Make a model, a copy or the original, communicate over private groups."""
     if replicated(original) is not original:
         wrapped = _wrapped_as(original, replicated(model), groups)
         try:
             yield wrapped
         finally:
-            # A traceback may keep the wrapper alive, whose hooks would still run.
+            # A traceback may keep the wrapper alive, whose hooks would still run. If
+            # the reducer were the last owner of its group, torch would hold the GIL and
+            # wait for the threads of the group, which may need it in order to end.
             wrapped.reducer._remove_autograd_hooks()  # noqa: SLF001 (torch has no other way)
+            del wrapped.reducer, wrapped.logger
         return
     with ExitStack() as stack:
         states = sharded_states(model)
         meshes = {id(mesh): mesh for state in states for mesh in _meshes(state)}
         for mesh in meshes.values():
-            for name in _OF_A_MESH:
-                group = getattr(mesh, name, None)
-                if group is not None:
+            for name, group in list(vars(mesh).items()):
+                if isinstance(group, dist.ProcessGroup):
                     stack.callback(setattr, mesh, name, group)
                     setattr(mesh, name, groups.twin(group))
         yield model
@@ -173,11 +147,12 @@ def _wrapped_as(
     parameters = inspect.signature(DistributedDataParallel.__init__).parameters
     kept = vars(wrapper)
     settings = {name: kept[name] for name in parameters if name in kept}
-    settings["device_ids"] = settings["output_device"] = None
     settings.pop("device_mesh", None)
     cap = None if kept["bucket_bytes_cap_default"] else kept["bucket_bytes_cap"] / _MEBI
     settings |= {
         "module": module,
+        "device_ids": None,
+        "output_device": None,
         "process_group": groups.twin(kept["process_group"]),
         "bucket_cap_mb": cap,
         "init_sync": False,
@@ -190,36 +165,35 @@ def _wrapped_as(
 
 def _state_for(hook: Callable[..., Any], state: Any, groups: PrivateGroups) -> Any:  # noqa: ANN401 (any state)
     """Return a copy of the state of a communication hook, for private groups."""
-    if state is None:
-        # For torch's own hooks, None is the group of all ranks.
-        if not hook.__module__.startswith("torch."):
-            return None
-        state = dist.distributed_c10d._get_default_group()  # noqa: SLF001 (torch has no other way)
+    if state is None and hook.__module__.startswith("torch."):
+        state = dist.group.WORLD  # the meaning of None for the hooks of torch
     if isinstance(state, dist.ProcessGroup):
         return groups.twin(state)
-    kept = [getattr(state, name, None) for name in _OF_A_HOOK]
+    kept = {name: getattr(state, name, None) for name in _OF_A_HOOK}
+    twins = {
+        name: groups.twin(group)
+        for name, group in kept.items()
+        if isinstance(group, dist.ProcessGroup)
+    }
     try:
-        own = deepcopy(state, {id(group): group for group in kept})
+        own = deepcopy(state, {id(kept[name]): twin for name, twin in twins.items()})
     except Exception as error:
         msg = (
             f"model has a communication hook whose state {short_repr(state)} cannot be "
             f"copied: {error}; pass a model without it"
         )
         raise ValueError(msg) from error
-    for name in _OF_A_HOOK:
-        group = getattr(own, name, None)
-        if isinstance(group, dist.ProcessGroup):
-            setattr(own, name, groups.twin(group))
+    for name, twin in twins.items():
+        setattr(own, name, twin)
     return own
 
 
 def _meshes(state: Any) -> list[Any]:  # noqa: ANN401 (of torch's private parts)
     """Return the objects in a state of FSDP2 that hold its process groups."""
     # Torch 2.4 has one group for each state.
-    kept = getattr(state, "_fsdp_param_groups", None) or [state._fsdp_param_group]  # noqa: SLF001 (torch has no other way)
-    groups = [group for group in kept if group is not None]
-    both = [(x.mesh_info, x.post_forward_mesh_info) for x in groups]
-    return [mesh for pair in both for mesh in pair if mesh is not None]
+    groups = getattr(state, "_fsdp_param_groups", None) or [state._fsdp_param_group]  # noqa: SLF001 (torch has no other way)
+    both = [(x.mesh_info, x.post_forward_mesh_info) for x in groups if x]
+    return [mesh for pair in both for mesh in pair if mesh]
 
 
 def sharded_states(model: nn.Module) -> list[Any]:
@@ -229,9 +203,9 @@ def sharded_states(model: nn.Module) -> list[Any]:
 
 def recover(model: nn.Module) -> None:
     """Reset a sharded model after an error in the midst of a step."""
-    for module, state in zip(_sharded(model), sharded_states(model), strict=True):
+    for module in _sharded(model):
         # The root resets all others; torch 2.4 has no such method.
-        if state._is_root and hasattr(module, "reset_iter_state"):  # noqa: SLF001 (torch has no other way)
+        if module._get_fsdp_state()._is_root and hasattr(module, "reset_iter_state"):  # noqa: SLF001 (torch has no other way)
             module.reset_iter_state()
 
 

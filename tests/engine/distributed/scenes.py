@@ -40,8 +40,8 @@ from lrwidget import LRWidget, RangeTest, race, range_test
 from lrwidget.curve.history import Ended, Event, Plan
 from lrwidget.curve.race import RaceHistory
 from lrwidget.curve.records.store import LocalStore, store_of
-from lrwidget.engine.distributed import agreement, rank_errors, reduction
-from lrwidget.engine.distributed.reduction import AsyncSum
+from lrwidget.engine.distributed import context, rank_errors
+from lrwidget.engine.distributed.process_groups import AsyncSum
 from lrwidget.engine.race import race_runs
 from lrwidget.engine.sequence import run_in_turn
 
@@ -383,13 +383,15 @@ def outcome(test: Iterable[Any], model: nn.Module, optimizer: Optimizer) -> Any:
     }
 
 
-def fault(kind: str, rank: int, call: int, fault: str, *, train_on: bool = True) -> Any:
+def fault(
+    kind: str, rank: int, call: int, fault: str, *, train_on: bool = True, **more: Any
+) -> Any:
     """Have something happen on one rank, and then train on with all of them."""
     model, optimizer = trained_before(kind)
     rank_errors._GRACE = timedelta(seconds=2)
     loader: Iterable[Any] = own_batches()
     loss_fn: nn.Module = nn.MSELoss()
-    settings: dict[str, Any] = {**SETTINGS, "seed": 0}
+    settings: dict[str, Any] = {**SETTINGS, "seed": 0, **more}
     if fault == "loader":
         loader = FaultyLoader(rank, call, ValueError("no batch today"))
     elif fault == "lost batch":
@@ -668,16 +670,13 @@ _HOOKS: dict[str, Callable[..., Any]] = {
 }
 
 
-def summed(count: int, most_children: int) -> dict[str, Any]:
-    """Sum numbers of all ranks some times; return each, and the messages sent."""
+def summed(count: int) -> list[list[float]]:
+    """Sum numbers of all ranks some times, all at once."""
     group = dist.group.WORLD
     assert group is not None
     own = 0.1 * (1 + dist.get_rank())
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(reduction, "_MOST_CHILDREN", most_children)
-        sent = _counted(patched, dist, "isend")
-        begun = [AsyncSum([own * number, 1], group) for number in range(count)]
-        return {"sums": [each.wait() for each in begun], "sent": len(sent)}
+    begun = [AsyncSum([own * number, 1], group) for number in range(count)]
+    return [each.wait() for each in begun]
 
 
 def _counted(patched: pytest.MonkeyPatch, where: Any, name: str) -> list[None]:
@@ -714,7 +713,7 @@ def agreements(kind: str, counts: list[list[int]]) -> dict[str, Any]:
     model = model_of(kind)
     rank, size = dist.get_rank(), dist.get_world_size()
     with pytest.MonkeyPatch.context() as patched:
-        agreed = _counted(patched, agreement, "AsyncSum")
+        agreed = _counted(patched, context, "AsyncSum")
         test = RangeTest(
             *(model, optimizer_of(model), own_batches(), nn.MSELoss()),
             val_loader=Varying(counts[rank], slice(rank, None, size)),
@@ -722,3 +721,17 @@ def agreements(kind: str, counts: list[list[int]]) -> dict[str, Any]:
         )
         until = [len(agreed) for _ in test]
     return {"agreed": until, **curve_of(test)}
+
+
+def kept_wrapper() -> bool:
+    """Keep the wrapper of a copy; return whether its reducer is kept with it."""
+    model = model_of("ddp")
+
+    def training_step(wrapper: nn.Module, batch: Any) -> Tensor:
+        kept.append(wrapper)
+        return nn.functional.mse_loss(wrapper(batch[0]), batch[1])
+
+    kept: list[nn.Module] = []
+    parts = model, optimizer_of(model), own_batches()
+    found(RangeTest(*parts, training_step=training_step, **SETTINGS))
+    return hasattr(kept[-1], "reducer")

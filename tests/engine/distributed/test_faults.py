@@ -54,6 +54,13 @@ def test_an_error_on_one_rank(two: Pool, kind: str, fault: str) -> None:
     assert [rank["again"] for rank in found] == never
 
 
+@pytest.mark.parametrize("kind", ["plain", "ddp"])
+def test_an_error_of_a_batch_after_the_last_step(two: Pool, kind: str) -> None:
+    found = two.play("fault", kind=kind, rank=1, call=5, fault="loader", num_it=4)
+    _check(found, 1, *_ERRORS["loader"])
+    assert len(found[1]["steps"]) == 4
+
+
 @pytest.mark.parametrize("kind", ["ddp", "hsdp"])
 def test_an_error_on_one_of_four(pools: Pools, kind: str) -> None:
     four = pools.of(4)
