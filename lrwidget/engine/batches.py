@@ -110,21 +110,7 @@ def samples_in(batch: object) -> int:
 
 
 def parts_in(batch: Any, name: str) -> dict[str, tuple[str, Any]]:  # noqa: ANN401 (any batch)
-    """
-    Return the parts of a batch by the code of their access.
-
-    Parameters
-    ----------
-    batch:
-        The batch.
-    name:
-        The name of the batch in the code.
-
-    Returns
-    -------
-    :
-        The name (or "") and the value of each part, by its code.
-    """
+    """Return the name (or "") and the value of each part of a batch, by its code."""
     if isinstance(batch, Mapping):
         return {f"{name}[{key!r}]": (str(key), batch[key]) for key in batch}
     if isinstance(batch, list | tuple):

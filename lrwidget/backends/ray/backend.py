@@ -15,7 +15,7 @@ from lrwidget.backends.ray.worker import Work
 from lrwidget.config import TestConfig
 from lrwidget.curve.history import Plan
 from lrwidget.curve.short_repr import short_repr
-from lrwidget.engine.arguments import usable_record
+from lrwidget.engine.range_test import usable_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

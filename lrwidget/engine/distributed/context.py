@@ -130,11 +130,11 @@ class SingleProcess:
         self,
         training: Training,
         components: Components,
-        original: Components,
+        original: Components,  # noqa: ARG002 (that of the protocol)
         settings: ThreadSettings,
     ) -> Steps:
         """Return the steps of a training; see `training_steps`."""
-        return training_steps(training, components, original, settings, self)
+        return training_steps(training, components, settings, self)
 
     def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         """Return the batches unchanged."""
@@ -211,9 +211,8 @@ class ProcessGroup:
                 )
                 agreement = _agreement(components, groups, errors)
                 trained = components._replace(model=model)
-                untouched = trained if components is original else original
                 reason = yield from training_steps(
-                    training, trained, untouched, settings, agreement
+                    training, trained, settings, agreement
                 )
             except BaseException as error:
                 if isinstance(error, GeneratorExit):

@@ -17,7 +17,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from lrwidget.engine.isolation.snapshot import GENERATORS, IMMUTABLE, StateSnapshot
-from lrwidget.engine.loaders import underlying
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,7 +56,7 @@ class RandomState:
             states = torch.cuda.get_rng_state_all()
             restore = partial(torch.cuda.set_rng_state_all, states)
             self._kept["cuda"] = _Kept(number, restore)
-        for loader in map(underlying, dataloaders):
+        for loader in dataloaders:
             restore_loader, generators = _keep(loader)
             self._kept[f"loader {id(loader)}"] = _Kept(number, restore_loader)
             self._generators += generators
@@ -65,14 +64,7 @@ class RandomState:
             _taken.add(self)
 
     def seed(self, seed: int) -> None:
-        """
-        Seed all generators that `restore` puts back, each with the same number.
-
-        Parameters
-        ----------
-        seed:
-            A number from 0 to 2**32 - 1.
-        """
+        """Seed all generators that `restore` puts back, each with the same number."""
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 (the generator that users seed)
         # Not torch.manual_seed: that seeds CUDA, too, as soon as it is initialised.
@@ -114,20 +106,19 @@ def _keep_process() -> Callable[[], None]:
 def _keep(dataloader: Iterable[Any]) -> tuple[Callable[[], None], list[object]]:
     """Return a function that restores the state of a loader, and its generators."""
     loaders, samplers = _parts(dataloader)
-    # Samplers refer to the data set, which may be large, and is no state of a sampler.
-    snapshot = StateSnapshot(
-        besides=[getattr(loader, "dataset", None) for loader in loaders]
-    )
     held = [value for loader in loaders for value in vars(loader).values()]
     small = [value for value in held if _is_order(value)]
     if isinstance(dataloader, Iterator):
         small = [value for value in small if isinstance(value, GENERATORS)]
+    orders = (small, [vars(part) for part in samplers])
+    # Samplers refer to the data set, which may be large, and is no state of a sampler.
+    data = [getattr(loader, "dataset", None) for loader in loaders]
+    snapshot = StateSnapshot(besides=data)
     # torch's own loaders have no other state, and an iterator cannot go back.
     for loader in loaders:
         if not isinstance(loader, DataLoader | Iterator):
             snapshot.keep_attributes(loader)
-    restore = snapshot.keep((small, [vars(part) for part in samplers]))
-    return restore, snapshot.generators
+    return snapshot.keep(orders), snapshot.generators
 
 
 def _seed(generator: Any, seed: int) -> None:  # noqa: ANN401 (of four classes)
