@@ -38,11 +38,10 @@ def check_loss(model: Any, loss_fn: object, training_step: object) -> None:  # n
         )
         raise TypeError(msg)
     if loss_fn is not None and training_step is not None:
-        both = (
-            f"loss_fn={short_repr(loss_fn)} and "
-            f"training_step={short_repr(training_step)}"
+        msg = (
+            f"loss_fn={short_repr(loss_fn)} and training_step="
+            f"{short_repr(training_step)} both give the loss; pass one of them"
         )
-        msg = f"{both} both give the loss; pass one of them"
         raise ValueError(msg)
     given = loss_fn is not None or training_step is not None
     if given or not is_kind(model, "LightningModule"):
@@ -110,17 +109,8 @@ def _by_loss_fn(
     loss_fn: LossFunction,
     batch: Any,  # noqa: ANN401 (any batch)
 ) -> Tensor:
-    if type(batch) in (list, tuple) and len(batch) == _LEAST_PARTS:
-        # Nearly all batches are pairs, and this runs at each step.
-        inputs, target = batch
-        try:
-            outputs = model(inputs)
-        except TypeError as error:
-            _explain(error, model, batch, "", inputs)
-            raise
-    else:
-        args, kwargs, target = _inputs_and_target(model, batch)
-        outputs = _called(model, batch, "", *args, **kwargs)
+    args, kwargs, target = _inputs_and_target(model, batch)
+    outputs = _called(model, batch, "", *args, **kwargs)
     try:
         result = loss_fn(outputs, target)
     except (TypeError, AttributeError) as error:
@@ -131,8 +121,6 @@ def _by_loss_fn(
             f"{structure(outputs)}: {error}; {_to_paste(batch)}"
         )
         raise TypeError(msg) from error
-    if type(result) is torch.Tensor and not result.ndim:
-        return result  # as nearly always
     hint = "return the mean loss, as reduction='mean' does"
     return _one(_loss_in(result), "loss_fn", result, hint)
 
@@ -199,30 +187,17 @@ def _by_model(model: nn.Module, batch: Any) -> Tensor:  # noqa: ANN401 (any batc
 def _called(
     model: nn.Module, batch: object, hint: str, /, *args: object, **kwargs: object
 ) -> object:
+    """Call a model; raise a clearer error unless it comes from inside the model."""
     try:
         return model(*args, **kwargs)
     except TypeError as error:
-        _explain(error, model, batch, hint, *args, **kwargs)
-        raise
-
-
-def _explain(
-    error: TypeError,
-    model: nn.Module,
-    batch: object,
-    hint: str,
-    /,
-    *args: object,
-    **kwargs: object,
-) -> None:
-    """Raise a clearer error, unless the error comes from inside the model."""
-    if _accepts(model, *args, **kwargs):
-        return
-    msg = (
-        f"the model cannot be called with what the dataloader gave, "
-        f"{structure(batch)}: {error}; {hint}{_to_paste(batch)}"
-    )
-    raise TypeError(msg) from error
+        if _accepts(model, *args, **kwargs):
+            raise
+        msg = (
+            f"the model cannot be called with what the dataloader gave, "
+            f"{structure(batch)}: {error}; {hint}{_to_paste(batch)}"
+        )
+        raise TypeError(msg) from error
 
 
 def _by_lightning(model: Any) -> LossOf:  # noqa: ANN401 (Lightning is not imported)
@@ -250,11 +225,12 @@ def _log_nothing(*_args: object, **_kwargs: object) -> None: ...
 
 def _loss_in(result: object) -> Tensor | None:
     """Return the tensor called loss in the result of a function, if any."""
-    loss = result
-    if isinstance(loss, Mapping):
-        loss = loss.get("loss")
-    elif not isinstance(loss, torch.Tensor):
-        loss = getattr(loss, "loss", None)
+    if isinstance(result, torch.Tensor):
+        return result
+    if isinstance(result, Mapping):
+        loss = result.get("loss")
+    else:
+        loss = getattr(result, "loss", None)
     return loss if isinstance(loss, torch.Tensor) else None
 
 

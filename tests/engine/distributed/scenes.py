@@ -43,8 +43,7 @@ from lrwidget.curve.records.stop_request import StopRequest
 from lrwidget.curve.records.store import place_of
 from lrwidget.engine.distributed import agreement, rank_errors, reduction
 from lrwidget.engine.distributed.reduction import AsyncSum
-from lrwidget.engine.race import race_runs
-from lrwidget.engine.sequence import run_in_turn
+from lrwidget.engine.race import race_runs, run_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
