@@ -190,8 +190,6 @@ def _windows(batches: Iterator[Any], size: int) -> Iterator[Sequence[Any]]:
 
 def _repeated(rates: Iterable[float], count: int) -> Iterator[float]:
     """Return each rate ``count`` times."""
-    if count == 1:
-        return iter(rates)
     return chain.from_iterable(repeat(lr, count) for lr in rates)
 
 

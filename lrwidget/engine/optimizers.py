@@ -20,17 +20,10 @@ from lrwidget.curve.short_repr import short_repr
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from torch import Tensor
-
 
 # The code of the function in which torch wraps the step of each class, for its profiler
 # and for hooks; None where another library has replaced it.
 _TORCHS_WRAPPER = getattr(Optimizer.profile_hook_step(print), "__code__", None)
-
-
-def parameters_of(optimizer: Optimizer) -> list[Tensor]:
-    """Return the parameters of an optimizer."""
-    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def clearing(optimizer: Optimizer) -> Callable[[], object]:

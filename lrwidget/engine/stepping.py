@@ -10,7 +10,6 @@ import torch
 from lrwidget.engine.optimizers import (
     clearing,
     needs_closure,
-    parameters_of,
     stepping,
 )
 
@@ -67,14 +66,13 @@ class _Stepper:
         """Do a step of an optimizer that needs the gradients alone."""
         scaler = self.grad_scaler
         loss = self._differentiated(loss_of, batches, scaler)
+        if self.clip_grad_norm is not None:
+            if scaler is not None:
+                scaler.unscale_(self.optimizer)
+            self._clip_gradients(self.clip_grad_norm)
         if scaler is None:
-            if self.clip_grad_norm is not None:
-                self._clip_gradients(self.clip_grad_norm)
             self.take()
             return loss
-        if self.clip_grad_norm is not None:
-            scaler.unscale_(self.optimizer)
-            self._clip_gradients(self.clip_grad_norm)
         scale = scaler.get_scale()
         scaler.step(self.optimizer)
         scaler.update()
@@ -134,7 +132,9 @@ class _Stepper:
         return losses[0] if len(losses) == 1 else mean(losses)
 
     def _clip_gradients(self, norm: float) -> None:
-        torch.nn.utils.clip_grad_norm_(parameters_of(self.optimizer), norm)
+        groups = self.optimizer.param_groups
+        parameters = [parameter for group in groups for parameter in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, norm)
 
 
 def mean(losses: Sequence[Tensor]) -> Tensor:

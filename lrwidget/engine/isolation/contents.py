@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from torch import nn
 
-from lrwidget.engine.optimizers import parameters_of
-
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
@@ -36,7 +34,8 @@ class Contents:
         others = [part for part in components[1:] if isinstance(part, nn.Module)]
         # also of the loss and the training step
         self.all_modules = [*self.modules, *(m for x in others for m in x.modules())]
-        self.trained = parameters_of(components.optimizer)
+        groups = components.optimizer.param_groups
+        self.trained = [parameter for group in groups for parameter in group["params"]]
         self.tensors = [*parameters_in(self.all_modules), *self.trained]
         own = (components.model, *self.modules, *self.parameters, *self.buffers)
         self.own = set(map(id, own))
