@@ -14,7 +14,7 @@ import traitlets
 
 from lrwidget import orphans
 from lrwidget.backends.local import LocalBackend
-from lrwidget.backends.record.backend import RecordBackend
+from lrwidget.backends.record import RecordBackend
 from lrwidget.config import with_settings
 from lrwidget.controller import Controller
 from lrwidget.curve import picture

@@ -14,10 +14,8 @@ from lrwidget.config import (
     with_settings,
 )
 from lrwidget.curve.history import RunHistory
-from lrwidget.curve.records.format import check_continued
-from lrwidget.curve.records.store import place_of
-from lrwidget.curve.records.writer import journaled
-from lrwidget.curve.short_repr import short_repr
+from lrwidget.curve.records.store import writable_store
+from lrwidget.curve.records.writer import recorded
 from lrwidget.engine.distributed import context
 from lrwidget.engine.isolation.components import Components
 from lrwidget.engine.isolation.isolated_run import IsolatedRun
@@ -28,7 +26,6 @@ from lrwidget.engine.stopping import SteadyStopRule, StopRule
 from lrwidget.engine.thread_settings import ThreadSettings
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Generator, Iterable
 
     from torch import nn
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
 
     from lrwidget.config import LossFunction, Settings
     from lrwidget.curve.lr_curve import LRCurve, Step, StopReason
-    from lrwidget.curve.records.store import Place
 
 
 @with_settings
@@ -109,7 +105,7 @@ class RangeTest:
         lrs = array("d", config.lrs)  # a list would take four times the memory
         check_optimizer(model, optimizer, scaler, lrs)
         writes = config.record is not None and context.rank() == 0
-        self._record = usable_record(config.record) if writes else None
+        self._record = writable_store(config.record) if writes else None
         # Accelerate's wrapper of a loader counts as active until its end, which a test
         # seldom reaches.
         training = Training(
@@ -183,7 +179,7 @@ class RangeTest:
             "loss_fn": components.loss_fn,
             **self.config.settings(),
         }
-        return own.reporting(journaled(steps, self._record, described))
+        return own.reporting(recorded(steps, self._record, described))
 
     def at(self, lr: float, steps: int) -> IsolatedRun:
         """Return a training of the same components at a constant rate."""
@@ -241,20 +237,6 @@ def range_test(
     for _ in test:
         pass
     return test.curve
-
-
-def usable_record(record: str | os.PathLike[str] | None) -> Place | None:
-    """Return the place of a record; raise if it cannot be written there."""
-    if record is None:
-        return None
-    place = place_of(record)
-    try:
-        place.check()
-    except ValueError as error:
-        msg = f"record={short_repr(record)} {error}"
-        raise ValueError(msg) from error
-    check_continued(place)
-    return place
 
 
 def _kept(
