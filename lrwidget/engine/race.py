@@ -100,18 +100,15 @@ class RaceRun(NamedTuple):
                     "loader that can be iterated again on all ranks"
                 )
                 context.new().fail(ValueError(msg))
-            return _no_steps()
+            return _until_empty(None)
         return _until_empty(self.run.start(settings, context.new()))
 
 
-def _no_steps() -> Generator[Step, None, StopReason]:
-    yield from ()
-    return "exhausted"
-
-
 def _until_empty(
-    steps: Generator[Step, None, StopReason],
+    steps: Generator[Step, None, StopReason] | None,
 ) -> Generator[Step, None, StopReason]:
+    if steps is None:
+        return "exhausted"
     try:
         return (yield from steps)
     except EmptyLoaderError:

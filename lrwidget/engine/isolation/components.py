@@ -187,7 +187,15 @@ def _copied(contents: Contents) -> Contents:
             if type(value) is OrderedDict and not value:
                 memo[id(value)] = OrderedDict()
     copied = copy.deepcopy(original, memo)
-    _complete(original.optimizer, copied.optimizer, memo)
+    # Of an optimizer, pickling leaves out attributes: LBFGS has no parameters without
+    # them, and hooks are lost. A step wrapped by a learning-rate scheduler is not
+    # copied: it steps the original.
+    left_out = {
+        name: value
+        for name, value in vars(original.optimizer).items()
+        if name not in {"defaults", "state", "param_groups", "step"}
+    }
+    vars(copied.optimizer).update(copy.deepcopy(left_out, memo))
     copies = Contents(copied, copied.model)
     # The numbers differ where a copy would untie weights.
     pairs = zip(contents.tensors, copies.tensors, strict=True)
@@ -198,21 +206,6 @@ def _copied(contents: Contents) -> Contents:
         vars(copied.model)["_trainer"] = vars(original.model)["_trainer"]
     _check_whole(contents, copies)
     return copies
-
-
-def _complete(optimizer: Optimizer, copied: Optimizer, memo: dict[int, Any]) -> None:
-    """
-    Add to a copied optimizer the attributes that its pickling leaves out.
-
-    Without these, LBFGS has no parameters, and hooks are lost. A ``step`` wrapped by a
-    learning-rate scheduler is not copied: it steps the original.
-    """
-    left_out = {
-        name: value
-        for name, value in vars(optimizer).items()
-        if name not in {"defaults", "state", "param_groups", "step"}
-    }
-    vars(copied).update(copy.deepcopy(left_out, memo))
 
 
 def _check_whole(contents: Contents, copies: Contents) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +10,6 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from lrwidget.engine.isolation.snapshot import StateSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor, nn
 
     from lrwidget.engine.isolation.contents import Contents
@@ -44,8 +41,19 @@ def without_originals(contents: Contents, copies: Contents, loss_of: LossOf) -> 
         advice += ", or use the model that training_step is given"
 
     def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
+        thread = get_ident()
+
+        def refuse(module: nn.Module, _inputs: object) -> None:
+            # A notebook cell may use the user's modules meanwhile, in another thread.
+            if module in modules and get_ident() == thread:
+                name = type(module).__name__
+                used = f"the loss was computed with {name} of the original model"
+                msg = f"{used}, {advice}"
+                raise ValueError(msg)
+
         try:
-            with _refused(modules, advice):
+            # A global hook leaves the user's modules unchanged.
+            with register_module_forward_pre_hook(refuse):
                 loss = loss_of(batch)
             if loss is not None:
                 _check_leaves(loss, parameters, advice)
@@ -55,26 +63,6 @@ def without_originals(contents: Contents, copies: Contents, loss_of: LossOf) -> 
         return loss
 
     return compute
-
-
-@contextmanager
-def _refused(modules: set[nn.Module], advice: str) -> Iterator[None]:
-    """Raise in this thread if one of some modules is called."""
-    thread = get_ident()
-
-    def check(module: nn.Module, _inputs: object) -> None:
-        if module in modules and get_ident() == thread:
-            name = type(module).__name__
-            msg = f"the loss was computed with {name} of the original model, {advice}"
-            raise ValueError(msg)
-
-    # A global hook leaves the user's modules unchanged. A notebook cell may use them
-    # meanwhile, in another thread.
-    handle = register_module_forward_pre_hook(check)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def _check_leaves(loss: Tensor, parameters: set[Tensor], advice: str) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _lock = threading.RLock()
 _taken: weakref.WeakSet[RandomState] = weakref.WeakSet()
 _numbers = count()
+_SMALL = (int, float, str, *GENERATORS)
 
 
 class _Kept(NamedTuple):
@@ -135,17 +136,12 @@ def _is_order(value: object) -> bool:
     """Whether an attribute of a loader is part of its state, rather than its data."""
     if type(value) in IMMUTABLE:
         return False  # the usual case, in the shortest time
-    if isinstance(value, list | deque | set):
-        return all(_is_number_or_generator(item) for item in value)
-    if isinstance(value, dict):
-        return all(_is_number_or_generator(item) for item in value.values())
+    if isinstance(value, list | deque | set | dict):
+        items = value.values() if isinstance(value, dict) else value
+        return all(isinstance(item, _SMALL) for item in items)
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and value.dtype.kind == "i"
     return isinstance(value, GENERATORS)
-
-
-def _is_number_or_generator(value: object) -> bool:
-    return isinstance(value, (int, float, str, *GENERATORS))
 
 
 def _parts(dataloader: object) -> tuple[list[object], list[object]]:
