@@ -64,9 +64,9 @@ def isolate(
     """
     Return a deep copy of components, or the original, which is put back bit for bit.
 
-    A copy is without `DistributedDataParallel`, and shares the memory of frozen
-    parameters. It is made where a correct one can be made, or ``how`` says so; else
-    ``device``, the device of the copy, has to be that of the original.
+    A copy is without `DistributedDataParallel`, shares the memory of frozen parameters,
+    and is moved to the device, if any. ValueError if ``"copy"`` cannot be done, or if
+    the device would move an original.
     """
     # The wrapper communicates; a test makes a new one for its private groups.
     contents = Contents(original, replicated(original.model))
