@@ -248,10 +248,19 @@ def check_function(name: str, function: object) -> None:
         raise TypeError(msg)
 
 
+def is_kind(value: object, *names: str) -> bool:
+    """
+    Whether a value is an instance of a class with one of some names, or of a subclass.
+
+    Classes of other libraries are known by name, since the import takes seconds.
+    """
+    return any(kind.__name__ in names for kind in type(value).__mro__)
+
+
 def check_loader(name: str, loader: object) -> None:
     """Raise unless an object can be a loader of batches."""
-    tensor = any(kind.__name__ == "Tensor" for kind in type(loader).__mro__)
-    if not isinstance(loader, Iterable) or isinstance(loader, _NOT_LOADERS) or tensor:
+    not_loader = isinstance(loader, _NOT_LOADERS) or is_kind(loader, "Tensor")
+    if not isinstance(loader, Iterable) or not_loader:
         msg = (
             f"{name}={short_repr(loader)} must be an iterable of batches; pass for "
             "example torch.utils.data.DataLoader(dataset, batch_size=64)"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.picture import Looks
     from lrwidget.curve.training_curve import TrainingCurve
-    from lrwidget.integrations.training_parts import Parts
+    from lrwidget.integrations import Parts
 
 _MAX_STATUS_IN_REPR = 80
 

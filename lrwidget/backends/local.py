@@ -10,9 +10,8 @@ from lrwidget.curve.axis import short
 from lrwidget.curve.race import RaceHistory
 from lrwidget.engine.distributed import context
 from lrwidget.engine.optimizers import apply_rate, rate_ratios
-from lrwidget.engine.race import race_runs
+from lrwidget.engine.race import race_runs, run_in_turn
 from lrwidget.engine.range_test import RangeTest
-from lrwidget.engine.sequence import run_in_turn
 from lrwidget.engine.thread_settings import ThreadSettings
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from lrwidget.curve.history import Event, Plan
-    from lrwidget.engine.sequence import Startable
+    from lrwidget.engine.race import Startable
 
 
 class LocalJob:

@@ -18,18 +18,14 @@ def to_device(  # noqa: PLR0911 (a branch for each kind)
 ) -> Any:  # noqa: ANN401 (as above)
     """Return a batch with its tensors, at any depth, on a device."""
     # The most usual classes first, since this runs at each step.
-    if type(batch) in (list, tuple):
-        return type(batch)(
-            [
-                item
-                if type(item) is torch.Tensor and item.device == device
-                else to_device(item, device)
-                for item in batch
-            ]
-        )
     if isinstance(batch, torch.Tensor):
         # A copy to a GPU needs no wait; a copy to main memory does.
-        return batch.to(device, non_blocking=device.type == "cuda")
+        to_gpu = device.type == "cuda"
+        return (
+            batch if batch.device == device else batch.to(device, non_blocking=to_gpu)
+        )
+    if type(batch) in (list, tuple):
+        return type(batch)([to_device(item, device) for item in batch])
     # Packed sequences, encodings and graph batches have a method.
     move = getattr(batch, "to", None)
     if callable(move):
@@ -110,21 +106,7 @@ def samples_in(batch: object) -> int:
 
 
 def parts_in(batch: Any, name: str) -> dict[str, tuple[str, Any]]:  # noqa: ANN401 (any batch)
-    """
-    Return the parts of a batch by the code of their access.
-
-    Parameters
-    ----------
-    batch:
-        The batch.
-    name:
-        The name of the batch in the code.
-
-    Returns
-    -------
-    :
-        The name (or "") and the value of each part, by its code.
-    """
+    """Return the name (or "") and the value of each part of a batch, by its code."""
     if isinstance(batch, Mapping):
         return {f"{name}[{key!r}]": (str(key), batch[key]) for key in batch}
     if isinstance(batch, list | tuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice, repeat, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -11,7 +12,6 @@ import torch
 
 from lrwidget.engine.async_scalar import read_losses
 from lrwidget.engine.batches import to_device
-from lrwidget.engine.isolation.leaks import without_originals
 from lrwidget.engine.loaders import Batches
 from lrwidget.engine.losses import loss_function
 from lrwidget.engine.optimizers import rate_ratios, set_mode, set_rate
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from lrwidget.curve.lr_curve import Step, StopReason
     from lrwidget.engine.distributed.context import DistributedContext
     from lrwidget.engine.isolation.components import Components
-    from lrwidget.engine.loaders import LoaderMonitor
     from lrwidget.engine.losses import LossOf
     from lrwidget.engine.stopping import StopRule
     from lrwidget.engine.thread_settings import ThreadSettings
@@ -44,55 +43,36 @@ _MAX_SKIPPED = 100
 
 
 class Training(NamedTuple):
-    """
-    One training: its data, its rates, and its settings.
-
-    Attributes
-    ----------
-    config:
-        The settings of the range test.
-    dataloader:
-        The loader of the batches.
-    lrs:
-        The learning rate of each point.
-    stop_rule:
-        The class of the rule that ends the training; None to do all steps.
-    monitor:
-        The monitor of the loaders.
-    """
+    """One training: its data, its rates, and its settings."""
 
     config: TestConfig
     dataloader: Iterable[Any]
+    val_loader: Iterable[Any] | None
     lrs: Sequence[float]
-    stop_rule: type[StopRule] | None
-    monitor: LoaderMonitor
+    stop_rule: type[StopRule] | None  # None to do all steps
+    loaders: dict[str, Batches]  # filled at the start
+    # Makes the loss of the first step raise if it uses the original of a copy.
+    without_originals: Callable[[LossOf], LossOf] | None = None
 
 
 def training_steps(
     training: Training,
     components: Components,
-    original: Components,
     settings: ThreadSettings,
     agreement: DistributedContext,
 ) -> Generator[Step, None, StopReason]:
     """
     Train, and yield a step for each rate; return the reason of the end.
 
-    Parameters
-    ----------
-    training:
-        The data and the rates.
-    components:
-        The model that is trained, with its optimizer and loss.
-    original:
-        The components of the user: the same objects, or the originals of the copies.
-    settings:
-        The settings of the thread that began the test.
-    agreement:
-        The agreement of this process with the other ranks.
+    The settings are those of the thread that began the test, and the agreement is the
+    part of this process in the training of all ranks.
     """
     model, optimizer, loss_fn, training_step, grad_scaler = components
-    config = training.config
+    config, val_loader, checked = (
+        training.config,
+        training.val_loader,
+        training.without_originals,
+    )
     device = torch.device(config.device or next(model.parameters()).device)
     loss_of = loss_function(model, loss_fn, training_step)
 
@@ -103,19 +83,6 @@ def training_steps(
         with torch.autocast(device.type, config.autocast):
             return loss_of(batch)
 
-    def step_with(loss_of: LossOf) -> Callable[[Sequence[Any]], Tensor]:
-        step = stepper(optimizer, loss_of, grad_scaler, config.clip_grad_norm).step
-        if config.steps_per_lr == 1:
-            return step
-        # Without the graph, which each loss would keep until the mean is computed.
-        return lambda batches: step(batches).detach()
-
-    own_loss = agreement.loss_of(compute)
-    step = first_step = step_with(own_loss)
-    if components is not original:
-        first_step = step_with(without_originals(own_loss, original, components))
-    rule = None if training.stop_rule is None else training.stop_rule()
-
     def validation_loss() -> Tensor:
         with (
             settings.applied(),
@@ -124,57 +91,53 @@ def training_steps(
         ):
             return agreement.mean_loss(compute, batches)
 
-    validated = config.val_loader is not None
-    held_out_data = () if config.val_loader is None else config.val_loader
+    first_loss_of = compute if checked is None else checked(compute)
+    step = stepper(optimizer, grad_scaler, config.clip_grad_norm)
     if not model.training:
         model.train()
     set_mode(optimizer, "train")
+    ratios = rate_ratios(optimizer)
     with (
         closing(Batches(training.dataloader)) as loader,
-        closing(Batches(held_out_data, "val_loader")) as held_out,
+        closing(
+            Batches(() if val_loader is None else val_loader, "val_loader")
+        ) as held_out,
         closing(loader.endless()) as batches,
     ):
-        training.monitor.watch(dataloader=loader, val_loader=held_out)
+        training.loaders.update(dataloader=loader, val_loader=held_out)
+        windows = _windows(batches, config.accumulate)
+        rates = _repeated(training.lrs, config.steps_per_lr)
         sweep = _Sweep(
             optimizer=optimizer,
-            first_step=agreement.step(first_step),
-            step=agreement.step(step),
-            batches=agreement.batches(_windows(batches, config.accumulate)),
+            ratios=ratios,
+            first_step=agreement.step(partial(step, agreement.loss_of(first_loss_of))),
+            step=agreement.step(partial(step, agreement.loss_of(compute))),
+            batches=agreement.batches(windows),
             settings=settings,
-            patience=_MAX_SKIPPED if rule is None else _PATIENCE,
+            patience=_MAX_SKIPPED if training.stop_rule is None else _PATIENCE,
         )
-        points = sweep.over(_repeated(training.lrs, config.steps_per_lr))
+        points = sweep.over(rates)
+        validated = val_loader is not None
         if config.steps_per_lr > 1 or validated:
             validate = validation_loss if validated else None
             points = _grouped(points, config.steps_per_lr, validate)
-        return (yield from apply_stop_rule(read_losses(points), rule))
+        steps = apply_stop_rule(read_losses(points), training.stop_rule)
+        return (yield from steps)
 
 
 @dataclass
 class _Sweep:
-    """
-    A training while the learning rate grows.
-
-    Attributes
-    ----------
-    optimizer:
-        The optimizer, whose rate is set before each step.
-    first_step, step:
-        Functions that do one optimizer step with some batches, and return their loss.
-    batches:
-        The batches of each step, which may end.
-    settings:
-        The settings of the thread that began the test.
-    patience:
-        The number of steps in a row with a loss that is not finite that the gradient
-        scaler may skip.
-    """
+    """A training while the learning rate grows."""
 
     optimizer: Optimizer
+    ratios: list[float]
+    # Each does one optimizer step with some batches, and returns their loss.
     first_step: Callable[[Sequence[Any]], Tensor]
     step: Callable[[Sequence[Any]], Tensor]
-    batches: Iterator[Sequence[Any]]
+    batches: Iterator[Sequence[Any]]  # of each step; they may end
     settings: ThreadSettings
+    # The number of steps in a row with a loss that is not finite that the gradient
+    # scaler may skip.
     patience: int
 
     def over(self, rates: Iterable[float]) -> Points:
@@ -182,13 +145,7 @@ class _Sweep:
         Yield each rate as the optimizer had it, with its loss; return the end's reason.
 
         The loss stays on its device, unread, so that there is no wait for it here.
-
-        Raises
-        ------
-        RuntimeError
-            If a hundred steps in a row have no loss.
         """
-        ratios = rate_ratios(self.optimizer)
         step = self.first_step
         for lr in rates:
             skipped: list[Tensor | None] = []
@@ -197,7 +154,7 @@ class _Sweep:
                     window = next(self.batches, None)
                     if window is None:
                         return "exhausted"
-                    used = set_rate(self.optimizer, lr, ratios)
+                    used = set_rate(self.optimizer, lr, self.ratios)
                     try:
                         loss = step(window)
                         step = self.step
@@ -233,8 +190,6 @@ def _windows(batches: Iterator[Any], size: int) -> Iterator[Sequence[Any]]:
 
 def _repeated(rates: Iterable[float], count: int) -> Iterator[float]:
     """Return each rate ``count`` times."""
-    if count == 1:
-        return iter(rates)
     return chain.from_iterable(repeat(lr, count) for lr in rates)
 
 
@@ -242,16 +197,9 @@ def _grouped(
     points: Points, size: int, validation_loss: Callable[[], Tensor] | None
 ) -> Points:
     """
-    Yield one point for each group of points, with the mean loss or a validation loss.
+    Yield one point for each group of points; the last group may be smaller.
 
-    Parameters
-    ----------
-    points:
-        The rates and the losses; the last group may be smaller.
-    size:
-        The number of points at each rate.
-    validation_loss:
-        Function that computes the loss in place of the mean, where the mean is finite.
+    Its loss is the mean loss, or, where that is finite, a validation loss.
     """
     reasons: list[StopReason] = []
 
@@ -259,7 +207,8 @@ def _grouped(
         reasons.append((yield from points))
 
     with closing(with_reason()) as ungrouped:
-        while group := list(islice(ungrouped, size)):
+        # A graph would be kept until the mean is computed.
+        while group := [(lr, x.detach()) for lr, x in islice(ungrouped, size)]:
             loss = mean([loss for _, loss in group])
             # The wait for this number costs little beside the validation.
             if validation_loss is not None and loss.isfinite():

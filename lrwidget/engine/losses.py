@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
+from lrwidget.config import is_kind
+from lrwidget.curve.short_repr import short_repr
 from lrwidget.engine.batches import parts_in, structure
-from lrwidget.engine.inspection import is_kind
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-TrainingStep: TypeAlias = "Callable[[nn.Module, Any], Any]"
-LossFunction: TypeAlias = "Callable[..., Tensor]"
+    from lrwidget.config import LossFunction, TrainingStep
+
 LossOf: TypeAlias = "Callable[[Any], Tensor | None]"
 
 _TARGETS = ("labels", "label", "targets", "target", "y")
@@ -28,36 +29,59 @@ class NoLossError(Exception):
     """The batch has no loss, and is to be skipped."""
 
 
+def check_loss(model: Any, loss_fn: object, training_step: object) -> None:  # noqa: ANN401 (Lightning is not imported)
+    """Raise unless one function gives the loss, or the model in a way that is known."""
+    if inspect.isclass(loss_fn):
+        name = loss_fn.__name__
+        msg = (
+            f"loss_fn={short_repr(loss_fn)} is a class; pass an object of it: {name}()"
+        )
+        raise TypeError(msg)
+    if loss_fn is not None and training_step is not None:
+        msg = (
+            f"loss_fn={short_repr(loss_fn)} and training_step="
+            f"{short_repr(training_step)} both give the loss; pass one of them"
+        )
+        raise ValueError(msg)
+    given = loss_fn is not None or training_step is not None
+    if given or not is_kind(model, "LightningModule"):
+        return
+    if not model.automatic_optimization:
+        msg = (
+            f"model=<{type(model).__name__}> has automatic_optimization=False, so its "
+            "training_step takes optimizer steps itself; pass training_step=... that "
+            "returns the loss of a batch"
+        )
+        raise ValueError(msg)
+    for name in ("backward", "configure_gradient_clipping", "optimizer_step"):
+        method = getattr(type(model), name)
+        if "lightning" not in method.__module__.partition(".")[0]:
+            msg = (
+                f"model=<{type(model).__name__}> has its own {name}, which a range "
+                "test does not call; pass training_step=... to return a batch's loss"
+            )
+            raise ValueError(msg)
+
+
 def loss_function(
     model: nn.Module, loss_fn: LossFunction | None, training_step: TrainingStep | None
 ) -> LossOf:
     """
-    Return the function that computes the loss of a batch.
+    Return the function that computes the loss of a batch: `training_step` or `loss_fn`.
 
-    Parameters
-    ----------
-    model:
-        The model that is trained.
-    loss_fn:
-        Called as ``loss_fn(model(*inputs), target)`` for a batch
-        ``(*inputs, target)``; for a mapping with one usual name of a target, as
-        ``loss_fn(model(**inputs), target)``, or ``loss_fn(model(only_input), target)``
-        if the model has another name for its only input; and for an object with a
-        ``y``, as ``loss_fn(model(batch), batch.y)``.
-        If None, the model gives the loss itself: a Lightning module by its own
-        ``training_step``; any other is called with the batch, with its items or,
-        for a mapping, with its keywords, and returns the loss, an object with a
-        ``loss``, a tuple that begins with the loss, or a mapping of losses, to be added
-        up.
-    training_step:
-        Called as ``training_step(model, batch)`` in place of ``loss_fn``, if given.
+    ``loss_fn(model(*inputs), target)`` is for a batch ``(*inputs, target)``; for a
+    mapping with one usual name of a target, it is ``loss_fn(model(**inputs), target)``,
+    or ``loss_fn(model(only_input), target)`` if the model has another name for its only
+    input; and for an object with a ``y``, ``loss_fn(model(batch), batch.y)``.
 
-    Returns
-    -------
-    :
-        A function from a batch to a tensor of one element, or to None where the batch
-        is skipped. It raises TypeError if the batch gives no loss by these conventions,
-        and ValueError if the loss has more than one element.
+    If both are None, the model gives the loss itself: a Lightning module by its own
+    ``training_step``; any other is called with the batch, with its items or, for a
+    mapping, with its keywords, and returns the loss, an object with a ``loss``, a tuple
+    that begins with the loss, or a mapping of losses, to be added up.
+
+    The function returns a tensor of one element, or None where the batch is skipped. It
+    raises TypeError if the batch gives no loss by these conventions, and ValueError if
+    the loss has more than one element.
     """
     if training_step is not None:
         return partial(_by_training_step, model, training_step)
@@ -85,17 +109,8 @@ def _by_loss_fn(
     loss_fn: LossFunction,
     batch: Any,  # noqa: ANN401 (any batch)
 ) -> Tensor:
-    if type(batch) in (list, tuple) and len(batch) == _LEAST_PARTS:
-        # Nearly all batches are pairs, and this runs at each step.
-        inputs, target = batch
-        try:
-            outputs = model(inputs)
-        except TypeError as error:
-            _explain(error, model, batch, "", inputs)
-            raise
-    else:
-        args, kwargs, target = _inputs_and_target(model, batch)
-        outputs = _called(model, batch, "", *args, **kwargs)
+    args, kwargs, target = _inputs_and_target(model, batch)
+    outputs = _called(model, batch, "", *args, **kwargs)
     try:
         result = loss_fn(outputs, target)
     except (TypeError, AttributeError) as error:
@@ -106,8 +121,6 @@ def _by_loss_fn(
             f"{structure(outputs)}: {error}; {_to_paste(batch)}"
         )
         raise TypeError(msg) from error
-    if type(result) is torch.Tensor and not result.ndim:
-        return result  # as nearly always
     hint = "return the mean loss, as reduction='mean' does"
     return _one(_loss_in(result), "loss_fn", result, hint)
 
@@ -174,58 +187,17 @@ def _by_model(model: nn.Module, batch: Any) -> Tensor:  # noqa: ANN401 (any batc
 def _called(
     model: nn.Module, batch: object, hint: str, /, *args: object, **kwargs: object
 ) -> object:
+    """Call a model; raise a clearer error unless it comes from inside the model."""
     try:
         return model(*args, **kwargs)
     except TypeError as error:
-        _explain(error, model, batch, hint, *args, **kwargs)
-        raise
-
-
-def _explain(
-    error: TypeError,
-    model: nn.Module,
-    batch: object,
-    hint: str,
-    /,
-    *args: object,
-    **kwargs: object,
-) -> None:
-    """Raise a clearer error, unless the error comes from inside the model."""
-    if _accepts(model, *args, **kwargs):
-        return
-    msg = (
-        f"the model cannot be called with what the dataloader gave, "
-        f"{structure(batch)}: {error}; {hint}{_to_paste(batch)}"
-    )
-    raise TypeError(msg) from error
-
-
-def check_own_loss(model: Any) -> None:  # noqa: ANN401 (Lightning is not imported)
-    """
-    Raise unless a range test can train with the loss that a model gives itself.
-
-    Raises
-    ------
-    ValueError
-        If it is a Lightning module that takes part in the optimizer step.
-    """
-    if not is_kind(model, "LightningModule"):
-        return
-    if not model.automatic_optimization:
+        if _accepts(model, *args, **kwargs):
+            raise
         msg = (
-            f"model=<{type(model).__name__}> has automatic_optimization=False, so its "
-            "training_step takes optimizer steps itself; pass training_step=... that "
-            "returns the loss of a batch"
+            f"the model cannot be called with what the dataloader gave, "
+            f"{structure(batch)}: {error}; {hint}{_to_paste(batch)}"
         )
-        raise ValueError(msg)
-    for name in ("backward", "configure_gradient_clipping", "optimizer_step"):
-        method = getattr(type(model), name)
-        if "lightning" not in method.__module__.partition(".")[0]:
-            msg = (
-                f"model=<{type(model).__name__}> has its own {name}, which a range "
-                "test does not call; pass training_step=... to return a batch's loss"
-            )
-            raise ValueError(msg)
+        raise TypeError(msg) from error
 
 
 def _by_lightning(model: Any) -> LossOf:  # noqa: ANN401 (Lightning is not imported)
@@ -253,11 +225,12 @@ def _log_nothing(*_args: object, **_kwargs: object) -> None: ...
 
 def _loss_in(result: object) -> Tensor | None:
     """Return the tensor called loss in the result of a function, if any."""
-    loss = result
-    if isinstance(loss, Mapping):
-        loss = loss.get("loss")
-    elif not isinstance(loss, torch.Tensor):
-        loss = getattr(loss, "loss", None)
+    if isinstance(result, torch.Tensor):
+        return result
+    if isinstance(result, Mapping):
+        loss = result.get("loss")
+    else:
+        loss = getattr(result, "loss", None)
     return loss if isinstance(loss, torch.Tensor) else None
 
 

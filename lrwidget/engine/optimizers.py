@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch import nn
 from torch._C._autograd import _profiler_enabled
 from torch.optim import Optimizer
 from torch.optim.optimizer import (
@@ -14,23 +15,15 @@ from torch.optim.optimizer import (
     _global_optimizer_pre_hooks,
 )
 
-from lrwidget.engine.inspection import is_kind
+from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from torch import Tensor
-    from torch.amp import GradScaler
 
 
 # The code of the function in which torch wraps the step of each class, for its profiler
 # and for hooks; None where another library has replaced it.
 _TORCHS_WRAPPER = getattr(Optimizer.profile_hook_step(print), "__code__", None)
-
-
-def parameters_of(optimizer: Optimizer) -> list[Tensor]:
-    """Return the parameters of an optimizer."""
-    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def clearing(optimizer: Optimizer) -> Callable[[], object]:
@@ -110,29 +103,14 @@ def set_mode(optimizer: Optimizer, mode: Literal["train", "eval"]) -> None:
         change()
 
 
-def unwrapped(optimizer: Optimizer) -> tuple[Optimizer, GradScaler | None]:
-    """
-    Return optimizer and scaler in Accelerate's wrapper, or an optimizer itself.
-
-    The wrapper takes a step only where its own count of batches says so.
-    """
-    if is_kind(optimizer, "AcceleratedOptimizer"):
-        return optimizer.optimizer, optimizer.scaler  # type: ignore[attr-defined]  # has
-    return optimizer, None
-
-
 def rate_ratios(optimizer: Optimizer) -> list[float]:
     """
     Return the rate of each parameter group over that of the last one.
 
     The last group is the reference, as in fastai: it is the head of a model that
     is fine-tuned with discriminative rates. Under a warm-up scheduler that
-    starts at 0, the ``initial_lr`` of the groups counts.
-
-    Raises
-    ------
-    ValueError
-        If a rate is not finite and above 0, so that there are no ratios.
+    starts at 0, the ``initial_lr`` of the groups counts. ValueError if a rate is not
+    finite and above 0, so that there are no ratios.
     """
     groups = optimizer.param_groups
     for key in ("lr", "initial_lr"):
@@ -153,28 +131,59 @@ def _number(rate: object) -> float:
         return 0.0
 
 
-def check_rounded(optimizer: Optimizer, rates: Sequence[float]) -> None:
+def check_optimizer(
+    model: object,
+    optimizer: Any,  # noqa: ANN401 (as it was passed)
+    grad_scaler: object,
+    lrs: Sequence[float],
+) -> None:
+    """Raise unless an optimizer can train a model at some learning rates."""
+    if not isinstance(model, nn.Module):
+        msg = (
+            f"model={short_repr(model)} must be a torch.nn.Module; "
+            "pass for example torch.nn.Linear(8, 2)"
+        )
+        raise TypeError(msg)
+    trainable = {id(p) for p in model.parameters() if p.requires_grad}
+    if not trainable:
+        msg = (
+            f"model={short_repr(model)} has no trainable parameter; "
+            "pass one with requires_grad=True in some of its parameters"
+        )
+        raise ValueError(msg)
+    groups = getattr(optimizer, "param_groups", None)
+    if not isinstance(groups, list) or not callable(getattr(optimizer, "step", None)):
+        msg = (
+            f"optimizer={short_repr(optimizer)} must be a torch optimizer; "
+            "pass for example torch.optim.SGD(model.parameters(), lr=0.1)"
+        )
+        raise TypeError(msg)
+    if not any(id(p) in trainable for group in groups for p in group["params"]):
+        msg = (
+            f"optimizer={short_repr(optimizer)} holds none of the model's trainable "
+            "parameters; make it with model.parameters(), after the model was "
+            "moved, replaced or unfrozen"
+        )
+        raise ValueError(msg)
+    if grad_scaler is not None and needs_closure(optimizer):
+        msg = (
+            f"grad_scaler={short_repr(grad_scaler)} cannot scale for "
+            f"{type(optimizer).__name__}, which evaluates the loss itself; pass None"
+        )
+        raise ValueError(msg)
+    _check_rounded(groups, rate_ratios(optimizer), lrs)
+
+
+def _check_rounded(
+    groups: list[dict[str, Any]], ratios: list[float], rates: Sequence[float]
+) -> None:
     """
     Raise where a learning rate that is a tensor cannot hold the rates of a test.
 
     The recorded rates are the rates of the last group, rounded to the type of its
     tensor. The rates of the other groups may be rounded, but not to infinity.
-
-    Parameters
-    ----------
-    optimizer:
-        The optimizer of the test.
-    rates:
-        The rates, finite, above 0 and strictly increasing.
-
-    Raises
-    ------
-    ValueError
-        If the rounded rates of the last group are not above 0 and strictly increasing,
-        or the last rate of any group is not finite.
     """
     instead = "or an optimizer whose lr is a float"
-    groups, ratios = optimizer.param_groups, rate_ratios(optimizer)
     for number, (group, ratio) in enumerate(zip(groups, ratios, strict=True)):
         if isinstance(group.get("lr"), torch.Tensor):
             highest = _rounded([rates[-1] * ratio], group["lr"].dtype)
@@ -227,7 +236,7 @@ def set_rate(optimizer: Optimizer, lr: float, ratios: list[float]) -> float:
     """
     Set the rate of the last group, and the rates of the others by their ratios to it.
 
-    Returns the rate of the last group as the optimizer has it: a tensor may round it.
+    Return the rate of the last group as the optimizer has it: a tensor may round it.
     """
     rate = lr
     for group, ratio in zip(optimizer.param_groups, ratios, strict=True):

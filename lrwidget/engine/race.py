@@ -1,15 +1,17 @@
-"""The race of learning rates: short trainings from the same start."""
+"""Trainings one after the other: a race of learning rates, or several tests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lrwidget.config import EmptyLoaderError, usable_count, with_settings
+from lrwidget.curve.history import Ended, Started, Stepped
 from lrwidget.curve.race import RaceHistory, checked_rates, neighbours
 from lrwidget.engine.distributed import context
 from lrwidget.engine.range_test import RangeTest
-from lrwidget.engine.sequence import run_in_turn
+from lrwidget.engine.thread_settings import ThreadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -19,25 +21,68 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from lrwidget.config import LossFunction, Settings
+    from lrwidget.curve.history import Event, Plan
     from lrwidget.curve.lr_curve import Step, StopReason
     from lrwidget.curve.training_curve import TrainingCurve
     from lrwidget.engine.isolation.isolated_run import IsolatedRun
-    from lrwidget.engine.thread_settings import ThreadSettings
+
+
+class Startable(Protocol):
+    """A training that can be started."""
+
+    def start(self, settings: ThreadSettings) -> Generator[Step, None, StopReason]:
+        """Isolate the model at once, and return the steps of the training."""
+
+
+def run_in_turn(
+    trainings: Sequence[Startable], plans: Sequence[Plan]
+) -> Generator[Event, None, None]:
+    """
+    Start the first training, and return the events of all trainings.
+
+    The first training starts at once, in the calling thread, whose settings count for
+    all trainings. Each other training starts after the one before has restored
+    everything.
+    """
+    settings = ThreadSettings()
+    return _events(trainings, plans, trainings[0].start(settings), settings)
+
+
+def _events(
+    trainings: Sequence[Startable],
+    plans: Sequence[Plan],
+    steps: Generator[Step, None, StopReason],
+    settings: ThreadSettings,
+) -> Generator[Event, None, None]:
+    last = len(trainings) - 1
+    for run, plan in enumerate(plans):
+        if run:
+            with settings.applied():
+                steps = trainings[run].start(settings)
+        yield Started(run, plan)
+        with closing(steps):
+            while True:
+                try:
+                    step = next(steps)
+                except StopIteration as end:
+                    reason: StopReason = end.value
+                    break
+                yield Stepped(run, step)
+        # The user of another rank has stopped the training: no other training starts.
+        if run == last or (reason == "stopped" and context.several()):
+            yield Ended(run, reason)
+            return
+        # An error here keeps the other ranks from starting the next training alone.
+        with context.errors_reported():
+            yield Ended(run, reason)
 
 
 class RaceRun(NamedTuple):
     """
-    One training of a race.
+    One training of a race; its position is the number of trainings before it.
 
     A training without batches ends without an error, except for the first one: the
     next rate follows.
-
-    Attributes
-    ----------
-    run:
-        The training.
-    position:
-        The number of trainings before it.
     """
 
     run: IsolatedRun
@@ -50,19 +95,20 @@ class RaceRun(NamedTuple):
         # An iterator cannot start again: the other rates would see other batches.
         if isinstance(self.run.training.dataloader, Iterator):
             if self.position == 1:  # a rank that starts this one starts no third one
-                context.new().fail(_no_second_start())
-            return _no_steps()
+                msg = (
+                    "dataloader is an iterator, which cannot start again; pass a "
+                    "loader that can be iterated again on all ranks"
+                )
+                context.new().fail(ValueError(msg))
+            return _until_empty(None)
         return _until_empty(self.run.start(settings, context.new()))
 
 
-def _no_steps() -> Generator[Step, None, StopReason]:
-    yield from ()
-    return "exhausted"
-
-
 def _until_empty(
-    steps: Generator[Step, None, StopReason],
+    steps: Generator[Step, None, StopReason] | None,
 ) -> Generator[Step, None, StopReason]:
+    if steps is None:
+        return "exhausted"
     try:
         return (yield from steps)
     except EmptyLoaderError:
@@ -71,29 +117,13 @@ def _until_empty(
         return "exhausted"
 
 
-def _no_second_start() -> ValueError:
-    """Return the error for the other ranks, whose loaders may start again."""
-    msg = (
-        "dataloader is an iterator, which cannot start again; pass a loader that can "
-        "be iterated again on all ranks"
-    )
-    return ValueError(msg)
-
-
 def race_runs(test: RangeTest, history: RaceHistory) -> list[RaceRun]:
     """
-    Return the trainings of a race.
+    Return the trainings of a race, at the rates of its history.
 
     Each training copies the model at its own start, so that there is only one copy at
     a time: do not change the model until the end. All trainings see the same batches in
     the same order, and the same random numbers.
-
-    Parameters
-    ----------
-    test:
-        A test of the same components.
-    history:
-        The history of the race, with its rates.
     """
     return [
         RaceRun(test.at(rate, history.steps), position)

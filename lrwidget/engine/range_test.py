@@ -6,18 +6,22 @@ from array import array
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.config import TestConfig, check_loader, with_settings
+from lrwidget.config import (
+    TestConfig,
+    check_function,
+    check_loader,
+    is_kind,
+    with_settings,
+)
 from lrwidget.curve.history import RunHistory
 from lrwidget.curve.records.store import writable_store
 from lrwidget.curve.records.writer import recorded
-from lrwidget.engine import arguments
 from lrwidget.engine.distributed import context
 from lrwidget.engine.isolation.components import Components
 from lrwidget.engine.isolation.isolated_run import IsolatedRun
-from lrwidget.engine.loaders import LoaderMonitor
 from lrwidget.engine.loop import Training
-from lrwidget.engine.losses import check_own_loss
-from lrwidget.engine.optimizers import check_rounded, unwrapped
+from lrwidget.engine.losses import check_loss
+from lrwidget.engine.optimizers import check_optimizer
 from lrwidget.engine.stopping import SteadyStopRule, StopRule
 from lrwidget.engine.thread_settings import ThreadSettings
 
@@ -89,27 +93,32 @@ class RangeTest:
         **settings: Unpack[Settings],
     ) -> None:
         self.config = config = TestConfig(**settings)
-        arguments.check_trained(model, optimizer)
         check_loader("dataloader", dataloader)
-        arguments.check_functions(loss_fn, config.training_step)
-        if loss_fn is None and config.training_step is None:
-            check_own_loss(model)
-        optimizer, its_scaler = unwrapped(optimizer)
-        scaler = its_scaler if config.grad_scaler is None else config.grad_scaler
-        arguments.check_scaler(scaler, optimizer)
+        check_function("loss_fn", loss_fn)
+        scaler = config.grad_scaler
+        if is_kind(optimizer, "AcceleratedOptimizer"):
+            # It takes a step only where Accelerate's own count of batches says so.
+            wrapper: Any = optimizer
+            optimizer = wrapper.optimizer
+            scaler = wrapper.scaler if scaler is None else scaler
+        check_loss(model, loss_fn, config.training_step)
         lrs = array("d", config.lrs)  # a list would take four times the memory
-        check_rounded(optimizer, lrs)
-        self._record = writable_store(config.record if context.rank() == 0 else None)
+        check_optimizer(model, optimizer, scaler, lrs)
+        writes = config.record is not None and context.rank() == 0
+        self._record = writable_store(config.record) if writes else None
+        # Accelerate's wrapper of a loader counts as active until its end, which a test
+        # seldom reaches.
         training = Training(
             config=config,
-            dataloader=dataloader,
+            dataloader=getattr(dataloader, "base_dataloader", dataloader),
+            val_loader=getattr(config.val_loader, "base_dataloader", config.val_loader),
             lrs=lrs,
             stop_rule=StopRule if config.stop_div else None,
-            monitor=LoaderMonitor(),
+            loaders={},
         )
         components = Components(model, optimizer, loss_fn, config.training_step, scaler)
         self._run = IsolatedRun(components, training)
-        self._history = RunHistory(config.plan)
+        self._history: RunHistory | None = None
 
     @property
     def start_lr(self) -> float:
@@ -129,12 +138,16 @@ class RangeTest:
     @property
     def curve(self) -> LRCurve:
         """The steps of the latest iteration so far."""
-        return self._history.curve()
+        history = self._history
+        return (RunHistory(self.config.plan) if history is None else history).curve()
 
     @property
     def waiting_for(self) -> str | None:
         """The loader whose next batch the test waits for at the moment, if any."""
-        return self._run.training.monitor.awaited
+        for batches in list(self._run.training.loaders.values()):
+            if (awaited := batches.awaited) is not None:
+                return awaited
+        return None
 
     def __iter__(self) -> Generator[Step, None, StopReason]:
         """
@@ -145,17 +158,14 @@ class RangeTest:
         the reason of the end.
         """
         steps = self.start(ThreadSettings())
-        self._history = RunHistory(self.config.plan)
-        return self._kept(steps, self._history)
+        self._history = history = RunHistory(self.config.plan)
+        return _kept(steps, history)
 
     def start(self, settings: ThreadSettings) -> Generator[Step, None, StopReason]:
         """
         Start a test whose steps are not kept in `curve`; see `__iter__`.
 
-        Parameters
-        ----------
-        settings:
-            The settings of the thread in which the test was started.
+        The settings are those of the thread in which it was started.
         """
         own = context.new()
         steps = self._run.start(settings, own)
@@ -194,27 +204,6 @@ class RangeTest:
         """
         self._run.check_free()
 
-    def _kept(
-        self, steps: Generator[Step, None, StopReason], history: RunHistory
-    ) -> Generator[Step, None, StopReason]:
-        """Yield the steps, each after it is in the history."""
-        reason: StopReason | None = "stopped"
-        try:
-            with closing(steps):
-                while True:
-                    try:
-                        step = next(steps)
-                    except StopIteration as end:
-                        reason = end.value
-                        return end.value  # type: ignore[no-any-return]  # it has no types
-                    history.append(step)
-                    yield step
-        except Exception:
-            reason = None
-            raise
-        finally:
-            history.stop_reason = reason
-
 
 @with_settings
 def range_test(
@@ -248,3 +237,25 @@ def range_test(
     for _ in test:
         pass
     return test.curve
+
+
+def _kept(
+    steps: Generator[Step, None, StopReason], history: RunHistory
+) -> Generator[Step, None, StopReason]:
+    """Yield the steps, each after it is in the history."""
+    reason: StopReason | None = "stopped"
+    try:
+        with closing(steps):
+            while True:
+                try:
+                    step = next(steps)
+                except StopIteration as end:
+                    reason = end.value
+                    return end.value  # type: ignore[no-any-return]  # it has no types
+                history.append(step)
+                yield step
+    except Exception:
+        reason = None
+        raise
+    finally:
+        history.stop_reason = reason

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lrwidget.engine.optimizers import clearing, needs_closure, parameters_of, stepping
+from lrwidget.engine.optimizers import (
+    clearing,
+    needs_closure,
+    stepping,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,11 +27,8 @@ class StepSkippedError(Exception):
     """
     An optimizer step was not done.
 
-    Attributes
-    ----------
-    loss:
-        The mean loss of a step that the gradient scaler has skipped; None if no batch
-        has a loss.
+    It has the mean loss of a step that the gradient scaler has skipped, or None where
+    no batch has a loss.
     """
 
     def __init__(self, loss: Tensor | None) -> None:
@@ -36,80 +38,81 @@ class StepSkippedError(Exception):
 
 def stepper(
     optimizer: Optimizer,
-    loss_of: LossOf,
     grad_scaler: GradScaler | None = None,
     clip_grad_norm: float | None = None,
-) -> Stepper:
+) -> Callable[[LossOf, Sequence[Any]], Tensor]:
     """
-    Return the `Stepper` of a training.
+    Return the function that does one step with the mean gradient of some batches.
 
-    Parameters
-    ----------
-    optimizer:
-        The optimizer.
-    loss_of:
-        Function that computes the loss of a batch, or None for a batch without one.
-    grad_scaler:
-        Scaler of the losses, which skips steps with gradients that are not finite. It
-        has no effect on an optimizer that evaluates the loss itself.
-    clip_grad_norm:
-        The limit of the norm of the gradients; None for no limit.
+    It returns the mean loss before the step, which stays on its device, unread; it
+    raises `StepSkippedError` if the step is not done.
     """
-    if needs_closure(optimizer):
-        return _WithClosure(optimizer, loss_of, clip_grad_norm)
-    if grad_scaler is not None:
-        return _Scaled(optimizer, loss_of, clip_grad_norm, grad_scaler)
-    return Stepper(optimizer, loss_of, clip_grad_norm)
+    clear, take = clearing(optimizer), stepping(optimizer)
+    own = _Stepper(optimizer, clear, take, grad_scaler, clip_grad_norm)
+    return own.step_with_closure if needs_closure(optimizer) else own.step
 
 
-class Stepper:
-    """The steps of an optimizer that needs the gradients alone."""
+@dataclass
+class _Stepper:
+    """The optimizer steps of a training; a gradient scaler may skip some."""
 
-    def __init__(
-        self, optimizer: Optimizer, loss_of: LossOf, clip_grad_norm: float | None
-    ) -> None:
-        self._optimizer = optimizer
-        self._loss_of = loss_of
-        self._clear = clearing(optimizer)
-        self._take = stepping(optimizer)
-        self._clip = clip_grad_norm
+    optimizer: Optimizer
+    clear: Callable[[], object]
+    take: Callable[[], object]
+    grad_scaler: GradScaler | None
+    clip_grad_norm: float | None
 
-    def step(self, batches: Sequence[Any]) -> Tensor:
-        """
-        Do one step with the mean gradient of one batch or more.
-
-        Returns
-        -------
-        :
-            The mean loss before the step; it stays on its device, unread.
-
-        Raises
-        ------
-        StepSkippedError
-            If the step is not done.
-        ValueError
-            If a loss depends on no trainable parameter.
-        """
-        loss = self._differentiated(batches)
-        if self._clip is not None:
-            self._clip_gradients(self._clip)
-        self._take()
+    def step(self, loss_of: LossOf, batches: Sequence[Any]) -> Tensor:
+        """Do a step of an optimizer that needs the gradients alone."""
+        scaler = self.grad_scaler
+        loss = self._differentiated(loss_of, batches, scaler)
+        if self.clip_grad_norm is not None:
+            if scaler is not None:
+                scaler.unscale_(self.optimizer)
+            self._clip_gradients(self.clip_grad_norm)
+        if scaler is None:
+            self.take()
+            return loss
+        scale = scaler.get_scale()
+        scaler.step(self.optimizer)
+        scaler.update()
+        # A skipped step shows in this way only.
+        if scaler.get_scale() < scale:
+            raise StepSkippedError(loss.detach())
         return loss
+
+    def step_with_closure(self, loss_of: LossOf, batches: Sequence[Any]) -> Tensor:
+        """
+        Do a step of an optimizer that evaluates the loss itself, such as LBFGS.
+
+        The loss of the step is that of the first evaluation.
+        """
+        losses: list[Tensor] = []
+
+        def closure() -> float:
+            losses.append(self._differentiated(loss_of, batches).detach())
+            if self.clip_grad_norm is not None:
+                self._clip_gradients(self.clip_grad_norm)
+            return losses[-1].item()
+
+        self.optimizer.step(closure)
+        return losses[0]
 
     def _differentiated(
         self,
+        loss_of: LossOf,
         batches: Sequence[Any],
-        scale: Callable[[Tensor], Tensor] | None = None,
+        scaler: GradScaler | None = None,
     ) -> Tensor:
         """
         Set the gradients, and return the mean loss.
 
         A batch without a loss has a gradient of zero, as in Lightning.
         """
-        self._clear()
+        self.clear()
         losses = []
         for batch in batches:
-            loss = self._loss_of(batch)
+            loss = loss_of(batch)
             if loss is None:
                 continue
             if not loss.requires_grad:
@@ -123,60 +126,15 @@ class Stepper:
             else:
                 losses.append(loss.detach())  # else its graph would be kept
                 loss = loss / len(batches)
-            (loss if scale is None else scale(loss)).backward()
+            (loss if scaler is None else scaler.scale(loss)).backward()
         if not losses:
             raise StepSkippedError(None)
         return losses[0] if len(losses) == 1 else mean(losses)
 
     def _clip_gradients(self, norm: float) -> None:
-        torch.nn.utils.clip_grad_norm_(parameters_of(self._optimizer), norm)
-
-
-class _Scaled(Stepper):
-    """The steps with a gradient scaler, which may skip some."""
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        loss_of: LossOf,
-        clip_grad_norm: float | None,
-        scaler: GradScaler,
-    ) -> None:
-        super().__init__(optimizer, loss_of, clip_grad_norm)
-        self._scaler = scaler
-
-    def step(self, batches: Sequence[Any]) -> Tensor:
-        loss = self._differentiated(batches, self._scaler.scale)
-        if self._clip is not None:
-            self._scaler.unscale_(self._optimizer)
-            self._clip_gradients(self._clip)
-        scale = self._scaler.get_scale()
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
-        # A skipped step shows in this way only.
-        if self._scaler.get_scale() < scale:
-            raise StepSkippedError(loss.detach())
-        return loss
-
-
-class _WithClosure(Stepper):
-    """
-    The steps of an optimizer that evaluates the loss itself, such as LBFGS.
-
-    The loss of a step is the loss of the first evaluation.
-    """
-
-    def step(self, batches: Sequence[Any]) -> Tensor:
-        losses: list[Tensor] = []
-
-        def closure() -> float:
-            losses.append(self._differentiated(batches).detach())
-            if self._clip is not None:
-                self._clip_gradients(self._clip)
-            return losses[-1].item()
-
-        self._optimizer.step(closure)
-        return losses[0]
+        groups = self.optimizer.param_groups
+        parameters = [parameter for group in groups for parameter in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, norm)
 
 
 def mean(losses: Sequence[Tensor]) -> Tensor:

@@ -97,21 +97,16 @@ class SteadyStopRule(StopRule):
 
 
 def apply_stop_rule(
-    points: Generator[tuple[float, float], None, StopReason], rule: StopRule | None
+    points: Generator[tuple[float, float], None, StopReason],
+    stop_rule: type[StopRule] | None,
 ) -> Generator[Step, None, StopReason]:
     """
     Yield rates with their losses as steps, and return the reason of the end.
 
     The code does few calls for each point: after a step of the training, the caches of
     the processor hold none of it.
-
-    Parameters
-    ----------
-    points:
-        The rates and the losses, which may end for another reason.
-    rule:
-        The rule that ends the steps; None for all points.
     """
+    rule = None if stop_rule is None else stop_rule()
     iteration = 0
     with closing(points):
         while True:

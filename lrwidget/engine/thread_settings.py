@@ -47,12 +47,11 @@ class ThreadSettings:
     def applied(self) -> AbstractContextManager[object]:
         """Return the context that applies the settings to the thread running it."""
         # Nearly always there is nothing to change, and this runs at each step.
-        if self._usual and torch.is_grad_enabled() and self._on_its_device():
+        cuda = self._cuda
+        on_device = cuda is None or cuda == torch.cuda.current_device()
+        if on_device and self._usual and torch.is_grad_enabled():
             return _NOTHING
         with ExitStack() as stack:
             for context in self._contexts:
                 stack.enter_context(context())
             return stack.pop_all()
-
-    def _on_its_device(self) -> bool:
-        return self._cuda is None or self._cuda == torch.cuda.current_device()

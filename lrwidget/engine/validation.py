@@ -20,21 +20,7 @@ if TYPE_CHECKING:
 
 
 def mean_loss(loss_of: LossOf, batches: Iterable[Any]) -> Tensor:
-    """
-    Return the mean loss of some batches, weighted by their numbers of samples.
-
-    Parameters
-    ----------
-    loss_of:
-        Function that computes the mean loss of a batch; None for a batch without one.
-    batches:
-        The batches.
-
-    Raises
-    ------
-    ValueError
-        If no batch has a loss.
-    """
+    """Return the mean loss of some batches, weighted by their numbers of samples."""
     total, samples = summed_loss(loss_of, weighted(batches))
     if not samples:
         raise no_loss()

@@ -1,1 +1,42 @@
 """The arguments of a range test, from the objects of other frameworks."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from lrwidget.config import is_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from torch import nn
+    from torch.optim import Optimizer
+
+T = TypeVar("T")
+
+
+class Parts(NamedTuple):
+    """The parts of a training: arguments of `RangeTest`, from a framework's object."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    dataloader: Iterable[Any]
+    settings: dict[str, Any]
+    # Writes a learning rate to the attributes from which the framework's training takes
+    # it, and returns their names.
+    write_rate: Callable[[float], str]
+
+
+def check_kind(name: str, value: object, kind: str, example: str) -> None:
+    """Raise unless a value is an instance of a class with a name, or of a subclass."""
+    if not is_kind(value, kind):
+        msg = f"{name}=<{type(value).__name__}> must be a {kind}; pass {example}"
+        raise TypeError(msg)
+
+
+def aside(value: T) -> T:
+    """Return an object with the same attributes, to be changed in place of a value."""
+    twin = copy.copy(value)
+    vars(twin).update(vars(value))  # also attributes that its own __copy__ leaves out
+    return twin

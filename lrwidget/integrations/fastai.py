@@ -8,10 +8,10 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from lrwidget.engine.inspection import is_kind
+from lrwidget.config import is_kind
 from lrwidget.engine.losses import NoLossError
 from lrwidget.engine.optimizers import rate_ratios
-from lrwidget.integrations.training_parts import Parts, aside, check_kind
+from lrwidget.integrations import Parts, aside, check_kind
 
 # fastai's own callbacks for progress, records and schedules.
 _LEFT_OUT = {"TrainEvalCallback", "Recorder", "ProgressCallback", "ParamScheduler"}
@@ -24,15 +24,8 @@ def parts_of(learner: Any) -> Parts:  # noqa: ANN401 (fastai is not imported)
     """
     Return the parts of a training in a fastai ``Learner``.
 
-    The parts are its model, its optimizer or the optimizer that it would make, its
-    training loader, and its loss with the callbacks that change it.
-
-    Raises
-    ------
-    TypeError
-        If the object is no ``Learner``.
-    ValueError
-        If a callback takes part in the optimizer step, where a range test calls none.
+    They are its model, its optimizer or the one that it would make, its training
+    loader, and its loss with the callbacks that change it.
     """
     check_kind("learner", learner, "Learner", "that of fastai")
     _check_callbacks(learner.cbs)
@@ -69,15 +62,10 @@ def _check_callbacks(callbacks: Any) -> None:  # noqa: ANN401 (as above)
 
 class LearnerStep(nn.Module):
     """
-    The training step of a fastai ``Learner``.
+    The training step of a fastai ``Learner``, which stays unchanged.
 
     It is a module, since a test copies or restores modules: each test starts with new
     copies of the learner's callbacks and of its loss.
-
-    Parameters
-    ----------
-    learner:
-        The learner, which stays unchanged.
     """
 
     def __init__(self, learner: Any) -> None:  # noqa: ANN401 (as above)
@@ -142,14 +130,7 @@ class LearnerStep(nn.Module):
 
 
 class LearnerOptimizer(Optimizer):
-    """
-    fastai's own optimizer, in the form of torch's.
-
-    Parameters
-    ----------
-    optimizer:
-        The optimizer of fastai.
-    """
+    """fastai's own optimizer, in the form of torch's."""
 
     def __init__(self, optimizer: Any) -> None:  # noqa: ANN401 (as above)
         # without torch's constructor, which would make a new state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.integrations.training_parts import Parts, check_kind
+from lrwidget.integrations import Parts, check_kind
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -15,25 +15,11 @@ _RATES = ("lr", "learning_rate")
 
 def parts_of(module: Any, data: Any, optimizer: Optimizer | None) -> Parts:  # noqa: ANN401 (Lightning is not imported)
     """
-    Return the parts of a training in a Lightning module.
+    Return the parts of a training in a ``LightningModule``.
 
-    Parameters
-    ----------
-    module:
-        A ``LightningModule``, whose ``training_step`` gives the loss.
-    data:
-        A ``LightningDataModule``, a loader, or None for the loader of the module. The
-        methods ``prepare_data`` and ``setup`` of a data module, or of the module
-        itself, are called.
-    optimizer:
-        An optimizer, or None for the optimizer of ``configure_optimizers``.
-
-    Raises
-    ------
-    TypeError
-        If ``module`` is no ``LightningModule``.
-    ValueError
-        If it does not have exactly one optimizer.
+    Its ``training_step`` gives the loss. The loader is ``data``, or that of the data
+    module or of the module itself, whose ``prepare_data`` and ``setup`` are called. The
+    only optimizer of ``configure_optimizers`` is used if none is given.
     """
     example = "one, with configure_optimizers and training_step"
     check_kind("module", module, "LightningModule", example)

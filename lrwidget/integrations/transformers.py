@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lrwidget.engine.optimizers import apply_rate
-from lrwidget.integrations.training_parts import Parts, aside, check_kind
+from lrwidget.integrations import Parts, aside, check_kind
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,13 +17,8 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
     """
     Return the parts of a training in a Hugging Face ``Trainer``.
 
-    The parts are its model, its optimizer or the optimizer that it would make, its
-    training loader, its ``compute_loss``, and its accumulation, clipping and precision.
-
-    Raises
-    ------
-    TypeError
-        If the object is no ``Trainer``.
+    They are its model, its optimizer or the one that it would make, its training
+    loader, its ``compute_loss``, and its accumulation, clipping and precision.
     """
     check_kind("trainer", trainer, "Trainer", "that of transformers, or one like it")
     # To make an optimizer and a loader changes a trainer and its accelerator.

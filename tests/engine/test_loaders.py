@@ -4,13 +4,17 @@ import gc
 from contextlib import closing
 from itertools import islice
 from multiprocessing import active_children
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from lrwidget.engine.loaders import Batches, underlying
+from lrwidget.engine.loaders import Batches
+from lrwidget.engine.range_test import RangeTest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class _Numbers(torch.utils.data.Dataset[int]):
@@ -183,7 +187,15 @@ def test_pinned_memory() -> None:
 
 def test_what_is_wrapped() -> None:
     class Wrapper(list[int]):
-        base_dataloader = (1, 2)
+        base_dataloader = ((torch.ones(2, 3), torch.ones(2, 1)),)
 
-    assert underlying([2]) == [2]
-    assert underlying(Wrapper()) == (1, 2)
+    def start_pass(_self: Wrapper) -> Iterator[int]:
+        raise AssertionError
+
+    Wrapper.__iter__ = start_pass  # type: ignore[assignment]  # the wrapper's own pass
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader: Any = Wrapper([1])
+    settings: Any = {"num_it": 3, "val_loader": loader}
+    test = RangeTest(model, optimizer, loader, torch.nn.MSELoss(), **settings)
+    assert len(list(test)) == 3

@@ -49,7 +49,13 @@ class _Script:
         taken = _windows(self.batches, accumulate)
         settings = {"patience": 100, **settings}
         sweep = _Sweep(
-            self.optimizer, self.step, self.step, taken, ThreadSettings(), **settings
+            self.optimizer,
+            [1.0],
+            self.step,
+            self.step,
+            taken,
+            ThreadSettings(),
+            **settings,
         )
         points = sweep.over(_repeated(_RATES, steps_per_lr))
         if steps_per_lr > 1 or validation_loss:
@@ -159,6 +165,8 @@ def test_the_first_step_is_done_until_it_is_not_skipped() -> None:
         return torch.tensor(2.0)
 
     batches = _windows(script.batches, 1)
-    sweep = _Sweep(script.optimizer, first, script.step, batches, ThreadSettings(), 9)
+    sweep = _Sweep(
+        script.optimizer, [1.0], first, script.step, batches, ThreadSettings(), 9
+    )
     assert [loss.item() for _, loss in sweep.over(_RATES)] == [2, 1, 1]
     assert done == ["first", "first"]

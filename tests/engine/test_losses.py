@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lrwidget.engine.losses import NoLossError, check_own_loss, loss_function
+from lrwidget.engine.losses import NoLossError, check_loss, loss_function
 
 
 class Sum(nn.Module):
@@ -324,7 +324,7 @@ def test_a_lightning_module_that_optimizes_itself() -> None:
     model = LightningModule()
     model.automatic_optimization = False
     with pytest.raises(ValueError, match=r"automatic_optimization=False.*pass tr"):
-        check_own_loss(model)
+        check_loss(model, None, None)
 
 
 class Autoencoder(nn.Linear):

@@ -23,7 +23,6 @@ from torch.utils.data import DataLoader, TensorDataset
 from lrwidget.engine.optimizers import (
     apply_rate,
     needs_closure,
-    parameters_of,
     rate_ratios,
     set_rate,
     stepping,
@@ -124,7 +123,6 @@ def test_which_optimizers_evaluate_the_loss() -> None:
     model = nn.Linear(2, 2)
     assert needs_closure(torch.optim.LBFGS(model.parameters()))
     assert not needs_closure(SGD(model.parameters()))
-    assert parameters_of(SGD(model.parameters())) == list(model.parameters())
 
 
 def _counted_by_a_hook(optimizer: Optimizer, count: Callable[..., None]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,11 +25,16 @@ def _loss_of(model: nn.Module) -> Any:
     return lambda batch: nn.functional.mse_loss(model(batch[0]), batch[1])
 
 
+def _stepper(optimizer: Any, loss_of: Any, *settings: Any, **more: Any) -> Any:
+    """Return the function that does a step with some batches."""
+    return partial(stepper(optimizer, *settings, **more), loss_of)
+
+
 @pytest.mark.parametrize("make", [SGD, AdamW, LBFGS])
 def test_a_step_is_that_of_the_usual_loop(make: Any) -> None:
     model, by_hand = _model(), _model()
-    stepping = stepper(make(model.parameters(), lr=0.1), _loss_of(model))
-    losses = [stepping.step([(_X, _Y)]).item() for _ in range(5)]
+    stepping = _stepper(make(model.parameters(), lr=0.1), _loss_of(model))
+    losses = [stepping([(_X, _Y)]).item() for _ in range(5)]
     optimizer = make(by_hand.parameters(), lr=0.1)
 
     def closure() -> torch.Tensor:
@@ -45,8 +51,8 @@ def test_a_step_is_that_of_the_usual_loop(make: Any) -> None:
 def test_accumulated_batches_are_as_good_as_a_large_one(make: Any) -> None:
     model, at_once = _model(), _model()
     small = list(zip(_X.split(4), _Y.split(4), strict=True))
-    loss = stepper(make(model.parameters(), lr=0.1), _loss_of(model)).step(small)
-    expected = stepper(make(at_once.parameters(), lr=0.1), _loss_of(at_once)).step(
+    loss = _stepper(make(model.parameters(), lr=0.1), _loss_of(model))(small)
+    expected = _stepper(make(at_once.parameters(), lr=0.1), _loss_of(at_once))(
         [(_X, _Y)]
     )
     torch.testing.assert_close(loss, expected, check_dtype=False)
@@ -57,7 +63,7 @@ def test_gradients_are_clipped_to_a_norm() -> None:
     model = _model()
     before = [p.detach().clone() for p in model.parameters()]
     optimizer = SGD(model.parameters(), lr=1.0)
-    stepper(optimizer, _loss_of(model), clip_grad_norm=0.01).step([(_X, 100 * _Y)])
+    _stepper(optimizer, _loss_of(model), clip_grad_norm=0.01)([(_X, 100 * _Y)])
     moved = [p - q for p, q in zip(model.parameters(), before, strict=True)]
     norm = torch.cat([m.flatten() for m in moved]).norm().item()
     assert norm == pytest.approx(0.01, rel=1e-5)
@@ -66,12 +72,12 @@ def test_gradients_are_clipped_to_a_norm() -> None:
 def test_a_scaler_changes_nothing_where_nothing_overflows() -> None:
     model, unscaled = _model(), _model()
     scaler = torch.amp.GradScaler("cpu", init_scale=1024)
-    scaled = stepper(SGD(model.parameters(), lr=0.1), _loss_of(model), scaler, 0.5)
+    scaled = _stepper(SGD(model.parameters(), lr=0.1), _loss_of(model), scaler, 0.5)
     optimizer = SGD(unscaled.parameters(), lr=0.1)
-    plain = stepper(optimizer, _loss_of(unscaled), clip_grad_norm=0.5)
+    plain = _stepper(optimizer, _loss_of(unscaled), clip_grad_norm=0.5)
     for _ in range(3):
         batches = [(_X, _Y), (_Y.expand(16, 3), _Y)]
-        assert torch.equal(scaled.step(batches), plain.step(batches))
+        assert torch.equal(scaled(batches), plain(batches))
     torch.testing.assert_close(model.weight, unscaled.weight)
 
 
@@ -79,9 +85,9 @@ def test_a_scaler_skips_what_overflows() -> None:
     model = _model()
     before = model.weight.detach().clone()
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
-    stepping = stepper(SGD(model.parameters(), lr=0.1), _loss_of(model), scaler)
+    stepping = _stepper(SGD(model.parameters(), lr=0.1), _loss_of(model), scaler)
     with pytest.raises(StepSkippedError) as skipped:
-        stepping.step([(_X, 1e4 * _Y)])
+        stepping([(_X, 1e4 * _Y)])
     assert skipped.value.loss is not None
     assert skipped.value.loss.isfinite()
     assert torch.equal(model.weight, before)
@@ -92,9 +98,9 @@ def test_a_scaler_skips_what_overflows() -> None:
 def test_without_a_loss_there_is_no_step(make: Any) -> None:
     model = _model()
     before = model.weight.detach().clone()
-    stepping = stepper(make(model.parameters(), lr=0.1), lambda _: None)
+    stepping = _stepper(make(model.parameters(), lr=0.1), lambda _: None)
     with pytest.raises(StepSkippedError) as skipped:
-        stepping.step([(_X, _Y)])
+        stepping([(_X, _Y)])
     assert skipped.value.loss is None
     assert torch.equal(model.weight, before)
 
@@ -107,9 +113,9 @@ def test_the_mean_is_of_the_batches_that_have_a_loss() -> None:
         loss = losses[batch]
         return None if loss is None else loss + 0 * model.weight.sum()
 
-    stepping = stepper(SGD(model.parameters(), lr=0.1), loss_of)
-    assert stepping.step([1, 2, 3]) == 3
-    assert stepping.step([1, 2]) == 4
+    stepping = _stepper(SGD(model.parameters(), lr=0.1), loss_of)
+    assert stepping([1, 2, 3]) == 3
+    assert stepping([1, 2]) == 4
 
 
 def test_a_mean_of_imprecise_losses_is_precise() -> None:
@@ -149,16 +155,16 @@ def test_no_graph_is_kept_for_its_loss(make: Any) -> None:
         loss: torch.Tensor = _doubled(outputs).square().mean()
         return loss
 
-    stepping = stepper(make(model.parameters(), lr=0.01), loss_of)
-    kept = [stepping.step([_X] * 8) for _ in range(3)]
+    stepping = _stepper(make(model.parameters(), lr=0.01), loss_of)
+    kept = [stepping([_X] * 8) for _ in range(3)]
     assert not any(loss.requires_grad for loss in kept)
     assert len(graphs) >= 24
 
 
 def test_a_loss_that_cannot_be_differentiated() -> None:
-    stepping = stepper(SGD(_model().parameters(), lr=0.1), lambda _: torch.ones(()))
+    stepping = _stepper(SGD(_model().parameters(), lr=0.1), lambda _: torch.ones(()))
     with pytest.raises(ValueError, match=r"depends on no trainable .* without detach"):
-        stepping.step([None])
+        stepping([None])
 
 
 def test_an_optimizer_that_clears_gradients_in_its_own_way_does() -> None:
@@ -172,16 +178,16 @@ def test_an_optimizer_that_clears_gradients_in_its_own_way_does() -> None:
     own, wrapped = Own(model.parameters(), lr=0.1), SGD(model.parameters(), lr=0.1)
     vars(wrapped)["zero_grad"] = lambda: cleared.append("wrapped")
     for optimizer in (own, wrapped):
-        stepper(optimizer, _loss_of(model)).step([(_X, _Y)])
+        _stepper(optimizer, _loss_of(model))([(_X, _Y)])
     assert cleared == ["own", "wrapped"]
 
 
 @pytest.mark.parametrize("make", [SGD, LBFGS])
 def test_what_takes_the_steps_goes_with_its_last_reference(make: Any) -> None:
     model = _model()
-    stepping = stepper(make(model.parameters(), lr=0.1), _loss_of(model))
-    stepping.step([(_X, _Y)])
-    gone = weakref.ref(stepping)
+    stepping = _stepper(make(model.parameters(), lr=0.1), _loss_of(model))
+    stepping([(_X, _Y)])
+    gone = weakref.ref(stepping.func.__self__)
     gc.disable()
     try:
         del stepping

@@ -109,11 +109,11 @@ class DistributedContext:
         self,
         training: Training,
         components: Components,
-        original: Components,
+        original: Components,  # noqa: ARG002 (for a process group)
         settings: ThreadSettings,
     ) -> Steps:
         """Return the steps of a training; see `training_steps`."""
-        return training_steps(training, components, original, settings, self)
+        return training_steps(training, components, settings, self)
 
     def batches(self, own: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
         """Return the batches of each step, until one rank has no more."""
@@ -184,10 +184,9 @@ class _ProcessGroup(DistributedContext):
             ):
                 self._group = groups.all_ranks
                 trained = components._replace(model=model)
-                untouched = trained if components is original else original
                 # Reported before the groups are disconnected, which the others notice.
                 reason = yield from self.reporting(
-                    training_steps(training, trained, untouched, settings, agreement)
+                    training_steps(training, trained, settings, agreement)
                 )
                 if self._failure is not None:
                     raise self._failure  # noqa: TRY301 (as an error of a step)

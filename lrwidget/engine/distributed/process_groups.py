@@ -12,8 +12,8 @@ import torch
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from lrwidget.config import is_kind
 from lrwidget.curve.short_repr import short_repr
-from lrwidget.engine.inspection import is_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -7,16 +7,15 @@ import weakref
 from collections import OrderedDict
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
 
 from lrwidget.engine.distributed.process_groups import replicated, sharded_states
-from lrwidget.engine.inspection import buffers_in, parameters_in
-from lrwidget.engine.isolation.references import outside
+from lrwidget.engine.isolation.contents import Contents, outside, parameters_in
+from lrwidget.engine.isolation.leaks import without_originals
 from lrwidget.engine.isolation.snapshot import StateSnapshot, copied_on_write
-from lrwidget.engine.optimizers import parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,10 +23,8 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
-    from lrwidget.engine.losses import LossFunction, TrainingStep
-
-Isolation: TypeAlias = Literal["auto", "copy", "restore"]
-ISOLATIONS: tuple[str, ...] = get_args(Isolation)
+    from lrwidget.config import Isolation, LossFunction, TrainingStep
+    from lrwidget.engine.losses import LossOf
 
 # By name, since importing torch's distributed parts and compiler takes seconds.
 _UNCOPIED = {
@@ -43,18 +40,7 @@ _LEADING = (FunctionType, partial, weakref.ref)
 
 
 class Components(NamedTuple):
-    """
-    The parts of a training that a test may change.
-
-    Attributes
-    ----------
-    model:
-        The model.
-    optimizer:
-        Its optimizer.
-    loss_fn, training_step, grad_scaler:
-        The loss, the training step and the gradient scaler, if any.
-    """
+    """The parts of a training that a test may change."""
 
     model: nn.Module
     optimizer: Optimizer
@@ -63,55 +49,46 @@ class Components(NamedTuple):
     grad_scaler: GradScaler | None = None
 
 
+class Isolated(NamedTuple):
+    """The components to train, and the function that undoes all changes."""
+
+    components: Components
+    restore: Callable[[], object]
+    # Makes a loss function raise if it uses the original in place of its copy.
+    without_originals: Callable[[LossOf], LossOf] | None = None
+
+
 def isolate(
     original: Components, how: Isolation, device: torch.device | None
-) -> tuple[Components, Callable[[], object]]:
+) -> Isolated:
     """
-    Return the components to train, and the function that undoes all changes.
+    Return a deep copy of components, or the original, which is put back bit for bit.
 
-    Parameters
-    ----------
-    original:
-        The components of the user. A copy is without `DistributedDataParallel`.
-    how:
-        ``"copy"`` trains a deep copy, which shares the memory of frozen parameters.
-        ``"restore"`` trains the original and puts it back bit for bit.
-        ``"auto"`` copies wherever a correct copy can be made.
-    device:
-        The device of the copy; None for that of the original.
-
-    Raises
-    ------
-    ValueError
-        If ``"copy"`` cannot be done, or ``device`` would move an original.
+    A copy is without `DistributedDataParallel`, shares the memory of frozen parameters,
+    and is moved to the device, if any. ValueError if ``"copy"`` cannot be done, or if
+    the device would move an original.
     """
-    if how == "restore":
-        return _original(original, device)
-    try:
-        _check_copyable(original)
-        # The wrapper communicates; a test makes a new one for its private groups.
-        inner = original._replace(model=replicated(original.model))
-        copied = _copied(inner)
-        _check_whole(inner, copied)
-    except Exception as error:
-        # Torch refuses non-leaf tensors, Python refuses locks and files, and any
-        # class may raise any error.
-        if how == "copy":
-            msg = (
-                f"isolation='copy' cannot copy the model: {error}; pass 'restore', "
-                "which trains the original and puts it back, or 'auto'"
-            )
-            raise ValueError(msg) from error
-        return _original(original, device)
-    if device is not None:
-        _move(copied, device)
-    # Modules that only functions refer to are not copied.
-    return copied, _keep_outside(original)
-
-
-def _original(
-    original: Components, device: torch.device | None
-) -> tuple[Components, Callable[[], object]]:
+    # The wrapper communicates; a test makes a new one for its private groups.
+    contents = Contents(original, replicated(original.model))
+    restore_outside = _keep_outside(contents)
+    if how != "restore":
+        try:
+            _check_copyable(contents)
+            copies = _copied(contents)
+        except Exception as error:
+            # Torch refuses non-leaf tensors, Python refuses locks and files, and any
+            # class may raise any error.
+            if how == "copy":
+                msg = (
+                    f"isolation='copy' cannot copy the model: {error}; pass 'restore', "
+                    "which trains the original and puts it back, or 'auto'"
+                )
+                raise ValueError(msg) from error
+        else:
+            if device is not None:
+                _move(copies.components, device)
+            check = partial(without_originals, contents, copies)
+            return Isolated(copies.components, restore_outside, check)
     where = {tensor.device for tensor in original.model.parameters()}
     if device is not None and where != {device}:
         msg = (
@@ -119,7 +96,6 @@ def _original(
             "it is made; move the model there yourself and pass device=None"
         )
         raise ValueError(msg)
-    restore_outside = _keep_outside(original)
     snapshot = StateSnapshot(besides=sharded_states(original.model))
     for part in original:  # of any class
         snapshot.keep_inside(part)
@@ -131,67 +107,24 @@ def _original(
         finally:
             restore_components()
 
-    return original, restore
+    return Isolated(original, restore)
 
 
-def _check_copyable(original: Components) -> None:
-    """Raise where a copy would train differently from the original."""
-    modules = list(replicated(original.model).modules())
-    parameters = parameters_in(modules)
-    kinds = {kind.__name__ for module in modules for kind in type(module).__mro__}
-    kinds |= {type(tensor).__name__ for tensor in parameters}
-    for kind in kinds & _UNCOPIED:
-        msg = f"a copy of its {kind} would not be the same"
-        raise ValueError(msg)
-    own = set(map(id, (original.model, *modules, *parameters, *buffers_in(modules))))
-    if any(id(value) in own for value in outside(original.loss_fn)):
-        msg = "loss_fn uses the original by its name"
-        raise ValueError(msg)
-    if any(_points_back(module, own) for module in modules):
-        msg = "it holds a function that uses the original by its name"
-        raise ValueError(msg)
-    for tensor in _parameters(original):
-        for hooks in ("_backward_hooks", "_post_accumulate_grad_hooks"):
-            if getattr(tensor, hooks, None):
-                msg = "the hooks of its parameters do not go with a copy"
-                raise ValueError(msg)
-
-
-def _parameters(components: Components) -> list[torch.Tensor]:
-    """Return the parameters of all modules and of the optimizer."""
-    own = parameters_in(_modules(components))
-    return [*own, *parameters_of(components.optimizer)]
-
-
-def _modules(components: Components) -> list[nn.Module]:
-    """Return the modules of all parts."""
-    parts = [part for part in components if isinstance(part, nn.Module)]
-    return [module for part in parts for module in part.modules()]
-
-
-def _points_back(module: nn.Module, own: set[int]) -> bool:
-    """Whether functions or weak references of a module lead to some objects."""
-    held: list[object] = []
-    for name, kept in vars(module).items():
-        if not isinstance(kept, dict):
-            held.append(kept)
-        elif name not in ("_parameters", "_modules", "_buffers"):
-            held += kept.values()
-    # A deep copy follows methods and containers, but not functions or weak references.
-    leading = [x for x in held if isinstance(x, _LEADING)]
-    return any(id(part) in own for value in leading for part in outside(value))
-
-
-def _keep_outside(original: Components) -> Callable[[], None]:
+def _keep_outside(contents: Contents) -> Callable[[], None]:
     """
     Snapshot the modules that only functions refer to, and return the way back.
 
-    The snapshot has buffers, attributes, and the gradients that are None. It is without
-    the parameters, which other code may train meanwhile.
+    They are not copied. The snapshot has buffers, attributes, and the gradients that
+    are None. It is without the parameters, which other code may train meanwhile.
     """
-    own = set(original.model.modules())
-    used = (*outside(original.loss_fn), *outside(original.training_step))
-    modules = [x for x in used if isinstance(x, nn.Module) and x not in own]
+    modules = [
+        value
+        for used in contents.used
+        for value in used
+        if isinstance(value, nn.Module) and id(value) not in contents.own
+    ]
+    if not modules:
+        return lambda: None
     parameters = parameters_in(part for x in modules for part in x.modules())
     without_grad = [p for p in parameters if p.grad is None]
     restore = StateSnapshot(besides=parameters).keep(modules)
@@ -204,59 +137,92 @@ def _keep_outside(original: Components) -> Callable[[], None]:
     return restore_and_clear
 
 
-def _copied(original: Components) -> Components:
+def _check_copyable(contents: Contents) -> None:
+    """Raise where a copy would train differently from the original."""
+    kinds = {kind.__name__ for x in contents.modules for kind in type(x).__mro__}
+    kinds |= {type(tensor).__name__ for tensor in contents.parameters}
+    for kind in kinds & _UNCOPIED:
+        msg = f"a copy of its {kind} would not be the same"
+        raise ValueError(msg)
+    used_by_loss, _ = contents.used
+    if any(id(value) in contents.own for value in used_by_loss):
+        msg = "loss_fn uses the original by its name"
+        raise ValueError(msg)
+    # A deep copy follows methods and containers, but not functions or weak references.
+    leading = [
+        x for m in contents.modules for x in _attributes(m) if isinstance(x, _LEADING)
+    ]
+    if any(id(part) in contents.own for value in leading for part in outside(value)):
+        msg = "it holds a function that uses the original by its name"
+        raise ValueError(msg)
+    for tensor in contents.tensors:
+        for hooks in ("_backward_hooks", "_post_accumulate_grad_hooks"):
+            if getattr(tensor, hooks, None):
+                msg = "the hooks of its parameters do not go with a copy"
+                raise ValueError(msg)
+
+
+def _attributes(module: nn.Module) -> Iterator[object]:
+    """Yield the attributes of a module, and the values in those that are dicts."""
+    for name, kept in vars(module).items():
+        if not isinstance(kept, dict):
+            yield kept
+        elif kept and name not in ("_parameters", "_modules", "_buffers"):
+            yield from kept.values()
+
+
+def _copied(contents: Contents) -> Contents:
     """Return a deep copy of all parts at once, which keeps references between parts."""
-    memo: dict[int, Any] = {
-        id(parameter): _shared(parameter)
-        for parameter in parameters_in(original.model.modules())
-        if not parameter.requires_grad and type(parameter) is nn.Parameter
-    }
-    memo |= {id(empty): OrderedDict() for empty in _empty_dicts(original)}
-    copied = copy.deepcopy(original, memo)
-    pairs = zip(_parameters(original), _parameters(copied), strict=True)
-    for parameter, twin in pairs:  # deepcopy drops attributes of a parameter
-        if vars(parameter):
-            vars(twin).update(copy.deepcopy(vars(parameter), memo))
-    if "_trainer" in vars(original.model):  # Lightning leaves it out of a copy
-        vars(copied.model)["_trainer"] = vars(original.model)["_trainer"]
-    _complete(original.optimizer, copied.optimizer, memo)
-    return copied
-
-
-def _empty_dicts(components: Components) -> Iterator[OrderedDict[Any, Any]]:
-    """
-    Yield the empty ordered dicts of all modules and of the optimizer.
-
-    Each module has ten for hooks alone, which would take most of the time of a copy.
-    """
-    for holder in (components.optimizer, *_modules(components)):
+    original = contents.components._replace(model=contents.model)
+    memo: dict[int, Any] = {}
+    for parameter in contents.parameters:
+        if not parameter.requires_grad and type(parameter) is nn.Parameter:
+            # It shares its memory until the first write.
+            shared = copied_on_write(parameter.detach())
+            memo[id(parameter)] = nn.Parameter(shared, requires_grad=False)
+    # Each module has ten empty dicts for hooks alone, which would take most of the time
+    # of a copy.
+    for holder in (original.optimizer, *contents.all_modules):
         for value in vars(holder).values():
             if type(value) is OrderedDict and not value:
-                yield value
+                memo[id(value)] = OrderedDict()
+    copied = copy.deepcopy(original, memo)
+    # Of an optimizer, pickling leaves out attributes: LBFGS has no parameters without
+    # them, and hooks are lost. A step wrapped by a learning-rate scheduler is not
+    # copied: it steps the original.
+    left_out = {
+        name: value
+        for name, value in vars(original.optimizer).items()
+        if name not in {"defaults", "state", "param_groups", "step"}
+    }
+    vars(copied.optimizer).update(copy.deepcopy(left_out, memo))
+    copies = Contents(copied, copied.model)
+    # The numbers differ where a copy would untie weights.
+    pairs = zip(contents.tensors, copies.tensors, strict=True)
+    for tensor, twin in pairs:  # deepcopy drops attributes of a parameter
+        if vars(tensor):
+            vars(twin).update(copy.deepcopy(vars(tensor), memo))
+    if "_trainer" in vars(original.model):  # Lightning leaves it out of a copy
+        vars(copied.model)["_trainer"] = vars(original.model)["_trainer"]
+    _check_whole(contents, copies)
+    return copies
 
 
-def _check_whole(original: Components, copied: Components) -> None:
+def _check_whole(contents: Contents, copies: Contents) -> None:
     """Raise unless the copied optimizer trains the copied model, and nothing else."""
     # By the methods of the models, which may differ from the content of the modules.
     before, after = (
         {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
-        for model in (original.model, copied.model)
+        for model in (contents.model, copies.model)
     )
-    pairs = zip(
-        parameters_of(original.optimizer), parameters_of(copied.optimizer), strict=True
-    )
+    pairs = zip(contents.trained, copies.trained, strict=True)
     if before & after or any(
         (id(p) in before) != (id(of_copy) in after) for p, of_copy in pairs
     ):
         msg = (
-            f"a copy of {type(original.model).__name__} has other parameters or buffers"
+            f"a copy of {type(contents.model).__name__} has other parameters or buffers"
         )
         raise ValueError(msg)
-
-
-def _shared(frozen: nn.Parameter) -> nn.Parameter:
-    """Return a frozen parameter that shares its memory until the first write."""
-    return nn.Parameter(copied_on_write(frozen.detach()), requires_grad=False)
 
 
 def _move(copied: Components, device: torch.device) -> None:
@@ -274,18 +240,3 @@ def _move(copied: Components, device: torch.device) -> None:
     for group in copied.optimizer.param_groups:
         group["params"][:] = [moved.get(p, p) for p in group["params"]]
     copied.optimizer.load_state_dict(kept)
-
-
-def _complete(optimizer: Optimizer, copied: Optimizer, memo: dict[int, Any]) -> None:
-    """
-    Add to a copied optimizer the attributes that its pickling leaves out.
-
-    Without these, LBFGS has no parameters, and hooks are lost. A ``step`` wrapped by a
-    learning-rate scheduler is not copied: it steps the original.
-    """
-    left_out = {
-        name: value
-        for name, value in vars(optimizer).items()
-        if name not in {"defaults", "state", "param_groups", "step"}
-    }
-    vars(copied).update(copy.deepcopy(left_out, memo))

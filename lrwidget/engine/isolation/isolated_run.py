@@ -14,12 +14,12 @@ from lrwidget.engine.isolation.components import isolate
 from lrwidget.engine.isolation.random_state import RandomState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
     from typing import TypeAlias
 
     from lrwidget.curve.lr_curve import Step, StopReason
     from lrwidget.engine.distributed.context import DistributedContext
-    from lrwidget.engine.isolation.components import Components
+    from lrwidget.engine.isolation.components import Components, Isolated
     from lrwidget.engine.loop import Training
     from lrwidget.engine.thread_settings import ThreadSettings
 
@@ -30,16 +30,7 @@ _open: weakref.WeakSet[Steps] = weakref.WeakSet()
 
 
 class IsolatedRun(NamedTuple):
-    """
-    A training that leaves everything unchanged, whatever ends it.
-
-    Attributes
-    ----------
-    components:
-        The model, the optimizer and the loss of the user.
-    training:
-        The data, the rates and the settings.
-    """
+    """A training of the user's components that leaves everything unchanged."""
 
     components: Components
     training: Training
@@ -48,41 +39,34 @@ class IsolatedRun(NamedTuple):
         """
         Isolate the components at once, and return the steps.
 
-        Another thread may take the steps. The generator returns the reason of the end.
-
-        Parameters
-        ----------
-        settings:
-            The settings of the thread in which the test was started.
-        context:
-            The context of the processes that run the training.
+        The settings are those of the thread in which the test was started; another one
+        may take the steps. The generator returns the reason of the end.
         """
-        config = self.training.config
-        loaders = [self.training.dataloader]
-        if config.val_loader is not None:
-            loaders.append(config.val_loader)
+        training = self.training
+        loaders = [training.dataloader]
+        if training.val_loader is not None:
+            loaders.append(training.val_loader)
+        config = training.config
         device = None if config.device is None else torch.device(config.device)
         try:
-            random_state = RandomState(*loaders)
             self.check_free()
+            random_state = RandomState(*loaders)
             try:
                 with settings.applied():
-                    components, restore = isolate(
-                        self.components, config.isolation, device
-                    )
+                    isolated = isolate(self.components, config.isolation, device)
             except BaseException:
                 random_state.restore()
                 raise
         except BaseException as error:
             context.fail(error)
             raise
-        steps = context.steps(self.training, components, self.components, settings)
-        restoring = self._restoring(
-            steps,
-            restore,
-            random_state,
-            trains_original=components.model is self.components.model,
+        steps = context.steps(
+            training._replace(without_originals=isolated.without_originals),
+            isolated.components,
+            self.components,
+            settings,
         )
+        restoring = self._restoring(steps, isolated, random_state)
         _open.add(restoring)
         return context.reporting(restoring)
 
@@ -96,23 +80,18 @@ class IsolatedRun(NamedTuple):
             raise RuntimeError(msg)
 
     def _restoring(
-        self,
-        steps: Steps,
-        restore: Callable[[], object],
-        random_state: RandomState,
-        *,
-        trains_original: bool,
+        self, steps: Steps, isolated: Isolated, random_state: RandomState
     ) -> Steps:
         """Yield the steps, and restore everything at their end."""
         self.check_free()
         seed = self.training.config.seed
         with ExitStack() as at_the_end:
-            if trains_original:
+            if isolated.components is self.components:
                 model = id(self.components.model)
                 _originals_in_training.add(model)
                 at_the_end.callback(_originals_in_training.discard, model)
             at_the_end.callback(random_state.restore)
-            at_the_end.callback(restore)
+            at_the_end.callback(isolated.restore)
             if seed is not None:
                 # Not at the start: other code may draw until the first step.
                 random_state.seed(seed)

@@ -2,56 +2,37 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from lrwidget.engine.inspection import buffers_in, parameters_in
-from lrwidget.engine.isolation.references import outside
 from lrwidget.engine.isolation.snapshot import StateSnapshot
-from lrwidget.engine.optimizers import parameters_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor, nn
 
-    from lrwidget.engine.isolation.components import Components
+    from lrwidget.engine.isolation.contents import Contents
     from lrwidget.engine.losses import LossOf
 
 _RESTORE = "pass isolation='restore', which trains the original and puts it back"
 
 
-def without_originals(
-    loss_of: LossOf, original: Components, copied: Components
-) -> LossOf:
+def without_originals(contents: Contents, copies: Contents, loss_of: LossOf) -> LossOf:
     """
     Return a function that computes a loss, and raises if it uses the originals.
 
     A function is not copied with the model that it refers to: it would train and change
-    the original. The check takes time, and is not meant for every step.
-
-    Parameters
-    ----------
-    loss_of:
-        Function that computes the loss of a batch.
-    original:
-        The components of the user. A call of their modules raises before buffers are
-        changed; a loss that depends on their parameters raises, too.
-    copied:
-        The components that are trained.
+    the original. A call of the original modules raises before buffers are changed; a
+    loss that depends on the original parameters raises, too. The check takes time, and
+    is not meant for every step.
     """
-    own_modules = list(original.model.modules())
-    held = parameters_in(own_modules)
-    modules = set(own_modules) - set(copied.model.modules())
-    parameters = {*held, *parameters_of(original.optimizer)}
-
+    original = contents.components
+    modules = {original.model, *contents.modules} - set(copies.modules)
+    parameters = {*contents.parameters, *contents.trained}
     # A call of a method other than forward runs no hook.
-    used = outside(original.training_step)
-    own = set(map(id, (*own_modules, *held, *buffers_in(own_modules))))
-    by_name = any(id(value) in own for value in used)
+    _, used_by_step = contents.used
+    by_name = any(id(value) in contents.own for value in used_by_step)
     restore = StateSnapshot(besides=parameters).keep(
         original.model if by_name else None
     )
@@ -60,8 +41,19 @@ def without_originals(
         advice += ", or use the model that training_step is given"
 
     def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
+        thread = get_ident()
+
+        def refuse(module: nn.Module, _inputs: object) -> None:
+            # A notebook cell may use the user's modules meanwhile, in another thread.
+            if module in modules and get_ident() == thread:
+                name = type(module).__name__
+                used = f"the loss was computed with {name} of the original model"
+                msg = f"{used}, {advice}"
+                raise ValueError(msg)
+
         try:
-            with _refused(modules, advice):
+            # A global hook leaves the user's modules unchanged.
+            with register_module_forward_pre_hook(refuse):
                 loss = loss_of(batch)
             if loss is not None:
                 _check_leaves(loss, parameters, advice)
@@ -71,26 +63,6 @@ def without_originals(
         return loss
 
     return compute
-
-
-@contextmanager
-def _refused(modules: set[nn.Module], advice: str) -> Iterator[None]:
-    """Raise in this thread if one of some modules is called."""
-    thread = get_ident()
-
-    def check(module: nn.Module, _inputs: object) -> None:
-        if module in modules and get_ident() == thread:
-            name = type(module).__name__
-            msg = f"the loss was computed with {name} of the original model, {advice}"
-            raise ValueError(msg)
-
-    # A global hook leaves the user's modules unchanged. A notebook cell may use them
-    # meanwhile, in another thread.
-    handle = register_module_forward_pre_hook(check)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def _check_leaves(loss: Tensor, parameters: set[Tensor], advice: str) -> None:

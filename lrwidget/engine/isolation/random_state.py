@@ -17,7 +17,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from lrwidget.engine.isolation.snapshot import GENERATORS, IMMUTABLE, StateSnapshot
-from lrwidget.engine.loaders import underlying
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 _lock = threading.RLock()
 _taken: weakref.WeakSet[RandomState] = weakref.WeakSet()
 _numbers = count()
+_SMALL = (int, float, str, *GENERATORS)
 
 
 class _Kept(NamedTuple):
@@ -57,7 +57,7 @@ class RandomState:
             states = torch.cuda.get_rng_state_all()
             restore = partial(torch.cuda.set_rng_state_all, states)
             self._kept["cuda"] = _Kept(number, restore)
-        for loader in map(underlying, dataloaders):
+        for loader in dataloaders:
             restore_loader, generators = _keep(loader)
             self._kept[f"loader {id(loader)}"] = _Kept(number, restore_loader)
             self._generators += generators
@@ -65,14 +65,7 @@ class RandomState:
             _taken.add(self)
 
     def seed(self, seed: int) -> None:
-        """
-        Seed all generators that `restore` puts back, each with the same number.
-
-        Parameters
-        ----------
-        seed:
-            A number from 0 to 2**32 - 1.
-        """
+        """Seed all generators that `restore` puts back, each with the same number."""
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 (the generator that users seed)
         # Not torch.manual_seed: that seeds CUDA, too, as soon as it is initialised.
@@ -114,20 +107,19 @@ def _keep_process() -> Callable[[], None]:
 def _keep(dataloader: Iterable[Any]) -> tuple[Callable[[], None], list[object]]:
     """Return a function that restores the state of a loader, and its generators."""
     loaders, samplers = _parts(dataloader)
-    # Samplers refer to the data set, which may be large, and is no state of a sampler.
-    snapshot = StateSnapshot(
-        besides=[getattr(loader, "dataset", None) for loader in loaders]
-    )
     held = [value for loader in loaders for value in vars(loader).values()]
     small = [value for value in held if _is_order(value)]
     if isinstance(dataloader, Iterator):
         small = [value for value in small if isinstance(value, GENERATORS)]
+    orders = (small, [vars(part) for part in samplers])
+    # Samplers refer to the data set, which may be large, and is no state of a sampler.
+    data = [getattr(loader, "dataset", None) for loader in loaders]
+    snapshot = StateSnapshot(besides=data)
     # torch's own loaders have no other state, and an iterator cannot go back.
     for loader in loaders:
         if not isinstance(loader, DataLoader | Iterator):
             snapshot.keep_attributes(loader)
-    restore = snapshot.keep((small, [vars(part) for part in samplers]))
-    return restore, snapshot.generators
+    return snapshot.keep(orders), snapshot.generators
 
 
 def _seed(generator: Any, seed: int) -> None:  # noqa: ANN401 (of four classes)
@@ -144,17 +136,12 @@ def _is_order(value: object) -> bool:
     """Whether an attribute of a loader is part of its state, rather than its data."""
     if type(value) in IMMUTABLE:
         return False  # the usual case, in the shortest time
-    if isinstance(value, list | deque | set):
-        return all(_is_number_or_generator(item) for item in value)
-    if isinstance(value, dict):
-        return all(_is_number_or_generator(item) for item in value.values())
+    if isinstance(value, list | deque | set | dict):
+        items = value.values() if isinstance(value, dict) else value
+        return all(isinstance(item, _SMALL) for item in items)
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and value.dtype.kind == "i"
     return isinstance(value, GENERATORS)
-
-
-def _is_number_or_generator(value: object) -> bool:
-    return isinstance(value, (int, float, str, *GENERATORS))
 
 
 def _parts(dataloader: object) -> tuple[list[object], list[object]]:

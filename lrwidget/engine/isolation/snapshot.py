@@ -42,12 +42,7 @@ class StateSnapshot:
 
     The content of modules, optimizers, gradient scalers, samplers, containers, arrays,
     tensors and random generators is stored in depth, each once. Of other objects, only
-    the references in the attributes are stored.
-
-    Parameters
-    ----------
-    besides:
-        Objects without a stored content, only with references to them.
+    the references in the attributes are stored; of those in ``besides``, nothing.
     """
 
     def __init__(self, besides: Iterable[object] = ()) -> None:
@@ -78,7 +73,8 @@ class StateSnapshot:
 
     def keep_attributes(self, value: object) -> None:
         """Store the references in the attributes of an object."""
-        self._restores.append(_attributes(value))
+        attributes = vars(value)
+        self._restores.append(partial(_set_attributes, attributes, dict(attributes)))
 
     def _keep(self, value: object) -> None:
         if type(value) in IMMUTABLE or id(value) in self._seen:
@@ -103,7 +99,7 @@ def _look_into(value: object) -> Found:
     # Classes have no plain dict. Other code may use objects of Python's own library
     # meanwhile: a thread, a lock, a logger.
     if type(attributes) is dict and library not in sys.stdlib_module_names:
-        return _attributes(value), ()
+        return partial(_set_attributes, attributes, dict(attributes)), ()
     return None, ()
 
 
@@ -122,20 +118,17 @@ def _(value: dict[Any, Any]) -> Found:
     kind = OrderedDict if isinstance(value, OrderedDict) else dict
     items = dict(value)
     clear = partial(kind.clear, value)
-    return _refilling(clear, partial(kind.update, value, items)), items.values()
+    fill = partial(kind.update, value, items)
+    return partial(_refill, clear, fill), items.values()
 
 
 @_look_into.register(list)
 @_look_into.register(deque)
-def _(value: list[Any] | deque[Any]) -> Found:
-    items = list(value)
-    return _refilling(value.clear, partial(value.extend, items)), items
-
-
 @_look_into.register(set)
-def _(value: set[Any]) -> Found:
-    items = set(value)
-    return _refilling(value.clear, partial(value.update, items)), items
+def _(value: list[Any] | deque[Any] | set[Any]) -> Found:
+    items = list(value)
+    fill = value.update if isinstance(value, set) else value.extend
+    return partial(_refill, value.clear, partial(fill, items)), items
 
 
 @_look_into.register(tuple)
@@ -154,12 +147,8 @@ def _(value: MethodType) -> Found:
 
 
 @_look_into.register(torch.Generator)
-def _(value: torch.Generator) -> Found:
-    return partial(value.set_state, value.get_state()), ()
-
-
 @_look_into.register(np.random.RandomState)
-def _(value: np.random.RandomState) -> Found:
+def _(value: Any) -> Found:  # noqa: ANN401 (of two classes)
     return partial(value.set_state, value.get_state()), ()
 
 
@@ -182,57 +171,36 @@ def _(value: npt.NDArray[Any]) -> Found:
 
 
 @_look_into.register(torch.Tensor)
-def _(tensor: torch.Tensor) -> Found:
-    if hasattr(tensor, "_local_tensor"):
-        return _shard(tensor)
-    kind, data, requires_grad = type(tensor), tensor.data, tensor.requires_grad
+def _(tensor: Any) -> Found:  # noqa: ANN401 (torch's distributed part is not imported)
+    # Of a distributed tensor, the local part is written to the memory that it has at
+    # the end, to which other objects refer, too.
+    sharded = hasattr(tensor, "_local_tensor")
+    kind, requires_grad = type(tensor), tensor.requires_grad
+    data = None if sharded else tensor.data
     grad = tensor.grad if tensor.is_leaf else None
-    saved = None if nn.parameter.is_lazy(tensor) else _saved(tensor)
+    saved = None
+    if not nn.parameter.is_lazy(tensor):
+        saved = _saved(tensor._local_tensor if sharded else tensor)  # noqa: SLF001 (torch has no other way without autograd)
 
     def restore() -> None:
-        tensor.data = data
+        if not sharded:
+            tensor.data = data
         if tensor.is_leaf:
             tensor.requires_grad = requires_grad
             tensor.grad = grad
-        if saved is not None and not _same_bits(tensor.data, saved):
-            tensor.data.copy_(saved)
+        here = tensor._local_tensor if sharded else tensor.data  # noqa: SLF001 (as above)
+        if saved is not None and not _same_bits(here, saved):
+            here.copy_(saved)
         _set_class(tensor, kind)
 
     return restore, (grad,)
 
 
-def _shard(tensor: Any) -> Found:  # noqa: ANN401 (torch's distributed part is not imported)
-    """
-    Return the function that restores the local part of a distributed tensor.
-
-    The data is written to the memory that the tensor has then, to which other objects
-    refer, too.
-    """
-    requires_grad, grad = tensor.requires_grad, tensor.grad if tensor.is_leaf else None
-    saved = _saved(tensor._local_tensor)  # noqa: SLF001 (torch has no other way without autograd)
-
-    def restore() -> None:
-        if tensor.is_leaf:
-            tensor.requires_grad = requires_grad
-            tensor.grad = grad
-        here = tensor._local_tensor  # noqa: SLF001 (as above)
-        if not _same_bits(here, saved):
-            here.copy_(saved)
-
-    return restore, (grad,)
-
-
-def _attributes(value: object) -> Callable[[], None]:
-    """Return the function that restores the present attributes of an object."""
-    attributes = vars(value)
-    before = dict(attributes)
-
-    def restore() -> None:
-        for name in attributes.keys() - before.keys():
-            del attributes[name]
-        attributes.update(before)
-
-    return restore
+def _set_attributes(attributes: dict[str, object], before: dict[str, object]) -> None:
+    """Make the attributes of an object as they were before."""
+    for name in attributes.keys() - before.keys():
+        del attributes[name]
+    attributes.update(before)
 
 
 def _set_class(value: object, kind: type) -> None:
@@ -241,16 +209,10 @@ def _set_class(value: object, kind: type) -> None:
         value.__class__ = kind
 
 
-def _refilling(
-    clear: Callable[[], object], fill: Callable[[], object]
-) -> Callable[[], None]:
-    """Return the function that empties a container, and then fills it."""
-
-    def restore() -> None:
-        clear()
-        fill()
-
-    return restore
+def _refill(clear: Callable[[], object], fill: Callable[[], object]) -> None:
+    """Empty a container, and then fill it."""
+    clear()
+    fill()
 
 
 def _saved(tensor: torch.Tensor) -> torch.Tensor:

@@ -42,8 +42,7 @@ from lrwidget.curve.race import RaceHistory
 from lrwidget.curve.records.store import LocalStore, store_of
 from lrwidget.engine.distributed import context, rank_errors
 from lrwidget.engine.distributed.process_groups import AsyncSum
-from lrwidget.engine.race import race_runs
-from lrwidget.engine.sequence import run_in_turn
+from lrwidget.engine.race import race_runs, run_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator

@@ -141,7 +141,7 @@ def _subject(model: nn.Module, loss_fn: Any = None) -> Components:
 
 def test_a_copy_shares_the_memory_of_frozen_parameters_only() -> None:
     model = Net()
-    subject, _ = isolate(_subject(model, _LOSS), "copy", None)
+    subject = isolate(_subject(model, _LOSS), "copy", None).components
     copied = dict(subject.model.named_parameters())
     # reading data_ptr() would end the sharing
     address: Any = torch._C._data_address  # type: ignore[attr-defined]  # not in the stub
@@ -188,7 +188,7 @@ def test_frozen_parameters_that_the_model_writes_to(isolation: Any) -> None:
 def test_memory_that_is_not_torchs_own_is_copied() -> None:
     model = nn.Linear(2, 2)
     model.bias = nn.Parameter(torch.from_numpy(np.ones(2, np.float32)), False)  # noqa: FBT003 (positional in torch)
-    subject, _ = isolate(_subject(model), "copy", None)
+    subject = isolate(_subject(model), "copy", None).components
     assert torch.equal(subject.model.get_parameter("bias"), model.bias)
 
 
@@ -242,7 +242,7 @@ def test_a_loss_that_belongs_to_the_model_follows_the_copy() -> None:
             return outputs.square().mean() + self.weight.square().sum()
 
     model = Own(2, 2)
-    subject, _ = isolate(_subject(model, model.loss), "copy", None)
+    subject = isolate(_subject(model, model.loss), "copy", None).components
     assert subject.loss_fn is not None
     assert subject.loss_fn.__self__ is subject.model  # type: ignore[attr-defined]  # a method
 
@@ -277,7 +277,7 @@ def test_a_scheduler_is_ignored_and_stays(isolation: Any) -> None:
 
 
 def _uncopied(model: nn.Module) -> bool:
-    subject, _ = isolate(_subject(model), "auto", None)
+    subject = isolate(_subject(model), "auto", None).components
     return subject.model is model
 
 
@@ -317,7 +317,7 @@ def test_a_copy_moves_to_the_device_and_the_original_stays() -> None:
     loss_fn = nn.CrossEntropyLoss(weight=torch.ones(3))
     before = state(model, optimizer)
     meta = torch.device("meta")  # the one device, besides the CPU, of every machine
-    subject, _ = isolate(Components(model, optimizer, loss_fn), "copy", meta)
+    subject = isolate(Components(model, optimizer, loss_fn), "copy", meta).components
     assert {p.device for p in subject.model.parameters()} == {meta}
     moments = [state["exp_avg"].device for state in subject.optimizer.state.values()]
     assert set(moments) == {meta}
@@ -705,7 +705,7 @@ def test_a_name_of_an_attribute_is_no_name_of_the_model() -> None:
     exec("other = lambda out, y: cross_entropy(out.model, y)", names)  # noqa: S102 (as above)
     model: Any = names["model"]
     for name in ("loss", "other"):
-        subject, _ = isolate(_subject(model, names[name]), "auto", None)
+        subject = isolate(_subject(model, names[name]), "auto", None).components
         assert subject.model is not model
 
 

@@ -9,7 +9,6 @@ from torch import nn
 from torch.optim import SGD
 
 from lrwidget.engine.isolation.components import Components, isolate
-from lrwidget.engine.isolation.leaks import without_originals
 from lrwidget.engine.range_test import range_test
 
 _BATCH = torch.ones(4, 3)
@@ -19,13 +18,14 @@ def _checked(loss_of: Any) -> Any:
     """Return a checked loss of a batch, given the original and its copy."""
     model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
     original = Components(model, SGD(model.parameters(), lr=0.1))
-    copied, _ = isolate(original, "copy", None)
+    isolated = isolate(original, "copy", None)
+    assert isolated.without_originals is not None
 
     def compute(batch: torch.Tensor) -> torch.Tensor:
-        loss: torch.Tensor = loss_of(model, copied.model, batch)
+        loss: torch.Tensor = loss_of(model, isolated.components.model, batch)
         return loss
 
-    return model, without_originals(compute, original, copied)
+    return model, isolated.without_originals(compute)
 
 
 def test_the_loss_of_a_copy() -> None:

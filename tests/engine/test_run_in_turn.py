@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from lrwidget.curve.history import Ended, Event, Started, Stepped
+from lrwidget.engine.race import run_in_turn
 from lrwidget.engine.range_test import RangeTest
-from lrwidget.engine.sequence import run_in_turn
 from tests.engine.training_parts import state
 from tests.widget_parts import BATCHES, parts
 

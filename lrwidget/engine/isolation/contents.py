@@ -1,18 +1,65 @@
-"""The objects that functions refer to, other than their arguments."""
+"""The modules and tensors in the components of a training, and what functions use."""
 
 from __future__ import annotations
 
 import dis
 import weakref
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from types import CodeType, FunctionType, MethodType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from torch import nn
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
+    from lrwidget.engine.isolation.components import Components
+
+T = TypeVar("T")
+
 _MOST_ITEMS = 1000  # larger ones hold data
+
+
+class Contents:
+    """The modules and tensors in components, listed once, and what functions use."""
+
+    def __init__(self, components: Components, model: nn.Module) -> None:
+        """List the content, that of the model without `DistributedDataParallel`."""
+        self.components = components
+        self.model = model
+        self.modules = list(model.modules())
+        self.parameters = parameters_in(self.modules)
+        self.buffers = _each_once(module._buffers for module in self.modules)  # noqa: SLF001 (as in parameters_in)
+        others = [part for part in components[1:] if isinstance(part, nn.Module)]
+        # also of the loss and the training step
+        self.all_modules = [*self.modules, *(m for x in others for m in x.modules())]
+        groups = components.optimizer.param_groups
+        self.trained = [parameter for group in groups for parameter in group["params"]]
+        self.tensors = [*parameters_in(self.all_modules), *self.trained]
+        own = (components.model, *self.modules, *self.parameters, *self.buffers)
+        self.own = set(map(id, own))
+
+    @cached_property
+    def used(self) -> tuple[list[object], list[object]]:
+        """The objects outside the loss function and outside the training step."""
+        _, _, loss_fn, training_step, _ = self.components
+        return outside(loss_fn), outside(training_step)
+
+
+def parameters_in(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
+    """
+    Return the parameters that some modules hold, each once.
+
+    `Module.parameters` also computes names, which takes several times as long. A model
+    may override it: the answer may then differ from this.
+    """
+    return _each_once(module._parameters for module in modules)  # noqa: SLF001 (see above)
+
+
+def _each_once(held: Iterable[dict[str, T | None]]) -> list[T]:
+    found = {value: None for values in held for value in values.values()}
+    return [value for value in found if value is not None]
 
 
 def outside(value: object) -> list[object]:
