@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from benchmarks import called
-from lrwidget.curve.classic import min_grad, minimum, slide, steep
+from lrwidget.curve.suggest import min_grad, minimum, slide, steep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lrwidget.curve.arrays import FloatArray
-    from lrwidget.curve.classic import Rule
+    from lrwidget.curve.suggest import ClassicRule as Rule
 
     Floats: TypeAlias = npt.NDArray[Any]  # in double or, as in some peers, single
 

@@ -20,10 +20,9 @@ from lrwidget.config import (
     Settings,
     TestConfig,
     check_loader,
-    split_settings,
-    usable_count,
     with_settings,
 )
+from lrwidget.curve.checks import usable_count
 from lrwidget.curve.history import Plan
 from lrwidget.engine.range_test import RangeTest
 
@@ -61,13 +60,6 @@ def test_a_signature_has_the_settings_in_place_of_the_keywords() -> None:
     parameters = inspect.signature(with_settings(function)).parameters
     assert list(parameters) == ["model", "label", *SETTINGS]
     assert function(1, num_it=3) == (1, "", {"num_it": 3})
-
-
-def test_arguments_are_split_into_components_and_settings() -> None:
-    arguments = {"model": 1, "num_it": 2, "loss_fn": None, "seed": 3}
-    components, settings = split_settings(arguments)
-    assert components == {"model": 1, "loss_fn": None}
-    assert settings == {"num_it": 2, "seed": 3}
 
 
 @pytest.mark.parametrize(

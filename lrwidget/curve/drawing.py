@@ -9,8 +9,8 @@ import numpy as np
 
 from lrwidget.curve import palette
 from lrwidget.curve.axis import plain, rate_ticks, short, tick_label
+from lrwidget.curve.checks import positive_rate
 from lrwidget.curve.limits import loss_limits
-from lrwidget.curve.schedule import positive_rate
 from lrwidget.curve.thinning import thinned
 
 if TYPE_CHECKING:

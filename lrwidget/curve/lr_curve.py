@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 
 from lrwidget.curve import picture
-from lrwidget.curve.arrays import float_array
-from lrwidget.curve.short_repr import short_repr
+from lrwidget.curve.checks import check_known, invalid
 from lrwidget.curve.smoothing import DEFAULT_BETA, exponential_mean
 from lrwidget.curve.storage import Stored
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES, check_rule, suggest
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
+    from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.suggestion import Suggestion
 
 StopReason: TypeAlias = Literal[
     "completed", "diverged", "non_finite", "exhausted", "stopped"
 ]
-_STOP_REASONS: tuple[str, ...] = get_args(StopReason)
 _MOST_STEPS = 2**53 - 1  # what every reader of JSON has as an exact number
 
 
@@ -89,9 +88,8 @@ class LRCurve(Stored):
                 f"{len(losses)}; pass one loss for each rate"
             )
             raise ValueError(msg)
-        if not (
-            np.isfinite(lrs).all() and (lrs > 0).all() and (np.diff(lrs) > 0).all()
-        ):
+        positive = np.isfinite(lrs) & (lrs > 0)
+        if not (positive.all() and (np.diff(lrs) > 0).all()):
             msg = f"lrs={lrs} must be finite, above 0 and strictly increasing"
             raise ValueError(msg)
         check_stop_reason(self.stop_reason)
@@ -218,29 +216,32 @@ class LRCurve(Stored):
         return picture.cached_png(self)
 
 
+def float_array(name: str, values: object) -> FloatArray:
+    """Return numbers of a user as a new one-dimensional array, or raise ValueError."""
+    try:
+        array = np.array(values, np.float64)
+    # A tensor with a gradient raises RuntimeError.
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise invalid(values, name, f"must be numbers: {error}") from error
+    if array.ndim != 1:
+        msg = f"{name} must be one-dimensional, not of shape {array.shape}"
+        raise ValueError(msg)
+    return array
+
+
 def check_stop_reason(stop_reason: object) -> None:
     """Raise ValueError unless it is a known reason, or None."""
-    if stop_reason is None:
-        return
-    if not isinstance(stop_reason, str) or stop_reason not in _STOP_REASONS:
-        msg = (
-            f"stop_reason={short_repr(stop_reason)} is not known; "
-            f"pass None or one of {_STOP_REASONS}"
-        )
-        raise ValueError(msg)
+    if stop_reason is not None:
+        check_known("stop_reason", stop_reason, (None, *get_args(StopReason)))
 
 
 def planned_steps(num_it: object, done: int) -> int:
     """Return how many steps there were to be: those that were done, if it is 0."""
     if isinstance(num_it, bool) or not isinstance(num_it, int):
-        msg = f"num_it={short_repr(num_it)} must be an integer"
-        raise ValueError(msg)  # noqa: TRY004 (one error for all that is wrong)
+        raise invalid(num_it, "num_it", "must be an integer")
     if 0 != num_it < done:
-        msg = (
-            f"num_it={short_repr(num_it)} is less than the {done} steps that were done"
-        )
-        raise ValueError(msg)
+        problem = f"is less than the {done} steps that were done"
+        raise invalid(num_it, "num_it", problem)
     if num_it > _MOST_STEPS:
-        msg = f"num_it={short_repr(num_it)} must be at most {_MOST_STEPS}"
-        raise ValueError(msg)
+        raise invalid(num_it, "num_it", f"must be at most {_MOST_STEPS}")
     return num_it or done

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lrwidget.curve.checks import positive_rate
 from lrwidget.curve.history import JobHistory, Plan
-from lrwidget.curve.schedule import positive_rate
 from lrwidget.curve.training_curve import TrainingCurve
 
 if TYPE_CHECKING:
@@ -23,16 +23,7 @@ _EXAMPLE = "pass for example rates=[1e-3, 3e-3, 1e-2]"
 
 
 def checked_rates(rates: object) -> list[float]:
-    """
-    Return the rates of a race in increasing order.
-
-    Raises
-    ------
-    TypeError
-        If they are no numbers.
-    ValueError
-        If there are none, or one is not finite and above 0, or is there twice.
-    """
+    """Return the rates of a race in increasing order; raise unless they can be used."""
     if isinstance(rates, str) or not isinstance(rates, Iterable):
         msg = f"rates={rates!r} must be a list of numbers; {_EXAMPLE}"
         raise TypeError(msg)
@@ -51,27 +42,12 @@ def neighbours(
     suggestion: Suggestion, chosen: float | None, start_lr: float, end_lr: float
 ) -> list[float]:
     """
-    Return the rates that are worth a race: a choice and what lies around it.
+    Return increasing rates that are worth a race: a choice and what lies around it.
 
     They are the chosen rate, the suggestion, the ends of its band, and three times
     beyond these. Of two within ten per cent of each other, the one that comes first in
     this list stays. A suggestion without a band has one of three times to both sides.
-
-    Parameters
-    ----------
-    suggestion:
-        What is suggested, which may be nothing.
-    chosen:
-        The rate that is chosen already, if any.
-    start_lr:
-        The lowest rate to return.
-    end_lr:
-        The highest rate to return.
-
-    Returns
-    -------
-    :
-        The rates, strictly increasing; none if there is neither suggestion nor choice.
+    Without suggestion and choice there are none.
     """
     centre = chosen if suggestion.lr is None else suggestion.lr
     if centre is None:
@@ -88,16 +64,7 @@ def neighbours(
 
 
 class RaceHistory(JobHistory):
-    """
-    The steps of a race so far.
-
-    Parameters
-    ----------
-    rates:
-        The learning rates, in increasing order.
-    steps:
-        The number of steps of each training.
-    """
+    """The steps of a race so far: trainings of some steps at increasing rates."""
 
     def __init__(self, rates: Sequence[float], steps: int) -> None:
         super().__init__([Plan(rate, rate, steps) for rate in rates])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from lrwidget.config import check_function
+from lrwidget.curve.checks import check_function
 from lrwidget.curve.records.format import check_continued
 from lrwidget.curve.records.store import place_of
 from lrwidget.curve.short_repr import short_repr

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lrwidget.config import EmptyLoaderError, usable_count, with_settings
+from lrwidget.config import EmptyLoaderError, with_settings
+from lrwidget.curve.checks import usable_count
 from lrwidget.curve.race import RaceHistory, checked_rates, neighbours
 from lrwidget.engine.distributed import context
 from lrwidget.engine.range_test import RangeTest

@@ -123,7 +123,7 @@ def _run(widget: LRWidget) -> Any:
     """Run a test, and return why it ended; all its points must be drawn."""
     widget.run("stressed", num_it=_STEPS, stop_div=False)
     curve = widget.wait(SECONDS)
-    assert len(curve) == len(widget._controller._runs.all[-1].history)
+    assert len(curve) == len(widget._controller._runs[-1].history)
     raw = display_of(widget).chart.latest.raw
     # Who slides draws as well, and may be in the midst of it.
     deadline = time.monotonic() + SECONDS
