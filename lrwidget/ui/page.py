@@ -41,8 +41,9 @@ class Page(anywidget.AnyWidget):
         returns the contents of such a file.
     """
 
-    _esm = Path(__file__).with_name("page.js")
-    _css = Path(__file__).with_name("page.css")
+    # As text: a path would make anywidget keep each object of this class for ever.
+    _esm = Path(__file__).with_name("page.js").read_text("utf-8")
+    _css = Path(__file__).with_name("page.css").read_text("utf-8")
 
     rate = traitlets.Float(
         None, allow_none=True, help="The chosen learning rate, if any."
