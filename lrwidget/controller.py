@@ -108,7 +108,7 @@ class Controller:
         self._fields = {name: getattr(self._config, name) for name in FIELDS}
         self._problem = ""
         self._runs: list[Run] = []  # never changed, since other threads may read it
-        self._race: RaceHistory | None = None
+        self.race_history: RaceHistory | None = None  # of the latest race
         self._job: _Job | None = None
         self._curve = _EMPTY
         self._suggestion = NO_SUGGESTION
@@ -117,6 +117,7 @@ class Controller:
         self.bounds = self._range  # of the chart
         self._shown: Snapshot | None = None
         self.pick = choice.pick
+        self.rate_ratios = backend.rate_ratios
 
     def display(self, show: Callable[[Snapshot], object]) -> None:
         """Give each new state to a function, which is called under the lock."""
@@ -143,11 +144,6 @@ class Controller:
         return {run.name: run.history.curve() for run in self._runs}
 
     @property
-    def race_history(self) -> RaceHistory | None:
-        """The latest race."""
-        return self._race
-
-    @property
     def progress(self) -> float:
         """The share of the steps of the latest job that are done, from 0 to 1."""
         if self._job is None:
@@ -168,7 +164,7 @@ class Controller:
                 runs=self._runs,
                 curve=self._curve,
                 suggestion=self._suggestion,
-                race=self._race,
+                race=self.race_history,
                 job=None if self._job is None else self._job.snapshot(),
                 bounds=self.bounds,
                 choice=choice,
@@ -347,10 +343,6 @@ class Controller:
         if state.error is not None:
             raise state.error
 
-    def rate_ratios(self) -> list[float]:
-        """Return the rate of each parameter group over that of the last one."""
-        return self._backend.rate_ratios()
-
     def close(self) -> None:
         """Show nothing more, and stop the job."""
         with self._lock:
@@ -423,7 +415,7 @@ class Controller:
             unless_started.pop_all()
             state.history, state.runner, self._runs = history, runner, every
             if isinstance(history, RaceHistory):
-                self._race = history
+                self.race_history = history
             state.ready.set()
 
     def _finish(self, state: _Job, error: BaseException | None) -> None:
