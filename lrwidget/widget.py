@@ -633,7 +633,7 @@ def _check_smoothing(smoothing: object) -> None:
     if isinstance(smoothing, bool) or not isinstance(smoothing, numbers.Real):
         problem = "must be a number; pass for example 0.98"
         raise invalid(smoothing, "smoothing", problem, TypeError)
-    if not 0 <= smoothing <= MOST_SMOOTHING:
+    if not 0 <= smoothing <= MOST_SMOOTHING:  # type: ignore[operator]  # of any Real
         raise invalid(smoothing, "smoothing", f"must be from 0 to {MOST_SMOOTHING}")
 
 

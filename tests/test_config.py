@@ -22,7 +22,6 @@ from lrwidget.config import (
     check_loader,
     with_settings,
 )
-from lrwidget.curve.checks import usable_count
 from lrwidget.curve.history import Plan
 from lrwidget.engine.range_test import RangeTest
 
@@ -199,9 +198,3 @@ def test_a_loader_whose_length_is_not_known() -> None:
 
     check_loader("batches", Unknown())
     check_loader("batches", iter([]))
-
-
-@pytest.mark.parametrize("count", [1, 1_000_000, np.int64(5)])
-def test_a_count(count: Any) -> None:
-    usable = usable_count("steps", count)
-    assert (usable, type(usable)) == (count, int)

@@ -1,4 +1,4 @@
-"""Arrays of numbers, and their form in JSON."""
+"""Arrays of numbers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,27 @@ from lrwidget.curve.short_repr import short_repr
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 NOT_FINITE = ("nan", "inf", "-inf")  # as strings, since JSON has no numbers for them
+
+
+def float_array(name: str, values: object) -> FloatArray:
+    """
+    Return a new one-dimensional array of what a user passed.
+
+    Raises
+    ------
+    ValueError
+        If these are no numbers, or not in one dimension.
+    """
+    try:
+        array = np.array(values, np.float64)
+    # A tensor with a gradient raises RuntimeError.
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        msg = f"{name}={short_repr(values)} must be numbers: {error}"
+        raise ValueError(msg) from error
+    if array.ndim != 1:
+        msg = f"{name} must be one-dimensional, not of shape {array.shape}"
+        raise ValueError(msg)
+    return array
 
 
 def listed_floats(name: str, values: object) -> FloatArray:

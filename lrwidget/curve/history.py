@@ -10,7 +10,7 @@ import numpy as np
 from lrwidget.curve.lr_curve import LRCurve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from lrwidget.curve.lr_curve import Step, StopReason
 
@@ -144,11 +144,3 @@ class JobHistory:
                 run.stop_reason = "completed"
             elif len(run) or len(self.runs) == 1:
                 run.stop_reason = reason
-
-    def begun(self) -> Iterator[int]:
-        """Return the numbers of the runs that have a step or have ended."""
-        return (
-            number
-            for number, run in enumerate(self.runs)
-            if len(run) or run.stop_reason is not None
-        )

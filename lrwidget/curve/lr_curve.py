@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 
 from lrwidget.curve import picture
+from lrwidget.curve.arrays import float_array
 from lrwidget.curve.checks import check_known, invalid
 from lrwidget.curve.smoothing import DEFAULT_BETA, exponential_mean
 from lrwidget.curve.storage import Stored
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
-    from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.suggestion import Suggestion
 
 StopReason: TypeAlias = Literal[
@@ -216,23 +216,9 @@ class LRCurve(Stored):
         return picture.cached_png(self)
 
 
-def float_array(name: str, values: object) -> FloatArray:
-    """Return numbers of a user as a new one-dimensional array, or raise ValueError."""
-    try:
-        array = np.array(values, np.float64)
-    # A tensor with a gradient raises RuntimeError.
-    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
-        raise invalid(values, name, f"must be numbers: {error}") from error
-    if array.ndim != 1:
-        msg = f"{name} must be one-dimensional, not of shape {array.shape}"
-        raise ValueError(msg)
-    return array
-
-
 def check_stop_reason(stop_reason: object) -> None:
     """Raise ValueError unless it is a known reason, or None."""
-    if stop_reason is not None:
-        check_known("stop_reason", stop_reason, (None, *get_args(StopReason)))
+    check_known("stop_reason", stop_reason, (None, *get_args(StopReason)))
 
 
 def planned_steps(num_it: object, done: int) -> int:

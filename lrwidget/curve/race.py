@@ -73,11 +73,13 @@ class RaceHistory(JobHistory):
 
     def curves(self) -> dict[int, TrainingCurve]:
         """Return the trainings that have begun, by the position of their rates."""
-        return {number: self._training(number) for number in self.begun()}
-
-    def _training(self, number: int) -> TrainingCurve:
-        run = self.runs[number]
-        lrs, losses = run.columns()
-        # The rate of the first step, since a tensor may have rounded it.
-        rate = lrs[0] if lrs else self.rates[number]
-        return TrainingCurve(rate, np.array(losses), run.stop_reason, run.num_it)
+        curves = {}
+        for number, (rate, run) in enumerate(zip(self.rates, self.runs, strict=True)):
+            lrs, losses = run.columns()
+            if losses or run.stop_reason is not None:
+                # The rate of the first step, since a tensor may have rounded it.
+                used = lrs[0] if lrs else rate
+                curves[number] = TrainingCurve(
+                    used, np.array(losses), run.stop_reason, run.num_it
+                )
+        return curves

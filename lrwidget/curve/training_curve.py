@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lrwidget.curve.arrays import float_array
 from lrwidget.curve.checks import positive_rate
-from lrwidget.curve.lr_curve import check_stop_reason, float_array, planned_steps
+from lrwidget.curve.lr_curve import check_stop_reason, planned_steps
 from lrwidget.curve.smoothing import exponential_mean
 
 if TYPE_CHECKING:
