@@ -91,14 +91,16 @@ def _held(shell: Any) -> set[int]:  # noqa: ANN401 (IPython is not imported)
     result = getattr(shell, "last_execution_result", None)
     uncounted = {id(x) for x in (*registries, shell.user_ns, result)}
     own = _own_threads()
-    roots = _variables(shell)
+    hidden, variables = shell.user_ns_hidden, list(shell.user_ns.items())
+    roots = [x for k, x in variables if k not in hidden or hidden[k] is not x]
     for frame, counts in _frames({thread.ident for thread in own}):
         if counts:
             roots += list(frame.f_locals.values())
         else:
             uncounted.add(id(frame))
     passed = uncounted | {id(x) for x in _globals()}
-    known = _reachable([x for each in registries for x in _values(each)], passed)
+    values = [x.values() if isinstance(x, dict) else x for x in registries]
+    known = _reachable([x for each in values for x in list(each)], passed)
     others = [x for x in objects if id(x) not in known and id(x) not in uncounted]
     roots += gc.get_referents(*others)
     passed.update(map(id, own))
@@ -119,16 +121,6 @@ def _registries(shell: Any) -> list[Any]:  # noqa: ANN401 (as above)
         getattr(runner, "_running", None),
     ]
     return [x for x in found if x is not None]
-
-
-def _values(registry: dict[str, Any] | set[Any]) -> list[Any]:
-    return list(registry.values() if isinstance(registry, dict) else registry)
-
-
-def _variables(shell: Any) -> list[Any]:  # noqa: ANN401 (as above)
-    """Return the values of the user's variables, without those that IPython sets."""
-    hidden, variables = shell.user_ns_hidden, list(shell.user_ns.items())
-    return [x for name, x in variables if name not in hidden or hidden[name] is not x]
 
 
 def _globals() -> Iterator[dict[str, Any]]:

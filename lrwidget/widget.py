@@ -601,12 +601,9 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
 
     def _repr_png_(self) -> bytes | None:
         """Return a picture of the curve, for where no widget is shown."""
-        return picture.cached_png(self.curve, **self._looks())
-
-    def _looks(self) -> Looks:
-        """Return the options of a picture."""
         beta = self._display.view_bar.view.beta
-        return {"beta": beta, "rule": self.rule, "choice": self.value}
+        looks: Looks = {"beta": beta, "rule": self.rule, "choice": self.value}
+        return picture.cached_png(self.curve, **looks)
 
     @traitlets.validate("value")
     def _clamped(self, proposal: dict[str, Any]) -> float | None:
