@@ -484,9 +484,8 @@ class Controller:
                     f"end_lr={high!r}, to be chosen; make the widget with a wider range"
                 )
                 raise ValueError(msg)
-        if steps is None:
-            config = replace(self._backend.config, **self._fields)
-            return RaceHistory(checked, config.num_it)
+        if steps is None:  # the back end checks these settings
+            return RaceHistory(checked, self._fields["num_it"])
         return RaceHistory(checked, usable_count("steps", steps))
 
 

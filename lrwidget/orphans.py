@@ -7,28 +7,23 @@ import sys
 import threading
 import weakref
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
+
+    import ipywidgets as ipw
 
 # A few seconds. Where Python has more objects, no widget is closed.
 _MOST_OBJECTS = 2_000_000
 _PACKAGE = __name__.partition(".")[0]
 
 
-class Closable(Protocol):
-    """What can be closed."""
-
-    def close(self) -> None:
-        """Close it."""
-
-
 class _Made(NamedTuple):
     """A widget, and the execution of the cell that has made it."""
 
-    widget: weakref.ref[Closable]
+    widget: weakref.ref[ipw.Widget]
     cell: str
     execution: str
 
@@ -36,7 +31,7 @@ class _Made(NamedTuple):
 _made: list[_Made] = []
 
 
-def watch(widget: Closable) -> None:
+def watch(widget: ipw.Widget) -> None:
     """
     Close a widget when the cell that makes it now is over once more.
 

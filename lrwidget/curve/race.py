@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrwidget.curve.checks import positive_rate
+from lrwidget.curve.checks import invalid, positive_rate
 from lrwidget.curve.history import JobHistory, Plan
 from lrwidget.curve.training_curve import TrainingCurve
 
@@ -25,16 +25,14 @@ _EXAMPLE = "pass for example rates=[1e-3, 3e-3, 1e-2]"
 def checked_rates(rates: object) -> list[float]:
     """Return the rates of a race in increasing order; raise unless they can be used."""
     if isinstance(rates, str) or not isinstance(rates, Iterable):
-        msg = f"rates={rates!r} must be a list of numbers; {_EXAMPLE}"
-        raise TypeError(msg)
+        problem = f"must be a list of numbers; {_EXAMPLE}"
+        raise invalid(rates, "rates", problem, TypeError)
     checked = sorted(positive_rate(f"rates[{i}]", x) for i, x in enumerate(rates))
     if not checked:
-        msg = f"rates={rates!r} is empty; {_EXAMPLE}"
-        raise ValueError(msg)
+        raise invalid(rates, "rates", f"is empty; {_EXAMPLE}")
     for rate, following in pairwise(checked):
         if rate == following:
-            msg = f"rates={rates!r} holds {rate!r} twice; pass each rate once"
-            raise ValueError(msg)
+            raise invalid(rates, "rates", f"holds {rate!r} twice; pass each rate once")
     return checked
 
 
