@@ -1,10 +1,10 @@
 # ruff: noqa: PLC0415 (slow to import, and each may be missing)
 """
-The learning-rate finders that install, run on the raw losses of a whole sweep.
+Functions that run other learning-rate finders on the raw losses of a complete sweep.
 
-Each trains a model whose loss at each step is the one given, by its defaults, over as
-many steps. The rates have to grow by equal ratios. What a finder raises is left to the
-caller.
+Each finder trains a model whose loss at each step is the given loss. It uses its
+default settings and the same number of steps. The rates must grow by equal ratios. The
+errors of a finder reach the caller.
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ def _ignoring(*messages: str) -> Iterator[None]:
 
 
 def _after(lrs: FloatArray) -> float:
-    """Return the rate that would be next."""
+    """Return the rate that would follow the last one."""
     return float(lrs[-1] ** 2 / lrs[-2])
 
 
 def fastai(lrs: FloatArray, losses: FloatArray, *, rule: str) -> float:
     """
-    Return what ``Learner.lr_find`` suggests, with the rates given for its schedule.
+    Return the suggestion of ``Learner.lr_find``, with the given rates as its schedule.
 
-    Its own would differ from them by rounding, and more in single precision.
+    Its own rates would differ from them by rounding, and more in single precision.
     """
     from fastai.callback import schedule
     from fastai.data.core import DataLoaders
@@ -82,7 +82,7 @@ def fastai(lrs: FloatArray, losses: FloatArray, *, rule: str) -> float:
         tempfile.TemporaryDirectory() as folder,
         mock.patch.object(schedule, "SchedExp", given),
         _ignoring(
-            "numpy.core is deprecated",  # as it loads the model again
+            "numpy.core is deprecated",  # while fastai loads the model again
             "__array_wrap__ must accept",  # slide gives tensors to numpy
         ),
     ):
@@ -98,13 +98,13 @@ def fastai(lrs: FloatArray, losses: FloatArray, *, rule: str) -> float:
 
 
 def torch_lr_finder(lrs: FloatArray, losses: FloatArray) -> float:
-    """Return what ``LRFinder.plot`` marks after its own sweep from end to end."""
+    """Return the suggestion of ``LRFinder.plot`` after the finder's own sweep."""
     from matplotlib.figure import Figure
     from torch_lr_finder import LRFinder
 
     finder = LRFinder(*_model(), _echo)
     start_lr, end_lr = lrs[[0, -1]].tolist()
-    with redirect_stdout(StringIO()):  # its advice
+    with redirect_stdout(StringIO()):  # hides its advice
         finder.range_test(
             _batches(losses), start_lr=start_lr, end_lr=end_lr, num_iter=len(lrs)
         )
@@ -113,8 +113,8 @@ def torch_lr_finder(lrs: FloatArray, losses: FloatArray) -> float:
 
 
 def ignite(lrs: FloatArray, losses: FloatArray) -> float:
-    """Return what ``FastaiLRFinder`` suggests after its own sweep to the next rate."""
-    with _ignoring("`torch.jit.interface` is deprecated"):  # what it imports uses it
+    """Return the suggestion of ``FastaiLRFinder``, whose sweep ends one rate later."""
+    with _ignoring("`torch.jit.interface` is deprecated"):  # an import of Ignite
         from ignite.engine import create_supervised_trainer
         from ignite.handlers import FastaiLRFinder
 
@@ -122,7 +122,7 @@ def ignite(lrs: FloatArray, losses: FloatArray) -> float:
     trainer = create_supervised_trainer(model, optimizer, _echo)
     finder = FastaiLRFinder()
     with (
-        _ignoring("Run completed without loss diverging"),  # as many curves here do
+        _ignoring("Run completed without loss diverging"),  # as many curves do
         finder.attach(
             trainer,
             {"model": model, "optimizer": optimizer},
@@ -135,7 +135,7 @@ def ignite(lrs: FloatArray, losses: FloatArray) -> float:
 
 
 def lightning(lrs: FloatArray, losses: FloatArray, *, package: str) -> float | None:
-    """Return what ``Tuner.lr_find`` suggests with the rates given for its own."""
+    """Return the suggestion of ``Tuner.lr_find``, with the given rates for its own."""
     from tests.integrations.quiet import lightning_trainer
 
     pl: Any = importlib.import_module(package)
@@ -155,8 +155,8 @@ def lightning(lrs: FloatArray, losses: FloatArray, *, package: str) -> float | N
     with (
         tempfile.TemporaryDirectory() as folder,
         _ignoring(
-            ".*LeafSpec.* is deprecated",  # torch's, by both versions
-            ".*does not have many workers",  # on a machine with many
+            ".*LeafSpec.* is deprecated",  # of torch, in both versions
+            ".*does not have many workers",  # on a machine with many cores
             "GPU available but not used",
         ),
     ):

@@ -1,4 +1,4 @@
-"""Data to train on that needs no download: it comes with scikit-learn and Python."""
+"""Data sets that need no download: they come with scikit-learn and Python."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MISLABELLED = 0.3
 
 
 class Data(NamedTuple):
-    """Inputs and targets to train on, and others to validate with."""
+    """Inputs and targets for the training, and others for the validation."""
 
     inputs: Tensor
     targets: Tensor
@@ -29,7 +29,7 @@ class Data(NamedTuple):
 
 
 def _split(inputs: Any, targets: Any, seed: int = 0) -> Data:  # noqa: ANN401 (arrays)
-    """Set a quarter apart for validation."""
+    """Return the data in random order, a quarter of it for validation."""
     order = np.random.default_rng(seed).permutation(len(inputs))
     x, y = torch.as_tensor(inputs)[order], torch.as_tensor(targets)[order]
     if x.is_floating_point():
@@ -71,7 +71,7 @@ def rows_of_digits() -> Data:
 
 @functools.cache
 def turned_digits() -> Data:
-    """Return few digits, on their side and negative, for fine-tuning."""
+    """Return 400 digits, turned by 90 degrees and negative, for fine-tuning."""
     data = digits()
     return Data(
         -data.inputs.rot90(1, (2, 3))[:400],
@@ -83,14 +83,14 @@ def turned_digits() -> Data:
 
 @functools.cache
 def images_of_digits() -> Data:
-    """Return digits to be encoded and decoded."""
+    """Return digits whose targets are the digits themselves, as vectors."""
     data = flat_digits()
     return data._replace(targets=data.inputs, val_targets=data.val_inputs)
 
 
 @functools.cache
 def mislabelled_digits() -> Data:
-    """Return digits of which three in ten have any label, to train on."""
+    """Return digits; 30% of the training labels are random."""
     data = flat_digits()
     rng = np.random.default_rng(1)
     wrong = torch.as_tensor(rng.random(len(data.targets)) < _MISLABELLED)
@@ -100,21 +100,21 @@ def mislabelled_digits() -> Data:
 
 @functools.cache
 def mislabelled_images() -> Data:
-    """Return the same as images."""
+    """Return digits as images; 30% of the training labels are random."""
     data = mislabelled_digits()
     return digits()._replace(targets=data.targets)
 
 
 @functools.cache
 def squares_of_digits() -> Data:
-    """Return digits to be encoded and decoded as images."""
+    """Return digits whose targets are the digits themselves, as images."""
     data = digits()
     return data._replace(targets=data.inputs, val_targets=data.val_inputs)
 
 
 @functools.cache
 def noisy_digits() -> Data:
-    """Return digits with noise on them, and without."""
+    """Return digits with noise, whose targets are the digits without noise."""
     data = images_of_digits()
     rng = torch.Generator().manual_seed(5)
     noise, val_noise = (
@@ -128,28 +128,28 @@ def noisy_digits() -> Data:
 
 @functools.cache
 def tumours() -> Data:
-    """Return what was measured of tumours, and which ones are malign."""
+    """Return measurements of tumours, and whether each tumour is malignant."""
     inputs, targets = datasets.load_breast_cancer(return_X_y=True)
     return _split(_standard(inputs), targets)
 
 
 @functools.cache
 def wines() -> Data:
-    """Return what was measured of wines, and whose they are."""
+    """Return measurements of wines, and the producer of each wine."""
     inputs, targets = datasets.load_wine(return_X_y=True)
     return _split(_standard(inputs), targets)
 
 
 @functools.cache
 def diabetes() -> Data:
-    """Return what was measured of patients, and how they were a year later."""
+    """Return measurements of patients, and the progress of their disease in a year."""
     inputs, targets = datasets.load_diabetes(return_X_y=True)
     return _split(_standard(inputs), _standard(targets)[:, None])
 
 
 @functools.cache
 def friedman() -> Data:
-    """Return Friedman's first regression, a third of whose variance is noise."""
+    """Return Friedman's first regression; a third of its variance is noise."""
     inputs, targets = datasets.make_friedman1(2000, noise=3.5, random_state=0)
     return _split(_standard(inputs), _standard(targets)[:, None])
 
@@ -181,13 +181,13 @@ def _windows(text: str, count: int) -> Data:
 
 @functools.cache
 def english() -> Data:
-    """Return windows of Python's own documentation."""
+    """Return windows of the letters of Python's documentation."""
     return _windows("\n".join(topics.topics.values()), 4000)
 
 
 @functools.cache
 def code() -> Data:
-    """Return windows of Python's own source."""
+    """Return windows of the letters of Python's source."""
     names = ("argparse", "dataclasses", "inspect", "typing")
     sources = [inspect.getsource(importlib.import_module(name)) for name in names]
     return _windows("\n".join(sources), 1000)
@@ -195,7 +195,7 @@ def code() -> Data:
 
 @functools.cache
 def words() -> Data:
-    """Return lines of five modules as hashed words, to tell which module it was."""
+    """Return rows of hashed words from five modules, and the module of each row."""
     names = ("argparse", "decimal", "inspect", "socket", "tarfile")
     rows, targets = [], []
     for target, name in enumerate(names):
@@ -230,7 +230,7 @@ def sine() -> Data:
 
 @functools.cache
 def ratings() -> Data:
-    """Return what 200 users think of 100 things, as users and things of rank 3 do."""
+    """Return noisy ratings of 100 things by 200 users, from a model of rank 3."""
     rng = np.random.default_rng(7)
     users, things = rng.normal(size=(200, 3)), rng.normal(size=(100, 3))
     pairs = np.stack([rng.integers(0, 200, 6000), rng.integers(0, 100, 6000)], 1)

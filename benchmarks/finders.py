@@ -1,8 +1,8 @@
 # ruff: noqa: PLC0415 (slow to import)
 """
-A bare training loop, and the learning-rate finders, over as many steps each.
+A bare training loop, and the learning-rate finders, each with the same steps.
 
-The others run by their defaults but for what they print, which is left out.
+The other finders run with their default settings, except that they print nothing.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     from lrwidget import LRCurve
 
-# No loss explodes on the way, since all are to have the same steps.
+# With these rates no loss diverges, so that all finders have the same steps.
 _START, _END = 1e-7, 1e-2
 
 
 class Training(NamedTuple):
-    """What each of them trains."""
+    """The model, optimizer, loader and loss function that each finder trains with."""
 
     model: nn.Module
     optimizer: Optimizer
@@ -41,12 +41,12 @@ class Training(NamedTuple):
     loss_fn: Callable[[Tensor, Tensor], Tensor]
 
     def noting(self, note: Callable[[], object]) -> Training:
-        """Return the same with something that is called before each loss."""
+        """Return the same training, with a function that is called before each loss."""
         return self._replace(loss_fn=_Noted(self.loss_fn, note))
 
 
 class _Noted(nn.Module):
-    """A loss that calls something first: a module, as the losses of most trainings."""
+    """A loss function that calls another function first; a module, as most are."""
 
     def __init__(
         self, loss_fn: Callable[[Tensor, Tensor], Tensor], note: Callable[[], object]
@@ -68,12 +68,12 @@ def _quietly() -> Iterator[None]:
 
 
 def bare(training: Training, steps: int) -> list[float]:
-    """Train as people do by hand, with another rate at each step."""
+    """Train by a bare loop with another rate at each step, and return the losses."""
     return trained(training, learning_rates(_START, _END, steps, "exp").tolist())
 
 
 def trained(training: Training, rates: list[float]) -> list[float]:
-    """Train so at these rates."""
+    """Train by a bare loop at these rates, and return the losses."""
     model, optimizer, loader, loss_fn = training
     batches = chain.from_iterable(repeat(loader))
     losses = []
@@ -90,7 +90,7 @@ def trained(training: Training, rates: list[float]) -> list[float]:
 
 
 def lrwidget(training: Training, steps: int) -> LRCurve:
-    """Run our test without a notebook, with its rule when to stop."""
+    """Run lrwidget's test without a notebook, with its stop rule."""
     curve = range_test(*training, start_lr=_START, end_lr=_END, num_it=steps)
     if len(curve) < steps:
         msg = f"the test stopped after {len(curve)} of {steps} steps"
@@ -99,7 +99,7 @@ def lrwidget(training: Training, steps: int) -> LRCurve:
 
 
 def torch_lr_finder(training: Training, steps: int) -> None:
-    """Run torch-lr-finder's test, and reset."""
+    """Run torch-lr-finder's test, and reset the model and the optimizer."""
     from torch_lr_finder import LRFinder
 
     model, optimizer, loader, loss_fn = training
@@ -110,7 +110,7 @@ def torch_lr_finder(training: Training, steps: int) -> None:
 
 
 def ignite(training: Training, steps: int) -> None:
-    """Run Ignite's test by its usual trainer."""
+    """Run Ignite's test with its usual trainer."""
     with _quietly():
         from ignite.engine import create_supervised_trainer
         from ignite.handlers import FastaiLRFinder
@@ -131,7 +131,7 @@ def ignite(training: Training, steps: int) -> None:
 
 
 def lightning(training: Training, steps: int) -> None:
-    """Run Lightning's test by a trainer that writes nothing."""
+    """Run Lightning's test with a trainer that writes nothing."""
     import lightning as pl
     from lightning.pytorch.tuner.tuning import Tuner
 
@@ -163,7 +163,7 @@ def lightning(training: Training, steps: int) -> None:
 
 
 def fastai(training: Training, steps: int) -> None:
-    """Run fastai's test with the optimizer as it is, without a bar and a plot."""
+    """Run fastai's test with the given optimizer, without a progress bar and a plot."""
     with _quietly():
         from fastai.callback import progress, schedule  # noqa: F401 (add no_bar, lr_find)
         from fastai.data.core import DataLoaders

@@ -1,18 +1,18 @@
 """
-The calls and the file changes behind one press on Run and one move of the handle.
+Count the calls and the file changes of one press on Run and one move of the handle.
 
-A call is an entry into the frame of a Python function of the package: also that of a
-lambda, of a generator that goes on, and of a comprehension, which has its own frame
-before Python 3.12 only. A file change is a call in another file than the call before it
-in the same thread; a return is none. All of it is done with another widget before, so
-that imports and the filling of caches do not count. Threads count if they start after
-the press.
+A call is an entry into the frame of a Python function of the package. Lambdas, resumed
+generators and comprehensions count too; a comprehension has its own frame only before
+Python 3.12. A file change is a call in another file than the previous call in the same
+thread; a return is no file change. Another widget does everything once before, so that
+imports and the filling of caches do not count. Threads count if they start after the
+press.
 
-A press on Run lasts until its handler has returned and the training asks for its first
-batch, in another thread. A move of the handle is one place on the axis that the handle
-has next, after a test has ended: as the page sends it, and as a program sets it.
+A press on Run lasts until its handler has returned and the training, in another thread,
+asks for its first batch. A move of the handle is one new place on the axis after the
+end of a test: once as the page sends it, and once as a program sets it.
 
-The script fails where a bound does not hold:
+The script fails if a bound does not hold:
 
     python -m benchmarks.interactions
     python -m benchmarks.interactions --list    # the calls in order, file by file
@@ -66,7 +66,7 @@ class Call(NamedTuple):
 @contextmanager
 def calls_counted(folder: Path) -> Iterator[list[Call]]:
     """
-    Record the calls of functions in a folder, by this thread and by new ones.
+    Record the calls of functions of a folder, in this thread and in new threads.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def calls_counted(folder: Path) -> Iterator[list[Call]]:
     recording = True
 
     def profile(frame: FrameType, event: str, _arg: object) -> None:
-        if not recording:  # in a thread that goes on
+        if not recording:  # in a thread that still runs
             sys.setprofile(None)
             return
         path = frame.f_code.co_filename
@@ -111,7 +111,7 @@ def by_thread(calls: Iterable[Call]) -> dict[threading.Thread, list[Call]]:
 
 
 def file_changes(calls: Iterable[Call]) -> int:
-    """Return how often a call is in another file than the one before in its thread."""
+    """Return the number of calls in another file than their thread's previous call."""
     return sum(
         before.file != after.file
         for of_thread in by_thread(calls).values()
@@ -120,7 +120,7 @@ def file_changes(calls: Iterable[Call]) -> int:
 
 
 class _Gate:
-    """Batches that are asked for, and given from a moment on."""
+    """A loader that notes the first request, and gives batches once `open` is set."""
 
     def __init__(self) -> None:
         self.asked = threading.Event()
@@ -137,7 +137,7 @@ class _Gate:
 
 
 def _find(root: ipw.Widget, kind: type[W], matches: Callable[[W], bool]) -> W:
-    """Return the only widget of a kind that matches, in the tree below another one."""
+    """Return the only matching widget of a kind in the tree below `root`."""
     found, seen, left = [], set(), [root]
     while left:
         widget = left.pop()
@@ -183,7 +183,7 @@ def _interactions() -> dict[str, list[Call]]:
 
 
 def _list(calls: Sequence[Call]) -> None:
-    """Print the calls in order, a line for each stay in a file."""
+    """Print the calls in order, with one line for consecutive calls in a file."""
     for thread, of_thread in by_thread(calls).items():
         print(f"  in {thread.name}")
         for file, stay in groupby(of_thread, lambda call: call.file):

@@ -1,9 +1,10 @@
 """
-What a step costs in a live JupyterLab, with the widget in Chromium, over one without.
+Compare the time per step of a live widget with that of a test without a widget.
 
-In one kernel, a test without a widget and one by a press on Run follow each other, over
-the same training. A time per step is that from the first loss to the last; what the
-thread of the training computes is told beside it, and the rest is waiting:
+The widget is in JupyterLab and Chromium. In one kernel, a test without a widget and a
+test by a press on Run alternate, with the same training. The time per step is measured
+from the first loss to the last. The script also prints the part of it that the thread
+of the training computes; the rest is waiting:
 
     python -m benchmarks.live
 """
@@ -55,13 +56,13 @@ def headless():
     range_test(*training, **settings)
     return per_step()
 """
-# Steps of some seconds a test, and what is allowed.
+# Numbers of steps for some seconds per test, and the largest allowed ratios.
 _TASKS = {"mlp": (9000, 1.10), "cnn": (400, 1.03)}
 _ROUNDS = 9
 
 
 class _Found(NamedTuple):
-    """Seconds a step: without the widget, in it, and computed there by its thread."""
+    """Seconds per step: without the widget, in it, and computed in its thread."""
 
     headless: float
     live: float
@@ -80,7 +81,7 @@ def _found(book: Notebook, finder: Finder) -> _Found:
 
 def _report() -> int:
     held = True
-    os.environ.update(KEEP_MEMORY)  # which the kernel inherits
+    os.environ.update(KEEP_MEMORY)  # the kernel inherits them
     with (
         TemporaryDirectory() as folder,
         sync_playwright() as playwright,

@@ -1,7 +1,7 @@
 """
-How soon the widget answers to hands and news, in a real JupyterLab with Chromium.
+Measure the response times of the widget in a real JupyterLab with Chromium.
 
-Medians and 95th percentiles; it fails where one is over its bound:
+The script prints medians and 95th percentiles, and fails if a median is over its bound:
 
     python -m benchmarks.liveness
 """
@@ -67,7 +67,7 @@ _PICKED = """
 picked = []
 w.observe(lambda change: picked.append((time.time(), change["new"])), "value")
 """
-# What happens in the page, with the times of the clock that Python has, too.
+# Records the events of the page, with times of the clock that Python uses.
 _WATCH = """() => {
   const clock = (stamp) => (performance.timeOrigin + stamp) / 1000;
   const seen = (window.seen = { moves: [], keys: [], frames: [], long: [] });
@@ -92,13 +92,13 @@ _WATCH = """() => {
   }).observe(chart, { subtree: true, childList: true, attributeFilter: ["d"] });
 }"""
 _MOVES, _PRESSES = 60, 40
-_BETWEEN = 120  # milliseconds, as a hand moves
+_BETWEEN = 120  # milliseconds between two moves, as with a hand
 _LONG_RUN = 100_000
 _LONGEST = 600_000  # milliseconds
 
 
 class Figure(NamedTuple):
-    """Something measured, and what it is to be."""
+    """A measured value, and its bound."""
 
     name: str
     median: float
@@ -126,7 +126,7 @@ def _times(name: str, seconds: list[float], bound: float) -> Figure:
 
 
 def _drags(page: Page, book: Notebook, finder: Finder) -> Figure:
-    """Measure how long a move of the handle takes to `value`."""
+    """Measure the time from a move of the handle to the change of `value`."""
     book.value("picked.clear()")
     finder.take_handle()
     page.evaluate("seen.moves.length = 0")
@@ -140,7 +140,7 @@ def _drags(page: Page, book: Notebook, finder: Finder) -> Figure:
 
 
 def _slides(page: Page, finder: Finder) -> Figure:
-    """Measure how long a press on the smoothing slider takes to the drawn curve."""
+    """Measure the time from a key press on the smoothing slider to the drawn curve."""
     finder.slider.focus()
     page.evaluate("seen.keys.length = seen.frames.length = 0")
     for press in range(_PRESSES):
@@ -153,7 +153,7 @@ def _slides(page: Page, finder: Finder) -> Figure:
 
 
 def _answers(asked: list[float], answered: list[float]) -> list[float]:
-    """Return how long it took to the first answer before the next question."""
+    """Return the time from each action to its first answer before the next action."""
     taken = []
     for time, following in pairwise([*asked, math.inf]):
         answers = [answer for answer in answered if time < answer < following]
@@ -165,13 +165,13 @@ def _answers(asked: list[float], answered: list[float]) -> list[float]:
 
 
 def _news(page: Page, book: Notebook, finder: Finder) -> Figure:
-    """Measure how long a new point takes to be drawn, while a test runs."""
+    """Measure the time from a new point to its drawing, while a test runs."""
     _run(page, book, finder)
     asked = book.value("asked")
     taken = []
     drawn = 0
     for time, points in page.evaluate("seen.frames"):
-        # The point of a batch is there when the next one is asked for.
+        # The point of a batch exists when the next batch is asked for.
         taken += [time - there for there in asked[drawn + 1 : points + 1]]
         drawn = max(drawn, points)
     return _times("new point to drawn point", taken, 200)
@@ -186,7 +186,7 @@ def _run(page: Page, book: Notebook, finder: Finder) -> None:
 
 
 def _long_run(page: Page, book: Notebook, finder: Finder) -> list[Figure]:
-    """Measure what a long and fast test does to the page and to the connection."""
+    """Measure the load of a long and fast test on the page and on the connection."""
     received: list[tuple[float, int]] = []
     client = page.context.new_cdp_session(page)
     client.send("Network.enable")
@@ -222,9 +222,9 @@ def _long_run(page: Page, book: Notebook, finder: Finder) -> list[Figure]:
 
 
 def _growth(received: list[tuple[float, int]]) -> Figure:
-    """Measure how the bytes a second of the second half are to those of the first."""
+    """Measure the ratio of the bytes in the second half to those in the first half."""
     began, ended = received[0][0], received[-1][0]
-    # The first tenth has fewer points than a screen can show.
+    # In the first tenth, the curve has fewer points than a screen can show.
     start, middle = began + 0.1 * (ended - began), began + 0.55 * (ended - began)
     first = sum(size for time, size in received if start <= time < middle)
     second = sum(size for time, size in received if middle <= time)

@@ -1,8 +1,9 @@
 """
-Whether a test of 100,000 steps takes more time and memory a step, the longer it is.
+Check that time and memory per step do not grow during a test of 100,000 steps.
 
-The time per step of each tenth of the test, beside that of a bare loop that takes turns
-with it; and the memory that is allocated for it, without a widget and in one:
+The script prints the time per step of each tenth of the test, over that of a bare loop
+that alternates with the test. It also prints the allocated memory per step, without a
+widget and in a widget:
 
     python -m benchmarks.long
 """
@@ -33,7 +34,7 @@ _SETTINGS: Any = {"start_lr": 1e-7, "end_lr": 1e-2, "stop_div": False}
 
 
 def _times() -> list[float]:
-    """Return the ratio of our time per step to a bare one's, tenth by tenth."""
+    """Return the time per step over that of the bare loop, for each tenth."""
     seconds = seconds_by_turns(
         {
             "bare": lambda step: finders.bare(mlp().noting(step), _STEPS),
@@ -64,9 +65,9 @@ def _in_a_widget(steps: int) -> LRWidget:
 
 
 def _bytes_a_step(run: Callable[[int], Any]) -> float:
-    """Return how much more memory there is after a long test than after a short one."""
+    """Return the bytes per additional step that a long test keeps."""
     sizes = []
-    _closed(run(_TURN))  # so that all is imported
+    _closed(run(_TURN))  # imports all modules
     for steps in (_STEPS // 10, _STEPS):
         tracemalloc.start()
         kept = run(steps)

@@ -1,8 +1,9 @@
 """
-How much memory a range test takes beyond the training itself.
+Measure the memory that a range test needs beyond the training itself.
 
-Each figure is the peak memory of a process of its own that does ten steps, less that of
-one that does the same ten steps in a bare loop, over the size of the model:
+Each figure is a difference over the size of the model: the peak memory of a process
+that tests for ten steps, minus the peak memory of a process that does the same ten
+steps in a bare loop:
 
     python benchmarks/memory.py
 """
@@ -73,7 +74,7 @@ def _measured(kind: str, how: str) -> tuple[int, int]:
 
 
 def _report() -> int:
-    """Print a row for each kind of model and way of isolation; 1 if one is over."""
+    """Print a row for each kind of model and isolation; return 1 if a bound fails."""
     code = 0
     for kind, bound in _BOUNDS.items():
         extras: dict[str, list[float]] = {"copy": [], "restore": []}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def mlp(*sizes: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
-    """Return layers of some sizes, and nothing that normalizes."""
+    """Return linear layers of these sizes, without normalization."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes[:-1]):
         layers += [nn.Linear(inputs, outputs), activation()]
@@ -23,7 +23,7 @@ def mlp(*sizes: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
 
 
 def cnn(norm: Callable[[int], nn.Module] | None) -> nn.Sequential:
-    """Return two layers of convolutions, normalized or not."""
+    """Return a network of two convolutional layers, with normalization or without."""
     layers: list[nn.Module] = []
     for inputs, outputs in ((1, 12), (12, 24)):
         layers.append(nn.Conv2d(inputs, outputs, 3, padding=1))
@@ -65,7 +65,7 @@ def resnet() -> nn.Sequential:
 
 
 class Recurrent(nn.Module):
-    """A recurrent network that answers by its last state, or by each."""
+    """A recurrent network with an output for its last state, or for each state."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Transformer(nn.Module):
 
 
 class NeuralNGram(nn.Module):
-    """A language model of the last eight letters, as Bengio's."""
+    """A language model of the last eight letters, like Bengio's."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,17 +124,17 @@ class NeuralNGram(nn.Module):
 
 
 def last_letters(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the loss of a model that does not answer the first letters."""
+    """Return the loss of a model that has no output for the first letters."""
     return nn.functional.cross_entropy(outputs, targets[:, 7:])
 
 
 def bag_of_words(*, sparse: bool) -> nn.Sequential:
-    """Return the mean of embedded words, and a layer."""
+    """Return a model of the mean of embedded words, and a linear layer."""
     return nn.Sequential(nn.EmbeddingBag(2000, 32, sparse=sparse), nn.Linear(32, 5))
 
 
 def group_norm(width: int) -> nn.Module:
-    """Normalize in four groups."""
+    """Return a normalization layer of four groups."""
     return nn.GroupNorm(4, width)
 
 
@@ -156,7 +156,7 @@ class VisionTransformer(nn.Module):
 
 
 def convolutional_autoencoder() -> nn.Sequential:
-    """Return an encoder and decoder of images."""
+    """Return an encoder and a decoder of images."""
     return nn.Sequential(
         nn.Conv2d(1, 8, 3, stride=2, padding=1),
         nn.ReLU(),
@@ -169,7 +169,7 @@ def convolutional_autoencoder() -> nn.Sequential:
 
 
 class Factorization(nn.Module):
-    """The opinion of a user as the product of two embeddings."""
+    """A model of a user's rating of a thing, as the product of two embeddings."""
 
     def __init__(self) -> None:
         super().__init__()

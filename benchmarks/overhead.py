@@ -1,9 +1,10 @@
 """
-What a step of a range test costs over one of a bare training loop, here and elsewhere.
+Compare the time per step of lrwidget and of other finders with a bare training loop.
 
-Each finder trains the same model on the same batches in one process, some steps in
-turn. A ratio is that of a finder's time per step to the bare loop's in the turns beside
-it; each round has models and batches anew. Start and end are measured by themselves:
+Each finder trains the same model on the same batches in one process. The finders take
+turns of some steps. A ratio is a finder's time per step over that of the bare loop in
+the neighbouring turns. Each round has new models and new batches. The start and the end
+of a test are measured separately:
 
     python -m benchmarks.overhead
 """
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-import tests.torchvision_operators  # noqa: F401 (before whatever imports torchvision)
+import tests.torchvision_operators  # noqa: F401 (before any import of torchvision)
 from benchmarks import finders
 from benchmarks.steps import KEEP_MEMORY, cnn, mlp, transformer
 from benchmarks.turns import seconds_by_turns
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from benchmarks.finders import Training
 
-os.environ["TQDM_DISABLE"] = "1"  # their bars cost more than all else
+os.environ["TQDM_DISABLE"] = "1"  # progress bars cost more than the rest
 _LRWIDGET = "lrwidget"
 _ROUNDS = 9
 _ROUNDS_AROUND = 21
@@ -43,7 +44,7 @@ _MOST_AROUND = 3.0
 
 
 class Task(NamedTuple):
-    """A training, the steps of a turn, the turns of a round, and our bound."""
+    """A training, the steps of a turn, the turns of a round, and lrwidget's bound."""
 
     make: Callable[[], Training]
     steps: int
@@ -67,7 +68,7 @@ _FINDERS: dict[str, Callable[[Training, int], object]] = {
 
 
 def _ratios(task: Task) -> tuple[float, dict[str, float]]:
-    """Return the seconds of a bare step, and the ratio to it of each finder's."""
+    """Return the seconds per step of the bare loop, and each finder's ratio to it."""
 
     def program(
         finder: Callable[[Training, int], object], step: Callable[[], None]
@@ -77,7 +78,7 @@ def _ratios(task: Task) -> tuple[float, dict[str, float]]:
     programs = {name: partial(program, finder) for name, finder in _FINDERS.items()}
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         seconds = seconds_by_turns(programs, task.steps)
-    # The first turn is to warm up.
+    # The first turn is the warm-up.
     bare = seconds.pop("bare")[1:]
     return statistics.median(bare), {
         name: statistics.median(x / y for x, y in zip(found[1:], bare, strict=False))
@@ -97,7 +98,7 @@ def _prepared_test(training: Training, steps: int) -> Callable[[], object]:
 def _around(
     prepared: Callable[[Training, int], Callable[[], object]], task: Task
 ) -> float:
-    """Return the seconds before the second loss, and after the last."""
+    """Return the sum of the seconds before the second loss and after the last."""
     times: list[float] = []
     training = task.make().noting(lambda: times.append(time.perf_counter()))
     run = prepared(training, task.steps)
@@ -108,7 +109,7 @@ def _around(
 
 
 def _measured(name: str, task: Task) -> bool:
-    """Measure a training by all finders, print a row for each; whether ours holds."""
+    """Print a row for each finder, and return whether lrwidget's bounds hold."""
     rounds = [_ratios(task) for _ in range(_ROUNDS)]
     step = statistics.median(seconds for seconds, _ in rounds)
     print(f"\n{name}: bare {1e3 * step:.3f} ms a step, {_ROUNDS} rounds")

@@ -1,8 +1,9 @@
 """
-What other learning-rate finders suggest for the raw losses of a whole sweep.
+The suggestions of other learning-rate finders for the raw losses of a complete sweep.
 
-Each is restated by its defaults: its smoothing, its stop rule, what it leaves out, and
-its rule. Where it installs, the peer itself can be run on the same losses.
+Each peer is restated with its default settings: its smoothing, its stop rule, the
+points that it leaves out, and its suggestion rule. A peer that can be installed can
+also be run itself on the same losses.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.suggest import ClassicRule as Rule
 
-    Floats: TypeAlias = npt.NDArray[Any]  # in double or, as in some peers, single
+    Floats: TypeAlias = npt.NDArray[Any]  # in single precision for some peers
 
 _BETA = 0.98
 _SMOOTH_F = 0.05
@@ -34,18 +35,18 @@ class Peer(NamedTuple):
     """
     A finder, as functions of the rates and the raw losses of a sweep without a stop.
 
-    They return what it would suggest had it run that sweep, and None where it suggests
-    nothing or raises.
+    The functions return the suggestion of the finder for that sweep, or None if the
+    finder suggests nothing or raises an error.
 
     Attributes
     ----------
     name:
-        The finder, and its rule where it has several.
+        Name of the finder, and of its rule if it has several.
     restated:
-        The finder by this module.
+        The finder as this module restates it.
     called:
-        The finder itself, None where it does not install. The rates have to grow by
-        equal ratios.
+        The finder itself; None if it cannot be installed. The rates must grow by equal
+        ratios.
     """
 
     name: str
@@ -54,11 +55,11 @@ class Peer(NamedTuple):
 
 
 def _answer(finder: Callable[..., float | None], **settings: object) -> Rule:
-    """Return the finder with None for the errors that too few points raise."""
+    """Return the finder as a rule that gives None if there are too few points."""
 
     @functools.wraps(finder)
     def answer(lrs: FloatArray, losses: FloatArray) -> float | None:
-        # What a loss that is not finite makes of a mean or a slope is meant so.
+        # A loss that is not finite may give a mean or a slope that is not finite.
         with np.errstate(over="ignore", invalid="ignore"):
             try:
                 return finder(lrs, losses, **settings)
@@ -69,7 +70,7 @@ def _answer(finder: Callable[..., float | None], **settings: object) -> Rule:
 
 
 def _moving_mean(losses: FloatArray, weight: float, *start: float) -> FloatArray:
-    """Return the exponential mean at each loss, from the start or the first loss."""
+    """Return the exponential mean at each loss, from `start` or the first loss."""
     means = accumulate(
         (*start, *losses.tolist()),
         lambda mean, loss: weight * loss + (1 - weight) * mean,
@@ -78,7 +79,7 @@ def _moving_mean(losses: FloatArray, weight: float, *start: float) -> FloatArray
 
 
 def _bias(losses: FloatArray, late: int = 0) -> FloatArray:
-    """Return what a mean that starts from 0 is divided by at each step."""
+    """Return the divisor, at each step, of an exponential mean that starts from 0."""
     powers: FloatArray = _BETA ** np.arange(1.0 + late, len(losses) + 1 + late)
     return 1 - powers
 
@@ -88,7 +89,7 @@ def _best(losses: Floats) -> Floats:
 
 
 def _until(stops: npt.NDArray[np.bool_], *, also: int) -> slice:
-    """Return the steps before the first that stops, and so many more."""
+    """Return the steps before the first stop, and `also` more steps."""
     return slice(int(np.argmax(stops)) + also if stops.any() else None)
 
 
@@ -99,15 +100,16 @@ def _fastai(
     rule: Callable[[Floats, Floats], float | None],
 ) -> float | None:
     """
-    Apply a rule of fastai 2, which leaves out a tenth of the steps and the last 5.
+    Apply a rule of fastai 2, without the first tenth of the steps and the last 5.
 
-    All is in single precision. The mean steps towards the loss, so that an infinite one
-    leaves NaN; all from the first NaN is left out.
+    All is in single precision. The mean moves towards the loss by a share of their
+    difference, so that an infinite loss gives NaN. The points from the first NaN on are
+    left out.
     """
     weight = float(np.float32(1) - np.float32(_BETA))
     means = accumulate(
         losses.astype(np.float32),
-        # torch.lerp, which rounds the product and the difference at once
+        # as torch.lerp, which rounds only once, after the product and the difference
         lambda mean, loss: np.float32(float(mean) - float(mean - loss) * weight),
         initial=np.float32(0),
     )
@@ -120,7 +122,7 @@ def _fastai(
 
 
 def _fastai_valley(lrs: Floats, losses: Floats) -> float:
-    """Return fastai's valley; if that starts before the first point, it is the last."""
+    """Return fastai's valley; the last rate if it starts before the first point."""
     lengths = np.ones(len(losses), int)
     for index, loss in enumerate(losses):
         lengths[index] += max(lengths[:index][losses[:index] > loss], default=0)
@@ -134,8 +136,8 @@ def _fastai_v1(lrs: FloatArray, losses: FloatArray) -> float:
     """
     Return ``min_grad_lr`` of fastai 1, which stops at NaN too.
 
-    Its mean is in single precision. Here it is in double, which may choose otherwise
-    where two slopes are nearly the same.
+    The mean of fastai 1 is in single precision. Here it is in double precision, which
+    may choose another rate if two slopes are nearly equal.
     """
     smoothed = _moving_mean(losses, 1 - _BETA, 0.0) / _bias(losses)
     stops = (smoothed > 4 * _best(smoothed)) | np.isnan(smoothed)
@@ -153,7 +155,7 @@ def _ignite(lrs: FloatArray, losses: FloatArray) -> float:
     """
     Return Ignite's steepest step before the lowest loss.
 
-    It records each loss with the rate of the next step, and suggests that.
+    Ignite records each loss with the rate of the next step, and suggests this rate.
     """
     smoothed = _moving_mean(losses, _SMOOTH_F)
     recorded = _until(smoothed > 5 * _best(smoothed), also=1)
@@ -164,11 +166,11 @@ def _ignite(lrs: FloatArray, losses: FloatArray) -> float:
 
 def _lightning(lrs: FloatArray, losses: FloatArray, *, by_rate: bool) -> float:
     """
-    Return where Lightning's curve falls fastest, by the step or by the rate itself.
+    Return the rate at which Lightning's curve falls fastest, per step or per rate.
 
-    The means are divided as if there had been a step more, and each is compared with
-    the best before it. Lightning's own rates skip a rung after the first; the ones
-    given are used instead.
+    The means are divided as if there had been one more step, and each mean is compared
+    with the best mean before it. Lightning's own schedule leaves out one rate after the
+    first; the given rates are used instead.
     """
     smoothed = _moving_mean(losses, 1 - _BETA, 0.0) / _bias(losses, late=1)
     stops = smoothed[1:] > 4 * _best(smoothed)[:-1]

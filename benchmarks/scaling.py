@@ -1,16 +1,17 @@
 """
-What a step of a range test costs on several ranks, over one of a bare loop there.
+Compare the time per step of a test on several ranks with that of a bare loop there.
 
-Every rank trains a model in `DistributedDataParallel` over gloo, as a process of this
-machine with one thread, by hand and by a test in turns:
+Every rank is a process of this machine with one thread. It trains a model in
+`DistributedDataParallel` over gloo, alternately by a bare loop and by a test:
 
     python -m benchmarks.scaling
 
-Beside it runs that loop in torch's own `join()`, which agrees at each step, too: on no
-more than whether a rank has no batch left.
+The bare loop also runs in torch's own `join()`. There the ranks also exchange a message
+at each step, but only about whether a rank has no batch left.
 
-The bytes on the wire are what the loopback device has carried in a turn of the test
-more than in one of the loop by hand, so let nothing else talk meanwhile.
+The bytes on the wire are the bytes that the loopback device sends in a turn of the
+test, minus those in a turn of the bare loop. No other program may use the device
+meanwhile.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ _ALONE = 200
 
 
 class _Turn(NamedTuple):
-    """What a step takes, on average of a turn."""
+    """The mean time and the mean bytes of a step in a turn."""
 
     seconds: float
     bytes: float
@@ -73,14 +74,14 @@ def _turn(
     wrapped = training._replace(model=DistributedDataParallel(training.model))
     dist.barrier()
     finder(wrapped.noting(lambda: noted.append((time.perf_counter(), _sent()))), steps)
-    # Some steps at the beginning are of other buckets.
+    # The first steps have other gradient buckets.
     (began, before), (ended, after) = noted[4], noted[-1]
     taken = len(noted) - 5
     return _Turn((ended - began) / taken, (after - before) / taken)
 
 
 def _sent() -> int:
-    """Return how many bytes the loopback device has sent, if this is the first rank."""
+    """Return the bytes that the loopback device has sent, on the first rank; else 0."""
     if dist.get_rank() or not sys.platform.startswith("linux"):
         return 0
     lines = Path("/proc/net/dev").read_text().splitlines()
@@ -89,7 +90,7 @@ def _sent() -> int:
 
 
 def _play(name: str) -> None:
-    """Be one rank: measure, and print what was found if it is the first."""
+    """Measure as one rank; the first rank prints the result."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     make, steps = _TASKS[name]
@@ -100,16 +101,16 @@ def _play(name: str) -> None:
         rounds.append([found[loop] for loop in _LOOPS])
     alone = _all_reduce()
     if dist.get_rank() == 0:
-        # the first is to warm up
+        # the first round is the warm-up
         print(json.dumps({"rounds": rounds[1:], "alone": alone}))
     dist.barrier()
-    # Torch 2.13 may abort while a process that has used gloo is torn down.
+    # Torch 2.13 may abort at the exit of a process that has used gloo.
     sys.stdout.flush()
     os._exit(0)
 
 
 def _all_reduce() -> float:
-    """Return how long what ranks agree on at each step takes with nothing beside it."""
+    """Return the seconds of the all-reduce of each step, when nothing else runs."""
     group = dist.new_group(backend="gloo")
     dist.barrier()
     began = time.perf_counter()
@@ -119,7 +120,7 @@ def _all_reduce() -> float:
 
 
 def _measured(name: str, ranks: int) -> bool:
-    """Measure on some ranks, and print a row; whether ours holds."""
+    """Measure on some ranks, print a row, and return whether the bound holds."""
     launch = ["-m", "torch.distributed.run", "--standalone"]
     program = ["-m", "benchmarks.scaling", "--play", name]
     command = [sys.executable, *launch, f"--nproc-per-node={ranks}", *program]

@@ -1,7 +1,7 @@
 """
-How long it takes until the widget is there.
+Measure the time of the import of lrwidget, and of the creation of the widget.
 
-Each time is that of a new process, over that of one that does all but what is measured:
+Each time is that of a new process, minus that of a process without the measured part:
 
     python -m benchmarks.startup
 """
@@ -32,7 +32,7 @@ _TIME = "print(time.perf_counter() - began)"
 
 
 class Figure(NamedTuple):
-    """Programs that print how long something took: with what is measured, and not."""
+    """Two programs that print their time, with the measured part and without it."""
 
     name: str
     whole: str

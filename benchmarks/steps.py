@@ -14,9 +14,9 @@ from benchmarks.finders import Training
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# For the environment of a process: memory that glibc gives back to the system at each
-# step comes again by page faults, whose price varies by a tenth of a step from one
-# training to the next.
+# Environment variables of a process that measures. Without them, glibc returns memory
+# to the system at each step, and gets it again by page faults, whose cost varies by a
+# tenth of a step from one training to the next.
 KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(4 * 10**9),
     "MALLOC_MMAP_THRESHOLD_": str(4 * 10**9),
@@ -30,7 +30,7 @@ def _loader(batches: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> DataLoader[
 
 
 def mlp() -> Training:
-    """Return a training whose steps are the shortest: 10,000 parameters, SGD."""
+    """Return the training with the shortest steps: 10,000 parameters, SGD."""
     torch.manual_seed(0)
     sizes = (32, 128, 40, 10)
     layers: list[nn.Module] = []
@@ -45,7 +45,7 @@ def mlp() -> Training:
 
 
 def cnn() -> Training:
-    """Return a small convolutional network on images of 28 by 28 pixels, momentum."""
+    """Return a training of a small convolutional network: 28 by 28 pixels, momentum."""
     torch.manual_seed(0)
     model = nn.Sequential(
         *(nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU()),
@@ -61,7 +61,7 @@ def cnn() -> Training:
 
 
 def transformer(width: int = 64) -> Training:
-    """Return a transformer of two layers that predicts one of 64 tokens, AdamW."""
+    """Return a training of a transformer: two layers, 64 tokens, AdamW."""
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(
         width, 4, 2 * width, dropout=0.1, batch_first=True

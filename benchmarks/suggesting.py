@@ -1,7 +1,7 @@
 """
-How long it takes to suggest a rate, for a curve of 1,000 and of 100,000 points.
+Measure the time to suggest a rate, for a curve of 1,000 and of 100,000 points.
 
-Medians; it fails where one is over its bound:
+The script prints medians, and fails if a median is over its bound:
 
     python -m benchmarks.suggesting
 """

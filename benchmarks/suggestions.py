@@ -1,12 +1,12 @@
 """
-How much of what a training can reach the suggested learning rates forgo.
+Compare the regrets of the learning rates that lrwidget and other finders suggest.
 
-Each task of `tasks` is swept with seeds of its own, each rule suggests a rate for each
-sweep, and `truth` tells what training at that rate comes to. The command prints the
-tables of ``benchmarks/README.md``, and fails where a peer is better or
-restated wrongly:
+The regret of a rate is the share of the best achievable improvement that the rate
+forgoes. Each task of `tasks` has sweeps with its own seeds, each rule suggests a rate
+for each sweep, and `truth` gives the regret of that rate. The command prints the tables
+of ``benchmarks/README.md``, and fails if a peer is better or is restated wrongly:
 
-    python -m benchmarks.suggestions 2>/dev/null    # where the peers log
+    python -m benchmarks.suggestions 2>/dev/null    # hides the logs of the peers
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.suggestion import Suggestion
 
 _NUM_IT = 100
-# What the rule is scored on is not what it is fitted to, and `truth` has yet others.
+# The first seeds of the sweeps for the scores and for the fit; `truth` has others.
 _SCORED, _FITTED, _SEEDS = 1000, 100, 5
 _OWN = f"lrwidget {DEFAULT_RULE}"
 _HALVES = {"first half": FIRST_HALF, "second half": SECOND_HALF, "all": TASKS}
@@ -53,20 +53,20 @@ _GRID = [
         (1.0, 1.3, 1.6),
     )
 ]
-_GOOD, _BAD = 0.1, 0.2  # of the best improvement forgone
-_AS_GOOD = 1.05  # times the least mean square; less is chance
+_GOOD, _BAD = 0.1, 0.2  # regrets
+_AS_GOOD = 1.05  # times the least mean square; a smaller difference is chance
 
 
 class Sweep(NamedTuple):
     """
-    One whole sweep of a task.
+    One complete sweep of a task.
 
     Attributes
     ----------
     task:
         The name of the task.
     lrs, losses:
-        All steps, since nothing stops it.
+        Rates and losses of all steps, since nothing stops the sweep.
     """
 
     task: str
@@ -74,7 +74,7 @@ class Sweep(NamedTuple):
     losses: FloatArray
 
     def stopped(self) -> LRCurve:
-        """Return what a test of lrwidget leaves of it, since that stops."""
+        """Return the curve up to the step at which a test of lrwidget stops."""
         rule = StopRule()
         for count, loss in enumerate(self.losses.tolist(), start=1):
             if rule.update(loss) is not None:
@@ -86,7 +86,7 @@ Regrets: TypeAlias = dict[str, list[float]]
 
 
 class Score(NamedTuple):
-    """The regrets of a rule: over all sweeps, and the worst of the tasks' means."""
+    """Statistics of a rule's regrets over all sweeps, and the worst mean of a task."""
 
     mean: float
     median: float
@@ -96,7 +96,7 @@ class Score(NamedTuple):
 
     @classmethod
     def of(cls, regrets: Regrets, tasks: Iterable[str]) -> Score:
-        """Summarize what a rule forgoes in some tasks."""
+        """Return the score of a rule over some tasks."""
         rows = [regrets[task] for task in tasks]
         every = np.concatenate(rows)
         return cls(
@@ -150,7 +150,7 @@ def _names(half: str) -> list[str]:
 
 
 def _compare(regrets: dict[str, Regrets]) -> list[str]:
-    """Print the score of each rule, and return where the default rule is not best."""
+    """Print the score of each rule; return the cases where the default is not best."""
     lost: list[str] = []
     for half, tasks in _HALVES.items():
         scores = {rule: Score.of(x, _names(half)) for rule, x in regrets.items()}
@@ -170,7 +170,7 @@ def _compare(regrets: dict[str, Regrets]) -> list[str]:
 def _cross_validate(
     fitted: list[Sweep], scored: list[Sweep], truths: dict[str, truth.Truth]
 ) -> list[str]:
-    """Print how the constants that fit one half do on the other; return what fails."""
+    """Print the scores of constants fitted to the other half; return the failures."""
     lost: list[str] = []
     stopped = {id(sweep): sweep.stopped() for sweep in (*fitted, *scored)}
 
@@ -187,7 +187,7 @@ def _cross_validate(
         ("first half", "second half"),
         ("second half", "first half"),
     ):
-        # By the mean of the squares, since a bad failure is worse than many small ones.
+        # The mean of the squares, since a bad failure is worse than many small ones.
         squares = {
             tuning: float(np.mean([np.square(x[task]) for task in _names(half)]))
             for tuning, x in found.items()
@@ -207,7 +207,7 @@ def _cross_validate(
 def _show_doubt(
     suggestions: list[tuple[str, Suggestion]], truths: dict[str, truth.Truth]
 ) -> None:
-    """Print what the ranges of the default rule hold."""
+    """Print the widths of the default rule's ranges, and the regrets inside of them."""
     best, good, ends, widths = [], [], [], []
     for task, (_, low, high, _) in suggestions:
         if low is None or high is None:
@@ -247,7 +247,7 @@ def _show_tasks(regrets: dict[str, Regrets], truths: dict[str, truth.Truth]) -> 
 
 
 def _differing(sweeps: list[Sweep]) -> list[str]:
-    """Return where a peer itself suggests something else than its restatement."""
+    """Return the cases where a peer's own suggestion differs from its restatement."""
     differing: list[str] = []
     for peer, sweep in product(PEERS, sweeps):
         if peer.called is None:

@@ -1,8 +1,8 @@
 """
-Small trainings of many kinds, to judge suggestions of learning rates by.
+Small trainings of many kinds, which judge suggestions of learning rates.
 
 Everything runs offline on a CPU. The constants of lrwidget's rule are fitted to the first
-half; the second was added when they had been.
+half; the second half was added after the fit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Parameters: TypeAlias = Iterable[nn.Parameter]
 
 
 class Training(NamedTuple):
-    """All that a training consists of but the learning rate."""
+    """All parts of a training except the learning rate."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -33,13 +33,13 @@ class Training(NamedTuple):
 
     @torch.no_grad()
     def val_loss(self) -> float:
-        """Return the loss on the data that is not trained on."""
+        """Return the loss on the validation data."""
         self.model.eval()
         outputs = self.model(self.data.val_inputs)
         return self.loss_fn(outputs, self.data.val_targets).item()
 
     def batches(self) -> Iterator[Any]:
-        """Return the batches of one epoch after the other."""
+        """Yield the batches of one epoch after the other."""
         while True:
             yield from self.dataloader
 
@@ -51,19 +51,19 @@ class Task(NamedTuple):
     Attributes
     ----------
     name:
-        What is trained, and how.
+        Name of the task, from its model and optimizer.
     model:
-        Makes the model; what it draws comes from torch's generator.
+        Function that creates the model, with random numbers of torch's generator.
     optimizer:
-        Makes the optimizer of some parameters.
+        Function that creates the optimizer of some parameters.
     data:
-        Returns the data.
+        Function that returns the data.
     batch_size, steps:
-        How it is trained.
+        Samples per batch, and optimizer steps of the training.
     loss_fn:
-        What is trained for.
+        Loss function of the training and the validation.
     one_cycle:
-        Whether it is trained with PyTorch's ``OneCycleLR`` and not at a constant rate.
+        Whether PyTorch's ``OneCycleLR`` sets the rate, which is constant otherwise.
     """
 
     name: str
@@ -76,20 +76,20 @@ class Task(NamedTuple):
     one_cycle: bool = False
 
     def start(self, seed: int) -> Training:
-        """Return a training at its start; all that is random comes from the seed."""
+        """Return a training at its start; the seed determines all random numbers."""
         data = self.data()
         torch.manual_seed(seed)
         model = self.model()
         examples = TensorDataset(data.inputs, data.targets)
         sampler = RandomSampler(examples)
-        # Whole batches are indexed at once, which is many times as fast.
+        # The loader indexes a whole batch at once, which is many times faster.
         batches = BatchSampler(sampler, self.batch_size, drop_last=True)
         loader = DataLoader(examples, sampler=batches, batch_size=None)
         optimizer = self.optimizer(model.parameters())
         return Training(model, optimizer, loader, self.loss_fn, data)
 
     def train(self, training: Training, lr: float) -> float:
-        """Train at a rate, and return the validation loss in the end."""
+        """Train at a rate, and return the validation loss at the end."""
         optimizer = training.optimizer
         for group in optimizer.param_groups:
             group["lr"] = lr
@@ -104,7 +104,7 @@ class Task(NamedTuple):
         ):
             optimizer.zero_grad()
             loss = training.loss_fn(training.model(inputs), targets)
-            if not loss.isfinite():  # which no further step mends
+            if not loss.isfinite():  # no further step changes that
                 return float("nan")
             loss.backward()
             optimizer.step()
@@ -114,7 +114,7 @@ class Task(NamedTuple):
 
 
 def _pretrained(task: Task, lr: float) -> dict[str, Any]:
-    """Return the weights of a model that was trained here."""
+    """Train a task at a rate, and return the weights of its model."""
     training = task.start(seed=1234)
     task.train(training, lr)
     state: dict[str, Any] = training.model.state_dict()

@@ -1,8 +1,9 @@
 """
-What each task of `tasks` comes to at each learning rate of a grid, by real training.
+Measure the final loss of each task of `tasks` at each learning rate of a grid.
 
-It takes less than an hour on two cores, and writes ``benchmarks/truth.json``. Some data
-are Python's own texts, so another version of Python makes other figures:
+The trainings take less than an hour on two cores. The script writes
+``benchmarks/truth.json``. Some data are texts of Python itself, so another version of
+Python gives other figures:
 
     python -m benchmarks.truth
 """
@@ -30,7 +31,7 @@ _RATES = np.geomspace(1e-7, 10, 4 * 8 + 1).tolist()
 
 class Truth(NamedTuple):
     """
-    What one task comes to.
+    The validation losses of one task.
 
     Attributes
     ----------
@@ -39,7 +40,7 @@ class Truth(NamedTuple):
     untrained:
         The validation loss before the training, of each seed.
     final:
-        The validation loss after it, of each seed at each rate; NaN where the
+        The validation loss after the training, of each seed at each rate; NaN if the
         training diverged.
     """
 
@@ -51,8 +52,9 @@ class Truth(NamedTuple):
         """
         Return the share of the best achievable improvement that a rate forgoes.
 
-        That is ``(final(lr) - best) / (untrained - best)`` within 0 and 1, between
-        the rates of the grid interpolated over their logarithm; 1 for no rate.
+        The share is ``(final(lr) - best) / (untrained - best)``, from 0 to 1. Between
+        the rates of the grid, it is interpolated over the logarithm of the rate. It is
+        1 for no rate.
         """
         if lr is None:
             return 1.0
@@ -68,7 +70,7 @@ class Truth(NamedTuple):
 
 
 def load() -> dict[str, Truth]:
-    """Return what the file holds, by the name of the task."""
+    """Return the validation losses in the file, by the name of the task."""
     data = json.loads(_PATH.read_text(encoding="utf-8"))
     return {
         name: Truth(

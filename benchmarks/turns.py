@@ -1,4 +1,4 @@
-"""Several programs in one thread, a few steps of each in turn."""
+"""A function that measures several programs in one thread, a few steps in turn."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ def seconds_by_turns(
     programs: Mapping[str, Program], steps: int
 ) -> dict[str, list[float]]:
     """
-    Let some programs run by turns, and return how long their steps take.
+    Run some programs by turns, and return the seconds of their steps.
 
-    Other work on the machine, or another pace of its clock, is then the same for all.
+    Other work on the machine, or a change of its clock rate, then affects all programs
+    equally.
 
     Parameters
     ----------
     programs:
-        By name, what is called with a function to be called at each step.
+        Programs by name. Each is called with a function, and calls this function at
+        each step.
     steps:
-        How many steps a turn has.
+        Number of steps in a turn.
 
     Returns
     -------
     :
-        By name, the seconds a step in each turn: the mean of its later half, when the
-        program is in the caches of the processor again.
+        Seconds per step in each turn, by the name of the program: the mean of the later
+        half of the turn, when the caches of the processor hold the program again.
     """
     seconds: dict[str, list[float]] = {name: [] for name in programs}
     main = getcurrent()
@@ -56,5 +58,5 @@ def seconds_by_turns(
         for name in order:
             if not players[name].dead:
                 players[name].switch(*(() if players[name] else (name, programs[name])))
-        order = order[1:] + order[:1]  # no one is always the first after another one
+        order = order[1:] + order[:1]  # no program always follows the same one
     return seconds

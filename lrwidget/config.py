@@ -130,8 +130,9 @@ class TestConfig:
         A file to which the test writes its steps one by one: if the process is
         killed, the steps done are there, for `LRCurve.load`. The format is JSON
         lines: a header with the settings and versions, a line for each step, and the
-        reason of the end. `LRWidget.follow` shows the file meanwhile, and can stop
-        the test. Of several ranks, the first one alone writes it. A race writes none.
+        reason of the end. A record that is there is renamed first, to ``run.1.jsonl``
+        and so on. `LRWidget.follow` shows the file meanwhile, and can stop the test.
+        Of several ranks, the first one alone writes it. A race writes none.
 
     Raises
     ------

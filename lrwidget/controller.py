@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lrwidget.config import FIELDS
 from lrwidget.curve.axis import short
 from lrwidget.curve.checks import invalid, usable_count
-from lrwidget.curve.export import exported
 from lrwidget.curve.history import JobHistory, RunHistory
+from lrwidget.curve.picture import exported
 from lrwidget.curve.race import RaceHistory, checked_rates, neighbours
 from lrwidget.curve.runs import new_run, with_added, without, without_empty
 from lrwidget.curve.suggestion import NO_SUGGESTION
@@ -70,20 +70,20 @@ class _Job:
 
     def snapshot(self) -> JobSnapshot:
         activity, silence, seconds = None, 0.0, 0.0
-        if self.runner is not None:
-            activity = self.runner.job.activity()
-            since = activity.since or self.runner.last_event
-            silence = time.monotonic() - since
-            seconds = (
-                self.runner.seconds if activity.seconds is None else activity.seconds
-            )
+        runner, history = self.runner, self.history
+        if self.running and runner is not None:
+            activity = runner.job.activity()
+            silence = time.monotonic() - (activity.since or runner.last_event)
+            seconds = runner.seconds if activity.seconds is None else activity.seconds
         return JobSnapshot(
             kind=self.kind,
-            history=self.history,
+            runs=len(history.runs),
+            done=len(history),
+            total=history.num_it,
             running=self.running,
             error=self.error,
             traceback=self.traceback,
-            activity=activity if self.running else None,
+            activity=activity,
             silence=silence,
             seconds=seconds,
         )
@@ -110,9 +110,7 @@ class Controller:
         self._runs: list[Run] = []  # never changed, since other threads may read it
         self.race_history: RaceHistory | None = None  # of the latest race
         self._job: _Job | None = None
-        self._curve = _EMPTY
         self._suggestion = NO_SUGGESTION
-        self._suggested_for: tuple[LRCurve, bool, str] | None = None
         self._range = self._config.start_lr, self._config.end_lr
         self.bounds = self._range  # of the chart
         self._shown: Snapshot | None = None
@@ -153,22 +151,36 @@ class Controller:
     def snapshot(self) -> Snapshot:
         """Return the present state."""
         with self._lock:
-            self._update_curve()
-            self._update_range()
+            next_plan, runs = self._config.plan, self._runs
+            plans = [run.history.plan for run in runs]
+            if self._backend.capabilities.run or not any(plans):
+                plans.append(next_plan)
+            starts, ends, _ = zip(*filter(None, plans), strict=True)
+            self._range = min(starts), max(ends)
             choice = self._choice.value
             self.bounds = self._range_with(choice)
+            job = None if self._job is None else self._job.snapshot()
+            testing = unbegun = False
+            if job is not None and job.running and job.kind != "race":
+                testing, unbegun = True, job.runs > 0 and job.done == 0
+            planned = runs[-1].history.num_it if testing and runs else 0
+            curve = _EMPTY if unbegun else self.curve
+            self._suggestion = (
+                NO_SUGGESTION if testing else curve.suggestion(self._rule)
+            )
             return Snapshot(
                 capabilities=self._backend.capabilities,
                 config=self._config,
                 problem=self._problem,
-                runs=self._runs,
-                curve=self._curve,
+                runs=runs,
+                curve=curve,
+                points=planned if testing else len(curve),
                 suggestion=self._suggestion,
                 race=self.race_history,
-                job=None if self._job is None else self._job.snapshot(),
+                job=job,
                 bounds=self.bounds,
                 choice=choice,
-                testing=self._testing,
+                testing=testing,
             )
 
     # ---- the commands of the display
@@ -227,9 +239,7 @@ class Controller:
 
     def home(self) -> None:
         """Choose the suggestion, or the middle of the chart if there is none."""
-        with self._lock:
-            self._update_curve()
-            suggestion = self._suggestion.lr
+        suggestion = self.snapshot().suggestion.lr
         if suggestion is not None:
             self._choice.pick(suggestion)
         elif self._choice.value is None:
@@ -440,29 +450,6 @@ class Controller:
                 self.refresh()
 
     # ---- what follows from the state
-
-    @property
-    def _testing(self) -> bool:
-        """Whether a test or a comparison runs, so that the curve may grow."""
-        return self._job is not None and self._job.running and self._job.kind != "race"
-
-    def _update_curve(self) -> None:
-        curve, testing = self.curve, self._testing
-        key = curve, testing, self._rule
-        if key != self._suggested_for:
-            self._suggested_for = key
-            self._curve = curve
-            self._suggestion = (
-                NO_SUGGESTION if testing else curve.suggestion(self._rule)
-            )
-
-    def _update_range(self) -> None:
-        """Find the range of all rates: those of the next run, and of each run."""
-        every = [run.history.plan for run in self._runs]
-        plans = [plan for plan in every if plan is not None]
-        if self._backend.capabilities.run or not plans:
-            plans.append(self._config.plan)
-        self._range = min(x.start_lr for x in plans), max(x.end_lr for x in plans)
 
     def _range_with(self, choice: float | None) -> tuple[float, float]:
         low, high = self._range

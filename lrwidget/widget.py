@@ -15,7 +15,7 @@ import traitlets
 
 from lrwidget import orphans
 from lrwidget.backends.local import LocalBackend
-from lrwidget.backends.record.backend import RecordBackend
+from lrwidget.backends.record import RecordBackend
 from lrwidget.config import with_settings
 from lrwidget.controller import Controller
 from lrwidget.curve import picture
@@ -24,11 +24,10 @@ from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES, check_rule
 from lrwidget.engine.isolation.random_state import RandomState
 from lrwidget.integrations import fastai, lightning, transformers
-from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.layout import Layout
 from lrwidget.ui.messages import status
-from lrwidget.ui.threads import SetInThreads
 from lrwidget.ui.view import MOST_SMOOTHING
+from lrwidget.ui.widgets import SetInThreads, close_with_parts
 
 if TYPE_CHECKING:
     import os

@@ -1,4 +1,4 @@
-"""What holds for every test: where it may run, and that it leaves nothing behind."""
+"""Hooks and fixtures of all tests: their processes, their random state, their leaks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# What the tests train is small, and threads that wait for each other on a machine with
-# few cores and other work make it a hundred times slower. It holds for the programs
-# that the tests start, too, and is read when torch is imported.
+# The models of the tests are small. On a busy machine with few cores, threads that wait
+# for each other make their training a hundred times slower. Torch reads this variable
+# when it is imported, and the programs that the tests start inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import fsspec
@@ -21,7 +21,7 @@ from torch import nn
 from xdist.scheduler import LoadScopeScheduling
 
 import lrwidget
-import tests.torchvision_operators  # noqa: F401 (before whatever imports torchvision)
+import tests.torchvision_operators  # noqa: F401 (before any import of torchvision)
 from tests.widget_parts import BATCHES, parts
 
 # A machine under load is slow, and no test here is about speed.
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _TESTS = Path(__file__).parent
-# Folders of tests that start other programs, all of which are slow.
+# Folders of tests that start other programs; all of these tests are slow.
 _STARTING = re.compile("(backends/ray|browser|engine/distributed|faults|kernels)/")
-# Tests that share what they start are run by one process, one after the other: those
-# of a folder or a file, those that start Ray, and those of a version of ipykernel.
+# Tests that share a program run in one process, one after the other: the tests of a
+# folder or a file, the tests that start Ray, and the tests of a version of ipykernel.
 _TOGETHER = re.compile("tests/(browser|engine/distributed)/|tests/test_package")
 _RAY = re.compile(
     "tests/backends/ray/|::test_many_machines|::test_the_snippets_about_many"
@@ -48,8 +48,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
-    # By names, since the xdist_group of pytest-xdist 3.8 has no effect in pytest 9.2.
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    # Names group the tests, since the mark xdist_group of pytest-xdist 3.8 has no
+    # effect in pytest 9.2.
     def _split_scope(self, nodeid: str) -> str:
         if _RAY.search(nodeid):
             return "ray"
@@ -71,7 +72,7 @@ def _no_leaks() -> Iterator[None]:
     threads, widgets = _threads(), set(widget._instances)
     yield
     for thread in _threads() - threads:
-        if thread.name == "QueueFeederThread":  # on its way, once its queue is closed
+        if thread.name == "QueueFeederThread":  # ends soon after its queue
             thread.join(10)
     assert _threads() <= threads, "the test left a thread"
     left = [widget._instances[key] for key in set(widget._instances) - widgets]
@@ -79,8 +80,9 @@ def _no_leaks() -> Iterator[None]:
 
 
 def _threads() -> set[threading.Thread]:
-    # jupyter_core keeps one for good in which it awaits what its clients ask, and tqdm
-    # one in which it looks at its bars. That of Ray ends within a second after it.
+    # jupyter_core never ends the thread of its event loop, and tqdm never ends the
+    # thread that watches its bars. The thread lrwidget-ray ends within a second after
+    # Ray.
     kept = {"MainThread - runner", "tqdm_monitor", "lrwidget-ray"}
     return {t for t in threading.enumerate() if t.name not in kept}
 
@@ -92,7 +94,7 @@ def _seeded() -> None:
 
 @pytest.fixture
 def memory() -> Iterator[str]:
-    """Return the URL of a file in fsspec's memory, which is empty."""
+    """Yield the URL of a file in fsspec's memory, which is empty at the start."""
     fsspec.filesystem("memory").store.clear()
     yield "memory://folder/run.jsonl"
     fsspec.filesystem("memory").store.clear()
@@ -100,7 +102,7 @@ def memory() -> Iterator[str]:
 
 @pytest.fixture
 def make() -> Iterator[Callable[..., lrwidget.LRWidget]]:
-    """Return what makes a widget on a small model, which is closed after the test."""
+    """Return a function that creates a small model's widget, closed after the test."""
     made: list[lrwidget.LRWidget] = []
 
     def make(

@@ -1,4 +1,4 @@
-"""Curves for the tests of what is found in them, and of how they are shown."""
+"""Curves for the tests of the suggestions and of the drawings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLAN = Plan(1e-7, 10.0, 100)
 
 
 def curve_of(*losses: float) -> LRCurve:
-    """Return a curve over the first of the default rates."""
+    """Return a curve of these losses at the first default rates."""
     return LRCurve(LRS[: len(losses)], np.array(losses))
 
 
@@ -30,7 +30,7 @@ def run_of(
     number: int = 0,
     setting: str = "setting",
 ) -> Run:
-    """Return a run that has ended, over the first of the default rates."""
+    """Return an ended run with these losses at the first default rates."""
     history = RunHistory(PLAN)
     for iteration, loss in enumerate(losses):
         history.append(Step(iteration, LRS[iteration], loss))
@@ -44,7 +44,7 @@ def repeat_key_of(label: str) -> RepeatKey:
 
 
 def unsmoothed(smoothed: FloatArray) -> FloatArray:
-    """Return raw losses that fastai's exponential mean makes these; gaps stay."""
+    """Return the raw losses of which fastai's mean is `smoothed`; gaps stay gaps."""
     finite = np.isfinite(smoothed)
     weights = 1 - 0.98 ** np.arange(1, finite.sum() + 1)
     means = smoothed[finite] * weights

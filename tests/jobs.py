@@ -1,4 +1,4 @@
-"""Tests that run in processes of their own, and what is seen of these from here."""
+"""Range tests that run in their own processes, and objects to control them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Job:
         assert self.said() == "held"
 
     def said(self) -> str:
-        """Wait for its next line."""
+        """Return the next line that the process prints."""
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
 
@@ -74,7 +74,7 @@ class Job:
 def job(
     path: Path, held: int | None = None, pause: float = 0.0, **settings: Any
 ) -> Iterator[Job]:
-    """Start one, which is killed at the end if it still runs."""
+    """Start a job, and kill its process at the end if the process still runs."""
     arguments = json.dumps([str(path), held, pause, settings])
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", _CODE, arguments],
@@ -89,7 +89,7 @@ def job(
 
 
 def eventually(look: Callable[[], object], what: Callable[[], object]) -> None:
-    """Wait until something is so, or fail with what is so instead."""
+    """Wait until `look` returns true, or fail with the result of `what`."""
     deadline, pause = time.monotonic() + SECONDS, threading.Event()
     while not look():
         assert time.monotonic() < deadline, what()

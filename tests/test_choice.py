@@ -11,7 +11,7 @@ from torch import nn
 from traitlets import TraitError, dlink, validate
 
 from lrwidget import LRWidget
-from lrwidget.ui.closing import close_with_parts
+from lrwidget.ui.widgets import close_with_parts
 from tests.ui.front_end import click_suggestion, tell
 from tests.ways import WAYS, places
 from tests.widget_parts import (

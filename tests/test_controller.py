@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import html
 import json
 import linecache
+import os
 import re
 import sys
 import threading
@@ -16,7 +18,6 @@ import ipywidgets as ipw
 import numpy as np
 import pytest
 import torch
-from fsspec.implementations.memory import MemoryFileSystem
 from ipywidgets.widgets import widget as ipywidgets_widget
 from torch import nn
 from torch.optim import SGD
@@ -29,6 +30,7 @@ from lrwidget.backends.local import LocalBackend
 from lrwidget.controller import Controller
 from lrwidget.curve.limits import loss_limits, whole_limits
 from lrwidget.curve.lr_curve import LRCurve
+from lrwidget.curve.records.store import LocalStore
 from lrwidget.curve.schedule import learning_rates
 from tests.ui.front_end import tell
 from tests.widget_parts import (
@@ -42,6 +44,7 @@ from tests.widget_parts import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 def _field(widget: LRWidget, description: str) -> ipw.Widget:
@@ -194,7 +197,7 @@ def test_what_cannot_start_is_no_run(alone: Any) -> None:
     assert not controller.running
     job = controller.snapshot().job
     assert job.error is raised.value
-    assert (len(job.history), controller.progress) == (0, 0)
+    assert (job.done, controller.progress) == (0, 0)
     assert list(controller.curves) == ["a"]
     assert len(controller.curve) == 4
     gate.let(4)
@@ -673,20 +676,20 @@ def test_labels_are_text_wherever_they_are_shown(make: Any) -> None:
 
 @pytest.fixture
 def touched(
-    memory: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[str, list[Callable[[], object]]]]:
-    """Return the URL of a file, and a list of what to call when it is looked at."""
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Path, list[Callable[[], object]]]]:
+    """Return the path of a file, and a list of what to call when it is looked at."""
     calls: list[Callable[[], object]] = []
-    info = MemoryFileSystem.info
+    read = LocalStore.read
 
-    def looked_at(self: MemoryFileSystem, path: str, **options: Any) -> Any:
+    def looked_at(*arguments: Any) -> Any:
         for call in calls:
             call()
-        return info(self, path, **options)
+        return read(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(MemoryFileSystem, "info", looked_at)
-        yield memory, calls
+        patch.setattr(LocalStore, "read", looked_at)
+        yield tmp_path / "run.jsonl", calls
 
 
 def _failing(*_arguments: object, **_options: object) -> NoReturn:
@@ -719,12 +722,11 @@ def _in_another_thread(call: Callable[[], object]) -> None:
 
 
 def test_a_field_reads_no_record(make: Any, touched: Any) -> None:
-    url, calls = touched
-    widget = make(record=url, num_it=20)
+    path, calls = touched
+    widget = make(record=path, num_it=20)
 
     def fail() -> None:
-        msg = "no such host"
-        raise OSError(msg)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     calls.append(fail)
     _field(widget, "Steps").value = 30
@@ -734,11 +736,11 @@ def test_a_field_reads_no_record(make: Any, touched: Any) -> None:
     _field(widget, "Steps").value = 1
     assert display.settings.problem.value.startswith("num_it=1 must be at least 2")
     _field(widget, "Steps").value = 30
-    with pytest.raises(OSError, match="no such host"):
+    with pytest.raises(ValueError, match="cannot be a file: Input/output"):
         widget.run()
     _press(widget)
-    assert widget.status == "Failed after 0 steps. OSError: no such host"
-    with pytest.raises(OSError, match="no such host"):
+    assert widget.status.startswith("Failed after 0 steps. ValueError: record='")
+    with pytest.raises(ValueError, match="cannot be a file: Input/output"):
         widget.wait()
     calls.clear()
     assert len(_run(widget)) > 5
@@ -756,8 +758,8 @@ def test_a_field_reads_no_record(make: Any, touched: Any) -> None:
 def test_a_record_is_read_outside_the_lock(
     make: Any, touched: Any, start: Callable[[LRWidget], object]
 ) -> None:
-    url, calls = touched
-    widget = make(record=url, num_it=20)
+    path, calls = touched
+    widget = make(record=path, num_it=20)
     picked: list[float] = []
 
     def pick() -> None:

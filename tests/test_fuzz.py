@@ -1,4 +1,4 @@
-"""Junk for every argument, and in every file: it works, or what is wrong is named."""
+"""Junk as arguments and as files: lrwidget accepts it, or an error names the fault."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 _BATCHES = [(torch.ones(2, 2), torch.zeros(2, 1))]
 _MOST_EFFORT = 60  # in batches
 _HUGE = [10**30, -(10**30), 10**400, -(10**400)]
-_UNPRINTABLE = 10**5000  # Python makes no text of it
+_UNPRINTABLE = 10**5000  # too long for Python to convert it to text
 
 _NUMBERS = st.one_of(
     st.integers(-3, 20),
@@ -87,7 +87,7 @@ _OBJECTS = st.sampled_from(
 _SINGLE = st.one_of(_NUMBERS, _NUMPY_SCALARS, _TENSORS, _WORDS, _OBJECTS)
 _JUNK = st.one_of(
     _SINGLE,
-    _OBJECTS,  # twice, since among them is most of what works
+    _OBJECTS,  # twice, since most valid arguments are among them
     st.lists(_SINGLE, max_size=3),
     st.lists(_SINGLE, max_size=2).map(tuple),
     st.lists(_SINGLE, max_size=2).map(iter),
@@ -100,21 +100,21 @@ _TRAINING = {"dataloader", "loss_fn", "training_step", "val_loader"}
 
 
 def _several(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
-    """Return junk for some of the keywords."""
+    """Return a strategy that gives junk for some of the keywords."""
     return st.dictionaries(st.sampled_from(names), _JUNK, min_size=1, max_size=3)
 
 
 def _outcome(make: Callable[[], Any], *errors: type[Exception]) -> tuple[Any, str]:
-    """Return what is made, or None and what an error says; any other is raised."""
+    """Return the result of `make`, or None and the message of one of the errors."""
     try:
         return make(), ""
     except errors as error:
-        assert str(error)  # noqa: PT017 (pytest.raises needs one in any case)
+        assert str(error)  # noqa: PT017 (pytest.raises always needs an error)
         return None, str(error)
 
 
 def _made(make: Callable[..., Any], junk: dict[str, Any]) -> Any:
-    """Return what is made with junk for some arguments; None if one is refused."""
+    """Return the object made with junk for some arguments; None if junk is refused."""
     torch.manual_seed(0)
     model = nn.Linear(2, 1)
     arguments: dict[str, Any] = {
@@ -142,7 +142,7 @@ def _check_test(junk: dict[str, Any]) -> None:
     model = test._run.components.model
     before = [p.detach().clone() for p in model.parameters()]
     steps, _ = _outcome(lambda: list(test), Exception)
-    if steps is None:  # for what the user's own code is, or cannot be called with
+    if steps is None:  # an error in the user's code, or in a call of it
         assert _TRAINING & set(junk)
         assert test.curve.stop_reason is None
     else:
@@ -216,12 +216,12 @@ def test_what_was_not_named_once(junk: dict[str, Any], message: str) -> None:
         LRWidget(model, SGD(model.parameters()), _BATCHES, **junk)
 
 
-# numpy tells so of any torch tensor, whose class does not know the keyword yet
+# numpy warns about every torch tensor, whose class does not know the keyword yet
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("values", [[10**400], torch.ones(1, requires_grad=True), [[]]])
 def test_what_no_curve_is_made_of(values: Any) -> None:
     with pytest.raises(ValueError, match="losses"):
-        LRCurve([0.1], values)  # type: ignore[arg-type]  # the point
+        LRCurve([0.1], values)  # type: ignore[arg-type]  # tested here
 
 
 _DATA = LRCurve(
@@ -252,7 +252,7 @@ _ANOTHER_VALUE = st.one_of(
 
 @st.composite
 def _nearly_right(draw: st.DrawFn) -> dict[str, Any]:
-    """Return the data of a curve with a few things dropped, replaced or nested."""
+    """Return the data of a curve with a few entries dropped, replaced or nested."""
     data = dict(_DATA)
     for _ in range(draw(st.integers(0, 3))):
         name = draw(st.sampled_from([*_DATA, "more"]))
@@ -298,7 +298,7 @@ def test_data_is_a_curve_or_refused(data: Any) -> None:
 def _nothing_of_ours_is_written_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Any word is the name of a file for a record."""
+    """Run in a temporary folder, since any word may be the path of a record."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -309,7 +309,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @st.composite
 def _scratched(draw: st.DrawFn) -> bytes:
-    """Return a file with a piece of it replaced by something else."""
+    """Return the bytes of a file in which one piece is replaced."""
     contents = json.dumps(draw(_nearly_right())).encode()
     start, end = sorted(draw(st.integers(0, len(contents))) for _ in range(2))
     piece = draw(st.one_of(st.binary(max_size=8), st.just(contents[start:end] * 2)))

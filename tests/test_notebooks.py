@@ -50,9 +50,9 @@ def noting_wait(widget):
 
 LRWidget.run, LRWidget.race, LRWidget.wait = noting_run, noting_race, noting_wait
 """
-# The torchvision of a development machine may not load beside its torch, and the
-# frameworks import it. Users have none, or one that loads, so their notebook does
-# without these operators.
+# The frameworks import torchvision, which may not load with the torch of a development
+# machine. A user has no torchvision, or one that loads, so the notebook itself does not
+# declare these operators.
 _BEFORE_ALL_RECIPES = f"""
 import os, sys, warnings
 os.environ["HF_HUB_OFFLINE"] = "1"  # what wants to download fails
@@ -172,7 +172,7 @@ def test_the_quickstart_from_top_to_bottom(tmp_path: Path) -> None:
     learned = answer["losses"].pop("chosen")
     assert learned < 0.7
     assert len(answer["losses"]) == 3
-    assert min(answer["losses"].values()) > 2  # chance is log(10) = 2.3
+    assert min(answer["losses"].values()) > 2  # random guesses have log(10) = 2.3
     pictures = [
         output
         for cell in book.cells
@@ -202,7 +202,7 @@ def test_every_recipe_for_any_model(tmp_path: Path) -> None:
         for output in cell.get("outputs", [])
         if output["output_type"] == "stream"
     ]
-    assert len(streams) == 1, streams  # what the first recipe prints, and no noise
+    assert len(streams) == 1, streams  # the output of the first recipe only
     assert streams[0][1].startswith("Done: the loss diverged at ")
     assert list(tmp_path.iterdir()) == []
 
@@ -239,7 +239,7 @@ def test_every_case_of_a_curve(tmp_path: Path) -> None:
 
     assert cases["nothing"]["lr"] is None
     assert said["nothing"].startswith("only noise")
-    assert min(answer["races"]["nothing"]) > 2.25  # chance is log(10) = 2.3
+    assert min(answer["races"]["nothing"]) > 2.25  # random guesses have log(10) = 2.3
 
     lowest, low, suggested, high, highest = answer["races"]["noisy"]
     assert max(lowest, low, suggested) < min(lowest, low, suggested) + 0.05
@@ -257,7 +257,7 @@ def test_many_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for curve in (*answer["curves"], answer["followed"]):
         assert curve["stop_reason"] in {"completed", "diverged"}
         assert len(curve["losses"]) > 50
-        # Chance is log(10) = 2.3, and a linear model of pixels is soon far below it.
+        # Random guesses have log(10) = 2.3; a linear model of pixels soon has far less.
         assert min(curve["losses"]) < 1
     assert answer["race"] == sorted(answer["race"])
     assert len(answer["race"]) >= 3
@@ -274,7 +274,7 @@ def test_many_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _answer(book: Any, question: str, folder: Path) -> Any:
-    """Run a notebook in a folder, and return what its kernel then says."""
+    """Run a notebook and then a question in a folder, and return the answer."""
     book.cells.append(nbformat.v4.new_code_cell(question))
     client = NotebookClient(book, resources={"metadata": {"path": str(folder)}})
     client.execute()

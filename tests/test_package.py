@@ -1,4 +1,4 @@
-"""What is published: built, looked into, installed elsewhere and run there."""
+"""The published package: its build, its files, its installation and its use."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_the_index_will_take_it(dist: Path) -> None:
 
 
 def _install(dist: Path, folder: Path) -> Path:
-    """Install the wheel alone, and return where it is."""
+    """Install the wheel without other packages, and return the folder."""
     (wheel,) = dist.glob("*.whl")
     installed = folder / "installed"
     options = ("--quiet", "--no-deps", "--no-index", "--target", str(installed))

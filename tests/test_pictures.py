@@ -1,4 +1,4 @@
-"""What a widget and a curve are where no widget runs: a picture in the notebook."""
+"""The pictures of a widget and of a curve, for pages in which no widget runs."""
 
 from __future__ import annotations
 

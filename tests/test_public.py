@@ -53,7 +53,7 @@ def test_every_trait_has_help() -> None:
 
 def test_unknown_names() -> None:
     with pytest.raises(AttributeError, match="'lrwidget' has no attribute 'lr_find'"):
-        lrwidget.lr_find  # type: ignore[attr-defined]  # noqa: B018  # the point
+        lrwidget.lr_find  # type: ignore[attr-defined]  # noqa: B018  # tested here
 
 
 def test_the_version_is_that_of_the_changelog() -> None:

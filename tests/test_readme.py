@@ -1,4 +1,4 @@
-"""The documents: their snippets run as pasted, and their links lead somewhere."""
+"""The documents: their snippets run as they are, and their links have a target."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import ray
 
 from lrwidget import LRCurve, LRWidget
-from lrwidget.ui.closing import close_with_parts
+from lrwidget.ui.widgets import close_with_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ def _name(document: Path) -> str:
 
 
 class Pasted:
-    """A session in which snippets were executed, and the widgets that they made."""
+    """A session that executes snippets, and the widgets that the snippets create."""
 
     def __init__(self) -> None:
         self.names: dict[str, Any] = {"__name__": "__main__"}
@@ -47,7 +47,7 @@ class Pasted:
 
     def paste(self, snippet: str) -> None:
         try:
-            exec(snippet, self.names)  # noqa: S102 (the point)
+            exec(snippet, self.names)  # noqa: S102 (tested here)
         finally:
             widget = self.names.get("widget")
             if widget is not None and widget not in self.widgets:
@@ -56,7 +56,7 @@ class Pasted:
 
 @pytest.fixture
 def quiet_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Shut down a Ray that the test starts."""
+    """Shut down Ray after a test that starts it."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     yield

@@ -1,4 +1,4 @@
-"""Each room of the house imports only what belongs in it."""
+"""Each room, a package or module of lrwidget, loads only modules that it may load."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _OURS = {
 
 
 def _in(room: str) -> set[str]:
-    """Return the modules of a room, which may be one module."""
+    """Return the modules of a room; a room may be a single module."""
     inside = f"lrwidget.{room}"
     return {name for name in _OURS if f"{name}.".startswith(f"{inside}.")}
 
 
 def _all_but(*rooms: str) -> set[str]:
-    """Return our modules that are neither in some rooms nor packages around them."""
+    """Return the modules of lrwidget outside of these rooms and of their packages."""
     allowed = {"lrwidget"}.union(*map(_in, rooms))
     allowed |= {name.rpartition(".")[0] for name in allowed}
     return _OURS - allowed
 
 
-# The modules of a room may be loaded together with these rooms, and with no module
-# that is unwanted there.
+# For each room, the other rooms that its modules may load, and the modules of other
+# packages that they must not load.
 _ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "curve": (set(), _HEAVY),
     "config": ({"curve"}, _HEAVY),
@@ -43,7 +43,7 @@ _ROOMS: dict[str, tuple[set[str], set[str]]] = {
         _HEAVY - {"torch"},
     ),
     "backends.record": ({"curve", "config", "backends.base"}, _HEAVY),
-    # Ray imports pandas and IPython where these are.
+    # Ray imports pandas and IPython if these are installed.
     "backends.ray": (
         {"engine", "curve", "config", "backends.base", "runner"},
         {"ipywidgets", "bqplot", "matplotlib"} | _FRAMEWORKS - {"accelerate"},
@@ -77,13 +77,13 @@ def _import_all(room: str) -> str:
 
 
 def _unwanted(room: str) -> set[str]:
-    """Return the modules that those of a room must not load."""
+    """Return the modules that a room must not load."""
     others, unwanted = _ROOMS[room]
     return unwanted | _all_but(room, *others)
 
 
 def _loaded(code: str, unwanted: set[str]) -> set[str]:
-    """Return which modules a fresh interpreter has loaded after some code."""
+    """Return the unwanted modules that a new interpreter has loaded after some code."""
     code += f"\nimport sys\nprint(*(set(sys.modules) & {unwanted!r}))"
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False

@@ -13,7 +13,7 @@ from lrwidget import LRWidget, race
 from lrwidget.curve.axis import plain
 from tests.engine.training_parts import state
 from tests.ui.front_end import click_race
-from tests.widget_parts import BATCHES, Gate, arguments_of, display_of, parts
+from tests.widget_parts import BATCHES, SECONDS, Gate, arguments_of, display_of, parts
 
 if TYPE_CHECKING:
     from lrwidget.ui.race_chart import RaceChart
@@ -296,9 +296,11 @@ def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
     handled = [display.chart.handle.dot, display.pick_bar.field, bar.button, bar.race]
     for part in (*handled, *(entry.button for entry in entries)):
         part.observe(written.append)
+    drawn = threading.Event()
+    entries[0].line.observe(lambda _: drawn.set(), "x")
     gate.let(8)
     gate.await_asked(9)
-    assert len(entries[0].line.x) > 0
+    assert drawn.wait(SECONDS)
     assert written == []
     gate.let(2)
     widget.wait()

@@ -1,9 +1,9 @@
 """
-Declares the operators that torchvision wants, where its own do not load.
+Declare the operators that torchvision needs, if its own operators do not load.
 
-The registry's torchvision is built for CUDA; beside a torch that is not, its compiled
-operators do not load, and importing it fails. None of them is called in the tests.
-Import this before anything that imports torchvision.
+The torchvision of the package index is built for CUDA. With a torch that is not built
+for CUDA, the compiled operators do not load, and the import of torchvision fails. The
+tests call none of these operators. Import this module before any import of torchvision.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ WAYS = [_by_python, _by_field, _by_click, _by_drag, _by_front_end]
 
 
 def places(widget: LRWidget) -> list[float]:
-    """Return the rate wherever it is held."""
+    """Return the rate as the dot, the line and the field have it."""
     display = display_of(widget)
     handle = display.chart.handle
     return [*handle.dot.x, *handle.line.x, display.pick_bar.field.value]

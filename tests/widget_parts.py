@@ -1,4 +1,4 @@
-"""What the tests of the widget train, at the pace that they want."""
+"""Models, optimizers and loaders for the tests of the widget."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BATCHES = [(torch.ones(4, 8), torch.zeros(4, 1))]
 
 
 class Gate:
-    """A loader that gives as many batches as it is told to."""
+    """A loader that gives only as many batches as a test lets pass."""
 
     def __init__(self) -> None:
         self._asked = threading.Semaphore(0)
@@ -31,7 +31,7 @@ class Gate:
         self._passes.release(count)
 
     def await_asked(self, count: int) -> None:
-        """Wait until so many more batches were asked for, and all before are done."""
+        """Wait until `count` more batches are asked for; all before them are done."""
         for _ in range(count):
             assert self._asked.acquire(timeout=SECONDS)
 
@@ -49,7 +49,7 @@ def parts() -> tuple[nn.Module, torch.optim.Optimizer]:
 
 
 def two_groups() -> tuple[nn.Module, torch.optim.Optimizer]:
-    """Return a model of two layers, of which the last has ten times the rate."""
+    """Return two layers and an optimizer that gives the last one ten times the rate."""
     model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 1))
     groups = [
         {"params": model[0].parameters(), "lr": 0.01},
@@ -59,7 +59,7 @@ def two_groups() -> tuple[nn.Module, torch.optim.Optimizer]:
 
 
 def optimizer_of(widget: LRWidget) -> torch.optim.Optimizer:
-    """Return the optimizer of a widget that runs tests itself."""
+    """Return the optimizer of a widget that runs its tests in this process."""
     optimizer: torch.optim.Optimizer = arguments_of(widget)["optimizer"]
     return optimizer
 
@@ -70,5 +70,5 @@ def arguments_of(widget: LRWidget) -> Mapping[str, Any]:
 
 
 def display_of(widget: LRWidget) -> Layout:
-    """Return what shows a widget."""
+    """Return the layout that displays a widget."""
     return widget._display

@@ -39,13 +39,18 @@ def listed_floats(name: str, values: object) -> FloatArray:
     if not isinstance(values, list):
         msg = f"{name} must be a list of numbers, not {type(values).__name__}"
         raise ValueError(msg)  # noqa: TRY004 (bad data, not a wrong call)
-    for value in values:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number and not (isinstance(value, str) and value in NOT_FINITE):
-            msg = f"{name} holds {short_repr(value)}, which is not a number"
-            raise ValueError(msg)
+    numbers = [number(f"{name}[{i}]", value) for i, value in enumerate(values)]
+    return np.array(numbers, np.float64)
+
+
+def number(name: str, value: object) -> float:
+    """Return a number from a JSON file, or raise what is wrong with it."""
+    usable = isinstance(value, int | float) and not isinstance(value, bool)
+    if not usable and not (isinstance(value, str) and value in NOT_FINITE):
+        msg = f"{name}={short_repr(value)} is not a number"
+        raise ValueError(msg)
     try:
-        return np.array([float(value) for value in values], np.float64)
+        return float(value)  # type: ignore[arg-type]  # as just checked
     except OverflowError as error:
-        msg = f"{name} holds an integer too large for a number"
+        msg = f"{name}={short_repr(value)} is too large for a number"
         raise ValueError(msg) from error

@@ -1,4 +1,4 @@
-"""Where ticks are, and how numbers are written there and elsewhere."""
+"""The ticks of axes, and the texts of numbers there and elsewhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEAST_PLAIN, _MOST_PLAIN = 0.1, 1000
 
 
 def short(rate: float) -> str:
-    """Return a rate with three digits at most, as people write it: 1.25e-2, 0.5."""
+    """Return a rate with three digits at most, as in papers: 1.25e-2, 0.5."""
     if _LEAST_PLAIN <= rate < _MOST_PLAIN:
         return f"{rate:.3g}"
     return _with_power(rate, 2)
@@ -31,15 +31,10 @@ def plain(number: float, digits: int = _DIGITS) -> str:
 
 def rate_ticks(low: float, high: float) -> FloatArray:
     """
-    Return where to set ticks on a logarithmic axis of rates.
+    Return the ticks of a logarithmic axis of rates with ends above 0.
 
     They are powers of ten or, within fewer than two decades, the 1-2-5 series or,
     within less than that, equal steps of 1, 2 or 5 times such a power.
-
-    Parameters
-    ----------
-    low, high:
-        The ends of the axis, above 0.
     """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     every = -(-(last - first) // _MOST)
@@ -51,9 +46,9 @@ def rate_ticks(low: float, high: float) -> FloatArray:
     return equal_steps(low, high)
 
 
-def equal_steps(low: float, high: float) -> FloatArray:
-    """Return up to nine ticks, in steps of 1, 2 or 5 times some power of ten."""
-    least = (high - low) / _MOST_STEPS
+def equal_steps(low: float, high: float, most: int = _MOST_STEPS) -> FloatArray:
+    """Return ticks, at most so many steps of 1, 2 or 5 times a power of ten."""
+    least = (high - low) / most
     power = 10.0 ** math.floor(math.log10(least))
     step = next(n * power for n in (1, 2, 5, 10) if n * power >= least)
     first, last = math.ceil(low / step), math.floor(high / step)

@@ -1,26 +1,33 @@
-"""What is drawn of a curve on the axes of matplotlib."""
+"""A curve on the axes of matplotlib, and the colours of all charts."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrwidget.curve import palette
 from lrwidget.curve.axis import plain, rate_ticks, short, tick_label
 from lrwidget.curve.checks import positive_rate
-from lrwidget.curve.limits import loss_limits
+from lrwidget.curve.limits import hull, loss_limits
+from lrwidget.curve.smoothing import DEFAULT_BETA
+from lrwidget.curve.suggest import DEFAULT_RULE
 from lrwidget.curve.thinning import thinned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from lrwidget.curve.arrays import FloatArray
+    from lrwidget.curve.limits import Limits
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.suggestion import Suggestion
 
-Limits: TypeAlias = tuple[float, float]
+# Okabe and Ito's colours, which the colour-blind tell apart; those that stand out too
+# little on white are darker here. No meaning is in a colour alone: shapes and widths
+# differ, too.
+CURVE, SUGGESTION, CHOICE = "#0072b2", "#00805c", "#d55e00"
+OTHERS = ("#b0558a", "#a66a00", "#6b6b6b")  # for further lines: pink, ochre and grey
+BAND_OPACITY, RAW_OPACITY = 0.15, 0.5
 
 _MOST_POINTS = 2000
 _MARGIN = 0.015
@@ -33,26 +40,17 @@ _LABEL_TURNS_AT = 0.85
 
 
 def draw(
-    ax: Axes, curve: LRCurve, beta: float, rule: str, choice: float | None
+    ax: Axes,
+    curve: LRCurve,
+    beta: float = DEFAULT_BETA,
+    rule: str = DEFAULT_RULE,
+    choice: float | None = None,
 ) -> None:
     """
-    Draw a curve, its suggestion and the rate that is chosen.
+    Draw a curve, its suggestion by a rule, and the rate that is chosen.
 
     The raw losses are faint and the smoothed ones bold. The y range leaves out
     what follows a divergence.
-
-    Parameters
-    ----------
-    ax:
-        Where to draw.
-    curve:
-        What to draw.
-    beta:
-        How much to smooth, as `LRCurve.smoothed` takes it.
-    rule:
-        The rule of the suggestion.
-    choice:
-        The rate that is chosen, if any.
     """
     rate = None if choice is None else positive_rate("choice", choice)
     smoothed = curve.smoothed(beta)
@@ -62,16 +60,21 @@ def draw(
     losses = loss_limits(raw, smoothed)
     ax.set_xscale("log")
     _widen(ax, rates, losses)
-    _draw_line(ax, lrs, raw, label="loss", linewidth=1, alpha=palette.RAW_OPACITY)
+    _draw_line(ax, lrs, raw, label="loss", linewidth=1, alpha=RAW_OPACITY)
     _draw_line(ax, lrs, smoothed, label="smoothed", linewidth=2.6)
     _draw_suggestion(ax, curve.suggestion(rule), lrs, smoothed)
     if rate is not None:
         _draw_choice(ax, rate)
     _draw_frame(ax)
     if losses is None:
-        _say_instead(ax, "no finite loss")
+        ax.set_yticks([])
+        text = ax.text(0.5, 0.5, "no finite loss", transform=ax.transAxes)
+        text.set(horizontalalignment="center", verticalalignment="center")
     else:
-        _set_loss_ticks(ax)
+        from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 (an extra)
+
+        ax.yaxis.set_major_locator(MaxNLocator(_LOSS_TICKS, steps=[1, 2, 5, 10]))
+        ax.yaxis.set_major_formatter(lambda loss, _place: plain(loss))
 
 
 def _rate_limits(rates: FloatArray) -> Limits | None:
@@ -86,13 +89,9 @@ def _widen(ax: Axes, rates: Limits | None, losses: Limits | None) -> None:
     """Set the limits of axes; what was drawn on them before stays in sight."""
     before = ax.has_data()
     if rates is not None:
-        ax.set_xlim(_hull(rates, ax.get_xlim()) if before else rates)
+        ax.set_xlim(hull(rates, ax.get_xlim()) if before else rates)
     if losses is not None:
-        ax.set_ylim(_hull(losses, ax.get_ylim()) if before else losses)
-
-
-def _hull(one: Limits, other: Limits) -> Limits:
-    return min(one[0], other[0]), max(one[1], other[1])
+        ax.set_ylim(hull(losses, ax.get_ylim()) if before else losses)
 
 
 def _draw_line(ax: Axes, lrs: FloatArray, losses: FloatArray, **look: Any) -> None:  # noqa: ANN401 (of matplotlib)
@@ -100,7 +99,7 @@ def _draw_line(ax: Axes, lrs: FloatArray, losses: FloatArray, **look: Any) -> No
     ax.plot(
         lrs[kept],
         losses[kept],
-        color=palette.CURVE,
+        color=CURVE,
         linestyle="-",
         marker="o" if len(lrs) == 1 else "",  # since a line of one point is none
         markersize=4,
@@ -119,7 +118,7 @@ def _draw_suggestion(
     ax.plot(
         [lr],
         [np.interp(np.log(lr), np.log(lrs), smoothed)],
-        color=palette.SUGGESTION,
+        color=SUGGESTION,
         linestyle="",
         marker="D",
         markersize=9,
@@ -132,9 +131,9 @@ def _draw_suggestion(
         ax.axvspan(
             low,
             high,
-            facecolor=palette.SUGGESTION,
+            facecolor=SUGGESTION,
             edgecolor="none",
-            alpha=palette.BAND_OPACITY,
+            alpha=BAND_OPACITY,
             zorder=1,
             label=f"{short(low)} to {short(high)} look as good",
         )
@@ -145,7 +144,7 @@ def _draw_choice(ax: Axes, rate: float) -> None:
         [rate, rate, rate],
         [0, _HANDLE_HEIGHT, 1],
         transform=ax.get_xaxis_transform(),
-        color=palette.CHOICE,
+        color=CHOICE,
         linestyle="-",
         linewidth=2,
         solid_capstyle="butt",
@@ -166,7 +165,7 @@ def _draw_choice(ax: Axes, rate: float) -> None:
         textcoords="offset points",
         horizontalalignment="right" if turned else "left",
         verticalalignment="center_baseline",
-        color=palette.CHOICE,
+        color=CHOICE,
         weight="bold",
         bbox={
             "boxstyle": "round,pad=0.15",
@@ -175,18 +174,6 @@ def _draw_choice(ax: Axes, rate: float) -> None:
             "alpha": 0.8,
         },
         zorder=6,
-    )
-
-
-def _say_instead(ax: Axes, text: str) -> None:
-    ax.set_yticks([])
-    ax.text(
-        0.5,
-        0.5,
-        text,
-        transform=ax.transAxes,
-        horizontalalignment="center",
-        verticalalignment="center",
     )
 
 
@@ -208,10 +195,3 @@ def _draw_frame(ax: Axes) -> None:
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_visible(True)
-
-
-def _set_loss_ticks(ax: Axes) -> None:
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 (an extra)
-
-    ax.yaxis.set_major_locator(MaxNLocator(_LOSS_TICKS, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_formatter(lambda loss, _place: plain(loss))

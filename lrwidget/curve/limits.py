@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import numpy.typing as npt
+    from lrwidget.curve.arrays import FloatArray
+
+Limits: TypeAlias = tuple[float, float]
 
 _MARGIN = 0.08
 _LEAST_SPAN = 0.02
@@ -17,27 +19,13 @@ _FENCE = 1.5
 _FEW = 10
 
 
-def loss_limits(
-    losses: npt.NDArray[np.float64], smoothed: npt.NDArray[np.float64]
-) -> tuple[float, float] | None:
+def loss_limits(losses: FloatArray, smoothed: FloatArray) -> Limits | None:
     """
     Return the range of losses to show, so that an explosion flattens nothing.
 
     It spans the smoothed curve down to its minimum, and the raw losses on that way
     but for high outliers, by Tukey's fence of one and a half quartile ranges. What
-    comes after the minimum may leave it.
-
-    Parameters
-    ----------
-    losses:
-        Raw losses, which may hold NaN and infinity.
-    smoothed:
-        The smoothed losses, as many.
-
-    Returns
-    -------
-    :
-        The lowest and the highest loss to show, or None without a finite loss.
+    comes after the minimum may leave it. Without a finite loss, there is none.
     """
     finite = np.isfinite(losses) & np.isfinite(smoothed)
     if not finite.any():
@@ -53,9 +41,7 @@ def loss_limits(
     return _with_margin(float(low), float(high))
 
 
-def whole_limits(
-    losses: npt.NDArray[np.float64],
-) -> tuple[float, float] | None:
+def whole_limits(losses: FloatArray) -> Limits | None:
     """Return the range of all finite losses, explosions too; None without one."""
     finite = losses[np.isfinite(losses)]
     if not len(finite):
@@ -63,33 +49,15 @@ def whole_limits(
     return _with_margin(float(finite.min()), float(finite.max()))
 
 
-def _with_margin(low: float, high: float) -> tuple[float, float]:
-    lacking = max(_LEAST_SPAN * max(abs(low), abs(high)), 1e-12) - (high - low)
-    margin = _MARGIN * (high - low) + max(lacking, 0) / 2
-    return low - margin, high + margin
-
-
-def common_limits(
-    smoothed: Iterable[npt.NDArray[np.float64]],
-) -> tuple[float, float] | None:
+def common_limits(smoothed: Iterable[FloatArray]) -> Limits | None:
     """
     Return the range of losses to show several smoothed curves in.
 
-    All that have come down from where they began are seen in full, as `loss_limits`
-    has it. What only rises may leave the range.
-
-    Parameters
-    ----------
-    smoothed:
-        The curves, which may hold NaN and infinity.
-
-    Returns
-    -------
-    :
-        The lowest and the highest loss to show, or None without a finite loss.
+    All curves that end below their beginning are seen in full, by `loss_limits`; a
+    curve that only rises may leave the range. Without a finite loss, there is none.
     """
-    falling: list[tuple[float, float]] = []
-    rising: list[tuple[float, float]] = []
+    falling: list[Limits] = []
+    rising: list[Limits] = []
     for curve in smoothed:
         limits = loss_limits(curve, curve)
         if limits is not None:
@@ -101,3 +69,16 @@ def common_limits(
     if falling:
         return low, max(high for _, high in falling)
     return low, min(high for _, high in rising)
+
+
+def hull(one: Limits, other: Limits | None) -> Limits:
+    """Return the limits that hold both."""
+    if other is None:
+        return one
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
+def _with_margin(low: float, high: float) -> Limits:
+    lacking = max(_LEAST_SPAN * max(abs(low), abs(high)), 1e-12) - (high - low)
+    margin = _MARGIN * (high - low) + max(lacking, 0) / 2
+    return low - margin, high + margin

@@ -1,4 +1,4 @@
-"""A curve as a still picture."""
+"""A curve as a still picture, and as any other file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import numpy as np
 
 from lrwidget.curve.drawing import draw
 from lrwidget.curve.smoothing import DEFAULT_BETA
+from lrwidget.curve.storage import as_csv, as_json
 from lrwidget.curve.suggest import DEFAULT_RULE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from typing_extensions import Unpack
 
     from lrwidget.curve.lr_curve import LRCurve
 
@@ -28,30 +30,22 @@ _COLOURS = 256  # one byte a pixel: all but a few mixed tones stay as drawn
 _MOST_CACHED = 8  # some 0.2 MB
 _RANDOM_ID = re.compile(r'(?<=["#])[a-z][0-9a-f]{10}(?=[")])')
 
-
 _cached: dict[tuple[object, ...], bytes] = {}
 _caching = threading.Lock()
 
 
-class Looks(TypedDict):
-    """What a picture shows beside the raw losses; see `png`."""
+class Looks(TypedDict, total=False):
+    """The smoothing, the rule of the suggestion, and the chosen rate of a picture."""
 
     beta: float
     rule: str
     choice: float | None
 
 
-def plot(
-    curve: LRCurve,
-    ax: Axes | None = None,
-    *,
-    beta: float = DEFAULT_BETA,
-    rule: str = DEFAULT_RULE,
-    choice: float | None = None,
-) -> Axes:
+def plot(curve: LRCurve, ax: Axes | None = None, **looks: Unpack[Looks]) -> Axes:
     """Draw a curve with matplotlib, in the user's style; see `LRCurve.plot`."""
     if ax is not None:
-        draw(ax, curve, beta, rule, choice)
+        draw(ax, curve, **looks)
         ax.legend()
         return ax
     try:
@@ -62,7 +56,7 @@ def plot(
     figure = plt.figure(figsize=_INCHES)
     ax = figure.add_subplot()
     try:
-        draw(ax, curve, beta, rule, choice)
+        draw(ax, curve, **looks)
     except BaseException:
         plt.close(figure)  # or a notebook shows it, empty
         raise
@@ -70,35 +64,13 @@ def plot(
     return ax
 
 
-def png(
-    curve: LRCurve,
-    *,
-    beta: float = DEFAULT_BETA,
-    rule: str = DEFAULT_RULE,
-    choice: float | None = None,
-) -> bytes | None:
+def png(curve: LRCurve, **looks: Unpack[Looks]) -> bytes | None:
     """
-    Return a curve as a PNG picture.
+    Return a curve as a PNG picture; None without steps, and without matplotlib.
 
     It may be called on any thread, and no style of the user's changes it.
-
-    Parameters
-    ----------
-    curve:
-        What to show.
-    beta:
-        How much to smooth, as `LRCurve.smoothed` takes it.
-    rule:
-        The rule of the suggestion.
-    choice:
-        The rate that is chosen, if any.
-
-    Returns
-    -------
-    :
-        The picture; None for a curve without steps, and without matplotlib.
     """
-    figure = _still(curve, beta, rule, choice)
+    figure = _still(curve, looks)
     if figure is None:
         return None
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 (an extra)
@@ -112,20 +84,15 @@ def png(
     return file.getvalue()
 
 
-def cached_png(
-    curve: LRCurve,
-    *,
-    beta: float = DEFAULT_BETA,
-    rule: str = DEFAULT_RULE,
-    choice: float | None = None,
-) -> bytes | None:
+def cached_png(curve: LRCurve, **looks: Unpack[Looks]) -> bytes | None:
     """Return what `png` returns; the latest 8 pictures are not drawn again."""
     data = hashlib.sha256(curve.lrs.tobytes() + curve.losses.tobytes()).digest()
-    key = (data, curve.num_it, beta, rule, choice)
+    every: Looks = {"beta": DEFAULT_BETA, "rule": DEFAULT_RULE, "choice": None, **looks}
+    key = (data, curve.num_it, *every.values())
     with _caching:
         drawn = _cached.pop(key, None)
     if drawn is None:
-        drawn = png(curve, beta=beta, rule=rule, choice=choice)
+        drawn = png(curve, **looks)
     if drawn is not None:  # or matplotlib may be installed before the next time
         with _caching:
             _cached[key] = drawn  # the latest last
@@ -134,20 +101,14 @@ def cached_png(
     return drawn
 
 
-def svg(
-    curve: LRCurve,
-    *,
-    beta: float = DEFAULT_BETA,
-    rule: str = DEFAULT_RULE,
-    choice: float | None = None,
-) -> str | None:
+def svg(curve: LRCurve, **looks: Unpack[Looks]) -> str | None:
     """
     Return a curve as an SVG picture, as `png` does.
 
     The same curve gives the same text. The letters in the picture are shapes, which
     look the same everywhere, unless matplotlib's ``svg.fonttype`` is another.
     """
-    figure = _still(curve, beta, rule, choice)
+    figure = _still(curve, looks)
     if figure is None:
         return None
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415 (an extra)
@@ -157,9 +118,25 @@ def svg(
     return _for_any_page(file.getvalue())
 
 
-def _still(
-    curve: LRCurve, beta: float, rule: str, choice: float | None
-) -> Figure | None:
+def exported(curve: LRCurve, kind: str, looks: Looks) -> bytes:
+    """
+    Return a curve as a file: ``"json"``, ``"csv"``, or a picture ``"png"``, ``"svg"``.
+
+    Without points, and for a picture without matplotlib, there is a RuntimeError.
+    """
+    if not len(curve):
+        msg = "there is nothing to export yet: run the test first"
+        raise RuntimeError(msg)
+    if kind in {"json", "csv"}:
+        return as_json(curve) if kind == "json" else as_csv(curve)
+    drawn = png(curve, **looks) if kind == "png" else svg(curve, **looks)
+    if drawn is None:
+        msg = "a picture needs matplotlib: pip install 'lrwidget[plot]'"
+        raise RuntimeError(msg)
+    return drawn.encode() if isinstance(drawn, str) else drawn
+
+
+def _still(curve: LRCurve, looks: Looks) -> Figure | None:
     """Return a figure that pyplot does not know of, if there is one to draw."""
     if not len(curve):
         return None
@@ -169,7 +146,7 @@ def _still(
         return None
     figure = Figure(_INCHES, _DPI, facecolor=_PAPER, edgecolor=_PAPER, frameon=True)
     ax = figure.add_subplot(facecolor=_PAPER)
-    draw(ax, curve, beta, rule, choice)
+    draw(ax, curve, **looks)
     _explain_above(figure, _FONT_SIZE)
     _undo_style(figure, ax)
     return figure
@@ -217,12 +194,9 @@ def _undo_style(figure: Figure, ax: Axes) -> None:
 
 
 def _for_any_page(file: str) -> str:
-    """
-    Return an SVG file as it can stand in a page, beside others.
-
-    It gets names for its parts by what it shows, where matplotlib draws lots.
-    """
+    """Return an SVG file that may be beside others: names of parts depend on these."""
     svg = file[file.index("<svg") :]
+    # matplotlib draws the names at random.
     content = hashlib.sha256(_RANDOM_ID.sub("", svg).encode()).hexdigest()[:8]
     for number, name in enumerate(dict.fromkeys(_RANDOM_ID.findall(svg))):
         svg = svg.replace(name, f"lr{content}-{number}")

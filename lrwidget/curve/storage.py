@@ -6,16 +6,19 @@ import csv
 import io
 import json
 import math
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.curve import files
 from lrwidget.curve.arrays import listed_floats
-from lrwidget.curve.records import format as journal
-from lrwidget.curve.records.store import place_of
+from lrwidget.curve.records.reader import RecordedTest, is_record
+from lrwidget.curve.records.store import contents_of, store_of
 from lrwidget.curve.strict_json import check_version, parsed
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
 
     import pandas as pd
@@ -26,10 +29,12 @@ if TYPE_CHECKING:
 
 _FORMAT = "lrwidget.LRCurve"
 _VERSION = 1
+# A file there may be a pipe of this process, or its standard output.
+_SPECIAL = {Path("/dev"), Path("/dev/fd"), Path("/proc")}
 
 
 class Stored:
-    """What has the attributes of an `LRCurve`, and is made of these alone."""
+    """The methods of `LRCurve` for files and other libraries."""
 
     lrs: FloatArray
     losses: FloatArray
@@ -54,15 +59,14 @@ class Stored:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """
-        Make a curve of what `to_dict` returned.
+        Return the curve of which `to_dict` returned the data.
 
         Raises
         ------
         ValueError
             If ``data`` is not of that form.
         """
-        given = data.get("format") if isinstance(data, dict) else None
-        if not (isinstance(given, str) and given == _FORMAT):
+        if not isinstance(data, dict) or data.get("format") != _FORMAT:
             msg = f"data must be a dict with format={_FORMAT!r}, as to_dict returns it"
             raise ValueError(msg)
         check_version(data.get("version"), _VERSION)
@@ -76,22 +80,22 @@ class Stored:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """
-        Write the curve to a JSON file, from which `load` makes it again.
+        Write the curve to a JSON file, which `load` reads.
 
         Raises
         ------
         OSError
-            If that fails, as on a full disk. A file that was there is as before then.
+            If that fails, as on a full disk. An existing file is as before then.
         """
-        files.write(path, as_json(self))
+        _write(path, as_json(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """
         Read a curve from a file that `save` wrote, or from the record of a test.
 
-        Of a record to which several tests have added, that is the latest one; so far,
-        where it goes on or has died. It is data: nothing is run.
+        A record gives the steps so far, also while its test runs and after that was
+        killed. A file is data: nothing in it is executed.
 
         Parameters
         ----------
@@ -106,28 +110,25 @@ class Stored:
             If it holds no such curve.
         """
         expected = "curve that LRCurve.save wrote, and no record of a test"
+        make: Callable[..., Self] = cls
         try:
-            contents = place_of(path).contents()
-            if journal.is_record(contents):
-                expected = "record of a test as it must be"
-                return cls._of_journal(journal.latest(contents))
-            return cls.from_dict(parsed(contents))
-        except (ValueError, RecursionError, MemoryError) as error:
+            contents = contents_of(store_of(path))
+            if not is_record(contents):
+                return cls.from_dict(parsed(contents))
+            expected = "record of a test as it must be"
+            test = RecordedTest()
+            test.feed(contents)
+            if not test.header:
+                msg = "its header is torn"
+                raise ValueError(msg)  # noqa: TRY301 (one error for all)
+            num_it = test.header["settings"].get("num_it", 0)
+            return make(test.lrs, test.losses, test.stop_reason, num_it)
+        except (ValueError, MemoryError) as error:
             msg = (
                 f"path={str(path)!r} holds no {expected}: "
                 f"{str(error) or type(error).__name__}"
             )
             raise ValueError(msg) from error
-
-    @classmethod
-    def _of_journal(cls, recorded: journal.Journal) -> Self:
-        make: Callable[..., Self] = cls
-        return make(
-            lrs=recorded.lrs,
-            losses=recorded.losses,
-            stop_reason=recorded.stop_reason,
-            num_it=recorded.num_it,
-        )
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """
@@ -136,9 +137,9 @@ class Stored:
         Raises
         ------
         OSError
-            If that fails, as on a full disk. A file that was there is as before then.
+            If that fails, as on a full disk. An existing file is as before then.
         """
-        files.write(path, as_csv(self))
+        _write(path, as_csv(self))
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a data frame with the columns ``lr`` and ``loss``, one row a step."""
@@ -160,3 +161,49 @@ def as_csv(curve: Stored) -> bytes:
     rows.writerow(["lr", "loss"])
     rows.writerows(zip(curve.lrs.tolist(), curve.losses.tolist(), strict=True))
     return text.getvalue().encode()
+
+
+def _write(path: str | os.PathLike[str], contents: bytes) -> None:
+    """
+    Write a file as a whole, or leave all as it was; an OSError names the given path.
+
+    An existing file keeps its mode, and a link continues to lead to it. A device or a
+    pipe is written to as it is.
+    """
+    file = Path(path)
+    try:
+        existing = file.stat()
+        kept = "; the file there is as before"
+    except FileNotFoundError:
+        existing, kept = None, "; no file was made"
+    try:
+        folder = Path(os.path.realpath(file.parent))
+        special = folder in _SPECIAL or Path("/proc") in folder.parents
+        if special or (existing is not None and not stat.S_ISREG(existing.st_mode)):
+            kept = ""
+            file.write_bytes(contents)
+        else:
+            # Path.resolve raises RuntimeError where links go in circles.
+            _replace(Path(os.path.realpath(file)), contents, existing)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}{kept}", str(file)) from error
+
+
+def _replace(file: Path, contents: bytes, existing: os.stat_result | None) -> None:
+    if existing is not None:
+        with file.open("r+b"):  # raises where it is not to be written
+            pass
+    # In the same folder, since a file can be moved at once only on its own disk.
+    partial = file.with_name(f".{token_hex(8)}.part")
+    try:
+        with partial.open("xb") as opened:
+            opened.write(contents)
+            opened.flush()
+            os.fsync(opened.fileno())  # some disks tell only now that they are full
+        if existing is not None:
+            partial.chmod(stat.S_IMODE(existing.st_mode))
+        partial.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise

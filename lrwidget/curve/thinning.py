@@ -15,26 +15,14 @@ if TYPE_CHECKING:
 
 def thinned(x: FloatArray, y: FloatArray, most: int) -> npt.NDArray[np.intp]:
     """
-    Return which points of a line to draw.
+    Return the increasing indices of at most so many points of a line to draw.
 
     The plot is cut into equally wide columns, and of each the first, the last, the
     lowest and the highest point are kept: M4 (Jugel et al., VLDB 2014), whose line
     covers the same pixels where a column is as wide as one.
 
-    Parameters
-    ----------
-    x:
-        Where the points are on the axis as it is shown, so logarithms on a
-        logarithmic one: finite and never falling.
-    y:
-        The heights, as many, and finite.
-    most:
-        How many points to keep at most, 8 or more.
-
-    Returns
-    -------
-    :
-        Increasing indices: all of them, if there are no more than ``most``.
+    The places on the axis are as displayed, so logarithms on a logarithmic axis: finite
+    and never falling. The heights are finite, too. The number is 8 or more.
     """
     if len(x) <= most:
         return np.arange(len(x))

@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from lrwidget.curve.checks import check_function
-from lrwidget.curve.records.format import check_continued
-from lrwidget.curve.records.store import place_of
 from lrwidget.curve.short_repr import short_repr
 from lrwidget.engine.optimizers import needs_closure
 
 if TYPE_CHECKING:
-    import os
-
     from torch.optim import Optimizer
-
-    from lrwidget.curve.records.store import Place
 
 
 def check_trained(model: object, optimizer: object) -> None:
@@ -78,17 +72,3 @@ def check_functions(loss_fn: object, training_step: object) -> None:
         )
         msg = f"{both} both give the loss; pass one of them"
         raise ValueError(msg)
-
-
-def usable_record(record: str | os.PathLike[str] | None) -> Place | None:
-    """Return the place of a record; raise if it cannot be written there."""
-    if record is None:
-        return None
-    place = place_of(record)
-    try:
-        place.check()
-    except ValueError as error:
-        msg = f"record={short_repr(record)} {error}"
-        raise ValueError(msg) from error
-    check_continued(place)
-    return place

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from lrwidget.config import TestConfig, check_loader, with_settings
 from lrwidget.curve.history import RunHistory
-from lrwidget.curve.records.writer import journaled
+from lrwidget.curve.records.store import writable_store
+from lrwidget.curve.records.writer import recorded
 from lrwidget.engine import arguments
 from lrwidget.engine.distributed import context
 from lrwidget.engine.isolation.components import Components
@@ -98,9 +99,7 @@ class RangeTest:
         arguments.check_scaler(scaler, optimizer)
         lrs = array("d", config.lrs)  # a list would take four times the memory
         check_rounded(optimizer, lrs)
-        self._record = arguments.usable_record(
-            config.record if context.rank() == 0 else None
-        )
+        self._record = writable_store(config.record if context.rank() == 0 else None)
         training = Training(
             config=config,
             dataloader=dataloader,
@@ -170,7 +169,7 @@ class RangeTest:
             "loss_fn": components.loss_fn,
             **self.config.settings(),
         }
-        return own.reporting(journaled(steps, self._record, described))
+        return own.reporting(recorded(steps, self._record, described))
 
     def at(self, lr: float, steps: int) -> IsolatedRun:
         """Return a training of the same components at a constant rate."""

@@ -8,49 +8,27 @@ import bqplot
 import ipywidgets as ipw
 import numpy as np
 
+from lrwidget.curve.limits import hull
 from lrwidget.curve.spread import spread
 from lrwidget.ui.axes import Axes
 from lrwidget.ui.handle import Handle
 from lrwidget.ui.marks import LatestLines, OtherLines, SuggestionMarks
 from lrwidget.ui.messages import beside_the_handle
-from lrwidget.ui.view import VisibleCurve
+from lrwidget.ui.view import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
+    from lrwidget.curve.limits import Limits
     from lrwidget.curve.lr_curve import LRCurve
-    from lrwidget.curve.runs import Run
+    from lrwidget.curve.runs import RepeatKey, Run
     from lrwidget.curve.spread import Spread
     from lrwidget.curve.suggestion import Suggestion
-    from lrwidget.ui.view import Limits, ViewOptions
-
-_HEIGHT = "320px"
-_NOTHING = VisibleCurve(np.array([]), np.array([]), np.array([]), None)
+    from lrwidget.ui.view import ViewOptions, VisibleCurve
 
 
 class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
-    """
-    Loss curves over a logarithmic axis of rates, with a handle to pick one.
-
-    Parameters
-    ----------
-    start_lr:
-        The lowest rate, at the left edge.
-    end_lr:
-        The highest rate, at the right edge.
-    view:
-        The first view of the curves.
-    on_pick:
-        Function of the rate that the mouse picks, which may be outside the axis.
-    loss_name:
-        The name of the losses, at their axis.
-
-    Attributes
-    ----------
-    words:
-        The texts of the chosen rate, of the smoothed loss there, and of their ratio
-        to the suggestion.
-    """
+    """Loss curves over a logarithmic axis of rates, with a handle to pick one."""
 
     def __init__(
         self,
@@ -63,8 +41,8 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self._view = view
         self._rate: float | None = None
         self._suggested: float | None = None
-        self.words: list[str] = []
-        self._sight = _NOTHING
+        self.words: list[str] = []  # beside the handle: the rate, its loss, their ratio
+        self._seen = NOTHING
         self._limits: Limits | None = None  # in which the others are drawn
         self._others: list[tuple[Run, VisibleCurve]] = []
         self._spreads: list[tuple[Run, Spread]] = []
@@ -78,7 +56,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
             axes=self.axes.both,
             fig_margin={"top": 12, "bottom": 48, "left": 72, "right": 18},
             display_toolbar=False,
-            layout={"width": "auto", "height": _HEIGHT},
+            layout={"width": "auto", "height": "320px"},
         )
         super().__init__([self.figure])
         self.add_class("lrwidget-chart")
@@ -95,57 +73,53 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
 
     def show_others(
         self, others: list[Run], repeats: list[Run], view: ViewOptions
-    ) -> None:
+    ) -> bool:
         """
-        Show runs beside the latest one.
+        Show runs beside the latest one, and set the view of all that is drawn next.
 
-        Parameters
-        ----------
-        others:
-            The runs that have a line each.
-        repeats:
-            The runs to compare: three or more of one setting show their median and
-            extent. The latest run may be one of these.
-        view:
-            The view of these runs, and of the latest curve when it is drawn next.
+        Three or more repeats of one setting show their median and extent; the latest
+        run may be one of these. Return whether there are such.
         """
         self._view = view
         runs = {run.name: run for run in (*others, *repeats)}
-        sights = {name: view.of(runs[name].history.curve()) for name in runs}
-        self._others = [(run, sights[run.name]) for run in others]
-        self._spreads = _spreads(repeats, sights)
+        seen = {name: view.of(runs[name].history.curve()) for name in runs}
+        self._others = [(run, seen[run.name]) for run in others]
+        settings: dict[RepeatKey, list[Run]] = {}
+        for run in repeats:
+            settings.setdefault(run.key, []).append(run)
+        self._spreads = []
+        for same in settings.values():
+            lines = [(seen[run.name].lrs, seen[run.name].smoothed) for run in same]
+            spreading = spread(lines)
+            if spreading is not None:
+                self._spreads.append((same[0], spreading))
         self._limits = None
         self.others.show(others, [run for run, _ in self._spreads])
         self.figure.marks = self._marks()
+        return bool(self._spreads)
 
     def draw(self, curve: LRCurve, suggestion: Suggestion) -> None:
-        """
-        Show the curve of the latest run.
-
-        Parameters
-        ----------
-        curve:
-            The curve.
-        suggestion:
-            The rate for the diamond, and the range for the band; none for a rate that
-            is None.
-        """
-        latest = self._view.of(curve)
-        # For the handle, which needs no raw losses; these take memory.
-        self._sight = latest._replace(raw=_NOTHING.raw)
+        """Show the curve of the latest run, and its suggestion."""
+        latest = self._view.of(curve) if len(curve) else NOTHING
+        # The handle needs no raw losses, which take memory.
+        self._seen = latest._replace(raw=NOTHING.raw)
         self._suggested = suggestion.lr
-        sights = [latest, *(sight for _, sight in self._others)]
-        limits = _all(sight.limits for sight in sights)
+        limits = latest.limits
+        for _run, seen in self._others:
+            limits = seen.limits if limits is None else hull(limits, seen.limits)
         if limits is not None:
             self.axes.show_losses(limits, logarithmic=self._view.logarithmic)
         self.latest.draw(latest)
         # Without limits there is nothing to draw, but old points may have to go.
         if limits is None or self._limits != limits:
             self._limits = limits
-            self._draw_others()
+            for run, seen in self._others:
+                self.others.draw(run, seen)
+            for run, spreading in self._spreads:
+                self.others.draw_spread(run, spreading)
         self.suggestion.draw(suggestion, latest)
-        # The handle itself may be on its way to another rate.
-        self.handle.say(self._told())
+        if self._rate is not None:  # the handle may be on its way to another one
+            self.handle.say(self._told())
 
     def show_rate(self, rate: float | None) -> None:
         """Put the handle to a rate, or hide it."""
@@ -153,22 +127,13 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.handle.show(rate, self._told())
 
     def _told(self) -> list[str]:
-        self.words = beside_the_handle(self._rate, self._loss(), self._suggested)
+        rate, loss = self._rate, None
+        if rate is not None:
+            loss = self._seen.height_at(rate)
+            if loss is not None and self._view.logarithmic:
+                loss = float(np.power(10.0, loss))  # infinite rather than an error
+        self.words = beside_the_handle(rate, loss, self._suggested)
         return self.words
-
-    def _draw_others(self) -> None:
-        for run, sight in self._others:
-            self.others.draw(run, sight)
-        for run, spreading in self._spreads:
-            self.others.draw_spread(run, spreading)
-
-    def _loss(self) -> float | None:
-        """Return the smoothed loss at the chosen rate, where there is one."""
-        lrs, rate = self._sight.lrs, self._rate
-        if rate is None or not len(lrs) or not lrs[0] <= rate <= lrs[-1]:
-            return None
-        height = np.interp(np.log(rate), np.log(lrs), self._sight.smoothed)
-        return float(10**height if self._view.logarithmic else height)
 
     def _marks(self) -> list[bqplot.Mark]:
         return [
@@ -178,25 +143,3 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
             self.suggestion.dot,
             *self.handle.marks,
         ]
-
-
-def _all(limits: Iterable[Limits | None]) -> Limits | None:
-    """Return the limits that hold all of some."""
-    known = [pair for pair in limits if pair is not None]
-    if not known:
-        return None
-    return min(low for low, _ in known), max(high for _, high in known)
-
-
-def _spreads(
-    runs: list[Run], sights: dict[str, VisibleCurve]
-) -> list[tuple[Run, Spread]]:
-    """Return how runs of one setting spread, with the first of each setting."""
-    found = []
-    for setting in dict.fromkeys(run.key for run in runs):
-        repeating = [run for run in runs if run.key == setting]
-        seen = [sights[run.name] for run in repeating]
-        spreading = spread([(sight.lrs, sight.smoothed) for sight in seen])
-        if spreading is not None:
-            found.append((repeating[0], spreading))
-    return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as ipw
 
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES
-from lrwidget.ui.threads import SetInThreads
+from lrwidget.ui.widgets import SetInThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,30 +24,18 @@ _RULES = [
 _BUTTON = {"flex": "0 0 auto", "width": "96px"}
 _FIELD = {"flex": "0 0 auto", "width": "215px"}
 _SMALL = {"flex": "0 0 auto", "width": "36px"}
+_NAMED = {"description_width": "initial"}
 _FIELD_DIGITS = 3
 _FIELD_ROOM = 12
 
 
-def _display(*, shown: bool) -> str | None:
-    """Return the value of ``layout.display`` for a part that is shown or hidden."""
-    return None if shown else "none"
+def show_if(part: ipw.DOMWidget, *, shown: bool) -> None:
+    """Show a part, or hide it without a gap."""
+    part.layout.display = None if shown else "none"
 
 
 class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
-    """
-    The Run/Stop button, the Race button, the progress, and the status in words.
-
-    Parameters
-    ----------
-    on_toggle:
-        Called when the Run/Stop button is pressed.
-    on_race:
-        Called when the Race button is pressed.
-    settings:
-        The widget at the end of the row.
-    can:
-        The capabilities; the buttons for the rest are hidden.
-    """
+    """The buttons that the back end has a use for, the progress, and the status."""
 
     def __init__(
         self,
@@ -68,8 +56,8 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
             layout=_BUTTON,
         )
         self.race.on_click(lambda _button: on_race())
-        self.race.layout.display = _display(shown=can.race)
-        settings.layout.display = _display(shown=can.run)
+        show_if(self.race, shown=can.race)
+        show_if(settings, shown=can.run)
         self.progress = ipw.IntProgress(
             layout={"flex": "1 1 80px", "width": "auto", "margin": "2px 8px"}
         )
@@ -85,81 +73,39 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
     def show_running(self, *, running: bool, raceable: bool) -> None:
         """Label the buttons with their next action; disable one without any."""
         self.race.disabled = running or not raceable
-        self.button.layout.display = _display(shown=running or self._reruns)
+        show_if(self.button, shown=running or self._reruns)
         with self.button.hold_sync():
             self.button.description = "Stop" if running else "Run"
             self.button.icon = "stop" if running else "play"
             self.button.button_style = "" if running else "primary"
             self.button.tooltip = (
-                "Stop, and keep what was found" if running else "Run the range test"
+                "Stop, and keep the steps so far" if running else "Run the range test"
             )
 
-    def show(self, done: int, total: int, status: str) -> None:
-        """
-        Show the progress of a run.
-
-        Parameters
-        ----------
-        done:
-            The number of steps that are done.
-        total:
-            The number of all steps.
-        status:
-            The text of the status.
-        """
-        self._show_progress(done, total, "")
-        self.status.value = f'<span class="lrwidget-fine">{html.escape(status)}</span>'
-
-    def show_failure(self, done: int, total: int, status: str, details: str) -> None:
-        """
-        Show the failure of a run.
-
-        Parameters
-        ----------
-        done:
-            The number of steps that are done.
-        total:
-            The number of all steps.
-        status:
-            The text of the status.
-        details:
-            The traceback, which is folded.
-        """
-        self._show_progress(done, total, "danger")
-        self.status.value = (
-            f'<span class="lrwidget-failed">{html.escape(status)}</span>'
-            "<details><summary>Traceback</summary>"
-            f'<pre tabindex="0">{html.escape(details)}</pre></details>'
-        )
-
-    def _show_progress(self, done: int, total: int, style: str) -> None:
+    def show(
+        self, done: int, total: int, status: str, traceback: str | None = None
+    ) -> None:
+        """Show the steps and the status of a job; one that failed has a traceback."""
+        failed = traceback is not None
         with self.progress.hold_sync():
             self.progress.max = total
             self.progress.value = done
-            self.progress.bar_style = style
+            self.progress.bar_style = "danger" if failed else ""
+        look = "lrwidget-failed" if failed else "lrwidget-fine"
+        text = f'<span class="{look}">{html.escape(status)}</span>'
+        if traceback is not None:
+            text += (
+                "<details><summary>Traceback</summary>"
+                f'<pre tabindex="0">{html.escape(traceback)}</pre></details>'
+            )
+        self.status.value = text
 
 
-class _Field(SetInThreads, ipw.BoundedFloatText):  # type: ignore[misc]  # untyped base
-    pass
+class _Field(SetInThreads, ipw.BoundedFloatText): ...  # type: ignore[misc]  # untyped base
 
 
 class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
-    """
-    The field for the exact rate, the buttons that move it, and the menu of rules.
-
-    Parameters
-    ----------
-    start_lr:
-        The value of the field before a rate is chosen.
-    rule:
-        The rule that is chosen at first.
-    on_pick:
-        Called with a rate that is typed.
-    on_step:
-        Called with 1 or -1, to move the rate to the right or to the left.
-    on_home:
-        Called when the suggestion is to be chosen.
-    """
+    """The field for the exact rate, the buttons that move it, and the menu of rules."""
 
     def __init__(
         self,
@@ -178,25 +124,24 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             value=start_lr,
             description="Learning rate",
             tooltip="The chosen learning rate",
-            style={"description_width": "initial"},
+            style=_NAMED,
             layout=_FIELD,
         )
         self.hint = ipw.Label("Click in the chart to pick a rate.", layout=_FIELD)
-        self.lower = ipw.Button(
-            icon="chevron-left", tooltip="A tenth of a decade lower", layout=_SMALL
-        )
-        self.higher = ipw.Button(
-            icon="chevron-right", tooltip="A tenth of a decade higher", layout=_SMALL
-        )
-        self.home = ipw.Button(
-            icon="home", tooltip="Choose the suggestion", layout=_SMALL
+        self.lower, self.higher, self.home = (
+            ipw.Button(icon=icon, tooltip=tooltip, layout=_SMALL)
+            for icon, tooltip in (
+                ("chevron-left", "A tenth of a decade lower"),
+                ("chevron-right", "A tenth of a decade higher"),
+                ("home", "Choose the suggestion"),
+            )
         )
         self.rule = ipw.Dropdown(
             options=_RULES,
             value=rule,
             description="Suggestion",
-            tooltip="The rule that the diamond goes by; none depends on the slider",
-            style={"description_width": "initial"},
+            tooltip="The rule of the suggestion; none depends on the smoothing",
+            style=_NAMED,
             layout={"width": "230px"},
         )
         buttons = ipw.HBox([self.lower, self.higher, self.home])
@@ -214,8 +159,8 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     def show_rate(self, rate: float | None) -> None:
         """Put a rate into the field, or hide it."""
         self._rate = rate
-        self.field.layout.display = "none" if rate is None else None
-        self.hint.layout.display = None if rate is None else "none"
+        show_if(self.field, shown=rate is not None)
+        show_if(self.hint, shown=rate is None)
         if rate is not None:
             digit = math.floor(math.log10(rate)) - _FIELD_DIGITS + 1
             self.field.step = 10.0**digit
@@ -233,24 +178,10 @@ def _shown(rate: float) -> float:
 
 
 class ApplyBar(ipw.HBox):  # type: ignore[misc]  # untyped base
-    """
-    The Apply button, a widget beside it, and the text of what was written.
-
-    Parameters
-    ----------
-    on_apply:
-        Called when the button is pressed; returns the text of what was written.
-    beside:
-        The widget beside the button.
-    can:
-        The capabilities; without `apply`, the button is hidden.
-    """
+    """The Apply button, a widget beside it, and the text of what was written."""
 
     def __init__(
-        self,
-        on_apply: Callable[[], str],
-        beside: ipw.Widget,
-        can: Capabilities,
+        self, on_apply: Callable[[], str], beside: ipw.Widget, can: Capabilities
     ) -> None:
         self._on_apply = on_apply
         self.button = ipw.Button(
@@ -261,7 +192,7 @@ class ApplyBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         )
         self.said = ipw.Label()
         self.button.on_click(lambda _button: self._apply())
-        self.button.layout.display = _display(shown=can.apply)
+        show_if(self.button, shown=can.apply)
         super().__init__(
             [self.button, beside, self.said],
             layout={"flex_flow": "row wrap", "align_items": "center"},

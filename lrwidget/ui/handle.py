@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import bqplot
 import numpy as np
 
-from lrwidget.ui.colours import CHOICE
-from lrwidget.ui.threads import SetInThreads
+from lrwidget.ui.marks import CHOICE, clear
+from lrwidget.ui.widgets import SetInThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +23,7 @@ _LABEL_GAP = 14  # pixels
 _LABEL_TURNS_AT = 0.5  # since on a narrow page, half of the plot is just enough
 
 
-class _Dot(SetInThreads, bqplot.Scatter):  # type: ignore[misc]  # untyped base
-    pass
+class _Dot(SetInThreads, bqplot.Scatter): ...  # type: ignore[misc]  # untyped base
 
 
 class Handle:
@@ -32,34 +31,23 @@ class Handle:
     A line over the whole plot, with a dot to drag and some texts beside it.
 
     In the page, keys and clicks in the plot move the dot as a drag does, so that all
-    of these arrive in order.
-
-    Parameters
-    ----------
-    axes:
-        The axes of the chart.
-    on_pick:
-        Function of the rate that the mouse picks, which may be outside the axis.
-
-    Attributes
-    ----------
-    marks:
-        The marks, from the hindmost to the foremost.
+    of these arrive in order. What is picked may be outside the axis.
     """
 
     def __init__(self, axes: Axes, on_pick: Callable[[float], object]) -> None:
         self._on_pick = on_pick
         self._rate: float | None = None
+        scales = axes.on_plot
         self.line = bqplot.Lines(
-            x=[], y=[], scales=axes.on_plot, colors=[CHOICE], stroke_width=2
+            x=[], y=[], scales=scales, colors=[CHOICE], stroke_width=2
         )
         self.label = bqplot.Label(
-            x=[], y=[], text=[], scales=axes.on_plot, default_size=13, apply_clip=False
+            x=[], y=[], text=[], scales=scales, default_size=13, apply_clip=False
         )
         self.dot = _Dot(
             x=[],
             y=[_HEIGHT],
-            scales=axes.on_plot,
+            scales=scales,
             colors=[CHOICE],
             default_size=220,
             enable_move=True,
@@ -67,7 +55,7 @@ class Handle:
             update_on_move=True,
             drag_size=1,
         )
-        self.marks = [self.line, self.label, self.dot]
+        self.marks = [self.line, self.label, self.dot]  # the foremost last
         self.dot.observe(self._on_moved, "x")
         self.dot.on_drag_end(self._on_drag_end)
 
@@ -86,12 +74,11 @@ class Handle:
         """Show other lines of text beside the handle."""
         rate = self._rate
         if rate is None:
-            with self.label.hold_sync():
-                self.label.x, self.label.y = np.array([]), np.array([])
+            clear(self.label)
             return
         rates = self.dot.scales["x"]
-        start, end = rates.min, rates.max
-        turned = math.log(rate / start) > _LABEL_TURNS_AT * math.log(end / start)
+        width = math.log(rates.max / rates.min)
+        turned = math.log(rate / rates.min) > _LABEL_TURNS_AT * width
         rising = range(len(words) - 1, -1, -1)
         with self.label.hold_sync():
             self.label.text = words

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import ipywidgets as ipw
 
-from lrwidget.ui.closing import close_with_parts
-from lrwidget.ui.colours import CURVE, border_style, look_of_former
+from lrwidget.ui.marks import CURVE, look_of_former
+from lrwidget.ui.widgets import close_with_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,80 +24,53 @@ _KEY = """<span class="lrwidget-key">
 _SPREAD = """<span><i class="lrwidget-median">━</i> median,
 <i class="lrwidget-extent">█</i> extent of repeats</span>
 """
-
-
-class _Entry(NamedTuple):
-    """A former run in the legend."""
-
-    box: ipw.HBox
-    shown: ipw.Checkbox
+# The border that looks most like a line, where the style of that has another name.
+_BORDERS = {"dash_dotted": "double"}
 
 
 class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
-    """
-    The meaning of the marks, and a check box and a delete button for each former run.
-
-    Parameters
-    ----------
-    on_change:
-        Called when other runs are to be shown.
-    on_remove:
-        Function of the name of a run that is to be removed.
-    """
+    """The meaning of the marks; a check box and a delete button for each former run."""
 
     def __init__(
         self, on_change: Callable[[], object], on_remove: Callable[[str], object]
     ) -> None:
-        self._on_change = on_change
+        self._on_change = on_change  # other runs are to be shown
         self._on_remove = on_remove
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, ipw.HBox] = {}
         self._latest = ipw.Label(layout={"border_bottom": f"3px solid {CURVE}"})
         self._latest.add_class("lrwidget-latest")
-        self._key = ipw.HTML()
+        self._key = ipw.HTML(_KEY.format(""))
         super().__init__()
         self.add_class("lrwidget-legend")
         self.show([], None)
-        self.explain_spread(shown=False)
 
-    def shown(self, runs: list[Run]) -> list[Run]:
-        """Return the runs that are to be shown."""
-        entries = self._entries
-        return [
-            run
-            for run in runs
-            if run.name not in entries or entries[run.name].shown.value
-        ]
-
-    def show(self, former: list[Run], latest: Run | None) -> None:
-        """List some runs, and no others."""
+    def show(self, former: list[Run], latest: Run | None) -> list[Run]:
+        """List these runs alone; return the former ones that are to be shown."""
         for name in self._entries.keys() - {run.name for run in former}:
-            close_with_parts(self._entries.pop(name).box)
+            close_with_parts(self._entries.pop(name))
         for run in former:
             if run.name not in self._entries:
                 self._entries[run.name] = self._entry(run)
         self._latest.value = "" if latest is None else latest.name
         # Alone, a run needs no name.
         self._latest.layout.display = None if former else "none"
-        boxes = [self._entries[run.name].box for run in former]
-        self.children = (self._key, self._latest, *boxes)
+        boxes = {run.name: self._entries[run.name] for run in former}
+        self.children = (self._key, self._latest, *boxes.values())
+        return [run for run in former if boxes[run.name].children[0].value]
 
     def explain_spread(self, *, shown: bool) -> None:
         """Explain the median and the extent of runs, if the chart shows them."""
         self._key.value = _KEY.format(_SPREAD if shown else "")
 
-    def _entry(self, run: Run) -> _Entry:
+    def _entry(self, run: Run) -> ipw.HBox:
         colour, style = look_of_former(run.number)
-        line = f"3px {border_style(style)} {colour}"
+        border = f"3px {_BORDERS.get(style, style)} {colour}"
         shown = ipw.Checkbox(
             value=True,
             description=run.name,
             tooltip=f"Show {run.name}",
             indent=False,
-            layout={
-                "width": "auto",
-                "min_width": "0",
-                "border_bottom": line,
-            },
+            layout={"width": "auto", "min_width": "0", "border_bottom": border},
         )
         remove = ipw.Button(
             icon="times",
@@ -106,5 +79,4 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
         )
         shown.observe(lambda _change: self._on_change(), "value")
         remove.on_click(lambda _button: self._on_remove(run.name))
-        box = ipw.HBox([shown, remove], layout={"max_width": "100%"})
-        return _Entry(box, shown)
+        return ipw.HBox([shown, remove], layout={"max_width": "100%"})

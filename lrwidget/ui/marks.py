@@ -1,4 +1,4 @@
-"""The marks of the chart: the curves of all runs, and the suggestion."""
+"""The marks of the chart: the curves of all runs and the suggestion; their colours."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Any
 import bqplot
 import numpy as np
 
-from lrwidget.curve.palette import BAND_OPACITY, RAW_OPACITY
+from lrwidget.curve import drawing
 from lrwidget.curve.thinning import thinned
-from lrwidget.ui.colours import CURVE, SUGGESTION, look_of_former
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
-    from collections.abc import Set as AbstractSet
-
-    import numpy.typing as npt
+    from collections.abc import Callable, Mapping
 
     from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.runs import RepeatKey, Run
@@ -24,181 +20,109 @@ if TYPE_CHECKING:
     from lrwidget.ui.axes import Axes
     from lrwidget.ui.view import VisibleCurve
 
+# The style sheet sets these variables for each theme; without it, the colours are those
+# of pictures, for light themes.
+CURVE = f"var(--lrwidget-curve, {drawing.CURVE})"
+SUGGESTION = f"var(--lrwidget-suggestion, {drawing.SUGGESTION})"
+CHOICE = f"var(--lrwidget-choice, {drawing.CHOICE})"
+_OTHERS = tuple(
+    f"var(--lrwidget-other-{number}, {colour})"
+    for number, colour in enumerate(drawing.OTHERS, 1)
+)
+RACE_COLOURS = (CURVE, _OTHERS[1], SUGGESTION, CHOICE, _OTHERS[0], _OTHERS[2])
+_STYLES = ("dashed", "dotted", "dash_dotted")
+_SPREAD_OPACITY = 0.18
+
 # The points of a line: a column for each four pixels of a wide chart. More points show
 # no more, and slow the page down.
-MOST_POINTS = 1000
-_SPREAD_OPACITY = 0.18
+_MOST_POINTS = 1000
+
+
+def look_of_former(number: int) -> tuple[str, str]:
+    """Return colour and style of the line of a former run; nine of them differ."""
+    style = number + number // len(_OTHERS)
+    return _OTHERS[number % len(_OTHERS)], _STYLES[style % len(_STYLES)]
 
 
 class LatestLines:
-    """
-    The raw and the smoothed losses of the latest run.
-
-    Parameters
-    ----------
-    axes:
-        The axes of the chart.
-
-    Attributes
-    ----------
-    marks:
-        The lines, from the hindmost to the foremost.
-    """
+    """The raw and the smoothed losses of the latest run."""
 
     def __init__(self, axes: Axes) -> None:
         self._axes = axes
-        self.raw = bqplot.Lines(
-            x=[],
-            y=[],
-            scales=axes.on_curve,
-            colors=[CURVE],
-            opacities=[RAW_OPACITY],
-            stroke_width=1,
-            labels=["loss"],
-        )
-        self.smoothed = bqplot.Lines(
-            x=[],
-            y=[],
-            scales=axes.on_curve,
-            colors=[CURVE],
-            stroke_width=3,
-            labels=["smoothed loss"],
-        )
+        raw = {"stroke_width": 1, "opacities": [drawing.RAW_OPACITY]}
+        self.raw = _line(axes, CURVE, "loss", **raw)
+        self.smoothed = _line(axes, CURVE, "smoothed loss", stroke_width=3)
         self.marks = [self.raw, self.smoothed]
 
-    def draw(self, sight: VisibleCurve) -> None:
+    def draw(self, seen: VisibleCurve) -> None:
         """Show the visible part of the run."""
-        for line, losses in ((self.raw, sight.raw), (self.smoothed, sight.smoothed)):
-            _set_line(line, sight.lrs, self._axes.kept(losses))
+        places = np.log(seen.lrs)
+        for line, losses in ((self.raw, seen.raw), (self.smoothed, seen.smoothed)):
+            if len(places):
+                set_line(line, places, seen.lrs, self._axes.kept(losses))
+            else:
+                clear(line)
 
 
 class OtherLines:
-    """
-    The smoothed losses of other runs, and the spread of repeated runs.
-
-    Parameters
-    ----------
-    axes:
-        The axes of the chart.
-
-    Attributes
-    ----------
-    medians:
-        The line of the median for each setting that is repeated.
-    """
+    """The smoothed losses of other runs, and the spread of repeated runs."""
 
     def __init__(self, axes: Axes) -> None:
         self._axes = axes
-        self._lines: dict[str, bqplot.Lines] = {}
-        self.medians: dict[RepeatKey, bqplot.Lines] = {}
-        self._extents: dict[RepeatKey, bqplot.Lines] = {}
+        self._lines: dict[str, list[bqplot.Lines]] = {}
+        self._spreads: dict[RepeatKey, list[bqplot.Lines]] = {}  # median and extent
 
     @property
     def lines(self) -> list[bqplot.Lines]:
         """One line for each run, and for each median."""
-        return [*self._lines.values(), *self.medians.values()]
+        every = [*self._lines.values(), *self._spreads.values()]
+        return [line for line, *_extent in every]
 
     @property
     def marks(self) -> list[bqplot.Lines]:
         """All marks, from the hindmost to the foremost."""
-        return [*self._extents.values(), *self.lines]
+        return [*(extent for _, extent in self._spreads.values()), *self.lines]
 
     def show(self, runs: list[Run], repeated: list[Run]) -> None:
-        """
-        Make the marks of some runs, and remove all others.
+        """Make the marks of runs and of the first of repeated ones; close others."""
+        _keep(self._lines, {run.name: run for run in runs}, self._line)
+        _keep(self._spreads, {run.key: run for run in repeated}, self._spread)
 
-        Parameters
-        ----------
-        runs:
-            The runs that have a line each.
-        repeated:
-            The first run of each group of repeated runs.
-        """
-        _drop(self._lines, {run.name for run in runs})
-        for spreading in (self.medians, self._extents):
-            _drop(spreading, {run.key for run in repeated})
-        for run in runs:
-            if run.name not in self._lines:
-                self._lines[run.name] = self._line(run)
-        for run in repeated:
-            if run.key not in self.medians:
-                self.medians[run.key] = self._median(run)
-                self._extents[run.key] = self._extent(run)
-
-    def draw(self, run: Run, sight: VisibleCurve) -> None:
+    def draw(self, run: Run, seen: VisibleCurve) -> None:
         """Draw one of the runs."""
-        line = self._lines[run.name]
-        _set_line(line, sight.lrs, self._axes.kept(sight.smoothed))
+        (line,) = self._lines[run.name]
+        set_line(line, np.log(seen.lrs), seen.lrs, self._axes.kept(seen.smoothed))
 
     def draw_spread(self, run: Run, spread: Spread) -> None:
         """Draw the spread of the runs that repeat a run."""
-        median, extent = self.medians[run.key], self._extents[run.key]
-        _set_line(median, spread.lrs, self._axes.kept(spread.median))
+        median, extent = self._spreads[run.key]
+        lrs, places = spread.lrs, np.log(spread.lrs)
+        set_line(median, places, lrs, self._axes.kept(spread.median))
         bounds = self._axes.kept(np.array([spread.low, spread.high]))
-        shown = _shown_of(spread.lrs, spread.high)
-        set_points(extent, spread.lrs[shown], bounds[:, shown])
+        shown = thinned(places, spread.high, _MOST_POINTS)
+        set_points(extent, lrs[shown], bounds[:, shown])
 
-    def _line(self, run: Run) -> bqplot.Lines:
+    def _line(self, run: Run) -> list[bqplot.Lines]:
         colour, style = look_of_former(run.number)
-        return bqplot.Lines(
-            x=[],
-            y=[],
-            scales=self._axes.on_curve,
-            colors=[colour],
-            line_style=style,
-            stroke_width=1.5,
-            labels=[run.name],
-        )
+        look = {"line_style": style, "stroke_width": 1.5}
+        return [_line(self._axes, colour, run.name, **look)]
 
-    def _median(self, run: Run) -> bqplot.Lines:
+    def _spread(self, run: Run) -> list[bqplot.Lines]:
         colour, _style = look_of_former(run.number)
-        return bqplot.Lines(
-            x=[],
-            y=[],
-            scales=self._axes.on_curve,
-            colors=[colour],
-            stroke_width=2.5,
-            labels=[f"median, {run.key.label}"],
-        )
-
-    def _extent(self, run: Run) -> bqplot.Lines:
-        colour, _style = look_of_former(run.number)
-        return bqplot.Lines(
-            x=[],
-            y=[[], []],
-            scales=self._axes.on_curve,
-            colors=[colour],
-            opacities=[0.0],
-            fill="between",
-            fill_colors=[colour],
-            fill_opacities=[_SPREAD_OPACITY],
-        )
+        label = f"median, {run.key.label}"
+        median = _line(self._axes, colour, label, stroke_width=2.5)
+        look = _area(colour, "between", _SPREAD_OPACITY)
+        scales = self._axes.on_curve
+        return [median, bqplot.Lines(x=[], y=[[], []], scales=scales, **look)]
 
 
 class SuggestionMarks:
-    """
-    A diamond on the smoothed line, and a band of the rates that look as good.
-
-    Parameters
-    ----------
-    axes:
-        The axes of the chart.
-    on_pick:
-        Function of the rate of the diamond, called when the diamond is clicked.
-    """
+    """A diamond on the smoothed line, and a band of the rates that look as good."""
 
     def __init__(self, axes: Axes, on_pick: Callable[[float], object]) -> None:
         self._on_pick = on_pick
-        self.band = bqplot.Lines(
-            x=[],
-            y=[],
-            scales=axes.on_plot,
-            colors=[SUGGESTION],
-            opacities=[0.0],
-            fill="bottom",
-            fill_colors=[SUGGESTION],
-            fill_opacities=[BAND_OPACITY],
-        )
+        look = _area(SUGGESTION, "bottom", drawing.BAND_OPACITY)
+        self.band = bqplot.Lines(x=[], y=[], scales=axes.on_plot, **look)
         self.dot = bqplot.Scatter(
             x=[],
             y=[],
@@ -209,17 +133,16 @@ class SuggestionMarks:
         )
         self.dot.on_element_click(self._on_clicked)
 
-    def draw(self, suggestion: Suggestion, sight: VisibleCurve) -> None:
+    def draw(self, suggestion: Suggestion, seen: VisibleCurve) -> None:
         """Show a suggestion where its curve is visible; nothing for a rate of None."""
         lr, low, high, _reason = suggestion
-        lrs = sight.lrs
-        if lr is None or not len(lrs) or not lrs[0] <= lr <= lrs[-1]:
-            set_points(self.dot, [], [])
+        height = None if lr is None else seen.height_at(lr)
+        if lr is None or height is None:
+            clear(self.dot)
         else:
-            height = np.interp(np.log(lr), np.log(lrs), sight.smoothed)
             set_points(self.dot, [lr], [height])
         if low is None or high is None:
-            set_points(self.band, [], [])
+            clear(self.band)
         else:
             set_points(self.band, [low, high], [1.0, 1.0])
 
@@ -237,17 +160,46 @@ def set_points(
         mark.x, mark.y = np.array(x, np.float64), np.array(y, np.float64)
 
 
-def _set_line(line: bqplot.Lines, lrs: FloatArray, losses: FloatArray) -> None:
-    """Set the points of a line over rates, no more than a screen can show."""
-    shown = _shown_of(lrs, losses)
-    set_points(line, lrs[shown], losses[shown])
+def set_line(
+    line: bqplot.Lines, places: FloatArray, x: FloatArray, y: FloatArray
+) -> None:
+    """Set the points of a line, no more than a screen shows of these places in it."""
+    shown = thinned(places, y, _MOST_POINTS)
+    set_points(line, x[shown], y[shown])
 
 
-def _shown_of(lrs: FloatArray, losses: FloatArray) -> npt.NDArray[np.intp]:
-    """Return the indices of points that a screen can show; it keeps the extremes."""
-    return thinned(np.log(lrs), losses, MOST_POINTS)
+def clear(mark: bqplot.Mark) -> None:
+    """Remove the points of a mark that has some."""
+    if len(mark.x):
+        set_points(mark, [], [])
 
 
-def _drop(marks: dict[Any, bqplot.Lines], wanted: AbstractSet[Hashable]) -> None:
-    for key in marks.keys() - wanted:
-        marks.pop(key).close()  # without its scales, which other marks use
+def _line(axes: Axes, colour: str, label: str, **look: object) -> bqplot.Lines:
+    return bqplot.Lines(
+        x=[], y=[], scales=axes.on_curve, colors=[colour], labels=[label], **look
+    )
+
+
+def _area(colour: str, fill: str, opacity: float) -> dict[str, Any]:
+    """Return the look of a mark that is an area without a line."""
+    return {
+        "colors": [colour],
+        "opacities": [0.0],
+        "fill": fill,
+        "fill_colors": [colour],
+        "fill_opacities": [opacity],
+    }
+
+
+def _keep(
+    marks: dict[Any, list[bqplot.Lines]],
+    wanted: Mapping[Any, Run],
+    make: Callable[[Run], list[bqplot.Lines]],
+) -> None:
+    """Make the marks that are wanted and missing, and close those not wanted."""
+    for key in marks.keys() - wanted.keys():
+        for mark in marks.pop(key):
+            mark.close()  # without its scales, which other marks use
+    for key in wanted:
+        if key not in marks:
+            marks[key] = make(wanted[key])

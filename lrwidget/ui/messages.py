@@ -7,12 +7,10 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from lrwidget.curve.axis import plain, short
-from lrwidget.curve.race import RaceHistory
 
 if TYPE_CHECKING:
-    from lrwidget.backends.base import Activity
-    from lrwidget.curve.history import JobHistory
     from lrwidget.curve.lr_curve import LRCurve
+    from lrwidget.curve.race import RaceHistory
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.curve.training_curve import TrainingCurve
     from lrwidget.ui.snapshot import JobSnapshot, Snapshot
@@ -62,17 +60,12 @@ def status(snapshot: Snapshot) -> str:
     if job.error is not None:
         return _failed(job, job.error)
     if job.running:
-        return _special(job) or _running(job, snapshot.curve)
+        return _special(job) or _running(job, snapshot)
     return _ended(job, snapshot)
 
 
 def _failed(job: JobSnapshot, error: BaseException) -> str:
-    """
-    Return the status of a job that an error has ended.
-
-    It has the beginning of the error's first paragraph; `LRWidget.wait` raises the
-    whole error.
-    """
+    """Return the beginning of an error's first paragraph; `wait` raises all of it."""
     try:
         message = str(error)
     except Exception:  # noqa: BLE001 (of a user's class, which may raise anything)
@@ -80,7 +73,7 @@ def _failed(job: JobSnapshot, error: BaseException) -> str:
     paragraph = message.partition("\n\n")[0]
     first = textwrap.shorten(paragraph, _MAX_ERROR, placeholder=" ...")
     what = "Race failed" if job.kind == "race" else "Failed"
-    steps = _steps(len(job.history))
+    steps = _count(job.done, "step")
     return f"{what} after {steps}. {type(error).__name__}: {first}".rstrip(": ")
 
 
@@ -89,88 +82,70 @@ def _special(job: JobSnapshot) -> str:
     activity = job.activity
     if activity is None:
         return ""
-    done, total = len(job.history), job.history.num_it
-    long = job.silence >= _LONG_SILENCE
-    if activity.phase == "waiting" and long:
-        return (
-            f"Waiting {int(job.silence)} s for the next batch of {activity.detail}, at "
-            f"step {done} of {total}. Stop takes effect when that comes, and close() "
-            "gives it up."
-        )
-    if activity.where == "record":
-        return _special_of_record(activity, job, long=long)
-    if activity.where == "ray":
-        return _special_on_ray(activity, job, long=long)
-    return ""
+    what, problem = activity.detail, activity.problem
+    long, silence = job.silence >= _LONG_SILENCE, _duration(job.silence)
+    steps = f"step {job.done} of {job.total}"
+    pace = f"No new step for {silence}, at {steps}." if long else f"Running: {steps}."
+    words = ""
+    match activity.where, activity.phase:
+        case "here", "waiting" if long:
+            words = (
+                f"Waiting {int(job.silence)} s for the next batch of {what}, at "
+                f"{steps}. Stop takes effect when that batch arrives; close() does not "
+                "wait for it."
+            )
+        case "record", "starting":
+            words = f"Waiting for a test to begin in {what}."
+            words += f" No test for {silence}; Stop ends following." if long else ""
+        case "record", "stopping":
+            words = (
+                f"{pace} Asked {what} to stop, which it does at its next step; a "
+                "second Stop ends following."
+            )
+        case "record", _ if long or problem:
+            words = (
+                f"{pace} The test is {what}: Stop asks it to stop, and a second Stop "
+                "ends following."
+            )
+        case "ray", "starting":
+            words = f"Starting {what} on the Ray cluster"
+            words += f": {job.silence:.0f} s so far." if job.silence >= 1 else "."
+            problem = f"It has {problem}." if problem else ""
+        case "ray", "stopping":
+            words = f"Stopping. {pace}"
+        case "ray", _ if long:
+            words = pace
+    return f"{words} {problem}".rstrip() if words else ""
 
 
-def _special_of_record(activity: Activity, job: JobSnapshot, *, long: bool) -> str:
-    if activity.phase == "starting":
-        words = f"Waiting for a test to begin in {activity.detail}."
-        if long:
-            words += f" None for {_duration(job.silence)}; Stop ends following."
-    elif activity.phase == "stopping":
-        words = (
-            f"{_no_new_step(job, long=long)} Asked {activity.detail} to stop, which it "
-            "does at its next step; Stop again ends following."
-        )
-    elif long or activity.problem:
-        words = (
-            f"{_no_new_step(job, long=long)} The test is {activity.detail}: Stop asks "
-            "it to stop, and a second Stop ends following."
-        )
-    else:
-        return ""
-    return f"{words} {activity.problem}".rstrip()
-
-
-def _special_on_ray(activity: Activity, job: JobSnapshot, *, long: bool) -> str:
-    if activity.phase == "starting":
-        words = f"Starting {activity.detail} on the Ray cluster"
-        words += f": {job.silence:.0f} s so far." if job.silence >= 1 else "."
-        missing = activity.problem
-        return f"{words} It has {missing}." if missing else words
-    if activity.phase == "stopping":
-        return f"Stopping. {_no_new_step(job, long=long)}"
-    return _no_new_step(job, long=True) if long else ""
-
-
-def _no_new_step(job: JobSnapshot, *, long: bool) -> str:
-    """Return how far a job elsewhere has come, and how long it is silent."""
-    done, total = len(job.history), job.history.num_it
-    if not long:
-        return f"Running: step {done} of {total}."
-    return f"No new step for {_duration(job.silence)}, at step {done} of {total}."
-
-
-def _running(job: JobSnapshot, curve: LRCurve) -> str:
-    history = job.history
-    pace = _pace(len(history), history.num_it, job.seconds)
-    if isinstance(history, RaceHistory):
-        return _racing(history, pace)
-    if job.kind == "comparison":
-        return f"Running {_tests(history)}: {pace}."
-    if not len(curve):
+def _running(job: JobSnapshot, snapshot: Snapshot) -> str:
+    race, curve = snapshot.race, snapshot.curve
+    if job.kind == "race" and job.runs and race is not None:
+        return _racing(race, _pace(job))
+    if job.kind == "comparison" and job.runs:
+        return f"Running {_count(job.runs, 'test')}: {_pace(job)}."
+    if not (job.done and len(curve)):
         return "Running: waiting for the first step."
     last, loss = short(curve.lrs[-1]), plain(curve.losses[-1], 4)
-    return f"Running: {pace}. Loss {loss} at rate {last}."
+    return f"Running: {_pace(job)}. Loss {loss} at rate {last}."
 
 
-def _racing(history: RaceHistory, pace: str) -> str:
-    curves = [*history.curves().values()]
+def _racing(race: RaceHistory, pace: str) -> str:
+    curves = [*race.curves().values()]
     if not curves:
-        return f"Race of {_rates(history)}: waiting for the first step."
+        rates = _count(len(race.rates), "rate")
+        return f"Race of {rates}: waiting for the first step."
     latest = curves[-1]
     loss = f", loss {plain(latest.losses[-1], 4)}" if len(latest) else ""
-    return f"Race: rate {_position(history, curves)}{loss}; {pace}."
+    return f"Race: rate {_position(race, curves)}{loss}; {pace}."
 
 
 def _ended(job: JobSnapshot, snapshot: Snapshot) -> str:
-    if isinstance(job.history, RaceHistory):
-        return _ended_race(job.history)
+    if job.kind == "race" and snapshot.race is not None:
+        return _ended_race(snapshot.race)
     words = _ended_test(snapshot.curve, snapshot.suggestion)
     if job.kind == "comparison" and snapshot.latest is not None:
-        return f"{_tests(job.history)}; {snapshot.latest.name}: {words}"
+        return f"{_count(job.runs, 'test')}; {snapshot.latest.name}: {words}"
     return words
 
 
@@ -178,7 +153,7 @@ def _ended_test(curve: LRCurve, suggestion: Suggestion) -> str:
     if not len(curve):
         left = curve.stop_reason is None
         return f"{'No longer followed,' if left else 'Stopped'} before the first step."
-    last, steps = short(curve.lrs[-1]), _steps(len(curve))
+    last, steps = short(curve.lrs[-1]), _count(len(curve), "step")
     what = {
         "completed": f"Done: all {len(curve)} steps, up to {last}.",
         "diverged": f"Done: the loss diverged at {last} (normal).",
@@ -196,35 +171,33 @@ def _ended_test(curve: LRCurve, suggestion: Suggestion) -> str:
     return f"{what} Suggested: {short(lr)}{doubt}, {reason}."
 
 
-def _ended_race(history: RaceHistory) -> str:
-    curves = [*history.curves().values()]
+def _ended_race(race: RaceHistory) -> str:
+    curves = [*race.curves().values()]
     if not curves:
         return "Race stopped before the first step."
     what = "Race done: "
-    if history.stop_reason != "completed":
-        what = f"Race stopped at rate {_position(history, curves)}: "
+    if race.stop_reason != "completed":
+        what = f"Race stopped at rate {_position(race, curves)}: "
     finished = [curve for curve in curves if math.isfinite(curve.final_loss)]
     if not finished:
-        return f"{what}no rate came to its end."
+        return f"{what}no training was completed."
     best = min(finished, key=lambda curve: curve.final_loss)
     return f"{what}lowest loss {plain(best.final_loss, 3)} at {short(best.lr)}."
 
 
-def _pace(done: int, total: int, seconds: float) -> str:
+def _pace(job: JobSnapshot) -> str:
     """Return how far a job has come, how fast it is, and the time that is left."""
-    text = f"step {done} of {total}"
-    if done < 2 or seconds <= 0:  # noqa: PLR2004 (two steps have a time between them)
+    text = f"step {job.done} of {job.total}"
+    if job.done < 2 or job.seconds <= 0:  # noqa: PLR2004 (a time is between two steps)
         return text
-    speed = (done - 1) / seconds
-    minutes, rest = divmod(round((total - done) / speed), 60)
+    speed = (job.done - 1) / job.seconds
+    minutes, rest = divmod(round((job.total - job.done) / speed), 60)
     left = f"{minutes} min {rest} s" if minutes else f"{rest} s"
-    return f"{text}, {_speed(speed)}, {left} left"
-
-
-def _speed(speed: float) -> str:
     if speed < 1:
-        return f"{1 / speed:.3g} s/it"
-    return f"{speed:,.0f} it/s" if speed >= _FAST else f"{speed:.2g} it/s"
+        pace = f"{1 / speed:.3g} s/it"
+    else:
+        pace = f"{speed:,.0f} it/s" if speed >= _FAST else f"{speed:.2g} it/s"
+    return f"{text}, {pace}, {left} left"
 
 
 def _duration(seconds: float) -> str:
@@ -235,19 +208,9 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _steps(count: int) -> str:
-    return "1 step" if count == 1 else f"{count} steps"
+def _count(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _tests(history: JobHistory) -> str:
-    count = len(history.runs)
-    return "1 test" if count == 1 else f"{count} tests"
-
-
-def _rates(history: RaceHistory) -> str:
-    count = len(history.rates)
-    return "1 rate" if count == 1 else f"{count} rates"
-
-
-def _position(history: RaceHistory, curves: list[TrainingCurve]) -> str:
-    return f"{short(curves[-1].lr)}, {len(curves)} of {len(history.rates)}"
+def _position(race: RaceHistory, curves: list[TrainingCurve]) -> str:
+    return f"{short(curves[-1].lr)}, {len(curves)} of {len(race.rates)}"

@@ -1,27 +1,22 @@
-// The part of the widget that runs in the page: keys, what is under the mouse, names
-// for screen readers, the clipboard, downloads, and what to do while the kernel is busy.
+// The part of the widget that runs in the page: keys, the point under the mouse, names
+// for screen readers, the clipboard, downloads, and the notice of a busy kernel.
 
 const PATIENCE = 800; // milliseconds until a kernel that does not answer counts as busy
 const TOLD = 6000; // milliseconds
 const BUSY =
-  "The kernel is busy with another cell: what you do here counts when that has ended.";
+  "The kernel is busy with another cell: your actions here take effect after that cell.";
 const QUICK = 400; // milliseconds
 const NEAR = 40; // pixels
-const STEPS = {
-  // in tenths of a decade
-  ArrowLeft: -1,
-  ArrowDown: -1,
-  ArrowRight: 1,
-  ArrowUp: 1,
-  PageDown: -10,
-  PageUp: 10,
-};
+// in tenths of a decade
+const ARROWS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
+const STEPS = { ...ARROWS, PageDown: -10, PageUp: 10 };
 const ASKING = "button.widget-button:enabled, .lrwidget-race image";
 const FORMATS = ["JSON", "CSV", "PNG", "SVG"];
 
+// anywidget removes the listeners of the model with the view; the signal ends the rest.
 function render({ model, el }) {
   const controller = new AbortController();
-  const page = { model, el, signal: controller.signal, undo: [() => controller.abort()] };
+  const page = { model, el, signal: controller.signal };
   page.view = Math.random(); // since a message goes to all views of the widget
   el.classList.add("lrwidget-page");
   const notice = element("span", { role: "status", className: "lrwidget-notice" });
@@ -30,34 +25,28 @@ function render({ model, el }) {
   whenAttached(page, (root) => {
     const chart = root.querySelector(".lrwidget-chart");
     watchKernel(page, root, notice);
-    // Or the arrows would move between the cells of the notebook.
+    // Otherwise the arrows would move between the cells of the notebook.
     root.dataset.lmSuppressShortcuts = "true";
     addKeys(page, chart);
     addClicks(page, chart);
     addHover(page, chart);
     addNames(page, root, chart);
   });
-  return () => page.undo.forEach((undo) => undo());
+  return () => controller.abort();
 }
 
 function element(tag, properties = {}) {
   return Object.assign(document.createElement(tag), properties);
 }
 
-function on(page, what, handler) {
-  page.model.on(what, handler);
-  page.undo.push(() => page.model.off(what, handler));
-}
-
-function whenAttached(page, start) {
-  let frame;
+function whenAttached({ el, signal }, start) {
   const look = () => {
-    const root = page.el.closest(".lrwidget");
+    if (signal.aborted) return;
+    const root = el.closest(".lrwidget");
     if (root?.querySelector(".lrwidget-chart .plotarea_events")) start(root);
-    else frame = requestAnimationFrame(look);
+    else requestAnimationFrame(look);
   };
   look();
-  page.undo.push(() => cancelAnimationFrame(frame));
 }
 
 // ---- the clipboard, and files
@@ -75,8 +64,7 @@ function addButtons(page, notice) {
     tell(notice, copied ? `Copied ${model.get("code")}` : model.get("code"));
   });
   const group = element("span", { className: "lrwidget-export", textContent: "Export" });
-  group.setAttribute("role", "group");
-  group.setAttribute("aria-label", "Export the curve");
+  setAttributes(group, { role: "group", "aria-label": "Export the curve" });
   for (const format of FORMATS) {
     const ask = () => {
       page.awaitAnswer?.();
@@ -85,9 +73,9 @@ function addButtons(page, notice) {
     group.append(button(format, `Save the curve as a ${format} file`, ask));
   }
   const enable = () => (copy.disabled = !model.get("code"));
-  on(page, "change:code", enable);
+  model.on("change:code", enable);
   enable();
-  on(page, "msg:custom", (message, buffers) => {
+  model.on("msg:custom", (message, buffers) => {
     if (message.view !== view) return;
     if (message.problem) tell(notice, message.problem);
     else save(message, buffers[0]);
@@ -122,7 +110,7 @@ function tell(notice, text) {
   if (text !== BUSY) notice.fading = setTimeout(() => (notice.textContent = ""), TOLD);
 }
 
-// ---- the handle, by keys and clicks as by dragging, so that all comes in order
+// ---- the handle: keys and clicks move it as a drag does, so that all arrive in order
 
 function addKeys(page, chart) {
   const { model, signal, awaitAnswer } = page;
@@ -136,7 +124,7 @@ function addKeys(page, chart) {
     event.preventDefault();
     event.stopPropagation();
     awaitAnswer();
-    const handle = await asModel(model)(model.get("handle"));
+    const handle = await modelOf(model, model.get("handle"));
     const now = performance.now();
     if (!steps) {
       const home = model.get("suggestion");
@@ -150,17 +138,15 @@ function addKeys(page, chart) {
     const { latest } = page;
     const shown = now < latest.until ? latest.rate : handle.get("x")[0];
     const from = shown ?? model.get("suggestion") ?? Math.sqrt(low * high);
-    const rate = Math.min(Math.max(from * 10 ** (steps / 10), low), high);
-    moved = rate;
-    page.latest = { rate, until: now + QUICK };
-    moveTo(handle, rate);
+    moved = Math.min(Math.max(from * 10 ** (steps / 10), low), high);
+    page.latest = { rate: moved, until: now + QUICK };
+    moveTo(handle, moved);
   };
   const release = async () => {
     if (moved === null) return;
     const rate = moved;
     moved = null;
-    const handle = await asModel(model)(model.get("handle"));
-    handle.send(drag("drag_end", rate));
+    endDrag(await modelOf(model, model.get("handle")), rate);
   };
   chart.addEventListener("keydown", press, { signal });
   chart.addEventListener("keyup", release, { signal });
@@ -180,11 +166,17 @@ function addClicks(page, chart) {
     page.latest.until = 0;
     const [low, high] = model.get("range");
     const rate = low * (high / low) ** across;
-    const handle = await asModel(model)(model.get("handle"));
+    const handle = await modelOf(model, model.get("handle"));
     moveTo(handle, rate);
-    handle.send(drag("drag_end", rate));
+    endDrag(handle, rate);
   };
   chart.addEventListener("click", click, { signal });
+}
+
+// The model of a widget that is a trait; anywidget may give a reference to it.
+async function modelOf({ widget_manager: manager }, trait) {
+  if (typeof trait !== "string") return trait;
+  return manager.get_model(trait.replace("IPY_MODEL_", ""));
 }
 
 function moveTo(handle, rate) {
@@ -192,14 +184,13 @@ function moveTo(handle, rate) {
   handle.save_changes();
 }
 
-function drag(event, rate) {
-  return { event, point: { x: rate }, index: 0 };
+function endDrag(handle, rate) {
+  handle.send({ event: "drag_end", point: { x: rate }, index: 0 });
 }
 
 // ---- names for screen readers
 
-function addNames(page, root, chart) {
-  const { model, signal } = page;
+function addNames({ model, signal }, root, chart) {
   chart.tabIndex = 0;
   const describe = () => {
     const [low, high] = model.get("range");
@@ -214,7 +205,7 @@ function addNames(page, root, chart) {
       "aria-valuetext": model.get("words") || "none chosen yet",
     });
   };
-  on(page, "change", describe);
+  model.on("change", describe);
   describe();
   // ipywidgets gives no name to what is not an input.
   const name = () => {
@@ -235,8 +226,7 @@ function addNames(page, root, chart) {
       if (!button.textContent.trim()) setAttributes(button, { "aria-label": button.title });
     }
     for (const toggle of root.querySelectorAll(".widget-toggle-button")) {
-      const open = String(toggle.classList.contains("mod-active"));
-      setAttributes(toggle, { "aria-expanded": open });
+      setAttributes(toggle, { "aria-expanded": toggle.classList.contains("mod-active") });
     }
   };
   let focused = null;
@@ -245,17 +235,14 @@ function addNames(page, root, chart) {
     if (!focused || focused.isConnected || document.activeElement !== document.body) return;
     (root.querySelector(".lrwidget-legend input") ?? chart).focus();
   };
-  // What is drawn has no controls in it.
   const observer = new MutationObserver((changes) => {
-    if (!changes.some(({ target }) => !chart.contains(target))) return;
+    // The chart is redrawn often, and has no controls in it.
+    if (changes.every(({ target }) => chart.contains(target))) return;
     name();
     keepPlace();
   });
-  observer.observe(root, {
-    childList: true,
-    subtree: true,
-    attributeFilter: ["title", "class"],
-  });
+  const attributeFilter = ["title", "class"];
+  observer.observe(root, { childList: true, subtree: true, attributeFilter });
   signal.addEventListener("abort", () => observer.disconnect());
   name();
 }
@@ -270,13 +257,13 @@ function setAttributes(target, attributes) {
   }
 }
 
-// ---- what is under the mouse
+// ---- the point under the mouse
 
-function addHover({ model, signal, undo }, chart) {
+function addHover({ model, signal }, chart) {
   const tip = element("div", { className: "lrwidget-tip", hidden: true });
   const spot = element("div", { className: "lrwidget-spot", hidden: true });
   chart.append(spot, tip);
-  undo.push(() => [tip, spot].forEach((part) => part.remove()));
+  signal.addEventListener("abort", () => [tip, spot].forEach((part) => part.remove()));
   let latest = 0;
   const hide = () => {
     latest += 1;
@@ -285,31 +272,25 @@ function addHover({ model, signal, undo }, chart) {
   const move = async (event) => {
     const mine = ++latest;
     if (event.buttons) return hide();
-    const lines = await Promise.all(model.get("lines").map(asModel(model)));
+    const lines = model.get("lines").map((line) => modelOf(model, line));
+    const found = await Promise.all(lines);
     if (mine !== latest) return;
     const plot = chart.querySelector(".plotarea_events").getBoundingClientRect();
-    const found = nearest(lines, plot, event.clientX, event.clientY);
-    if (!found) return hide();
+    const point = nearest(found, plot, event.clientX, event.clientY);
+    if (!point) return hide();
     const outer = chart.getBoundingClientRect();
-    const { name, lr, loss, x, y } = found;
-    const told = model.get("logarithmic") ? 10 ** loss : loss;
-    tip.textContent = `${name} ${digits(told)} at ${digits(lr)}`;
+    const [x, y] = [point.x - outer.left, point.y - outer.top];
+    const loss = model.get("logarithmic") ? 10 ** point.loss : point.loss;
+    tip.textContent = `${point.name} ${digits(loss)} at ${digits(point.lr)}`;
     tip.hidden = spot.hidden = false;
-    place(spot, x - outer.left, y - outer.top);
-    const right = x - outer.left > outer.width / 2;
-    place(tip, x - outer.left + (right ? -12 : 12), y - outer.top - 12);
+    place(spot, x, y);
+    const right = x > outer.width / 2;
+    place(tip, x + (right ? -12 : 12), y - 12);
     tip.classList.toggle("lrwidget-left", right);
   };
   chart.addEventListener("pointermove", move, { signal });
   chart.addEventListener("pointerleave", hide, { signal });
   chart.addEventListener("pointerdown", hide, { signal });
-}
-
-function asModel(model) {
-  return (line) =>
-    typeof line === "string"
-      ? model.widget_manager.get_model(line.replace("IPY_MODEL_", ""))
-      : line;
 }
 
 function nearest(lines, plot, pointerX, pointerY) {
@@ -347,30 +328,30 @@ function place(part, left, top) {
 // ---- a kernel that is busy with another cell
 
 function watchKernel(page, root, notice) {
+  const { model, el, signal } = page;
   let timer;
   page.awaitAnswer = () => {
     clearTimeout(timer);
     timer = setTimeout(() => tell(notice, BUSY), PATIENCE);
   };
-  const options = { signal: page.signal, capture: true };
   const click = (event) => {
     const { target, detail } = event;
     // The second press of a double click would stop what the first has started.
     if (detail > 1 && target.closest(".lrwidget-toggle")) event.stopPropagation();
-    else if (target.closest(ASKING) && !page.el.contains(target)) page.awaitAnswer();
+    else if (target.closest(ASKING) && !el.contains(target)) page.awaitAnswer();
   };
   const press = ({ target, button }) => {
     if (button !== 0 || !target.closest(".dot")) return;
-    addEventListener("pointerup", page.awaitAnswer, { signal: page.signal, once: true });
+    addEventListener("pointerup", page.awaitAnswer, { signal, once: true });
   };
-  root.addEventListener("click", click, options);
-  root.addEventListener("pointerdown", press, options);
-  on(page, "msg:custom", ({ answered }) => {
+  root.addEventListener("click", click, { signal, capture: true });
+  root.addEventListener("pointerdown", press, { signal, capture: true });
+  model.on("msg:custom", ({ answered }) => {
     if (!answered) return;
     clearTimeout(timer);
     if (notice.textContent === BUSY) tell(notice, "");
   });
-  page.undo.push(() => clearTimeout(timer));
+  signal.addEventListener("abort", () => clearTimeout(timer));
 }
 
 export default { render };

@@ -10,24 +10,21 @@ import ipywidgets as ipw
 import numpy as np
 from bqscales import LinearScale
 
-from lrwidget.curve.axis import short
+from lrwidget.curve.axis import equal_steps, short
 from lrwidget.curve.limits import common_limits
-from lrwidget.curve.thinning import thinned
-from lrwidget.ui.colours import RACE_COLOURS
-from lrwidget.ui.marks import MOST_POINTS, set_points
+from lrwidget.ui.axes import loss_axis, near
+from lrwidget.ui.marks import RACE_COLOURS, set_line, set_points
 from lrwidget.ui.messages import outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy.typing as npt
-
+    from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.training_curve import TrainingCurve
 
 # With six colours, twelve lines differ.
 _STYLES = ("solid", "dashed")
 _THIN, _THICK = 2, 5
-_SPANS_KEPT = 10
 _MOST_TICKS = 10
 _ASPECT = 3.0  # of the plot, about
 _SAME = 1e-6  # a rate in a tensor is rounded
@@ -55,17 +52,6 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
 
     A click picks the rate of the nearest line. Under the chart, a button for each rate
     picks it, too.
-
-    Parameters
-    ----------
-    rates:
-        The learning rates of the race.
-    steps:
-        The number of steps at each rate.
-    on_pick:
-        Function of the rate that is picked.
-    loss_name:
-        The name of the losses, at their axis.
     """
 
     def __init__(
@@ -76,27 +62,17 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
         loss_name: str,
     ) -> None:
         self._on_pick = on_pick
-        self._curves: dict[int, TrainingCurve] = {}
         self._steps = LinearScale(min=1.0, max=max(steps, 2.0), allow_padding=False)
-        self._losses = LinearScale(min=0.0, max=1.0, allow_padding=False)
-        share = LinearScale(min=0.0, max=1.0, allow_padding=False)
-        height = LinearScale(min=0.0, max=1.0, allow_padding=False)
-        self.background = bqplot.Image(
-            image=ipw.Image(value=_EMPTY_PICTURE, format="svg+xml"),
-            x=[0.0, 1.0],
-            y=[0.0, 1.0],
-            scales={"x": share, "y": height},
+        self._losses, share, height = (
+            LinearScale(min=0.0, max=1.0, allow_padding=False) for _ in range(3)
         )
+        scales = {"x": share, "y": height}
+        image = ipw.Image(value=_EMPTY_PICTURE, format="svg+xml")
+        whole = [0.0, 1.0]
+        self.background = bqplot.Image(image=image, x=whole, y=whole, scales=scales)
         self.background.on_element_click(self._on_clicked)
-        self.labels = bqplot.Label(
-            x=[],
-            y=[],
-            text=[],
-            scales={"x": share, "y": height},
-            default_size=13,
-            x_offset=6,
-            apply_clip=False,
-        )
+        look = {"default_size": 13, "x_offset": 6, "apply_clip": False}
+        self.labels = bqplot.Label(x=[], y=[], text=[], scales=scales, **look)
         self._entries = [self._entry(number, lr) for number, lr in enumerate(rates)]
         figure = bqplot.Figure(
             marks=[self.background, *(x.line for x in self._entries), self.labels],
@@ -108,54 +84,37 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
                     tick_values=_step_ticks(steps),
                     label_offset="34px",
                 ),
-                bqplot.Axis(
-                    scale=self._losses,
-                    side="left",
-                    label=f"{loss_name}, smoothed",
-                    tick_style={"transform": "translateX(-4px)"},
-                    label_offset="58px",
-                ),
+                loss_axis(self._losses, f"{loss_name}, smoothed"),
             ],
             fig_margin={"top": 26, "bottom": 44, "left": 72, "right": 70},
             display_toolbar=False,
             layout={"width": "auto", "height": "280px"},
         )
         figure.add_class("lrwidget-race")
-        buttons = ipw.HBox(
-            [
-                ipw.Label("Click a line to choose its rate, or"),
-                *(entry.button for entry in self._entries),
-            ],
-            layout={"flex_flow": "row wrap"},
-        )
-        super().__init__([figure, buttons])
+        hint = ipw.Label("Click a line to choose its rate, or")
+        buttons = [entry.button for entry in self._entries]
+        row = ipw.HBox([hint, *buttons], layout={"flex_flow": "row wrap"})
+        super().__init__([figure, row])
 
-    def draw(self, curves: dict[int, TrainingCurve]) -> None:
+    def draw(self, curves: dict[int, TrainingCurve], *, ended: bool) -> None:
         """Show the trainings so far, by the positions of their rates."""
-        self._curves = curves
+        if ended:  # a button is not written to during a race
+            for number, curve in curves.items():
+                parts = [short(self._entries[number].lr), outcome(curve)]
+                text = " · ".join(part for part in parts if part)
+                self._entries[number].button.description = text
         smoothed = {number: curve.smoothed() for number, curve in curves.items()}
         limits = common_limits(smoothed.values())
         if limits is None:
             return
         with self._losses.hold_sync():
             self._losses.min, self._losses.max = limits
-        # Far outside the plot, coordinates overflow in the browser.
-        reach = _SPANS_KEPT * (limits[1] - limits[0])
-        low, high = limits[0] - reach, limits[1] + reach
         for number, losses in smoothed.items():
             shown = np.isfinite(losses)
             steps = np.arange(1.0, len(losses) + 1)[shown]
-            heights = losses[shown].clip(low, high)
-            kept = thinned(steps, heights, MOST_POINTS)
-            set_points(self._entries[number].line, steps[kept], heights[kept])
+            heights = near(losses[shown], limits)
+            set_line(self._entries[number].line, steps, steps, heights)
         self._draw_labels()
-
-    def show_outcomes(self) -> None:
-        """Write the outcome of each training on its button."""
-        for number, curve in self._curves.items():
-            entry = self._entries[number]
-            parts = [short(entry.lr), outcome(curve)]
-            entry.button.description = " · ".join(part for part in parts if part)
 
     def show_rate(self, rate: float | None) -> None:
         """Mark the line and the button of a rate, if the race has this rate."""
@@ -184,34 +143,27 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
         button.on_click(lambda _button: self._on_pick(lr))
         return _Entry(lr, line, button)
 
-    def _on_plot(
-        self, line: bqplot.Lines
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _on_plot(self, line: bqplot.Lines) -> tuple[FloatArray, FloatArray]:
         """Return the points of a line as shares of the plot's width and height."""
         x, y = self._steps, self._losses
         return (line.x - x.min) / (x.max - x.min), (line.y - y.min) / (y.max - y.min)
 
     def _draw_labels(self) -> None:
         """Write each rate at the end of its line, or where the line leaves the plot."""
-        ends: dict[str, tuple[float, float]] = {}
+        ends: dict[str, Place] = {}
         exits: dict[str, float] = {}
         for entry in self._entries:
             x, y = self._on_plot(entry.line)
-            if not len(x):
-                continue
-            if y[-1] <= 1:
+            if len(x) and y[-1] <= 1:
                 ends[short(entry.lr)] = float(x[-1]), max(float(y[-1]), 0.0)
-            else:
+            elif len(x):
                 inside = np.flatnonzero(y <= 1)
                 exits[short(entry.lr)] = float(x[inside[-1] + 1 if len(inside) else 0])
         places = {**apart(ends), **in_a_row(exits)}
         with self.labels.hold_sync():
             self.labels.text = list(places)
-            set_points(
-                self.labels,
-                [x for x, _ in places.values()],
-                [y for _, y in places.values()],
-            )
+            x, y = np.array([*places.values()]).reshape(-1, 2).T
+            set_points(self.labels, x, y)
 
     def _on_clicked(self, _mark: object, event: dict[str, Any]) -> None:
         x, y = float(event["data"]["click_x"]), float(event["data"]["click_y"])
@@ -224,9 +176,7 @@ class RaceChart(ipw.VBox):  # type: ignore[misc]  # untyped base
             self._on_pick(distances[min(distances)])
 
 
-def _distance(
-    x: float, y: float, xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64]
-) -> float:
+def _distance(x: float, y: float, xs: FloatArray, ys: FloatArray) -> float:
     """Return the distance of a point of the plot from a line through some others."""
     begins = np.stack([(xs - x) * _ASPECT, ys - y])
     ways = np.diff(begins, append=begins[:, -1:])
@@ -235,31 +185,17 @@ def _distance(
     return float(np.hypot(*(begins + along * ways)).min())
 
 
-def _step_ticks(steps: int) -> npt.NDArray[np.float64]:
+def _step_ticks(steps: int) -> FloatArray:
     """Return the first step and round numbers of steps, about ten at most."""
-    width = next(
-        number * 10**power
-        for power in range(len(str(steps)))
-        for number in (1, 2, 5, 10)
-        if steps <= _MOST_TICKS * number * 10**power
-    )
-    round_steps = range(width, steps + 1, width)
-    return np.array(sorted({1, *round_steps}), np.float64)
+    _zero, *round_steps = equal_steps(0, steps, min(steps, _MOST_TICKS)).tolist()
+    return np.unique([1.0, *round_steps])
 
 
 def apart(places: dict[str, Place]) -> dict[str, Place]:
     """
     Move texts up or down until none covers another, in the order of their heights.
 
-    Parameters
-    ----------
-    places:
-        From each text to its best place, in shares of the plot's width and height.
-
-    Returns
-    -------
-    :
-        From each text to its place.
+    Each text is given and returned with its place, in shares of the plot.
     """
     rising = sorted(places, key=lambda text: places[text][1])
     moved: dict[str, Place] = {}

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
     from lrwidget.backends.base import Activity, Capabilities
     from lrwidget.config import TestConfig
-    from lrwidget.curve.history import JobHistory
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.race import RaceHistory
     from lrwidget.curve.runs import Run
@@ -21,81 +20,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JobSnapshot:
-    """
-    The latest job.
-
-    Attributes
-    ----------
-    kind:
-        ``"test"``, ``"comparison"`` or ``"race"``.
-    history:
-        The history of its runs, which may grow.
-    running:
-        Whether the job runs.
-    error:
-        The error that has ended the job, or has kept it from starting.
-    traceback:
-        The traceback of that error; empty without one.
-    activity:
-        The present activity; None unless the job runs.
-    silence:
-        The seconds since the last news of the job.
-    seconds:
-        The seconds between its first step and its last one.
-    """
+    """The latest job."""
 
     kind: Kind
-    history: JobHistory
+    runs: int  # number of its runs; 0 until it has started
+    done: int  # steps so far, of all runs
+    total: int  # steps planned; 0 while unknown
     running: bool
-    error: BaseException | None
-    traceback: str
-    activity: Activity | None
-    silence: float
-    seconds: float
+    error: BaseException | None  # that has ended the job, or kept it from starting
+    traceback: str  # of that error
+    activity: Activity | None  # None unless the job runs
+    silence: float  # seconds since the last news
+    seconds: float  # between the first step and the last one
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """
-    The state of a widget at one moment.
-
-    Attributes
-    ----------
-    capabilities:
-        The capabilities of the back end.
-    config:
-        The settings of the next run.
-    problem:
-        The reason why the fields of the settings cannot be used; empty if they can.
-    runs:
-        All runs, the latest last.
-    curve:
-        The curve of the latest run.
-    suggestion:
-        The suggestion of that curve; an empty one while its test runs.
-    race:
-        The history of the latest race.
-    job:
-        The latest job.
-    bounds:
-        The lowest and the highest rate of the chart.
-    choice:
-        The chosen rate.
-    testing:
-        Whether a test or a comparison runs, so that the curve may grow.
-    """
+    """The state of a widget at one moment."""
 
     capabilities: Capabilities
-    config: TestConfig
-    problem: str
-    runs: Sequence[Run]
-    curve: LRCurve
-    suggestion: Suggestion
-    race: RaceHistory | None
+    config: TestConfig  # of the next run
+    problem: str  # why the fields of the settings cannot be used; empty if they can
+    runs: Sequence[Run]  # the latest last
+    curve: LRCurve  # of the latest run
+    points: int  # of that curve, as many as it has or will have; 0 before the first run
+    suggestion: Suggestion  # of that curve; an empty one while its test runs
+    race: RaceHistory | None  # the latest race
     job: JobSnapshot | None
-    bounds: tuple[float, float]
-    choice: float | None
-    testing: bool
+    bounds: tuple[float, float]  # lowest and highest rate of the chart
+    choice: float | None  # the chosen rate
+    testing: bool  # whether a test or a comparison runs, so that curves may grow
 
     @property
     def latest(self) -> Run | None:

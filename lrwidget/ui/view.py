@@ -2,66 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import ipywidgets as ipw
 import numpy as np
 
 from lrwidget.curve.limits import loss_limits, whole_limits
-from lrwidget.ui.threads import SetInThreads
+from lrwidget.ui.widgets import SetInThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lrwidget.curve.arrays import FloatArray
+    from lrwidget.curve.limits import Limits
     from lrwidget.curve.lr_curve import LRCurve
 
-Limits: TypeAlias = tuple[float, float]
 MOST_SMOOTHING = 0.99
 _FEWEST_POINTS = 2
 
 
 class VisibleCurve(NamedTuple):
-    """
-    The visible part of a curve.
-
-    Attributes
-    ----------
-    lrs:
-        The rates of the visible points.
-    raw, smoothed:
-        The losses there; in a logarithmic view, their logarithms.
-    limits:
-        The lowest and the highest loss worth showing; None without a point.
-    """
+    """The visible points of a curve; in a logarithmic view, logarithms of losses."""
 
     lrs: FloatArray
     raw: FloatArray
     smoothed: FloatArray
-    limits: Limits | None
+    limits: Limits | None  # the losses worth showing; None without a point
+
+    def height_at(self, rate: float) -> float | None:
+        """Return the height of the smoothed line at a rate; None beside the line."""
+        lrs = self.lrs
+        if not len(lrs) or not lrs[0] <= rate <= lrs[-1]:
+            return None
+        return float(np.interp(np.log(rate), np.log(lrs), self.smoothed))
+
+
+NOTHING = VisibleCurve(np.array([]), np.array([]), np.array([]), None)
 
 
 class ViewOptions(NamedTuple):
-    """
-    The view of the curves.
+    """The view of the curves."""
 
-    Attributes
-    ----------
-    beta:
-        The smoothing, as `beta` of `LRCurve.smoothed`.
-    skip_first, skip_last:
-        The numbers of points to leave out at the ends.
-    logarithmic:
-        Whether to show the decimal logarithms of the losses.
-    everything:
-        Whether to show all losses, and not only the part worth showing.
-    """
-
-    beta: float
-    skip_first: int = 0
+    beta: float  # of the smoothing, as in `LRCurve.smoothed`
+    skip_first: int = 0  # number of points to leave out
     skip_last: int = 0
-    logarithmic: bool = False
-    everything: bool = False
+    logarithmic: bool = False  # whether to show decimal logarithms of the losses
+    everything: bool = False  # whether to show all losses, not only those worth showing
 
     def of(self, curve: LRCurve) -> VisibleCurve:
         """Return the visible part of a curve, which is smoothed as a whole."""
@@ -82,38 +68,28 @@ class ViewOptions(NamedTuple):
 
 def _logarithms(losses: FloatArray) -> FloatArray:
     """Return the decimal logarithms; NaN for a loss without one."""
-    positive = np.where(losses > 0, losses, np.nan)
-    logarithms: FloatArray = np.log10(positive)
+    logarithms: FloatArray = np.log10(np.where(losses > 0, losses, np.nan))
     return logarithms
 
 
-class _Slider(SetInThreads, ipw.FloatSlider):  # type: ignore[misc]  # untyped base
-    pass
+class _Slider(SetInThreads, ipw.FloatSlider): ...  # type: ignore[misc]  # untyped base
 
 
-class _RangeSlider(SetInThreads, ipw.IntRangeSlider):  # type: ignore[misc]  # untyped base
-    pass
+class _RangeSlider(SetInThreads, ipw.IntRangeSlider): ...  # type: ignore[misc]  # untyped base
 
 
 class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
-    """
-    The smoothing slider, the slider of points, and the two switches of the axis.
-
-    Parameters
-    ----------
-    beta:
-        The first value of the smoothing slider.
-    total:
-        The first number of points.
-    on_change:
-        Called when `view` has changed.
-    """
+    """The smoothing slider, the slider of points, and the two switches of the axis."""
 
     def __init__(
         self, beta: float, total: int, on_change: Callable[[], object]
     ) -> None:
         self._on_change = on_change
         self._left_out = 0, 0  # as wanted, also where a curve has fewer points
+        row = {
+            "style": {"description_width": "75px"},
+            "layout": {"flex": "1 1 240px", "width": "auto"},
+        }
         self.smoothing = _Slider(
             value=beta,
             min=0.0,
@@ -122,8 +98,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             description="Smoothing",
             tooltip="How much of the past counts in the bold line; 0 shows raw losses",
             readout_format=".2f",
-            style={"description_width": "75px"},
-            layout={"flex": "1 1 240px", "width": "auto"},
+            **row,
         )
         self.points = _RangeSlider(
             value=(1, total),
@@ -133,15 +108,12 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             # Otherwise the page writes the value, too, where the kernel writes the
             # limits: between the two, and wrongly.
             continuous_update=False,
-            tooltip="The points that are seen, so that the first and last can be "
-            "left out; no suggestion depends on it",
-            style={"description_width": "75px"},
-            layout={"flex": "1 1 240px", "width": "auto"},
+            tooltip="The points that are shown; leave out the first and last ones. "
+            "No suggestion depends on it",
+            **row,
         )
         self.logarithmic = _switch("Log loss", "A logarithmic axis for the losses")
-        self.everything = _switch(
-            "Show all", "See the whole range of losses, explosions too"
-        )
+        self.everything = _switch("Show all", "All losses, explosions too")
         switches = ipw.HBox([self.logarithmic, self.everything])
         switches.add_class("lrwidget-switches")
         super().__init__(
@@ -155,13 +127,9 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     def view(self) -> ViewOptions:
         """The view that the controls are set to."""
         first, last = self.points.value
-        return ViewOptions(
-            self.smoothing.value,
-            first - 1,
-            self.points.max - last,
-            self.logarithmic.value,
-            self.everything.value,
-        )
+        left_out = first - 1, self.points.max - last
+        switches = self.logarithmic.value, self.everything.value
+        return ViewOptions(self.smoothing.value, *left_out, *switches)
 
     def show_total(self, total: int) -> None:
         """Set the number of points; as many at the ends stay left out."""

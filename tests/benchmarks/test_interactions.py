@@ -55,7 +55,7 @@ _ONE = [
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Return a folder of two modules, which another one beside it calls."""
+    """Yield a folder of two modules, which a module outside of the folder calls."""
     for name, source in _SOURCES.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,7 @@ def _with(value: float, *steps: int) -> FloatArray:
 
 
 def _recorded(make_optimizer: Callable[..., torch.optim.Optimizer]) -> FloatArray:
-    """Return the losses of a real sweep to its end."""
+    """Return the losses of a real and complete sweep."""
     model = Net()
     curve = range_test(
         *(model, make_optimizer(model.parameters()), loader()),
@@ -57,7 +57,7 @@ def _recorded(make_optimizer: Callable[..., torch.optim.Optimizer]) -> FloatArra
     return losses
 
 
-# Functions, since they train, and by name, since those are short.
+# Functions, since some of them train; by name, for short names of the tests.
 _CURVES: dict[str, Callable[[], FloatArray]] = {
     "sgd": lambda: _recorded(functools.partial(SGD, lr=1.0, momentum=0.9)),
     "adam": lambda: _recorded(functools.partial(Adam, lr=1.0)),
@@ -98,7 +98,7 @@ _CURVES: dict[str, Callable[[], FloatArray]] = {
 
 
 def _random(seed: int) -> FloatArray:
-    """Return a curve with some noise that walks down, and diverges somewhere."""
+    """Return a noisy random curve that falls, and diverges at a random step."""
     rng = np.random.default_rng(seed)
     walk = np.exp(np.cumsum(rng.normal(-0.01, 0.05, _COUNT)))
     diverging = np.exp((_STEPS - rng.uniform(10, 120)) / rng.uniform(0.5, 8))
@@ -136,7 +136,7 @@ def test_it_agrees_on_random_curves(peer: Peer, seed: int) -> None:
 
 
 def test_fastai_valley_before_the_first_point() -> None:
-    """One early dip: the index of the valley is -1, the last that is left."""
+    """For one early dip, the index of the valley is -1: the last point that is kept."""
     lrs = _rates(_COUNT)
     suggestion = _BY_NAME["fastai valley"].restated(lrs, _CURVES["falls once"]())
     assert suggestion == pytest.approx(lrs[-6], rel=1e-6)
@@ -144,7 +144,7 @@ def test_fastai_valley_before_the_first_point() -> None:
 
 def test_ignite_suggests_the_rate_of_the_next_step() -> None:
     lrs, losses = _rates(_COUNT), np.r_[[2.0] * 50, [0.0] * 40, [1e9] * 10]
-    # With a mean that starts from the first loss, step 50 is the first that is lower.
+    # The mean starts from the first loss, so it falls at step 50 for the first time.
     assert _BY_NAME["Ignite"].restated(lrs, losses) == lrs[51]
 
 

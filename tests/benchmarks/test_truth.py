@@ -14,7 +14,7 @@ _NAN = math.nan
 _SMALL = Truth(
     rates=[1e-3, 1e-2, 1e-1],
     untrained=[2.0, 2.0],
-    # On average 1.6 and 1, and at the last rate never below the untrained.
+    # The means are 1.6 and 1; at the last rate, no loss is below the untrained loss.
     final=[[1.5, 1.0, _NAN], [1.7, 1.0, 5.0]],
 )
 
@@ -53,5 +53,5 @@ def test_every_task_has_its_truth() -> None:
         regrets = its.regrets()
         assert min(regrets) == 0, name
         assert max(regrets) <= 1, name
-        # Something can be learned, and the lowest rate does not suffice.
+        # The task can be learned, but not at the lowest rate.
         assert regrets[0] > 0.5, name

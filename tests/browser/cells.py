@@ -1,4 +1,4 @@
-"""Cells that make a widget, and train slowly enough to look on."""
+"""Cells that create a widget whose test is slow enough to watch."""
 
 from __future__ import annotations
 

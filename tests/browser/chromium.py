@@ -17,13 +17,13 @@ _FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # No page gets anything from elsewhere, whether this machine is online or not.
+    # No page can load anything from another host, even if this machine is online.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 
 
 def chromium() -> str:
-    """Return the path of the browser: CHROMIUM, or the system's."""
+    """Return the path of the browser: CHROMIUM, or a browser of the system."""
     named = os.environ.get("CHROMIUM")
     for name in (named,) if named else _NAMES:
         path = shutil.which(name)

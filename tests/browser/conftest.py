@@ -1,4 +1,4 @@
-"""One browser and one server of each front end for all tests here, and their pages."""
+"""Fixtures of all tests here: one browser, one server per front end, and pages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.browser.server import Server
 
 _LOOPBACK = "http://127.0.0.1:"
-# Notebook 7.6 says this as it starts, if other settings come before its shortcuts.
+# Notebook 7.6 reports this at its start if other settings load before its shortcuts.
 _NOT_OURS = "Cannot read properties of undefined (reading 'schema')"
 
 expect.set_options(timeout=MILLISECONDS)
@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 def serve(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[[type[Server[Any]]], Server[Any]]]:
-    """Return what gives the server of a front end, and starts it if need be."""
+    """Return a function that returns a front end's server, started at first use."""
     servers: dict[type[Server[Any]], Server[Any]] = {}
 
     def serve(kind: type[Server[Any]]) -> Server[Any]:
@@ -64,7 +64,7 @@ def lab(serve: Callable[[type[Lab]], Lab]) -> Lab:
 
 @pytest.fixture(scope="session")
 def profile(browser: Browser) -> Iterator[BrowserContext]:
-    """Yield what keeps the scripts of the front ends, which take long to compile."""
+    """Yield a context that caches the compiled scripts; their compilation is slow."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     context.set_default_timeout(MILLISECONDS)
     yield context
@@ -73,11 +73,11 @@ def profile(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def context(profile: BrowserContext) -> Iterator[BrowserContext]:
-    """Yield a person's browser, in whose pages nothing of ours may go wrong."""
+    """Yield the browser context; the test fails if a page in it reports an error."""
     errors: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
-        # Voila asks for fonts from elsewhere, and does without.
+        # Voila requests fonts from another host, and works without these fonts.
         if message.type == "error" and message.location["url"].startswith(_LOOPBACK):
             errors.append(f"{message.location}: {message.text}")
 
@@ -102,7 +102,7 @@ def page(context: BrowserContext) -> Page:
 
 @pytest.fixture
 def notebook(page: Page, lab: Lab) -> Iterator[Callable[..., Notebook]]:
-    """Return what opens a notebook: one of these cells, or of this name."""
+    """Return a function that opens a new notebook of these cells, or a named one."""
     opened: list[Notebook] = []
 
     def notebook(*cells: str, name: str | None = None) -> Notebook:

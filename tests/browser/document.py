@@ -1,4 +1,4 @@
-"""A notebook that some front end shows, and what its kernel says."""
+"""A notebook that a front end shows, and a client of its kernel."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ if TYPE_CHECKING:
 
 class Document(ABC):
     """
-    A notebook in a page, and a client of its kernel beside it.
+    A notebook in a page, with a client of its kernel.
 
     Parameters
     ----------
     page:
-        The page that shows it.
+        Page that shows the notebook.
     connection_file:
-        Where to reach the kernel.
+        Connection file of the kernel.
     """
 
     def __init__(self, page: Page, connection_file: Path) -> None:
         self.page = page
         self._client = BlockingKernelClient(connection_file=str(connection_file))
         self._client.load_connection_file()
-        # Only the channel of requests. To wait for the kernel is to wait for silence on
-        # another, and a widget that draws is never silent.
+        # The client uses only the shell channel: `wait_for_ready` waits until no more
+        # messages arrive on the iopub channel, and a widget that draws sends messages
+        # all the time.
         self._client.start_channels(iopub=False, stdin=False, hb=False)
 
     def close(self) -> None:
-        """Leave the kernel."""
+        """Disconnect from the kernel."""
         self._client.stop_channels()
 
     @abstractmethod
@@ -46,7 +47,7 @@ class Document(ABC):
         """Execute all code cells in the page, and wait for their end."""
 
     def value(self, expression: str) -> Any:
-        """Return the value of an expression in the kernel, which must be a literal."""
+        """Return the value, which must be a literal, of an expression in the kernel."""
         reply = self._client.execute(
             "",
             silent=True,
@@ -61,7 +62,7 @@ class Document(ABC):
         return ast.literal_eval(ast.literal_eval(answer["data"]["text/plain"]))
 
     def await_value(self, expression: str, wanted: Callable[[Any], bool]) -> Any:
-        """Ask for a value until it is as wanted, and return it."""
+        """Return the value of an expression in the kernel, once it is as wanted."""
         return await_result(
             lambda: self.value(expression),
             wanted,

@@ -1,4 +1,4 @@
-"""A test that is running in a notebook, for something to happen to what shows it."""
+"""A range test that runs in a notebook while its page or its kernel fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.browser.lab import Lab, Notebook
 
-STEPS = 900  # what a line has room for, so that all points are drawn
+STEPS = 900  # few enough that the chart draws all points
 SOME_STEPS = 20
 
 _PARTS = """
@@ -55,7 +55,7 @@ def same(one, other):
 
 before = state()
 """
-# The original is trained, which is what could be left as it is in the middle.
+# The test trains the original model: only the original could stay half trained.
 _SHOWN = f"""
 w = LRWidget(
     *(model, optimizer, loader, nn.MSELoss()),
@@ -70,23 +70,23 @@ _RATE = 2e-3
 
 class RunningTest:
     """
-    A slow test of a widget, the page that shows it, and the kernel where it runs.
+    A slow range test, the page that shows its widget, and the kernel where it runs.
 
     Parameters
     ----------
     lab:
-        The server.
+        Server of the notebook.
     page:
-        The page.
+        Page that shows the notebook.
     workers:
-        How many processes load the batches.
+        Number of processes that load the batches.
 
     Attributes
     ----------
     book:
-        The notebook in the page.
+        Notebook in the page.
     finder:
-        The widget in the page.
+        Widget in the page.
     """
 
     def __init__(self, lab: Lab, page: Page, workers: int) -> None:
@@ -96,7 +96,7 @@ class RunningTest:
         self.name = lab.write([setup, _SHOWN, _WAITS])
         self.book: Notebook = lab.show(page, self.name)
         self.finder = self._displayed()
-        # The cells of a notebook that is opened again are as they were saved.
+        # A notebook that is opened again shows the saved outputs of its cells.
         self.book.execute(0)
         self.book.execute(1)
         self.finder.await_display()
@@ -106,7 +106,7 @@ class RunningTest:
         return Finder(self.page, start_lr=1e-6, end_lr=1)
 
     def look_again(self, page: Page | None = None) -> None:
-        """Reload the page, or open the notebook in another one."""
+        """Reload the page, or open the notebook in another page."""
         self.book.close()
         if page is None:
             self.page.reload()
@@ -118,7 +118,7 @@ class RunningTest:
         self.finder.await_display()
 
     def run(self) -> list[float]:
-        """Press Run, and return the losses once there are some."""
+        """Press Run, wait for some points, and return the losses."""
         self.finder.button.click()
         self.finder.await_points(SOME_STEPS)
         return self.losses()
@@ -128,16 +128,16 @@ class RunningTest:
         return losses
 
     def await_steps(self) -> None:
-        """Wait until the kernel is some steps further than now."""
+        """Wait until the test has made some more optimizer steps."""
         steps = self.book.value("len(w.curve)")
         self.book.await_value("len(w.curve)", lambda now: now > steps + SOME_STEPS)
 
     def await_drawing(self) -> None:
-        """Wait until the page draws some more points than now."""
+        """Wait until the page draws some more points."""
         self.finder.await_points(self.finder.points() + SOME_STEPS)
 
     def run_in_a_cell(self) -> list[float]:
-        """Execute a cell that runs it and waits, so that no losses can be asked for."""
+        """Run the test in a waiting cell; return [], since the kernel is busy."""
         self.wait_in_a_cell()
         self.finder.await_points(SOME_STEPS)
         return []
@@ -150,13 +150,13 @@ class RunningTest:
         await_result(waits.exists, bool, lambda _: "the cell has not begun")
 
     def await_cell_interrupted(self) -> None:
-        """Wait until that cell has failed, as one does that is interrupted."""
+        """Wait until the cell that waits for the test ends with KeyboardInterrupt."""
         self.book.await_cell(_WAITING)
         cell = self.page.locator(".jp-Notebook .jp-CodeCell").nth(_WAITING)
         expect(cell.locator(".jp-OutputArea")).to_contain_text("KeyboardInterrupt")
 
     def processes(self) -> list[int]:
-        """Return the kernel's process, and those that load its batches."""
+        """Return the process ids of the kernel and of the loader's workers."""
         workers = "[x.pid for x in multiprocessing.active_children()]"
         pids: list[int] = self.book.value(f"[__import__('os').getpid(), *{workers}]")
         return pids
@@ -171,7 +171,7 @@ class RunningTest:
         self.finder.await_display()
 
     def check_end(self, reason: str, before: list[float]) -> None:
-        """Check how the test ends, what it has found, and that all of it is seen."""
+        """Check why the test ends, its losses, and that the page draws all of them."""
         self.book.value("quick.set()")
         assert self.book.value("w.wait().stop_reason") == reason
         losses = self.losses()
@@ -183,7 +183,7 @@ class RunningTest:
         self.await_all_drawn(len(losses))
 
     def check_nothing_left(self) -> None:
-        """Check that the original is as before, and that nothing goes on."""
+        """Check that the original is as before, and that no thread of lrwidget runs."""
         assert self.book.value("same(state(), before)")
         names = "[thread.name for thread in threading.enumerate()]"
         left = [x for x in self.book.value(names) if x.startswith("lrwidget")]
@@ -202,7 +202,7 @@ class RunningTest:
         self.book.await_value("w.value", lambda rate: abs(rate / _RATE - 1) < 0.05)
 
     def await_all_drawn(self, steps: int) -> None:
-        """Wait until the page draws so many points, and no others."""
+        """Wait until the page draws exactly this number of points."""
         await_result(
             self.finder.points,
             steps.__eq__,
@@ -210,6 +210,6 @@ class RunningTest:
         )
 
     def close(self) -> None:
-        """Leave the kernel, and close the page."""
+        """Disconnect from the kernel, and close the page."""
         self.book.close()
         self.page.close()

@@ -1,7 +1,7 @@
 """
-Films a session with the widget in JupyterLab, for the top of the README.
+Film a session with the widget in JupyterLab, for the top of the README.
 
-Run by `make screenshots`; writes notebooks/images/session.gif.
+`make screenshots` runs this module, which writes notebooks/images/session.gif.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _COLOURS = 128
 _PADDING = 6
 _BETWEEN = 25  # milliseconds
 _LAST = 1500  # milliseconds
-_SHORTEST = 20  # milliseconds, as browsers show them
+_SHORTEST = 20  # milliseconds, the shortest frame that browsers show
 _POINTER = """() => {
   const pointer = document.createElement("div");
   pointer.innerHTML = `<svg width="20" height="28" viewBox="0 0 20 28"><path
@@ -48,7 +48,7 @@ _POINTER = """() => {
 
 
 class _Hand:
-    """A mouse that moves as a hand does, from where it was."""
+    """A mouse that moves smoothly, as if a hand moved it."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -105,7 +105,7 @@ def _play(page: Page, finder: Finder) -> None:
 
 
 def _recorded(page: Page, finder: Finder) -> list[tuple[float, Image.Image]]:
-    """Return what the page shows meanwhile, with the times in seconds."""
+    """Play the session; return the pictures of the page with their times in seconds."""
     frames: list[tuple[float, Image.Image]] = []
     client = page.context.new_cdp_session(page)
 
@@ -134,7 +134,7 @@ def _write(frames: list[tuple[float, Image.Image]], box: FloatRect) -> None:
         picture.crop(edges).resize((_WIDTH, height), Image.Resampling.LANCZOS)
         for _, picture in frames
     ]
-    # Few pixels are of the colours that count.
+    # The colours of the thin lines cover few pixels, but the palette must have them.
     palette = small[-1].quantize(_COLOURS, Image.Quantize.MAXCOVERAGE)
     flat = [x.quantize(palette=palette, dither=Image.Dither.NONE) for x in small]
     times = [taken for taken, _ in frames]

@@ -1,4 +1,4 @@
-"""The widget as a person sees it in a page."""
+"""The widget in a page, as a person sees it."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _DECADES_OFF = 0.02
 
 class Finder:
     """
-    A display of a widget in a page, to look at and to use.
+    A display of a widget in a page, with methods to look at it and to use it.
 
     Parameters
     ----------
     page:
-        The page.
+        Page of the display.
     start_lr:
-        The rate at the left edge of the chart.
+        Learning rate at the left edge of the chart.
     end_lr:
-        The rate at its right edge.
+        Learning rate at the right edge of the chart.
     nth:
-        Which display of the page it is, from 0.
+        Index of the display in the page, from 0.
     """
 
     def __init__(
@@ -62,7 +62,8 @@ class Finder:
         self.slider = self.root.get_by_role("slider", name="Smoothing")
         self.menu = self.root.get_by_label("Suggestion", exact=True)
         self.band = self.root.locator("path.area").first
-        # A mark without points has no path, so they are told apart by their looks.
+        # A mark without points has no path, so an index would not identify a mark;
+        # its style does.
         self.raw, self.smoothed, self.line = (
             self.root.locator(f'path.line[style*="{looks}"]').first
             for looks in ("stroke-width: 1;", "stroke-width: 3;", "--lrwidget-choice")
@@ -72,7 +73,7 @@ class Finder:
         self.handle = self.root.locator("path.dot").last
 
     def await_display(self) -> None:
-        """Wait until the chart is drawn, and takes keys."""
+        """Wait until the chart is drawn and accepts keys."""
         self.root.locator(".bqplot .axislabel").first.wait_for()
         self.chart.wait_for()
 
@@ -86,39 +87,39 @@ class Finder:
         return self.points()
 
     def points(self) -> int:
-        """Return with how many points the curve is drawn."""
+        """Return the number of points that are drawn of the curve."""
         count: int = self.smoothed.evaluate(_POINTS)
         return count
 
     def shape(self) -> str:
-        """Return the outline of the curve as it is drawn, once there is one."""
+        """Return the path of the drawn curve, empty before the curve is drawn."""
         return self.smoothed.get_attribute("d") or ""
 
     def await_other_shape(self, shape: str) -> str:
-        """Wait until the curve is drawn in another outline than this one."""
-        # By the locator, since a curve that was empty has another path.
+        """Wait until the path of the drawn curve differs from this one; return it."""
+        # An empty curve gets a new path element, so the locator finds it again.
         return await_result(
             self.shape, lambda seen: seen != shape, lambda _: "the curve stays as it is"
         )
 
     def await_status(self, said: str | re.Pattern[str]) -> None:
-        """Wait until the status says this."""
+        """Wait until the status contains this text."""
         expect(self.status).to_contain_text(said, timeout=MILLISECONDS)
 
     def click(self, rate: float, height: float = 0.5) -> None:
-        """Click in the chart at a rate, so high above its lower edge."""
+        """Click in the chart at a rate, and at a share of the height from below."""
         self._show_plot()
         self._page.mouse.click(*self._place(rate, height))
 
     def click_on(self, mark: Locator) -> float:
-        """Click on the middle of what a mark draws, and return the rate there."""
+        """Click on the middle of a mark's path, and return the rate there."""
         self._show_plot()
         x, y = self.place_on(mark)
         self._page.mouse.click(x, y)
         return self._rate_at(x)
 
     def hover(self, mark: Locator) -> tuple[float, float]:
-        """Point at the middle of what a mark draws; return the rate and height."""
+        """Point at the middle of a mark's path; return its rate, and y in pixels."""
         self._show_plot()
         x, y = self.place_on(mark)
         self._page.mouse.move(x - 1, y)
@@ -126,17 +127,17 @@ class Finder:
         return self._rate_at(x), y
 
     def place_on(self, mark: Locator) -> tuple[float, float]:
-        """Return where in the page the middle of what a mark draws is."""
+        """Return the place in the page, in pixels, of the middle of a mark's path."""
         x, y = mark.evaluate(_MIDDLE)
         return x, y
 
     def focused(self) -> str:
-        """Return the name of what has the focus in the page."""
+        """Return the name of the part of the page that has the focus."""
         said: str = self._page.evaluate(_NAME_OF_FOCUSED)
         return said
 
     def places(self) -> list[tuple[float, ...]]:
-        """Return where the parts are that are always there, and how large."""
+        """Return the places and sizes, in pixels, of the parts that always exist."""
         root = _box(self.root)
         parts = self.button, self.status, self.chart, self.menu, self.slider
         boxes = [_box(part) for part in parts]
@@ -146,22 +147,22 @@ class Finder:
         ]
 
     def click_race(self, across: float, height: float) -> None:
-        """Click in the second chart, at shares of its width and height."""
+        """Click in the chart of the race, at shares of its width and height."""
         self.race.scroll_into_view_if_needed()
         plot = _box(self.race.locator("rect.plotarea_events"))
         x = plot["x"] + across * plot["width"]
         self._page.mouse.click(x, plot["y"] + (1 - height) * plot["height"])
 
     def drag(self, *rates: float) -> None:
-        """Take the handle, move it over some rates, and let go."""
+        """Drag the handle over some rates, and release it."""
         self.take_handle()
         for rate in rates:
             self.move_to(rate, steps=_DRAG_STEPS)
         self._page.mouse.up()
 
     def take_handle(self) -> None:
-        """Press on the handle."""
-        # With its label, which comes last, the handle is there too.
+        """Press the mouse button on the handle."""
+        # The label is drawn last, so the handle is there once its label is.
         self.root.locator("text.label").first.wait_for()
         self._show_plot()
         box = _box(self.handle)
@@ -174,7 +175,7 @@ class Finder:
         self._page.mouse.move(*self._place(rate, 0.5), steps=steps)
 
     def await_at(self, mark: Locator, rate: float) -> None:
-        """Wait until a mark stands at a rate, but for a pixel or two."""
+        """Wait until a mark is at a rate, within a pixel or two."""
         deadline = time.monotonic() + SECONDS
         while True:
             box = _box(mark)

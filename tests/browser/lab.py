@@ -1,4 +1,4 @@
-"""A real JupyterLab or Notebook 7, and a notebook in it as a person uses it."""
+"""Real servers of JupyterLab and Notebook 7, and notebooks in their pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Notebook(Document):
-    """A notebook to edit and execute."""
+    """A notebook in a page that can edit and execute it."""
 
     def prompt(self, index: int) -> Locator:
         """Return the prompt of a code cell, such as ``[2]:`` or ``[*]:``."""
@@ -47,16 +47,16 @@ class Notebook(Document):
         expect(self.prompt(index)).to_have_text(done, timeout=MILLISECONDS)
 
     def interrupt(self) -> None:
-        """Interrupt the kernel, by the keys for that."""
+        """Interrupt the kernel by the keyboard shortcut."""
         self._press_twice("i")
 
     def restart(self) -> None:
-        """Restart the kernel, by the keys for that, and return at once."""
+        """Restart the kernel by the keyboard shortcut, and return at once."""
         self._press_twice("0")
         self.page.locator(".jp-Dialog .jp-mod-accept").click()
 
     def save(self) -> None:
-        """Save it with all that is executed, and wait until it is written."""
+        """Save the notebook with its outputs, and wait until the file is written."""
         with self.page.expect_response(
             lambda response: (
                 response.request.method == "PUT"
@@ -82,7 +82,7 @@ class Lab(Server[Notebook]):
     Parameters
     ----------
     folder:
-        An empty folder for all it writes.
+        Empty folder for all files of the server.
     """
 
     _theme = "JupyterLab Light"
@@ -113,12 +113,12 @@ class Lab(Server[Notebook]):
         return self.shown(page, name)
 
     def shown(self, page: Page, name: str) -> Notebook:
-        """Return a notebook that a page has been told to open, once it is there."""
+        """Return the notebook that a page is opening, once the page shows it."""
         page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=MILLISECONDS)
         return Notebook(page, self._connection_file(self._kernel(name)))
 
     def _kernel(self, name: str) -> str:
-        """Return the kernel of a notebook, once it is idle and a page is connected."""
+        """Return the id of a notebook's kernel, once it is idle and connected."""
 
         def ready(sessions: list[Any]) -> list[str]:
             return [
@@ -142,13 +142,13 @@ class Lab(Server[Notebook]):
 
 
 class DarkLab(Lab):
-    """A JupyterLab server whose pages are dark."""
+    """A JupyterLab server with the dark theme."""
 
     _theme = "JupyterLab Dark"
 
 
 class Notebook7(Lab):
-    """A Notebook 7 server, whose pages are made of JupyterLab's parts."""
+    """A Notebook 7 server; its pages consist of JupyterLab's parts."""
 
     _program = "notebook"
     _address = "notebooks"

@@ -1,7 +1,7 @@
 """
-Takes the pictures of the README and of a notebook from the running widget.
+Take the pictures of the README and of a notebook from the running widget.
 
-Run by `make screenshots`; writes them to notebooks/images.
+`make screenshots` runs this module, which writes the pictures to notebooks/images.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def take_dark(browser: Browser, picture: Path) -> None:
         notebook.await_value(
             "widget.value", lambda value: abs(value / _SLOPE - 1) < 0.1
         )
-        # Neither the mouse nor the focus is to mark the button.
+        # The picture must not show the button as hovered or focused.
         page.mouse.move(0, 0)
         notebook.prompt(1).click()
         box = finder.root.bounding_box()
@@ -73,7 +73,7 @@ def take_dark(browser: Browser, picture: Path) -> None:
 
 
 def take_each(browser: Browser, name: str) -> None:
-    """Run a notebook, and take each picture in its text of the widget before it."""
+    """Run a notebook; take each picture in its text from the widget above the text."""
     book = nbformat.read(_NOTEBOOKS / name, 4)
     with TemporaryDirectory() as folder, Lab(Path(folder)) as lab:
         page = browser.new_page(viewport={"width": 1100, "height": 1600})

@@ -1,4 +1,4 @@
-"""A server of some front end, with files and kernels of its own."""
+"""A server of a front end, with its own files and kernels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Server(ABC, Generic[D_co]):
     Parameters
     ----------
     folder:
-        An empty folder for its notebooks, its settings and all else it writes.
+        Empty folder for the notebooks, the settings and all other files of the server.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,7 +66,7 @@ class Server(ABC, Generic[D_co]):
 
     @abstractmethod
     def _command(self, port: int) -> list[str]:
-        """Return the module to run, and its arguments."""
+        """Return the name of the module to run, and its arguments."""
 
     @abstractmethod
     def show(self, page: Page, name: str) -> D_co:
@@ -87,7 +87,7 @@ class Server(ABC, Generic[D_co]):
         return name
 
     def get(self, path: str) -> bytes:
-        """Return what the server answers on a path."""
+        """Return the server's answer to a request for a path."""
         with urllib.request.urlopen(  # noqa: S310 (it is on loopback)
             f"{self.url}/{path}", timeout=SECONDS
         ) as answer:
@@ -95,11 +95,11 @@ class Server(ABC, Generic[D_co]):
         return content
 
     def log(self) -> str:
-        """Return what the server has said."""
+        """Return the log of the server."""
         return self._log.read_text()
 
     def _connection_file(self, kernel: str) -> Path:
-        """Return where to reach a kernel."""
+        """Return the path of a kernel's connection file."""
         return next(self._runtime.rglob(f"kernel-{kernel}.json"))
 
     def _await_start(self) -> None:
@@ -137,7 +137,7 @@ class Server(ABC, Generic[D_co]):
         self._process.terminate()
 
     def wait(self) -> None:
-        """Wait until it has ended."""
+        """Wait until the process has ended."""
         try:
             self._process.wait(SECONDS)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""What users and their code say is text in the page, whatever it looks like."""
+"""The page shows a user's text as text, even if it looks like HTML."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ named = Named(model.parameters())
 def fails(*_):
     raise Said(said)
 """
-# Up to where the loss does not rise yet, so that all of the curves is in the chart.
+# The rates end before the loss rises, so that the chart shows the whole curves.
 _LABELLED = """
 w = LRWidget(model, named, Paced(), nn.MSELoss(), num_it=20, end_lr=0.1)
 display(w)

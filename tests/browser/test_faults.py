@@ -1,4 +1,4 @@
-"""What becomes of a test when something happens to what is in front of it."""
+"""Faults of the page, the network and the kernel while a test runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.browser.lab import Lab
 
-_QUICKLY = 10  # seconds, of which JupyterLab gives a kernel five to end by itself
+_QUICKLY = 10  # seconds; JupyterLab gives a kernel five of them to end by itself
 _SLOWER = 8  # times
 _BLOCKED = """() => {
   const request = new XMLHttpRequest();
@@ -59,7 +59,7 @@ def _block(test: RunningTest) -> None:
         route.fulfill(body="at last")
 
     test.page.route("**/blocked", hold)
-    # Nothing else happens in a page that waits so for an answer.
+    # A page that waits for a synchronous request does nothing else.
     assert test.page.evaluate(_BLOCKED) == "at last"
     test.await_drawing()
 
@@ -72,12 +72,13 @@ def _slow_down(test: RunningTest) -> None:
 
 
 def _lose_network(test: RunningTest) -> None:
-    # What it says of that is no error of ours, and nobody listens there.
+    # A page reports an error when it loses the network. The fixture `context` does not
+    # collect the errors of this other context.
     browser = test.page.context.browser
     assert browser is not None
     context = browser.new_context()
     test.look_again(context.new_page())
-    # JupyterLab may say that it has lost its server, and a person closes that.
+    # JupyterLab may show a dialog about the lost server, and a person closes it.
     dialog = test.page.get_by_role("dialog", name="Server Connection Error")
     test.page.add_locator_handler(dialog, lambda said: said.press("Escape"))
     context.set_offline(True)
@@ -119,13 +120,13 @@ def _kill(test: RunningTest) -> None:
     processes = test.processes()
     os.kill(processes[0], signal.SIGKILL)
     _check_gone(processes)
-    test.page.locator(".jp-Dialog .jp-mod-accept").click()  # it says so
+    test.page.locator(".jp-Dialog .jp-mod-accept").click()  # JupyterLab reports the end
     test.execute_again()
     assert test.losses() == []
 
 
 def _check_gone(processes: list[int]) -> None:
-    """Check that a kernel is gone soon, with the process that loads its batches."""
+    """Check that a kernel and the process that loads its batches end soon."""
     assert len(processes) == 2
     start = time.monotonic()
     await_result(
@@ -141,7 +142,7 @@ def _is_at_work(pid: int) -> bool:
         said = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
-    # One that has ended may stay for whoever wants to know how.
+    # A process that has ended is a zombie until its parent reads its exit status.
     return said.rpartition(")")[2].split()[0] != "Z"
 
 
@@ -156,7 +157,7 @@ def _interrupt_cell(test: RunningTest) -> None:
 
 
 class _Fault(NamedTuple):
-    """Something that happens while a test runs, and how that ends, if it does."""
+    """A fault while a test runs, and why the test ends; None if the kernel is lost."""
 
     strike: Callable[[RunningTest], None]
     reason: str | None
@@ -173,7 +174,7 @@ _FAULTS = [
     pytest.param(_Fault(_restart, None, workers=1), id="restart"),
     pytest.param(_Fault(_kill, None, workers=1), id="killed"),
     pytest.param(_Fault(_interrupt, "stopped"), id="interrupt"),
-    # A process that is started while a cell is executed is interrupted with the kernel.
+    # An interrupt of the kernel also reaches a process that the running cell started.
     pytest.param(
         _Fault(_interrupt_cell, "stopped", 1, RunningTest.run_in_a_cell),
         id="interrupt-worker",

@@ -1,4 +1,4 @@
-"""The widget in each of the front ends that it is for."""
+"""The widget in each front end that it supports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def front_end(
 
 @pytest.fixture(params=[Lab, Notebook7])
 def editor(request: pytest.FixtureRequest, serve: Callable[[type[Lab]], Lab]) -> Lab:
-    """Return a front end whose notebooks are saved, and opened again."""
+    """Return a front end that can save a notebook and open it again."""
     return serve(request.param)
 
 

@@ -1,4 +1,4 @@
-"""The widget in a real JupyterLab: what is seen there, and what the kernel has."""
+"""The widget in a real JupyterLab: its page, and its values in the kernel."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_pick_it_by_hand(page: Page, notebook: Callable[..., Notebook]) -> None:
         finder.click(rate, height)
         value = book.await_value("w.value", _is(rate))
         finder.await_at(finder.handle, rate)
-    # Else what is typed next might be written over.
+    # Otherwise the page might overwrite the text that is typed next.
     expect(finder.field).to_have_value(f"{value:.3g}")
 
     finder.field.fill("2.5e-3")
@@ -111,7 +111,7 @@ def test_pick_it_by_hand(page: Page, notebook: Callable[..., Notebook]) -> None:
     finder.await_at(finder.handle, 10)
 
     def set_rate() -> str:
-        # A last place of the drag may arrive after the rate that is set.
+        # The last place of the drag may arrive after the rate is set.
         book.value("setattr(w, 'value', 0.05)")
         return finder.field.input_value()
 
@@ -173,7 +173,7 @@ def test_smooth_it_while_it_runs(page: Page, notebook: Callable[..., Notebook]) 
     assert book.value("w.running")
     finder.button.click()
     finder.await_status("Stopped")
-    # without smoothing, the bold line is the faint one
+    # without smoothing, the bold line equals the faint line
     finder.await_points(book.value("len(w.wait())") - 1)
     path = "path => path.getAttribute('d')"
     assert finder.smoothed.evaluate(path) == finder.raw.evaluate(path)
@@ -225,7 +225,7 @@ def test_race_and_pick_a_curve(page: Page, notebook: Callable[..., Notebook]) ->
     expect(finder.race.locator("path.line")).to_have_count(len(rates))
     expect(finder.race.locator("text.label")).to_have_count(len(rates))
 
-    # in the end another rate is on top, and the best one below all others
+    # at the last step, the line of the best rate is the lowest
     finder.click_race(0.99, 0.99)
     book.await_value("w.value", lambda value: value in {*rates} - {suggestion})
     finder.await_at(finder.handle, book.value("w.value"))

@@ -1,4 +1,4 @@
-"""What the script in the page does: keys, hovering, names, files, and hints."""
+"""The script in the page: keys, hovering, names, files, and hints."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BUSY = "w.value = 1e-3\nwhile not Path('{}').exists():\n    pause.wait(0.01)"
 
 
 def _finished(page: Page, book: Notebook) -> Finder:
-    """Return the widget after a test."""
+    """Return the widget in the page after a complete test."""
     book.execute(0)
     book.execute(1)
     finder = Finder(page)
@@ -52,7 +52,7 @@ def test_keys_move_the_handle(page: Page, notebook: Callable[..., Notebook]) -> 
         value = book.await_value("w.value", wanted.__eq__)
         finder.await_at(finder.handle, value)
     expect(finder.chart).to_have_attribute("aria-valuetext", re.compile("loss .*x the"))
-    for _ in range(10):  # as quick as keys repeat
+    for _ in range(10):  # as fast as a held key repeats
         page.keyboard.press("ArrowLeft")
     wanted = pytest.approx(suggestion * 10**-1.8, rel=0.02)
     book.await_value("w.value", wanted.__eq__)
@@ -66,7 +66,7 @@ def test_keys_move_the_handle(page: Page, notebook: Callable[..., Notebook]) -> 
     page.keyboard.press("ArrowRight")
     wanted = pytest.approx(1e-5 * 10**0.1, rel=0.05)
     book.await_value("w.value", wanted.__eq__)
-    # The cell that is selected stays so: the arrows are not the notebook's there.
+    # The same cell stays selected: the notebook does not get the arrow keys.
     expect(page.locator(".jp-Cell.jp-mod-active .lrwidget")).to_have_count(1)
 
 
@@ -92,7 +92,7 @@ def test_the_mouse_tells_the_nearest_point(
 
 
 def _in_the_way(page: Page) -> list[Any]:
-    """Return what axe finds that keeps somebody from using the widget."""
+    """Return the serious accessibility problems that axe finds in the widget."""
     violations = Axe().run(page, context=".lrwidget").response["violations"]
     return [
         (violation["id"], [node["html"] for node in violation["nodes"]])
@@ -200,7 +200,7 @@ def test_a_busy_kernel_is_told(
     finder = _finished(page, book)
     book.start(2)
     expect(book.prompt(2)).to_have_text("[*]:")
-    finder.await_at(finder.handle, 1e-3)  # which the cell has put there
+    finder.await_at(finder.handle, 1e-3)  # the rate that the cell has set
     finder.click(0.05)
     notice = finder.root.get_by_text("The kernel is busy with another cell")
     expect(notice).to_be_visible()
@@ -283,7 +283,7 @@ def test_all_points_stay_seen_however_many(
 
 
 def _moved(before: list[tuple[float, ...]], after: list[tuple[float, ...]]) -> float:
-    """Return by how many pixels something has moved or grown at most."""
+    """Return the largest change of a place or size, in pixels."""
     return float(np.abs(np.array(after) - before).max())
 
 

@@ -1,4 +1,4 @@
-"""A real Voila on loopback, and a notebook that it shows as a dashboard."""
+"""A real Voila server, and a notebook that it shows as a dashboard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Dashboard(Document):
-    """What Voila makes of a notebook: its outputs, and a kernel of its own."""
+    """The page that Voila makes of a notebook: its outputs, with its own kernel."""
 
     def execute_all(self) -> None:
         """Do nothing: Voila has executed all cells when the page has loaded."""
@@ -26,9 +26,9 @@ class Voila(Server[Dashboard]):
         return [
             *("voila", f"--Voila.port={port}", "--Voila.ip=127.0.0.1"),
             f"--Voila.root_dir={self.folder}",
-            # It does not look at Jupyter's folder of these.
+            # Voila does not use Jupyter's folder of connection files.
             f"--Voila.connection_dir_root={self._runtime}",
-            # It loads whatever extends JupyterLab, also what Notebook 7 alone can load.
+            # Voila loads all extensions of JupyterLab, but this one needs Notebook 7.
             "--VoilaConfiguration.extension_denylist=@jupyter-notebook/lab-extension",
         ]
 

@@ -1,4 +1,4 @@
-"""How long to wait for anything, and how."""
+"""The function that waits for a result, and its time limit."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 SECONDS = 60
 MILLISECONDS = 1000 * SECONDS
-_PAUSE = 0.02  # seconds, in which what is looked at gets on
+_PAUSE = 0.02  # seconds between two calls of `look`
 
 
 def await_result(
     look: Callable[[], T], wanted: Callable[[T], bool], problem: Callable[[T], str]
 ) -> T:
-    """Look until what is seen is as wanted, and return it."""
+    """Call `look` until its result is as wanted, and return the result."""
     deadline = time.monotonic() + SECONDS
     while not wanted(seen := look()):
         if time.monotonic() > deadline:

@@ -21,7 +21,7 @@ _OPTIMIZERS = {
 
 
 def _line() -> tuple[nn.Module, DataLoader[tuple[torch.Tensor, ...]]]:
-    """Return a line to be fitted to noisy points of another one."""
+    """Return a linear model of one weight and one bias, and noisy points of a line."""
     inputs = torch.randn(160, 1)
     targets = 2 * inputs + 3 + 0.1 * torch.randn(160, 1)
     batches = DataLoader(TensorDataset(inputs, targets), batch_size=16, shuffle=True)
@@ -35,7 +35,7 @@ def _find(model: nn.Module, batches: Any, **settings: Any) -> LRCurve:
 
 @pytest.mark.parametrize("rates", [(1e-7, 10), (1.0, 1.1)], ids=["fast", "slow"])
 def test_a_test_that_diverges(rates: tuple[float, float]) -> None:
-    """Case 9: fewer steps than asked for end above four times the lowest loss."""
+    """Case 9: the test stops early, at a loss above four times the lowest loss."""
     start_lr, end_lr = rates
     curve = _find(*_line(), start_lr=start_lr, end_lr=end_lr)
     smoothed = curve.smoothed()
@@ -46,7 +46,7 @@ def test_a_test_that_diverges(rates: tuple[float, float]) -> None:
 
 
 def test_a_test_that_does_not_diverge() -> None:
-    """Case 9: a test that is not stopped has a rate and a loss for each step."""
+    """Case 9: a complete test has a rate and a loss for each step."""
     curve = _find(*_line(), end_lr=0.1)
     smoothed = curve.smoothed()
     assert len(curve.lrs) == len(curve.losses) == 100
@@ -54,7 +54,7 @@ def test_a_test_that_does_not_diverge() -> None:
 
 
 def test_the_rates() -> None:
-    """Case 9: the rates grow by equal ratios from 1e-7, to 10 itself at the last."""
+    """Case 9: the rates grow by equal ratios from 1e-7 to 10, both included."""
     curve = _find(*_line(), stop_div=False)
     expected = [1e-7 * 1e8 ** (i / 99) for i in range(100)]
     np.testing.assert_allclose(curve.lrs, expected, rtol=1e-12)
@@ -62,7 +62,7 @@ def test_the_rates() -> None:
 
 @pytest.mark.parametrize("isolation", ["copy", "restore"])
 def test_nothing_is_left_of_it(isolation: Any) -> None:
-    """Case 9: the weights are identical, and the optimizer has no state again."""
+    """Case 9: the test changes no weight, and leaves the optimizer without state."""
     model, batches = _line()
     optimizer = Adam(model.parameters())
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -76,7 +76,7 @@ def test_nothing_is_left_of_it(isolation: Any) -> None:
 @pytest.mark.parametrize("isolation", ["copy", "restore"])
 @pytest.mark.parametrize("make_optimizer", _OPTIMIZERS.values(), ids=_OPTIMIZERS)
 def test_two_in_a_row(make_optimizer: Any, isolation: Any) -> None:
-    """Case 10: in mid-training, weights and optimizer stay, and so does the curve."""
+    """Case 10: two tests during a training change no state, and have equal curves."""
     model, optimizer = warm(make_optimizer)
     batches = loader()
     before = state(model, optimizer)

@@ -13,7 +13,7 @@ from lrwidget import range_test
 
 
 def _watched(model: nn.Module) -> tuple[SGD, list[float]]:
-    """Return an optimizer, and the rates that it steps with."""
+    """Return an optimizer, and the list of the rates of its steps."""
     used: list[float] = []
     optimizer = SGD(model.parameters(), lr=0.1)
     optimizer.register_step_pre_hook(
@@ -30,7 +30,7 @@ def _watched(model: nn.Module) -> tuple[SGD, list[float]]:
 def test_accumulation(
     accumulate: int, batches: int, steps: int, isolation: Any
 ) -> None:
-    """Case 26: a point for each step, with its rate and the mean loss of its window."""
+    """Case 26: each step gives a point: its rate, and the mean loss of its window."""
     model = nn.Linear(1, 1, bias=False).double()
     nn.init.ones_(model.weight)
     optimizer, used = _watched(model)
@@ -49,8 +49,8 @@ def test_accumulation(
     assert curve.lrs.tolist() == used
     assert curve.lrs[0] == 1e-3
     assert curve.lrs[-1] == (1e-1 if steps > 1 else 1e-3)
-    # The loss of a window is the weight times the mean of its numbers, which is the
-    # gradient, too.
+    # The loss of a window is the weight times the mean of its numbers. The mean is
+    # also the gradient.
     weight, expected = 1.0, []
     for lr, window in zip(used, numbers.split(accumulate), strict=True):
         expected.append(weight * window.mean().item())
@@ -70,10 +70,11 @@ def test_accumulation(
 def test_overflow(
     accumulate: int, slopes: list[float], losses: list[float], isolation: Any
 ) -> None:
-    """Case 27: a step that overflows is no point, and takes no rate."""
+    """Case 27: an optimizer step that overflows gives no point and uses no rate."""
     model = nn.Linear(1, 1, bias=False)
     optimizer, used = _watched(model)
-    # Scaled by this, a gradient of 4 is infinite in single precision; one of 2 is not.
+    # With this scale, a gradient of 4 is infinite in single precision, and a gradient
+    # of 2 is finite.
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**126)
     numbers = torch.arange(1.0, len(slopes) + 1)
     batches = list(zip(numbers, torch.tensor(slopes) * accumulate, strict=True))

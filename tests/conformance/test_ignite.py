@@ -18,7 +18,7 @@ _LOSS = nn.CrossEntropyLoss()
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_curve_that_only_rises(rule: str) -> None:
-    """Case 23: a curve that only rises has no suggestion by any of our rules."""
+    """Case 23: no rule has a suggestion for a curve that only rises."""
     lrs = np.geomspace(1e-7, 10, 100)
     curve = LRCurve(lrs, np.linspace(0, 5, 100) ** 2)
     assert curve.suggest(rule) is None
@@ -54,7 +54,7 @@ def test_a_curve_that_only_rises(rule: str) -> None:
 def test_wrong_arguments(
     finder: Any, settings: dict[str, Any], error: Any, message: str
 ) -> None:
-    """Case 24: wrong settings are refused at once, by their names."""
+    """Case 24: a wrong setting is refused at once, and the error names the setting."""
     model = nn.Linear(8, 3)
     optimizer = SGD(model.parameters(), lr=0.1)
     with pytest.raises(error, match=message):
@@ -62,7 +62,7 @@ def test_wrong_arguments(
 
 
 def test_a_model_for_an_optimizer() -> None:
-    """Case 24: what is no optimizer is refused."""
+    """Case 24: an object that is no optimizer is refused."""
     model: Any = nn.Linear(8, 3)
     with pytest.raises(TypeError, match=r"optimizer=Linear.* must be a torch optim"):
         RangeTest(model, model, loader(), _LOSS)
@@ -83,7 +83,7 @@ def test_a_wrong_factor_of_smoothing(beta: float) -> None:
     ids=["sgd", "adam"],
 )
 def test_model_and_optimizer_are_reset(make_optimizer: Any, isolation: Any) -> None:
-    """Case 25: model and optimizer have equal states after a test without a stop."""
+    """Case 25: model and optimizer have the same states after a complete test."""
     model, optimizer = warm(make_optimizer)
     weights = copy.deepcopy(model.state_dict())
     inside = copy.deepcopy(optimizer.state_dict())

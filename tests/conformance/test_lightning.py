@@ -24,7 +24,7 @@ _LOSS = nn.CrossEntropyLoss()
 
 
 class Module(lightning.LightningModule):
-    """A module with some dropout to draw from the random state."""
+    """A module with dropout, which draws from the random state."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ def test_the_steepest_of_a_sine(rule: Any) -> None:
 )
 @pytest.mark.parametrize("rule", ["valley", "steep", "min_grad"])
 def test_enough_points(rule: str, num_it: int, count: int, enough: bool) -> None:  # noqa: FBT001 (a parameter of a test)
-    """Case 13: two points with a fall, besides the skipped, are enough."""
+    """Case 13: two points with a fall are enough, besides the skipped points."""
     lrs = np.geomspace(1e-8, 1, 100)[:count]
     curve = LRCurve(lrs, np.linspace(2, 1, count), num_it=num_it)
     suggestion = curve.suggest(rule)
@@ -75,17 +75,17 @@ def test_enough_points(rule: str, num_it: int, count: int, enough: bool) -> None
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
-        # of 34 points that fall, from the 7th, the 16th
+        # the 16th of the 34 points that fall, which begin at the 7th point
         ("valley", lambda lrs: lrs[6 + 15]),
-        # before and at the point that is next to pi / 2
+        # the point before the one nearest to pi / 2, and the nearest point
         ("steep", lambda lrs: lrs[6 + 16]),
         ("min_grad", lambda lrs: lrs[6 + 17]),
-        # at the point that is next to pi
+        # the point nearest to pi
         ("minimum", lambda lrs: lrs[6 + 33] / 10),
     ],
 )
 def test_gaps(rule: str, expected: Any, broken: float) -> None:
-    """Case 13: losses that are not finite, before and behind, shift no rate."""
+    """Case 13: losses at both ends that are not finite do not change the suggestion."""
     lrs = np.geomspace(1e-8, 1, 60)
     losses = np.r_[np.zeros(6), np.cos(5 / 53 * np.arange(54))]
     losses[[0, 1, 3]] = broken
@@ -121,7 +121,7 @@ def test_several_calls(isolation: Any) -> None:
 
 
 def test_accumulation_without_a_stop() -> None:
-    """Case 16: 100 steps of 2 batches are 100 points of 200 batches."""
+    """Case 16: 100 steps of 2 batches each give 100 points, and use 200 batches."""
     indices: list[int] = []
 
     class Counted(Module):
@@ -140,7 +140,7 @@ def test_accumulation_without_a_stop() -> None:
 def test_an_error_at_the_second_step(
     isolation: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Case 17: an error at the second step leaves no file, and all is as before."""
+    """Case 17: an error at the second step leaves no file and changes no state."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
@@ -160,7 +160,7 @@ def test_an_error_at_the_second_step(
 
 
 def test_steps_without_a_loss() -> None:
-    """Case 18: batches without a loss take no rate, and the suggestion is finite."""
+    """Case 18: batches without a loss use no rate, and the suggestion is finite."""
     indices: list[int] = []
 
     class Skipping(Module):
@@ -187,7 +187,7 @@ def test_steps_without_a_loss() -> None:
     assert 1e-4 <= suggestion <= 0.1
 
 
-@pytest.mark.filterwarnings("ignore")  # of what the machine is short of
+@pytest.mark.filterwarnings("ignore")  # about the devices of the machine
 @pytest.mark.parametrize("isolation", ["copy", "restore"])
 def test_a_trainer(isolation: Any, tmp_path: Path) -> None:
     """Case 19: the attributes of a module and of its trainer are as before."""
@@ -215,7 +215,7 @@ def test_a_trainer(isolation: Any, tmp_path: Path) -> None:
 
 
 def test_the_rate_without_a_suggestion() -> None:
-    """Case 19: without a suggestion the rate stays, and there is none to apply."""
+    """Case 19: without a suggestion, the rate stays, and `apply` raises an error."""
     module = Module()
     optimizer = module.configure_optimizers()
     with closing(LRWidget(module, optimizer, loader(), num_it=2)) as widget:
@@ -231,7 +231,7 @@ def test_the_rate_without_a_suggestion() -> None:
 
 @pytest.mark.parametrize("num_it", [5, 20, 100])
 def test_the_ladder_is_even(num_it: int) -> None:
-    """Case 20: all ratios, or all differences, of the rates that are used are equal."""
+    """Case 20: the rates in use have equal ratios, or equal differences if linear."""
     used: list[float] = []
     module = Module()
     optimizer = module.configure_optimizers()

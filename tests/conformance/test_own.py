@@ -29,7 +29,7 @@ _LRS = np.geomspace(1e-7, 10, 85)
     ids=["falling", "rising", "constant", "there and back", "short"],
 )
 def test_the_valley_of_known_curves(losses: Any, index: int) -> None:
-    """Case 29: the valley is where fastai's own function has it."""
+    """Case 29: the valley is equal to that of fastai's own function."""
     assert valley(_LRS[: len(losses)], losses) == _LRS[index]
 
 
@@ -43,7 +43,7 @@ def test_a_tenth_of_the_minimum() -> None:
 @pytest.mark.parametrize("losses", [np.arange(85.0), np.ones(85)])
 @pytest.mark.parametrize("rule", RULES)
 def test_without_a_fall_there_is_no_suggestion(rule: str, losses: Any) -> None:
-    """Case 29: what the raw rules say of a curve without a fall is not suggested."""
+    """Case 29: a curve without a fall has no suggestion, though rules find a rate."""
     assert LRCurve(_LRS, losses).suggest(rule) is None
 
 
@@ -55,7 +55,7 @@ def test_slide_refuses_fifteen_points() -> None:
 
 
 def test_an_early_dip() -> None:
-    """Case 30: a dip at the first step and a rise are not answered with the end."""
+    """Case 30: after a dip at the first step and a rise, the end is not suggested."""
     losses = np.r_[2.0, 1.0, np.linspace(1.01, 4, 83)]
     assert valley(_LRS, losses) == _LRS[0]
     assert LRCurve(_LRS, losses).suggest("valley") is None
@@ -63,7 +63,7 @@ def test_an_early_dip() -> None:
 
 
 def _slow_valley(losses: Any) -> int:
-    """Return the valley's index, by its definition, in quadratic time."""
+    """Return the index of the valley by its definition, in quadratic time."""
     lengths = np.ones(len(losses), int)
     for end in range(1, len(losses)):
         higher = losses[:end] > losses[end]
@@ -77,7 +77,7 @@ def _slow_valley(losses: Any) -> int:
 @pytest.mark.parametrize("count", [1, 2, 3, 85, 700])
 @pytest.mark.parametrize("seed", range(5))
 def test_valley_by_its_definition(seed: int, count: int) -> None:
-    """Case 31: the fast valley is that of the definition, of random curves."""
+    """Case 31: the fast valley agrees with the definition, for random curves."""
     rng = np.random.default_rng(seed)
     lrs = np.geomspace(1e-7, 10, max(count, 2))[:count]
     noise = rng.normal(size=count)
@@ -89,7 +89,7 @@ def test_valley_by_its_definition(seed: int, count: int) -> None:
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=60))
 def test_valley_of_tied_losses(losses: list[int]) -> None:
-    """Case 31: the fast valley is that of the definition, of curves with ties."""
+    """Case 31: the fast valley agrees with the definition, for curves with ties."""
     tied = np.array(losses, float)
     assert valley(_LRS[: len(tied)], tied) == _LRS[_slow_valley(tied)]
 
@@ -101,7 +101,7 @@ def test_valley_of_tied_losses(losses: list[int]) -> None:
     ids=["adamw", "sgd"],
 )
 def test_restored_twice(make_optimizer: Any, isolation: Any) -> None:
-    """Case 32: two tests of a warm training leave it as it was, each time."""
+    """Case 32: each of two tests leaves the state of a training as it was."""
     model, optimizer = warm(make_optimizer)
     model.features.eval()
     batches = loader(generator=torch.Generator().manual_seed(5))
@@ -123,7 +123,7 @@ def test_restored_twice(make_optimizer: Any, isolation: Any) -> None:
 @pytest.mark.parametrize("isolation", ["copy", "restore"])
 @pytest.mark.parametrize("make_optimizer", [AdamW, SGD])
 def test_training_after_two_tests(make_optimizer: Any, isolation: Any) -> None:
-    """Case 32: a training after two tests is the one that it would have been."""
+    """Case 32: a training has the same losses after two tests as without tests."""
 
     def losses(*, tests: int) -> list[float]:
         torch.manual_seed(3)

@@ -18,7 +18,7 @@ _LOSS = nn.CrossEntropyLoss()
 
 
 def _used_rates(**settings: Any) -> tuple[list[float], list[float]]:
-    """Return the rates that a test records, and those its optimizer steps with."""
+    """Return the rates that a test records, and the rates of its optimizer steps."""
     used: list[float] = []
     model = nn.Linear(8, 3)
     optimizer = SGD(model.parameters(), lr=0.1)
@@ -52,7 +52,7 @@ def test_exponential_history() -> None:
     ],
 )
 def test_steepest_gradient(losses: list[float], index: int) -> None:
-    """Case 3: the steepest descent from step to step, also at the very ends."""
+    """Case 3: the steepest descent from step to step, also at both ends."""
     lrs = np.geomspace(1e-5, 0.1, len(losses))
     assert min_grad(lrs, np.array(losses, float)) == lrs[index]
 
@@ -61,7 +61,7 @@ def test_steepest_gradient(losses: list[float], index: int) -> None:
     ("count", "drawn"), [(1, 0), (2, 0), (9, 0), (10, 1), (11, 1), (100, 1)]
 )
 def test_drawing_with_too_few_points(count: int, drawn: int) -> None:
-    """Case 4: too few points have no marker, enough have one."""
+    """Case 4: the plot has a marker if there are enough points, and none otherwise."""
     lrs, losses = np.geomspace(1e-5, 0.1, count), np.linspace(2, 1, count)
     curve = LRCurve(lrs, losses, num_it=100)
     ax = Figure().subplots()
@@ -76,7 +76,7 @@ def test_drawing_with_too_few_points(count: int, drawn: int) -> None:
 
 @pytest.mark.parametrize("num_it", [0, 1])
 def test_too_few_iterations(num_it: int) -> None:
-    """Case 5: no iteration and a single one are refused."""
+    """Case 5: a test of 0 steps or 1 step is refused."""
     model = nn.Linear(8, 3)
     optimizer = SGD(model.parameters(), lr=0.1)
     with pytest.raises(ValueError, match=f"num_it={num_it} must be at least 2"):
@@ -106,7 +106,7 @@ def _discriminative() -> tuple[Any, Any, Any, Any]:
     ("make", "rates"), [(_xor, [1e-5]), (_discriminative, [1e-3, 1e-2])]
 )
 def test_reset(make: Any, rates: list[float], isolation: Any) -> None:
-    """Case 6: the rate of each group is back, with one rate and with several."""
+    """Case 6: a test restores the rate of each group, for one group and for several."""
     model, optimizer, batches, loss_fn = make()
     curve = range_test(
         *(model, optimizer, batches, loss_fn),
@@ -203,7 +203,7 @@ def test_the_validation_loader_starts_again() -> None:
         stop_div=False,
     )
     assert seen == [3, 4, 8] * 5
-    # The gradient is 1, so that each step takes its rate from the weight of 2; the
-    # loss of the validation is the weight times the mean of its numbers, 5.
+    # The gradient is 1, so that each step subtracts its rate from the weight, which
+    # starts at 2. The validation loss is 5, the mean of the numbers, times the weight.
     expected = 5 * (2 - np.cumsum(curve.lrs))
     np.testing.assert_allclose(curve.losses, expected, rtol=1e-12)

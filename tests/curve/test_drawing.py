@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from lrwidget.curve import palette
+from lrwidget.curve import drawing
 from lrwidget.curve.lr_curve import LRCurve
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_raw_and_smoothed_and_suggestion_and_choice() -> None:
         pytest.approx((low, high))
     )
     assert [to_hex(line.get_color()) for line in ax.lines] == [
-        *(palette.CURVE, palette.CURVE, palette.SUGGESTION, palette.CHOICE),
+        *(drawing.CURVE, drawing.CURVE, drawing.SUGGESTION, drawing.CHOICE),
     ]
     assert ax.get_xscale() == "log"
     assert ax.get_ylim()[1] < 2

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lrwidget.curve import picture
-from lrwidget.curve.export import exported
 from lrwidget.curve.lr_curve import LRCurve
+from lrwidget.curve.picture import exported
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from lrwidget.curve import drawing, palette, picture
+from lrwidget.curve import drawing, picture
 from lrwidget.curve.lr_curve import LRCurve
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ _EMPTY = _curve([])
 @pytest.mark.parametrize("choice", [0.0123, 10.0])
 @pytest.mark.parametrize("name", _CURVES)
 def test_no_text_covers_another_or_leaves_the_picture(name: str, choice: float) -> None:
-    figure = picture._still(_CURVES[name], 0.98, "descent", choice)
+    figure = picture._still(_CURVES[name], {"choice": choice})
     assert figure is not None
     FigureCanvasAgg(figure).draw()
     width, height = figure.bbox.size
@@ -108,8 +108,8 @@ def test_png(name: str) -> None:
     assert (image.format, image.size) == ("PNG", (1080, 480))
     colours = {colour for _, colour in image.convert("RGB").getcolors(2**20) or []}
     assert (0xFF, 0xFF, 0xFF) in colours
-    assert tuple(bytes.fromhex(palette.CHOICE[1:])) in colours
-    assert tuple(bytes.fromhex(palette.CURVE[1:])) in colours
+    assert tuple(bytes.fromhex(drawing.CHOICE[1:])) in colours
+    assert tuple(bytes.fromhex(drawing.CURVE[1:])) in colours
 
 
 @pytest.mark.parametrize("name", _CURVES)
@@ -160,9 +160,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Return what is drawn from now on, with an empty cache."""
     drawn: list[tuple[Any, ...]] = []
 
-    def draw(ax: Axes, *args: Any) -> None:
+    def draw(ax: Axes, *args: Any, **looks: Any) -> None:
         drawn.append(args)
-        drawing.draw(ax, *args)
+        drawing.draw(ax, *args, **looks)
 
     monkeypatch.setattr(picture, "draw", draw)
     monkeypatch.setattr(picture, "_cached", {})

@@ -247,12 +247,12 @@ _GOOD = _curve([2.0, 1.0], num_it=2).to_dict()
         ({"lrs": None}, "lrs must be a list of numbers, not NoneType"),
         ({"losses": "12"}, "losses must be a list"),
         ({"losses": [1.0]}, "must be of one length"),
-        ({"losses": [1.0, "1"]}, "losses holds '1', which is not a number"),
-        ({"losses": [1.0, [2.0]]}, "which is not a number"),
-        ({"losses": [1.0, True]}, "losses holds True, which"),
+        ({"losses": [1.0, "1"]}, r"losses\[1\]='1' is not a number"),
+        ({"losses": [1.0, [2.0]]}, r"losses\[1\]=\[2.0\] is not a number"),
+        ({"losses": [1.0, True]}, r"losses\[1\]=True is not"),
         ({"losses": [1.0, 10**400]}, "too large"),
         ({"losses": [1.0, 10**5000]}, "too large"),
-        ({"losses": [1.0, {"nan": 1}]}, "losses holds {'nan': 1}, which"),
+        ({"losses": [1.0, {"nan": 1}]}, r"losses\[1\]={'nan': 1} is not"),
         ({"losses": {"0": 1.0}}, "losses must be a list of numbers, not dict"),
         ({"lrs": [0.1, "nan"]}, "must be finite"),
         ({"stop_reason": "x"}, "stop_reason='x'"),
@@ -346,7 +346,7 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path: Path) -> None:
         "larger": "a number of 5000 digits is too large",
         "infinity": "-Infinity is not strict JSON",
         "twice": "'losses' is there 2 times",
-        "null": "lrs holds None, which is not a number",
+        "null": r"lrs\[1\]=None is not a number",
     }.items():
         path.write_bytes(_FILES[name])
         with pytest.raises(ValueError, match=message):

@@ -112,12 +112,12 @@ def test_a_widget_records_each_of_its_runs(
 ) -> None:
     path = tmp_path / "run.jsonl"
     widget = make(record=str(path), num_it=20)
-    for number in (1, 2):
+    curves = []
+    for _ in range(2):
         widget.run()
-        widget.wait()
-        assert LRCurve.load(path).to_dict() == widget.curve.to_dict()
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
-        assert sum("format" in line for line in lines) == number
+        curves.append(widget.wait().to_dict())
+        assert LRCurve.load(path).to_dict() == curves[-1]
+    assert LRCurve.load(tmp_path / "run.1.jsonl").to_dict() == curves[0]
 
 
 def test_a_file_that_cannot_be_written_to_is_said_at_the_first_step(
@@ -147,8 +147,13 @@ def test_a_file_that_cannot_be_written_to_is_said_at_the_first_step(
             ValueError,
             "record='no/such/run.jsonl' is in a folder",
         ),
-        (".", ValueError, r"record='\.' is no regular file"),
-        (os.devnull, ValueError, "record='/dev/null' is no regular file"),
+        (
+            ".",
+            ValueError,
+            r"record='\.' cannot be a file: Is a directory; pass another",
+        ),
+        (os.devnull, ValueError, "record='/dev/null' cannot be a file: it is no reg"),
+        ("s3://b/run.jsonl", ValueError, "record='s3://b/run.jsonl' is a URL, to wh"),
         ("a\0b", ValueError, r"record='a\\x00b' cannot be a file: embedded null"),
         ("\ud800", ValueError, r"record='\\ud800' cannot be a file: .*surrogates"),
         (

@@ -1,4 +1,4 @@
-"""A training in a widget, in which something can go wrong until it is mended."""
+"""A training in a widget, with faults that a test can plan and remove."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-import torch._dynamo  # which makes a folder when it is imported
+import torch._dynamo  # imported first, since its import creates a temporary folder
 from ipywidgets.widgets import widget as ipywidgets_widget
 from torch import nn
 from torch.optim import SGD
@@ -29,7 +29,7 @@ FAULT_AT = 7
 
 
 class Faults:
-    """What goes wrong at its seventh turn or later, until all is mended."""
+    """Planned faults: each acts from its seventh turn on, until `mend` removes all."""
 
     def __init__(self) -> None:
         self._actions: dict[str, Callable[[], object]] = {}
@@ -38,7 +38,7 @@ class Faults:
     def plan(
         self, where: str, action: Callable[[], object], at: int = FAULT_AT
     ) -> None:
-        """Let something happen in some place, from so many turns on."""
+        """Plan an action for a place, from turn `at` on."""
         self._turns[where] = FAULT_AT - at
         self._actions[where] = action
 
@@ -46,7 +46,7 @@ class Faults:
         self._actions.clear()
 
     def turn(self, where: str) -> Any:
-        """Take a turn in some place."""
+        """Count a turn of a place, and return the result of the action that is due."""
         self._turns[where] = self._turns.get(where, 0) + 1
         action = self._actions.get(where)
         if action is not None and self._turns[where] >= FAULT_AT:
@@ -54,12 +54,12 @@ class Faults:
         return None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Faults:
-        """Return it itself: what is copied for a test goes wrong, too."""
+        """Return the same object, so that a copied training has the faults too."""
         return self
 
 
 class FaultyNet(Net):
-    """A network that has a turn in its forward pass, and one in its backward pass."""
+    """A network with turns in its forward pass and in its backward pass."""
 
     def __init__(self, faults: Faults) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class FaultyNet(Net):
 
 
 class FaultyLoss(nn.Module):
-    """Cross-entropy that has a turn, in which it may become another number."""
+    """Cross-entropy with a turn, whose action may return a factor for the loss."""
 
     def __init__(self, faults: Faults) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class FaultyLoss(nn.Module):
 
 
 class FaultyLoader:
-    """Batches of a loader, with a turn before each."""
+    """A loader with a turn before each batch."""
 
     def __init__(self, loader: DataLoader[Any], faults: Faults) -> None:
         self.loader, self.faults = loader, faults
@@ -102,7 +102,7 @@ class FaultyLoader:
 
 
 class Left(NamedTuple):
-    """What could be left behind by a widget."""
+    """The objects that a widget could leave behind."""
 
     threads: set[str]
     processes: set[str]
@@ -111,11 +111,11 @@ class Left(NamedTuple):
 
 
 def left() -> Left:
-    """Return what there is of all that could be left behind."""
+    """Return the threads, processes, temporary files and widgets that exist now."""
     return Left(
         {thread.name for thread in threading.enumerate()},
         {process.name for process in multiprocessing.active_children()},
-        # Python's own folder for its queues goes with the process.
+        # Python removes its own folder for queues at the end of the process.
         {path for path in Path(gettempdir()).iterdir() if "pymp-" not in path.name},
         set(ipywidgets_widget._instances),
     )
@@ -128,7 +128,7 @@ class Scene:
     Attributes
     ----------
     faults:
-        What goes wrong.
+        Faults of the training.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -164,7 +164,7 @@ class Scene:
         return state(self.model, self.optimizer, self.loader)
 
     def check_usable(self, widget: LRWidget) -> LRCurve:
-        """Mend all, and run a test from beginning to end."""
+        """Remove all faults, run a complete test, and return its curve."""
         self.faults.mend()
         widget.run()
         curve = widget.wait(SECONDS)

@@ -1,4 +1,4 @@
-"""What can go wrong with a widget, and how each of it must end."""
+"""The faults that the widget must handle, and how a test must end after each."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _NEVER = "the other side did not come"
 
 class Fault(NamedTuple):
     """
-    One fault.
+    A fault, and the check of its end.
 
     Attributes
     ----------
     name:
-        What goes wrong.
+        Name of the fault.
     play:
-        Lets it go wrong in the widget of a scene, and checks how that ends.
+        Function that causes the fault in a scene, and checks how the test ends.
     options:
-        Of the scene's loader.
+        Options of the scene's DataLoader.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Fault(NamedTuple):
 
 
 class _BreakError(Exception):
-    """What is raised on purpose."""
+    """An error that is raised on purpose."""
 
 
 def _raise(error: BaseException) -> None:
@@ -58,7 +58,7 @@ def _raise(error: BaseException) -> None:
 
 
 def _failed(widget: LRWidget, error: type[Exception], said: str) -> None:
-    """Check that one clear error is shown and raised, as often as it is asked for."""
+    """Check that the widget shows the error, and that each `wait` raises it."""
     for _ in range(2):
         with pytest.raises(error, match=said):
             widget.wait(SECONDS)
@@ -88,16 +88,17 @@ def _error_of_an_observer(scene: Scene, _folder: Path) -> None:
         scene.widget.wait(SECONDS)
     scene.widget.unobserve(fail, "value")
     assert "_BreakError" in scene.widget.status
-    # The test itself has come to its end before.
+    # The test itself ended before the error.
     assert len(scene.widget.curve) == STEPS
     assert scene.widget.curve.stop_reason == "completed"
 
 
 def _killed_loader_worker(scene: Scene, _folder: Path) -> None:
     scene.faults.plan("collate", lambda: os.kill(os.getpid(), signal.SIGKILL), 5)
-    # The loader itself, since nobody could close it inside of another one.
+    # The test gets the DataLoader itself, since it could not close the DataLoader
+    # inside of a FaultyLoader.
     scene.widget.run(dataloader=scene.loader)
-    # What comes of it depends on whether a batch was on its way.
+    # The kind of error depends on whether a batch was being transferred.
     with pytest.raises((RuntimeError, OSError, EOFError)) as caught:
         scene.widget.wait(SECONDS)
     assert len(scene.widget.curve) < 5
@@ -105,7 +106,7 @@ def _killed_loader_worker(scene: Scene, _folder: Path) -> None:
     assert type(caught.value).__name__ in scene.widget.status
 
 
-# ---- numbers that are none
+# ---- losses that are not finite
 
 
 def _not_finite(where: str, value: float, at: int, scene: Scene, _folder: Path) -> None:
@@ -193,7 +194,7 @@ def _pressed_twice(scene: Scene, _folder: Path) -> None:
 
 
 def _in_mid_run(scene: Scene) -> LRWidget:
-    """Return a widget that runs for long, after its first steps."""
+    """Return a widget in the middle of a long test."""
     reached = threading.Event()
     scene.faults.plan("loss", reached.set)
     widget = scene.another_widget(num_it=_MANY)
@@ -215,7 +216,7 @@ def _closed(scene: Scene, _folder: Path) -> None:
 
 def _collected(scene: Scene, _folder: Path) -> None:
     scene.widget.close()
-    _in_mid_run(scene)  # which nobody holds
+    _in_mid_run(scene)  # no reference to this widget is kept
     gc.collect()
     running = [x for x in threading.enumerate() if x.name.startswith("lrwidget")]
     assert running
@@ -226,7 +227,7 @@ def _collected(scene: Scene, _folder: Path) -> None:
     scene.widget = scene.another_widget()
 
 
-# ---- others beside it
+# ---- other tests and trainings at the same time
 
 
 def _two_on_one_model(scene: Scene, _folder: Path) -> None:
@@ -266,7 +267,7 @@ def _beside_a_training(_scene: Scene, _folder: Path) -> None:
     beside, alone = (Scene() for _ in range(2))
     trained = []
     for training in (beside, alone):
-        training.model.eval()  # nothing random, which threads would draw from by turns
+        training.model.eval()  # no random numbers, which both threads would draw
         if training is beside:
             reached = threading.Event()
             beside.faults.plan("loss", reached.set)
@@ -308,7 +309,7 @@ def _bad_file(text: str, scene: Scene, folder: Path) -> None:
     before = set(Path.cwd().iterdir())
     with pytest.raises(ValueError, match=r"curve\.json' holds no curve"):
         LRCurve.load(file)
-    assert set(Path.cwd().iterdir()) == before  # where a call would write
+    assert set(Path.cwd().iterdir()) == before  # a call would write a file here
     assert [path.name for path in folder.iterdir()] == ["curve.json"]
 
 
@@ -316,7 +317,7 @@ def _huge_file(scene: Scene, folder: Path) -> None:
     file = folder / "curve.json"
     scene.check_usable(scene.widget).save(file)
     with file.open("r+b") as opened:
-        opened.truncate(2**40)  # which takes no room
+        opened.truncate(2**40)  # a sparse file, which takes no space
     with pytest.raises(ValueError, match=r"curve\.json' "):
         LRCurve.load(file)
 

@@ -1,4 +1,4 @@
-"""Whatever runs when the interpreter goes, it goes in order."""
+"""The interpreter exits in order, whatever runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ optimizer = torch.optim.SGD(model.parameters(), lr=1)
 parts = model, optimizer, [batch], nn.MSELoss()
 settings = {"num_it": 100_000, "end_lr": 1e-6}
 """
-# Each child goes on to the end of the program, and so through all of its exit.
+# Each child runs to the end of the program, and so through the interpreter's exit.
 _CHILDREN = """
 for turn in range({}):
     child = os.fork()
@@ -69,7 +69,7 @@ def test_in_mid_backward_it_exits_with_0_twenty_times_of_twenty() -> None:
 
 @pytest.mark.skipif(not hasattr(sys, "getdlopenflags"), reason="Windows cannot fork")
 def test_a_test_that_is_left_half_way_does_not_abort_it() -> None:
-    # What each child prints and its status.
+    # The step that each child prints, and the child's exit status.
     assert _run(_SETUP + _CHILDREN.format(4) + _HALF_WAY) == ["0", "0"] * 4
 
 

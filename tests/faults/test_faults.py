@@ -1,4 +1,4 @@
-"""After whatever goes wrong, all is as it was, and the widget works again."""
+"""After each fault, all state is as before, and the widget works again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def temporary() -> Iterator[str]:
-    """Return a folder for temporary files; its path is short, as sockets need it."""
+    """Yield a folder for temporary files, with a short path, which sockets need."""
     with tempfile.TemporaryDirectory() as folder:
         yield folder
 

@@ -1,4 +1,4 @@
-"""A thousand runs in a row leave no more than one."""
+"""A thousand runs leave no more threads, memory and widgets than one run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.widget_parts import SECONDS
 
 _RUNS = 1000
 _WARM = 500
-_KIB_PER_RUN = 4  # its curve alone would take one
+_KIB_PER_RUN = 4  # a kept curve would take 1 KiB
 
 
 def _resident_kib() -> int:
-    """Return how much memory the process has, which only Linux tells so easily."""
+    """Return the resident memory of this process in KiB, on Linux only."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1])
@@ -38,7 +38,7 @@ def test_threads_memory_and_widgets_stay_flat() -> None:
         scene.widget.wait(SECONDS)
         if run == _WARM:
             widgets = len(ipywidgets_widget._instances)
-            # First, since a list of all objects leaves memory to the process.
+            # Before the memory is read: a list of all objects enlarges the process.
             objects = _objects()
             memory = _resident_kib()
     gc.collect()

@@ -1,4 +1,4 @@
-"""Everybody at once, and threads that change places all the time."""
+"""A widget that eight threads use at once, with very frequent thread switches."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def _changing_places() -> Iterator[None]:
 
 class _Users:
     """
-    Threads that do something with a widget, again and again.
+    Threads that repeat their actions on a widget until the end.
 
     Attributes
     ----------
     errors:
-        What went wrong.
+        Errors of the threads.
     seen:
-        Each value that there was.
+        Values that the widget has had.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class _Users:
 
 
 def _actions(widget: LRWidget) -> list[Callable[[int], object]]:
-    """Return what eight users do."""
+    """Return the actions of eight users."""
     display = display_of(widget)
     handle, smoothing = display.chart.handle, display.view_bar.smoothing
     pause = threading.Event()
@@ -101,7 +101,7 @@ def _actions(widget: LRWidget) -> list[Callable[[int], object]]:
         pause.wait(0.5)
         widget.stop()
 
-    # What comes from one page comes in order.
+    # The messages of one page arrive one after the other.
     page = threading.Lock()
 
     def take(turn: int) -> None:
@@ -120,12 +120,12 @@ def _actions(widget: LRWidget) -> list[Callable[[int], object]]:
 
 
 def _run(widget: LRWidget) -> Any:
-    """Run a test, and return why it ended; all its points must be drawn."""
+    """Run a test, check that all points are drawn, and return why the test ended."""
     widget.run("stressed", num_it=_STEPS, stop_div=False)
     curve = widget.wait(SECONDS)
     assert len(curve) == len(widget._controller._runs[-1].history)
     raw = display_of(widget).chart.latest.raw
-    # Who slides draws as well, and may be in the midst of it.
+    # The thread that moves the slider also draws, and may not have finished.
     deadline = time.monotonic() + SECONDS
     while len(curve) and raw.x[-1] != curve.lrs[-1]:
         assert time.monotonic() < deadline, "the last point is not drawn"
@@ -136,7 +136,7 @@ def _run(widget: LRWidget) -> Any:
 @pytest.mark.usefixtures("_changing_places")
 def test_eight_threads_use_it_while_it_runs(period: float) -> None:
     scene = Scene()
-    scene.widget.value = 1e-3  # so that there is something to drag
+    scene.widget.value = 1e-3  # so that the handle is there to be dragged
     users = _Users(scene.widget, _actions(scene.widget))
     deadline = time.monotonic() + period
     ends: set[Any] = set()

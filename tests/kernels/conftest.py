@@ -1,4 +1,4 @@
-"""A kernel for each way in which what a person does reaches it."""
+"""Fixtures for kernels of several versions, with and without a subshell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.kernels.kernel import Kernel
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# What the kernels of `page` have.
+# Code that each kernel executes first.
 _SETUP = """
 import threading
 import torch
@@ -66,13 +66,14 @@ class Way(NamedTuple):
 
     def is_live(self, written_by: str) -> bool:
         """
-        Whether what a person does takes effect while a cell is busy.
+        Return whether a person's action takes effect while a cell is busy.
 
         Parameters
         ----------
         written_by:
-            Who has last written to the control, or made it: "cell", or "page" for what
-            a person has done there. A test writes for whoever has started it.
+            Origin of the last write to the control, or else of its creation: "cell",
+            or "page" for an action of a person. The writes of a test have the origin
+            of the action that started the test.
         """
         if self.version == "7.4.0":
             return self.subshell and written_by == "page"
@@ -97,7 +98,7 @@ def way(request: pytest.FixtureRequest) -> Way:
 
 @pytest.fixture(scope="session")
 def kernels() -> Iterator[dict[str, Kernel]]:
-    """Return the kernels that run already, by their version."""
+    """Yield the running kernels by their version, and shut them down at the end."""
     kernels: dict[str, Kernel] = {}
     yield kernels
     for kernel in kernels.values():
@@ -121,7 +122,7 @@ def subshell(way: Way, kernel: Kernel) -> str | None:
 
 @pytest.fixture
 def page(kernel: Kernel, subshell: str | None) -> Iterator[FrontEnd]:
-    """Return a page, in which `w.close()` ends and closes all that was begun."""
+    """Yield a page; afterwards `w.close()` must leave no thread and no open model."""
     page = FrontEnd(kernel, subshell)
     threads = kernel.value("threads()")
     try:
@@ -135,7 +136,7 @@ def page(kernel: Kernel, subshell: str | None) -> Iterator[FrontEnd]:
 
 @pytest.fixture
 def show(page: FrontEnd) -> Callable[[str], Finder]:
-    """Return what executes a cell that displays the widget, and finds its parts."""
+    """Return a function that executes a cell with a widget, and finds its parts."""
 
     def show(code: str) -> Finder:
         page.kernel.execute(code)

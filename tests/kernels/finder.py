@@ -1,4 +1,4 @@
-"""The widget as a front end finds it: by what its models show, not by their names."""
+"""The parts of the widget in a front end, found by the state of their models."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
     from tests.kernels.front_end import FrontEnd
 
-_HEIGHT = 0.045  # of the handle, which only moves across
+_HEIGHT = 0.045  # height of the handle, which moves only horizontally
 
 
 class Finder:
     """
-    The parts of the widget that a page has displayed, and what a person does there.
+    The parts of a displayed widget, with methods for the actions of a person.
 
     Parameters
     ----------
     page:
-        The front end.
+        Front end that displays the widget.
     """
 
     def __init__(self, page: FrontEnd) -> None:
@@ -44,7 +44,7 @@ class Finder:
         ]
 
     def drag(self, *rates: float) -> None:
-        """Take the handle once it is there, move it over some rates, and let go."""
+        """Wait for the handle, drag it over some rates, and release it."""
         self._page.kernel.await_true(self._places)
         self._point("drag_start", *self._places())
         for rate in rates:
@@ -60,11 +60,11 @@ class Finder:
             self._page.change(self._slider, {"value": beta})
 
     def press(self) -> None:
-        """Press the button that says Run or Stop."""
+        """Press the button Run or Stop."""
         self._page.send(self._button, {"event": "click"})
 
     def says(self) -> str:
-        """Return what the button does next: Run or Stop."""
+        """Return the label of the button: Run or Stop."""
         said: str = self._page.models[self._button]["description"]
         return said
 
@@ -74,23 +74,23 @@ class Finder:
         return value
 
     def rates(self) -> list[float | None]:
-        """Return the values that the widget has had."""
+        """Return all values of the widget so far, in order."""
         return self._page.history(self._widget, "value")
 
     def shown_rates(self) -> list[float]:
-        """Return the rates where the handle stands and that the field shows."""
+        """Return the rate of the handle and the rate in the field."""
         return [*self._places(), self._page.models[self._field]["value"]]
 
     def points(self) -> int:
-        """Return how many points the curve has."""
+        """Return the number of points of the curve."""
         return len(self._line(self._smoothed))
 
     def is_smoothed(self) -> bool:
-        """Whether the bold line is another one than the faint one."""
+        """Return whether the bold line differs from the faint line."""
         return not np.array_equal(self._line(self._smoothed), self._line(self._raw))
 
     def await_points(self, more: int) -> None:
-        """Wait until the curve has so many points more."""
+        """Wait until the curve has this number of additional points."""
         wanted = self.points() + more
         self._page.kernel.await_true(lambda: self.points() >= wanted)
 

@@ -1,10 +1,10 @@
-"""A scripted front end: it sends and takes comm messages as ipywidgets' JavaScript."""
+"""A scripted front end that exchanges comm messages as ipywidgets' JavaScript does."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-# The two halves of the wire format, which have no public name.
+# The functions that encode and decode the buffers have no public name.
 from ipywidgets.widgets.widget import _put_buffers, _remove_buffers
 
 if TYPE_CHECKING:
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 class FrontEnd:
     """
-    The page of a notebook, with a model of each widget that is opened from now on.
+    The page of a notebook, with the models of all widgets that are created later.
 
     Parameters
     ----------
     kernel:
-        The kernel of the notebook.
+        Kernel of the notebook.
     subshell:
-        The subshell that what a person does is sent to; None for the main one.
+        Id of the subshell that receives a person's actions; None for the main shell.
 
     Attributes
     ----------
     models:
-        The state of each open model by its id, as a view shows it.
+        State of each open model, as a view shows it, by the id of the model.
     displayed:
-        The model whose view was displayed last.
+        Id of the model whose view was displayed last.
     """
 
     def __init__(self, kernel: Kernel, subshell: str | None) -> None:
@@ -45,11 +45,11 @@ class FrontEnd:
         kernel.listeners.append(self._take)
 
     def leave(self) -> None:
-        """Close the page; the kernel goes on."""
+        """Close the page; the kernel keeps running."""
         self.kernel.listeners.remove(self._take)
 
     def history(self, model: str, name: str) -> list[Any]:
-        """Return all that the kernel has said of one part of a model's state."""
+        """Return all values that the kernel has sent of one part of a model's state."""
         return [
             state[name] for of, state in self._came if of == model and name in state
         ]
@@ -58,8 +58,8 @@ class FrontEnd:
         """
         Change a model, as its view does.
 
-        Until the kernel is done with the latest change, further ones are held back,
-        and become one.
+        While the kernel handles a change, later changes are held back and merged into
+        one.
         """
         self.models[model].update(state)
         if model in self._in_flight:
@@ -68,17 +68,17 @@ class FrontEnd:
             self._update(model, state)
 
     def send(self, model: str, content: dict[str, Any]) -> None:
-        """Send a custom message to a model; it overtakes changes held back."""
+        """Send a custom message to a model, before changes that are held back."""
         self._send(model, {"method": "custom", "content": content}, [])
 
     def await_done(self) -> None:
-        """Wait until the kernel is done with all that was sent or held back."""
+        """Wait until the kernel has handled all sent and held-back messages."""
         self.kernel.await_true(
             lambda: not self._held_back and all(map(self.kernel.is_done, self._sent))
         )
 
     def await_subshell(self) -> None:
-        """Wait until the subshell, if there is one, is done with what it was given."""
+        """Wait until the subshell, if there is one, has handled its requests."""
         if self._subshell is not None:
             last = self.kernel.send("kernel_info_request", {}, subshell=self._subshell)
             self.kernel.await_true(lambda: self.kernel.is_done(last))
@@ -125,7 +125,7 @@ class FrontEnd:
         self._came.append((model, state))
 
     def _is_news(self, model: str, name: str, request: str) -> bool:
-        """Whether to show an echo: not if something newer was sent, or will be."""
+        """Return whether to show an echo: not if a newer change was sent or waits."""
         awaited = self._echoes.get((model, name), request)
         if awaited != request:
             return False

@@ -1,4 +1,4 @@
-"""A kernel with some version of ipykernel, and the channels to it."""
+"""A kernel with a given version of ipykernel, and a cell that keeps it busy."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ _ROOT = Path(__file__).parents[2]
 
 class Kernel:
     """
-    A kernel that executes cells, and what it publishes.
+    A kernel that executes cells, and its connection.
 
     Parameters
     ----------
     version:
-        The version of ipykernel, which `make test-kernels` has installed.
+        Version of ipykernel; `make test-kernels` installs it.
     folder:
-        Where the kernel runs.
+        Working directory of the kernel.
 
     Attributes
     ----------
     listeners:
-        Called with each message that the kernel publishes, in their order.
+        Functions that are called with each message that the kernel publishes.
     """
 
     def __init__(self, version: str, folder: Path) -> None:
@@ -63,7 +63,7 @@ class Kernel:
         self._client.wait_for_ready(timeout=SECONDS)
 
     def features(self) -> list[str]:
-        """Return what the kernel says that it can do."""
+        """Return the names of the features that the kernel supports."""
         reply = self._reply_to(self.send("kernel_info_request", {}))
         features: list[str] = reply.get("supported_features", [])
         return features
@@ -92,7 +92,7 @@ class Kernel:
         return request
 
     def start(self, code: str) -> str:
-        """Begin to execute a cell, and return its id once it is its turn."""
+        """Start a cell; return the id of its request once the kernel executes it."""
         cell = self.send("execute_request", {"code": code, "silent": False})
         self.await_true(lambda: "execute_input" in self._published[cell])
         return cell
@@ -109,7 +109,7 @@ class Kernel:
         self.finish(self.start(code))
 
     def value(self, expression: str) -> Any:
-        """Return the value of an expression in the kernel, which must be a literal."""
+        """Return the value, which must be a literal, of an expression in the kernel."""
         results: list[str] = []
 
         def listen(message: Message) -> None:
@@ -122,11 +122,11 @@ class Kernel:
         return ast.literal_eval(results[0])
 
     def is_done(self, request: str) -> bool:
-        """Whether the kernel has said that it is idle after a request."""
+        """Return whether the kernel has published that it is idle after a request."""
         return "idle" in self._published[request]
 
     def await_true(self, condition: Callable[[], object]) -> None:
-        """Take what the kernel publishes, until a condition holds."""
+        """Read the messages that the kernel publishes until a condition holds."""
         start = time.monotonic()
         nudged = False
         while not condition():
@@ -149,10 +149,10 @@ class Kernel:
 
     def _nudge(self) -> None:
         """
-        Connect to the kernel once more, so that it looks for requests.
+        Open another connection to the kernel, so that it looks for requests.
 
-        Before 7.4, ipykernel may leave one unread that comes while it sends a reply
-        (ipython/ipykernel#1529).
+        Before 7.4, ipykernel may leave a request unread that arrives while ipykernel
+        sends a reply (ipython/ipykernel#1529).
         """
         self._nudging.append(self._manager.connect_shell())
 
@@ -173,14 +173,14 @@ class Kernel:
 
 class BusyCell:
     """
-    A cell that is executed until it is told to end.
+    A cell that runs until `end` is called.
 
     Parameters
     ----------
     kernel:
-        Where it is executed.
+        Kernel that executes the cell.
     code:
-        What it does first.
+        Code that the cell executes first.
     """
 
     def __init__(self, kernel: Kernel, code: str = "") -> None:
@@ -195,11 +195,11 @@ class BusyCell:
 
     @property
     def running(self) -> bool:
-        """Whether the kernel has not said yet that the cell has ended."""
+        """Whether the kernel has not yet published the end of the cell."""
         return not self._kernel.is_done(self._cell)
 
     def end(self) -> None:
-        """Tell it to end, and return at once."""
+        """Tell the cell to end, and return at once."""
         self._end.touch()
 
     def __enter__(self) -> Self:

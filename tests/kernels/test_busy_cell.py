@@ -1,4 +1,4 @@
-"""What a person sees and does while a cell is busy, on each kind of kernel."""
+"""The widget while a cell is busy, with each version of ipykernel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RUNNING = "w = shown(value=1e-3)\nw.run()"
 def _takes_effect(
     page: FrontEnd, busy: BusyCell, seen: Callable[[], Any], wanted: Any, *, live: bool
 ) -> None:
-    """Check whether what was done takes effect now, or as soon as the cell ends."""
+    """Check that an action takes effect at once if `live`, else at the cell's end."""
     if live:
         page.kernel.await_true(lambda: seen() == wanted)
         assert busy.running
@@ -48,7 +48,7 @@ def _start(by: str, page: FrontEnd, finder: Finder) -> None:
 
 
 def _press(page: FrontEnd, finder: Finder, then: str) -> None:
-    """Press the button, and wait for what it says then."""
+    """Press the button, and wait until its label is `then`."""
     finder.press()
     page.await_done()
     page.kernel.await_true(lambda: finder.says() == then)
@@ -84,7 +84,7 @@ def test_drag(before: str, way: Way, page: FrontEnd, show: Show) -> None:
         finder.drag(0.1, 0.03)
         finder.drag(0.02, 0.005)
         _takes_effect(page, busy, finder.rate, 0.005, live=live)
-    # of the second drag's moves, only the last was sent
+    # of the second drag, only the last move was sent
     assert {0.1, 0.03, 0.005} <= set(finder.rates())
     assert finder.rates()[-1] == 0.005
     assert finder.shown_rates() == [0.005, 0.005]
@@ -143,7 +143,7 @@ def test_use_it_after_a_test_has_ended(
     finder = show("w = shown(num_it=40)\ngoing.clear()")
     _start(by, page, finder)
     with BusyCell(page.kernel, "going.set()") as busy:
-        # The end puts the handle to the suggestion, and makes the button say Run.
+        # At its end, the test moves the handle to the suggestion, and shows Run.
         page.kernel.await_true(finder.rate)
         assert busy.running
         finder.drag(0.005)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lrwidget.ui.axes import Axes
-from lrwidget.ui.closing import close_with_parts
+from lrwidget.ui.widgets import close_with_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

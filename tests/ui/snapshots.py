@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from lrwidget.backends.base import Activity, Capabilities
 from lrwidget.config import TestConfig
-from lrwidget.curve.history import JobHistory
 from lrwidget.curve.suggestion import NO_SUGGESTION
 from lrwidget.ui.snapshot import JobSnapshot, Snapshot
 from tests.curves import curve_of
 
 if TYPE_CHECKING:
+    from lrwidget.curve.history import JobHistory
     from lrwidget.curve.runs import Run
 
 IDLE = Snapshot(
@@ -21,6 +21,7 @@ IDLE = Snapshot(
     problem="",
     runs=[],
     curve=curve_of(),
+    points=0,
     suggestion=NO_SUGGESTION,
     race=None,
     job=None,
@@ -30,7 +31,9 @@ IDLE = Snapshot(
 )
 _JOB = JobSnapshot(
     kind="test",
-    history=JobHistory([]),
+    runs=0,
+    done=0,
+    total=0,
     running=False,
     error=None,
     traceback="",
@@ -44,11 +47,14 @@ def job_with(history: JobHistory, **changes: Any) -> JobSnapshot:
     """Return a job with a history; one that runs is at work, if not said otherwise."""
     if changes.get("running"):
         changes = {"activity": Activity("running"), **changes}
-    return replace(_JOB, history=history, **changes)
+    runs, done, total = len(history.runs), len(history), history.num_it
+    return replace(_JOB, runs=runs, done=done, total=total, **changes)
 
 
 def snapshot_with(*runs: Run, **changes: Any) -> Snapshot:
     """Return a snapshot with some runs, the latest last."""
     if runs:
-        changes = {"curve": runs[-1].history.curve(), **changes}
+        history = runs[-1].history
+        points = history.num_it if changes.get("testing") else len(history)
+        changes = {"curve": history.curve(), "points": points, **changes}
     return replace(IDLE, runs=list(runs), **changes)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import lrwidget
-from lrwidget.ui import colours
-from lrwidget.ui.colours import RACE_COLOURS, border_style, look_of_former
+from lrwidget.ui import marks
+from lrwidget.ui.marks import RACE_COLOURS, look_of_former
 
 _CSS = Path(lrwidget.__file__).with_name("ui").joinpath("page.css").read_text()
 _LIGHT, _DARK = (
@@ -31,13 +31,8 @@ def test_neighbours_differ_in_more_than_colour() -> None:
 
 def test_no_former_run_looks_like_the_latest() -> None:
     looks = [look_of_former(number) for number in range(9)]
-    assert colours.CURVE not in {colour for colour, _ in looks}
+    assert marks.CURVE not in {colour for colour, _ in looks}
     assert "solid" not in {style for _, style in looks}
-
-
-def test_a_border_has_every_style_of_a_line() -> None:
-    borders = {border_style(look_of_former(number)[1]) for number in range(9)}
-    assert borders == {"dashed", "dotted", "double"}
 
 
 @pytest.mark.parametrize("colour", sorted(_USED))

@@ -7,8 +7,8 @@ import pytest
 
 from lrwidget.backends.base import Capabilities
 from lrwidget.curve.suggest import RULES
-from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.controls import ApplyBar, PickBar, RunBar
+from lrwidget.ui.widgets import close_with_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ def test_shows_how_it_goes(run_bar: RunBar) -> None:
 
 
 def test_shows_a_failure_with_its_traceback_folded_away(run_bar: RunBar) -> None:
-    run_bar.show_failure(42, 100, "Failed: <img src=x>", "line 1\n<script>")
+    run_bar.show(42, 100, "Failed: <img src=x>", "line 1\n<script>")
     assert (run_bar.progress.value, run_bar.progress.max) == (42, 100)
     assert run_bar.progress.bar_style == "danger"
     said, details = run_bar.status.value.split("<details>")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.handle import Handle
+from lrwidget.ui.widgets import close_with_parts
 from tests.ui.front_end import click, drag, move, start_drag
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from lrwidget.curve.history import Ended, JobHistory, Started, Stepped
 from lrwidget.curve.lr_curve import Step
 from lrwidget.curve.race import RaceHistory
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
-from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.layout import Layout
+from lrwidget.ui.widgets import close_with_parts
 from tests.curves import LRS, PLAN, run_of
 from tests.ui.front_end import (
     click,

@@ -6,8 +6,8 @@ import ipywidgets as ipw
 import pytest
 from ipywidgets.widgets import widget
 
-from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.legend import Legend
+from lrwidget.ui.widgets import close_with_parts
 from tests.curves import run_of
 
 if TYPE_CHECKING:
@@ -74,25 +74,23 @@ def test_a_check_box_hides_a_run_and_shows_it_again(
     legend: Legend, heard: list[str]
 ) -> None:
     runs = [_A, _B]
-    legend.show(runs, _C)
-    assert legend.shown(runs) == runs
+    assert legend.show(runs, _C) == runs
     shown, _ = _entries(legend)["a"]
     shown.set_state({"value": False})
-    assert legend.shown(runs) == [_B]
+    assert legend.show(runs, _C) == [_B]
     shown.set_state({"value": True})
-    assert legend.shown(runs) == runs
+    assert legend.show(runs, _C) == runs
     assert heard == ["change", "change"]
 
 
 def test_what_is_hidden_stays_hidden(legend: Legend) -> None:
     legend.show([_A], _B)
     _entries(legend)["a"][0].value = False
-    legend.show([_A, _B], _C)
-    assert legend.shown([_A, _B]) == [_B]
+    assert legend.show([_A, _B], _C) == [_B]
 
 
-def test_a_run_that_is_not_listed_yet_is_shown(legend: Legend) -> None:
-    assert legend.shown([_A]) == [_A]
+def test_a_run_that_is_new_is_shown(legend: Legend) -> None:
+    assert legend.show([_A], _B) == [_A]
 
 
 def test_a_removed_run_leaves_nothing(legend: Legend) -> None:
@@ -104,14 +102,21 @@ def test_a_removed_run_leaves_nothing(legend: Legend) -> None:
     assert set(widget._instances) == before
     # nor is the next one of its name hidden
     again = run_of([1.0], "b", 3)
-    legend.show([_A, again], _C)
-    assert legend.shown([again]) == [again]
+    assert legend.show([_A, again], _C) == [_A, again]
 
 
 def test_a_run_has_the_colour_of_its_line(legend: Legend) -> None:
     legend.show([_A, _B], _C)
     borders = [shown.layout.border_bottom for shown, _ in _entries(legend).values()]
     assert len(set(borders)) == 2
+    nine = [run_of([1.0], f"{number}", number) for number in range(9)]
+    legend.show(nine, _C)
+    nine_borders = [x.layout.border_bottom for x, _ in _entries(legend).values()]
+    assert len(set(nine_borders)) == 9
+    assert {border.split()[1] for border in nine_borders} == {
+        *("dashed", "dotted", "double"),
+    }
+    legend.show([_A, _B], _C)
     legend.show([_B], _C)
     assert _entries(legend)["b"][0].layout.border_bottom == borders[1]
 

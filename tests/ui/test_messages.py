@@ -185,7 +185,8 @@ def _race(*reasons: Any, stopped: Any = None) -> RaceHistory:
 
 
 def _racing(race: RaceHistory, seconds: float = 0.0) -> str:
-    return _status(job_with(race, kind="race", running=True, seconds=seconds))
+    job = job_with(race, kind="race", running=True, seconds=seconds)
+    return _status(job, race=race)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +223,7 @@ def test_racing_without_batches() -> None:
         ),
         (
             _race("diverged", "diverged", "non_finite", stopped="completed"),
-            "Race done: no rate came to its end.",
+            "Race done: no training was completed.",
         ),
         (
             _race("completed", None, stopped="stopped"),
@@ -230,13 +231,13 @@ def test_racing_without_batches() -> None:
         ),
         (
             _race(None, stopped="stopped"),
-            "Race stopped at rate 1e-3, 1 of 3: no rate came to its end.",
+            "Race stopped at rate 1e-3, 1 of 3: no training was completed.",
         ),
         (_race(stopped="stopped"), "Race stopped before the first step."),
     ],
 )
 def test_raced(race: RaceHistory, said: str) -> None:
-    assert _status(job_with(race, kind="race")) == said
+    assert _status(job_with(race, kind="race"), race=race) == said
 
 
 @pytest.mark.parametrize(
@@ -290,7 +291,9 @@ def test_a_record_before_its_test() -> None:
     activity = Activity("starting", detail="a.jsonl", where="record")
     said = "Waiting for a test to begin in a.jsonl."
     assert _elsewhere(0, activity) == said
-    assert _elsewhere(0, activity, 90) == f"{said} None for 90 s; Stop ends following."
+    assert (
+        _elsewhere(0, activity, 90) == f"{said} No test for 90 s; Stop ends following."
+    )
 
 
 def test_a_followed_test() -> None:
@@ -306,7 +309,7 @@ def test_a_followed_test() -> None:
     asked = _elsewhere(2, activity._replace(phase="stopping"))
     assert asked == (
         "Running: step 2 of 9. Asked process 3 on gpu to stop, which it does at its "
-        "next step; Stop again ends following."
+        "next step; a second Stop ends following."
     )
 
 

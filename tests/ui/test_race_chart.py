@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrwidget.curve.training_curve import TrainingCurve
-from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.race_chart import (
     RaceChart,
     _distance,
@@ -18,6 +17,7 @@ from lrwidget.ui.race_chart import (
     apart,
     in_a_row,
 )
+from lrwidget.ui.widgets import close_with_parts
 from tests.ui.front_end import click_race
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _BY_NUMBER = dict(enumerate(_CURVES))
 
 
 def test_a_line_for_each_rate(chart: RaceChart) -> None:
-    chart.draw(_BY_NUMBER)
+    chart.draw(_BY_NUMBER, ended=False)
     for entry, curve in zip(chart._entries, _CURVES, strict=True):
         assert entry.line.x.tolist() == list(range(1, len(curve) + 1))
     for entry, curve in zip(chart._entries[:2], _CURVES[:2], strict=True):
@@ -72,7 +72,7 @@ def test_twelve_lines_differ(picked: list[float]) -> None:
 def test_a_long_race_sends_what_a_screen_shows(picked: list[float]) -> None:
     chart = RaceChart([0.1], 50_000, picked.append, "loss")
     losses = np.random.default_rng(0).uniform(1, 2, 50_000)
-    chart.draw({0: TrainingCurve(0.1, losses, "completed", 50_000)})
+    chart.draw({0: TrainingCurve(0.1, losses, "completed", 50_000)}, ended=True)
     (entry,) = chart._entries
     assert 100 < len(entry.line.x) <= 1000
     assert (entry.line.x[0], entry.line.x[-1]) == (1, 50_000)
@@ -80,21 +80,21 @@ def test_a_long_race_sends_what_a_screen_shows(picked: list[float]) -> None:
 
 
 def test_an_explosion_flattens_nothing(chart: RaceChart) -> None:
-    chart.draw(_BY_NUMBER)
+    chart.draw(_BY_NUMBER, ended=False)
     assert 4 < chart._losses.max < 5
     assert all(np.isfinite(entry.line.y).all() for entry in chart._entries)
     assert chart._entries[2].line.y.max() < 100
 
 
 def test_what_is_not_finite_is_not_sent(chart: RaceChart) -> None:
-    chart.draw({0: _curve(0.01, math.nan)})
+    chart.draw({0: _curve(0.01, math.nan)}, ended=False)
     assert len(chart._entries[0].line.x) == 0
-    chart.draw({0: _curve(0.01, 2, math.nan, 1, math.inf)})
+    chart.draw({0: _curve(0.01, 2, math.nan, 1, math.inf)}, ended=False)
     assert chart._entries[0].line.x.tolist() == [1, 3]
 
 
 def test_each_line_is_named_where_it_ends(chart: RaceChart) -> None:
-    chart.draw(_BY_NUMBER)
+    chart.draw(_BY_NUMBER, ended=False)
     places = dict(
         zip(
             chart.labels.text,
@@ -117,14 +117,14 @@ def test_each_line_is_named_where_it_ends(chart: RaceChart) -> None:
 def test_a_click_picks_the_nearest_line(
     chart: RaceChart, picked: list[float], step: float, height: float, rate: float
 ) -> None:
-    chart.draw(_BY_NUMBER)
+    chart.draw(_BY_NUMBER, ended=False)
     click_race(chart, (step - 1) / 3, height)
     assert picked == [rate]
 
 
 def test_a_click_that_means_nothing(chart: RaceChart, picked: list[float]) -> None:
     click_race(chart, 0.5, 0.5)
-    chart.draw(_BY_NUMBER)
+    chart.draw(_BY_NUMBER, ended=False)
     click_race(chart, math.nan, 0.5)
     assert picked == []
 
@@ -132,9 +132,9 @@ def test_a_click_that_means_nothing(chart: RaceChart, picked: list[float]) -> No
 def test_the_buttons_pick_and_tell(chart: RaceChart, picked: list[float]) -> None:
     buttons = [entry.button for entry in chart._entries]
     assert [button.description for button in buttons] == ["1e-2", "0.1", "1"]
-    chart.draw(_BY_NUMBER)
+    chart.draw(_BY_NUMBER, ended=False)
     assert [button.description for button in buttons] == ["1e-2", "0.1", "1"]
-    chart.show_outcomes()
+    chart.draw(_BY_NUMBER, ended=True)
     assert [button.description for button in buttons] == [
         *("1e-2 · loss 4", "0.1 · loss 1", "1 · diverged"),
     ]
@@ -179,9 +179,8 @@ def test_ticks_are_round_steps(steps: int, ticks: list[int]) -> None:
 
 
 def test_a_rate_that_begins_before_a_lower_one(chart: RaceChart) -> None:
-    chart.draw({1: _CURVES[1]})
+    chart.draw({1: _CURVES[1]}, ended=True)
     assert [len(entry.line.x) for entry in chart._entries] == [0, 4, 0]
-    chart.show_outcomes()
     words = [entry.button.description for entry in chart._entries]
     assert words == ["1e-2", "0.1 · loss 1", "1"]
 

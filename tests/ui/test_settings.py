@@ -6,8 +6,8 @@ import ipywidgets as ipw
 import pytest
 
 from lrwidget.config import TestConfig
-from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.settings import SettingsPanel
+from lrwidget.ui.widgets import close_with_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

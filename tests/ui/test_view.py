@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lrwidget.curve.limits import loss_limits, whole_limits
-from lrwidget.ui.closing import close_with_parts
 from lrwidget.ui.view import ViewBar, ViewOptions
+from lrwidget.ui.widgets import close_with_parts
 from tests.curves import LRS, curve_of
 
 if TYPE_CHECKING:

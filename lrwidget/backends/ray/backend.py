@@ -14,8 +14,8 @@ from lrwidget.backends.ray.scaling import usable_scaling
 from lrwidget.backends.ray.worker import Work
 from lrwidget.config import TestConfig
 from lrwidget.curve.history import Plan
+from lrwidget.curve.records.store import writable_store
 from lrwidget.curve.short_repr import short_repr
-from lrwidget.engine.arguments import usable_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -71,7 +71,7 @@ class RayBackend:
         scaling = self._scaling
         header = {**config.settings(), "build": build}
         header |= {"num_workers": scaling.num_workers, **scaling.resources}
-        record = usable_record(config.record)
+        record = writable_store(config.record)
         return RayTest(work, config.plan, scaling, record, header)
 
     def compare(self, changes: Sequence[Mapping[str, Any]]) -> RayJob:
@@ -140,7 +140,7 @@ class RayBackend:
             msg = f"device={device} is up to the cluster; pass use_gpu=True for GPUs"
             raise ValueError(msg)
         config = TestConfig(**settings)
-        usable_record(config.record)
+        writable_store(config.record)
         return build, config
 
 

@@ -18,7 +18,7 @@ from lrwidget.backends.ray.mailbox import Hello, Mailbox
 from lrwidget.backends.ray.ray_train import fit
 from lrwidget.backends.ray.worker import train_alone
 from lrwidget.curve.history import Ended, Started, Stepped
-from lrwidget.curve.records.writer import journaled
+from lrwidget.curve.records.writer import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lrwidget.backends.ray.worker import Work
     from lrwidget.curve.history import Event, Plan
     from lrwidget.curve.lr_curve import Step, StopReason
-    from lrwidget.curve.records.store import Place
+    from lrwidget.curve.records.store import LocalStore
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_TO_TAKE = 1.0
@@ -223,7 +223,7 @@ class RayTest(RayJob):
     scaling:
         The number of the workers, and the needs of each.
     record:
-        The place of the record that this process writes, if any.
+        The file of the record that this process writes, if any.
     header:
         The settings in the header of the record.
     """
@@ -233,7 +233,7 @@ class RayTest(RayJob):
         work: Work,
         plan: Plan,
         scaling: Scaling,
-        record: Place | None,
+        record: LocalStore | None,
         header: Mapping[str, object],
     ) -> None:
         count = scaling.num_workers
@@ -247,10 +247,10 @@ class RayTest(RayJob):
         return events if self._record is None else self._recorded(events, self._record)
 
     def _recorded(
-        self, events: Generator[Event, None, None], record: Place
+        self, events: Generator[Event, None, None], record: LocalStore
     ) -> Generator[Event, None, None]:
         yield Started(0, self.plans[0])
-        with closing(journaled(_steps_of(events), record, self._header)) as steps:
+        with closing(recorded(_steps_of(events), record, self._header)) as steps:
             while True:
                 try:
                     step = next(steps)

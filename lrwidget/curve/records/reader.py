@@ -1,102 +1,158 @@
-"""A record that grows while it is read."""
+"""The steps of a test in its record, which may grow while it is read."""
 
 from __future__ import annotations
 
+import io
+import math
+import re
 import time
-from typing import TYPE_CHECKING
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from lrwidget.curve.records.format import Reader
+from lrwidget.curve.arrays import number
+from lrwidget.curve.short_repr import short_repr
+from lrwidget.curve.strict_json import check_version, parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
-    from lrwidget.curve.records.format import Journal
-    from lrwidget.curve.records.store import Place
+    from lrwidget.curve.records.store import RecordStore
 
-_PIECE = 2**20
-_KNOWN_BY = 256  # which hold the name of its first test
+FORMAT = "lrwidget.record"
+VERSION = 1
+_FIRST_LINE = re.compile(rb'\s*\{.*"format"\s*:\s*"lrwidget\.record"')
+_LONGEST_LINE = 100_000
+_LONGEST_TIME = 1e9  # thirty years
+_ENDS = ("stop_reason", "error")
+
+
+@dataclass
+class RecordedTest:
+    """
+    A test as its record describes it so far.
+
+    The record has one JSON object a line: a header, the steps, and the end. A line
+    without its end is not read: it is being written, or its test was killed.
+    """
+
+    # The name of the test, its settings, the versions, when it started and where.
+    header: dict[str, Any] = field(default_factory=dict)
+    lrs: array[float] = field(default_factory=lambda: array("d"))
+    losses: array[float] = field(default_factory=lambda: array("d"))
+    # Of the first step and of the latest, in seconds after the start.
+    times: tuple[float, float] = (0.0, 0.0)
+    stop_reason: str | None = None
+    error: str | None = None
+    _tail: bytes = b""
+    _lines: int = 0
+
+    def feed(self, piece: bytes) -> None:
+        """Read the next piece; raise ValueError with the number of a malformed line."""
+        lines = io.BytesIO(self._tail + piece)
+        self._tail = b""
+        for line in lines:
+            if not line.endswith(b"\n") and len(line) <= _LONGEST_LINE:
+                self._tail = line
+                return
+            self._lines += 1
+            try:
+                self._read(line.removesuffix(b"\n"))
+            except ValueError as error:
+                msg = f"line {self._lines}: {error}"
+                raise ValueError(msg) from error
+
+    def _read(self, text: bytes) -> None:
+        if len(text) > _LONGEST_LINE:
+            msg = f"it is longer than {_LONGEST_LINE} bytes"
+            raise ValueError(msg)
+        line = parsed(text) if text.strip() else {}
+        if not isinstance(line, dict):
+            msg = f"{short_repr(line)} is no object"
+            raise ValueError(msg)  # noqa: TRY004 (one error for all that is malformed)
+        ends = [name for name in _ENDS if isinstance(line.get(name), str)]
+        if not self.header and line:
+            self.header = _checked(line)
+        elif ends or "lr" in line:  # later versions may write other lines
+            if self.stop_reason is not None or self.error is not None:
+                msg = "it comes after the end of the test"
+                raise ValueError(msg)
+            if ends:
+                setattr(self, ends[0], line[ends[0]])
+            else:
+                self._add(line)
+
+    def _add(self, line: dict[str, Any]) -> None:
+        """Add a step."""
+        if not {"iteration", "loss"} <= line.keys():
+            msg = f"{short_repr(line)} is no step, and no end"
+            raise ValueError(msg)
+        count, num_it = len(self.lrs), self.header["settings"].get("num_it")
+        if line["iteration"] != count:
+            msg = f"it is step {short_repr(line['iteration'])}, not {count}"
+            raise ValueError(msg)
+        if isinstance(num_it, int) and 0 < num_it <= count:
+            msg = f"it is step {count}, of {num_it} from 0"
+            raise ValueError(msg)
+        lr, loss = number("lr", line["lr"]), number("loss", line["loss"])
+        before = self.lrs[-1] if count else 0
+        if not before < lr < math.inf:
+            msg = f"lr={lr} must be finite and above {before}, since rates increase"
+            raise ValueError(msg)
+        self.lrs.append(lr)
+        self.losses.append(loss)
+        seconds = line.get("time")
+        if isinstance(seconds, int | float) and 0 <= seconds <= _LONGEST_TIME:
+            self.times = self.times[0] if count else float(seconds), float(seconds)
 
 
 class GrowingRecord:
-    """
-    What is read of a record so far.
+    """The test of a record, as far as it is read; a new file begins anew."""
 
-    A file that is shorter than before, or was replaced, is read from its beginning.
-
-    Parameters
-    ----------
-    place:
-        Where it is.
-
-    Attributes
-    ----------
-    age:
-        How many seconds old that is, at least, which was read last: more than 0 only
-        for what was there before, by the time of the file.
-    """
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self.age = 0.0
-        self._begin_anew(None)
-
-    @property
-    def journal(self) -> Journal | None:
-        """What it says of its latest test; None before that is read."""
-        return self._reader.journal
-
-    @property
-    def problem(self) -> str | None:
-        """What is wrong with it, unless another test begins after that."""
-        return self._reader.problem
-
-    @property
-    def begun(self) -> bool:
-        """Whether anything of it was read."""
-        return self._offset > 0
-
-    def read_on(self, wanted: Callable[[], bool]) -> None:
-        """
-        Take in what is new, up to what is the end of the file now.
-
-        Parameters
-        ----------
-        wanted:
-            Returns whether to go on, which may take long.
-
-        Raises
-        ------
-        OSError
-            If it cannot be read. That there is no file is no error.
-        ValueError
-            If it is no file to be read.
-        """
-        look = self._place.look(self._offset, _PIECE)
-        if look is not None and (
-            look.size < self._offset or look.file != self._file or self._replaced()
-        ):
-            self._begin_anew(look.file)
-            look = self._place.look(0, _PIECE)
-        self.age = 0.0
-        end = 0 if look is None else look.size
-        while look is not None and look.contents and wanted():
-            if not self.begun and look.changed is not None:
-                self.age = max(time.time() - look.changed, 0.0)
-            if len(self._beginning) < _KNOWN_BY:
-                self._beginning += look.contents[: _KNOWN_BY - len(self._beginning)]
-            self._reader.feed(look.contents)
-            self._offset += len(look.contents)
-            if self._offset >= end:
-                return
-            look = self._place.look(self._offset, _PIECE)
-
-    def _begin_anew(self, file: Hashable) -> None:
-        self._file = file
-        self._reader = Reader()
+    def __init__(self, store: RecordStore) -> None:
+        self.test = RecordedTest()
+        self.age = 0.0  # of the file when its reading began, in seconds; later 0
+        self._store = store
         self._offset = 0
         self._beginning = b""
 
-    def _replaced(self) -> bool:
-        """Whether it begins otherwise than it did: file numbers may come again."""
-        look = self._place.look(0, len(self._beginning))
-        return look is not None and look.contents != self._beginning
+    def read_on(self, wanted: Callable[[], bool]) -> None:
+        """Read what is new, as long as it is wanted; raise OSError or ValueError."""
+        self.age = 0.0
+        while wanted():
+            try:
+                chunk = self._store.read(self._offset)
+            except FileNotFoundError:
+                return
+            # A shorter file is no new one: it may be a copy that is written again.
+            known, found = self._beginning, chunk.beginning
+            if known[: len(found)] != found[: len(known)]:
+                self.test, self._offset, self._beginning = RecordedTest(), 0, b""
+                continue
+            if not chunk.contents:
+                return
+            if not self._offset and chunk.changed is not None:
+                self.age = max(time.time() - chunk.changed, 0.0)
+            self._beginning = found
+            self._offset += len(chunk.contents)
+            self.test.feed(chunk.contents)
+            if self._offset >= chunk.size:
+                return
+
+
+def is_record(contents: bytes) -> bool:
+    """Whether a file begins as a record does."""
+    return _FIRST_LINE.match(contents[:_LONGEST_LINE]) is not None
+
+
+def _checked(header: dict[str, Any]) -> dict[str, Any]:
+    """Return a header; raise ValueError if it is none."""
+    if header.get("format") != FORMAT:
+        msg = f"it is no header, with format={FORMAT!r}"
+        raise ValueError(msg)
+    check_version(header.get("version"), VERSION)
+    for name, kind in (("test", str), ("settings", dict)):
+        if not isinstance(header.get(name), kind):
+            msg = f"{name}={short_repr(header.get(name))} must be of another kind"
+            raise ValueError(msg)  # noqa: TRY004 (one error for all that is malformed)
+    return header

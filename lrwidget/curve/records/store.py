@@ -1,32 +1,217 @@
-"""Where a record lies: on a file system of this machine, or where fsspec finds it."""
+"""The file of a record: on a disk of this machine, or at a URL that fsspec opens."""
 
 from __future__ import annotations
 
 import os
 import re
+import stat
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
-from lrwidget.curve.records.local_store import LocalPlace
-from lrwidget.curve.records.remote_store import RemotePlace
+from lrwidget.curve.records.reader import FORMAT, is_record
+from lrwidget.curve.short_repr import short_repr
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import FileIO
+
+_PIECE = 2**20
+_BEGINNING = 256  # bytes, which include the name of the test
+_MAX_SIZE = 256 * 2**20  # what is read takes up to 25 times as much in memory
+_TORN_HEADER = f'{{"format": "{FORMAT}"'.encode()
 _URL = re.compile(r"[a-z][a-z0-9+.:-]*://", re.IGNORECASE)
+_LOCAL_URLS = ("file://", "local://")
 
-Place: TypeAlias = LocalPlace | RemotePlace
+
+class Chunk(NamedTuple):
+    """A piece of a file, and what else is seen of the file at the same moment."""
+
+    contents: bytes
+    beginning: bytes  # the first 256 bytes of the file
+    size: int
+    changed: float | None  # in seconds since 1970, where that is known
 
 
-def place_of(path: str | os.PathLike[str]) -> Place:
-    """
-    Return the place of a file, which a path leads to or a URL with a protocol.
+@dataclass(frozen=True)
+class LocalStore:
+    """A file of this machine, perhaps on a disk that it shares with others."""
 
-    A relative path is one from the folder that is the current one now.
+    given: str  # the path as the user wrote it
+    path: Path
+    seconds_between_reads: ClassVar[float] = 0.1
 
-    Raises
-    ------
-    TypeError
-        If it is neither.
-    """
-    given = os.fspath(path)
+    def read(self, offset: int, most: int = _PIECE) -> Chunk:
+        """Return the bytes after an offset; raise FileNotFoundError without a file."""
+        # Opened anew each time: else a network disk may show the file as it was.
+        with open(self.path, "rb", opener=_open_at_once) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):  # it might have no end
+                msg = "it is no regular file"
+                raise ValueError(msg)
+            beginning = file.read(_BEGINNING)
+            file.seek(offset)
+            # A read reserves memory for all bytes that it is asked for.
+            contents = file.read(max(0, min(most, found.st_size - offset)))
+        return Chunk(contents, beginning, found.st_size, found.st_mtime)
+
+    def check_writable(self) -> None:
+        """Raise ValueError if no record can be made here, as far as is known now."""
+        found, problem = b"", ""
+        try:
+            found = self.read(0).contents
+        except FileNotFoundError:
+            if not self.path.parent.is_dir():
+                problem = "is in a folder that is not there; make it first"
+        except (OSError, ValueError) as error:
+            # Without the path that an OSError adds, however long that is.
+            what = getattr(error, "strerror", None) or error
+            problem = f"cannot be a file: {what}; pass another path"
+        if not _TORN_HEADER.startswith(found) and not is_record(found):
+            problem = "is a file of another kind, which stays; pass another path"
+        if problem:
+            msg = f"record={short_repr(self.given)} {problem}"
+            raise ValueError(msg)
+
+    def create(self) -> FileIO:
+        """Create and open the file; an existing record is renamed first."""
+        path = Path(os.path.realpath(self.path))  # a link keeps leading there
+        while True:
+            with suppress(FileExistsError):
+                return path.open("xb", buffering=0)
+            self.check_writable()
+            self._rename(path)
+
+    def request_stop(self, test: str) -> None:
+        """Ask a test to stop, by a file beside the record with the test's name."""
+        self._request.path.write_bytes(test.encode(errors="replace"))
+
+    def stop_requested(self, test: str) -> bool:
+        """Whether a test is asked to stop; without a request, this takes 1 µs."""
+        if not os.access(self._request.path, os.F_OK):
+            return False
+        try:
+            return self._request.read(0).contents == test.encode()
+        except (OSError, ValueError):  # the test goes on: its steps are worth more
+            return False
+
+    def clear_stop_request(self) -> None:
+        """Remove a request to stop, to whichever test it is."""
+        with suppress(OSError):
+            self._request.path.unlink()
+
+    @cached_property
+    def _request(self) -> LocalStore:
+        return LocalStore(f"{self.given}.stop", Path(f"{self.path}.stop"))
+
+    def _rename(self, path: Path) -> None:
+        """Give a record the next free name: run.1.jsonl, run.2.jsonl and so on."""
+        for number in count(1):
+            free = path.with_name(f"{path.stem}.{number}{path.suffix}")
+            # Made first, so that no other job renames its file to this one.
+            with suppress(FileExistsError):
+                free.touch(exist_ok=False)
+                break
+        try:
+            path.replace(free)
+        except FileNotFoundError:  # another job has renamed it
+            free.unlink()
+        except OSError as error:  # on Windows, while it is open
+            free.unlink()
+            msg = (
+                f"record={short_repr(self.given)} is in use, and cannot be renamed to "
+                f"{free.name!r}: {error.strerror}; pass the path of a new file"
+            )
+            raise OSError(msg) from error
+
+
+@dataclass(frozen=True)
+class RemoteStore:
+    """A file at a URL that fsspec opens, for reading; each error is an OSError."""
+
+    given: str
+    seconds_between_reads: ClassVar[float] = 1.0
+
+    def read(self, offset: int, most: int = _PIECE) -> Chunk:
+        """Return the bytes after an offset; raise FileNotFoundError without a file."""
+        with self._file() as (system, path):
+            system.invalidate_cache(path)
+            size: int = system.info(path)["size"]
+            contents = _part(system, path, offset, min(size, offset + most))
+            beginning = contents[:_BEGINNING]
+            if offset:  # after the rest, so that it shows that the file was replaced
+                beginning = _part(system, path, 0, min(size, _BEGINNING))
+            changed = None
+            with suppress(Exception):  # many file systems do not know it
+                changed = system.modified(path).timestamp()
+        return Chunk(contents, beginning, size, changed)
+
+    def request_stop(self, test: str) -> None:
+        """Ask a test to stop, by a file beside the record with the test's name."""
+        with self._file() as (system, path):
+            system.pipe_file(f"{path}.stop", test.encode(errors="replace"))
+
+    @contextmanager
+    def _file(self) -> Iterator[tuple[Any, str]]:
+        """Return the file system, and the path of the file there."""
+        from fsspec.core import url_to_fs  # noqa: PLC0415 (slow to import)
+
+        try:
+            yield url_to_fs(self.given)
+        except OSError:
+            raise
+        except Exception as error:
+            msg = f"{self.given}: {str(error) or type(error).__name__}"
+            raise OSError(msg) from error
+
+
+RecordStore: TypeAlias = LocalStore | RemoteStore
+
+
+def store_of(path: str | os.PathLike[str]) -> RecordStore:
+    """Return the store of a URL, or of a path, relative to the present folder."""
     if isinstance(path, str) and _URL.match(path):
-        return RemotePlace(path)
-    return LocalPlace(given, Path(path).absolute())
+        if not path.lower().startswith(_LOCAL_URLS):
+            return RemoteStore(path)
+        from fsspec.core import url_to_fs  # noqa: PLC0415 (slow to import)
+
+        return LocalStore(path, Path(url_to_fs(path)[1]))
+    return LocalStore(os.fspath(path), Path(path).absolute())
+
+
+def writable_store(record: str | os.PathLike[str] | None) -> LocalStore | None:
+    """Return the store of a record, if any; raise ValueError if it is not writable."""
+    if record is None:
+        return None
+    store = store_of(record)
+    if isinstance(store, RemoteStore):  # most file systems of URLs cannot append
+        msg = (
+            f"record={short_repr(record)} is a URL, to which no steps can be appended; "
+            "pass a path of this machine, such as one on a shared disk"
+        )
+        raise ValueError(msg)  # noqa: TRY004 (the type is the right one)
+    store.check_writable()
+    return store
+
+
+def contents_of(store: RecordStore) -> bytes:
+    """Return a whole file; raise ValueError if it is too large."""
+    for most in (0, _MAX_SIZE):  # the size first, since a read reserves memory
+        contents, _, size, _ = store.read(0, most)
+        if size > _MAX_SIZE:
+            msg = f"its {size} bytes are more than {_MAX_SIZE}"
+            raise ValueError(msg)
+    return contents
+
+
+def _part(system: Any, path: str, begin: int, end: int) -> bytes:  # noqa: ANN401 (of fsspec, which has no types)
+    # A request for no bytes may fail.
+    return bytes(system.cat_file(path, begin, end)) if begin < end else b""
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file, without a wait for the writer of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -1,4 +1,4 @@
-"""The record of a test in a file: a line of JSON for each step, once that is done."""
+"""The record of a test: a line of JSON for each step, as soon as the step is done."""
 
 from __future__ import annotations
 
@@ -16,92 +16,103 @@ from importlib import metadata
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.curve.records.format import FORMAT, VERSION, check_continued
-from lrwidget.curve.records.stop_request import StopRequest
+from lrwidget.curve.records.reader import FORMAT, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from lrwidget.curve.lr_curve import Step, StopReason
-    from lrwidget.curve.records.chunk import Appender
-    from lrwidget.curve.records.store import Place
+    from lrwidget.curve.records.store import LocalStore
 
 _LONGEST_ERROR = 2000
+_SECONDS_UNSHARED = 1.0
 _ENCODER = json.JSONEncoder(allow_nan=False)  # made once, which takes long
 
 
-def journaled(
+class RecordFile:
+    """The new file of one test, open for its lines."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self._file = store.create()
+        self.close = self._file.close  # to append is a ValueError after that
+        self._shared = -math.inf
+
+    def append(self, line: Mapping[str, object]) -> None:
+        """Add a line, which stays if this process is killed after that."""
+        rest = _ENCODER.encode(line).encode() + b"\n"
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        now = time.monotonic()
+        if now - self._shared >= _SECONDS_UNSHARED:
+            self._shared = now
+            # A network disk shows the lines to other machines when a handle is closed:
+            # here a second one, which on other disks does nothing.
+            os.close(os.dup(self._file.fileno()))
+
+    def append_end(self, reason: StopReason) -> None:
+        """Add the end of the test; an error is a warning, since the test has ended."""
+        try:
+            self.append({"stop_reason": reason})
+        except OSError as error:
+            msg = f"the end of the test is not in its record: {error}"
+            warnings.warn(msg, stacklevel=3)
+
+
+def recorded(
     steps: Generator[Step, None, StopReason],
-    place: Place,
+    store: LocalStore,
     settings: Mapping[str, object],
 ) -> Generator[Step, None, StopReason]:
     """
-    Yield steps, each after it is in a file; return what they do.
+    Yield the steps of a test, each after it is in the record; return why it ended.
 
-    A test adds to what is in the file, from its first step on. Who asks it to stop, by
-    a `StopRequest`, is obeyed at the next step.
-
-    Parameters
-    ----------
-    steps:
-        The steps of a test.
-    place:
-        Where the file is, which is made if need be.
-    settings:
-        The settings of the test, for the header. Of what JSON has no value for, that
-        is the name.
-
-    Raises
-    ------
-    OSError
-        If a step cannot be written. The test fails with that. What cannot be written
-        of its end is a warning.
-    ValueError
-        If the file is no record, but of another kind.
+    The file is made before the first step. A request to stop is obeyed at the next
+    step. An OSError of a step fails the test.
     """
     header = _header(settings)
-    test, began = header["test"], time.monotonic()
-    request = StopRequest(place, test)
-    with closing(steps), closing(_opened(place, header, request)) as file:
+    began = time.monotonic()
+    reason: StopReason = "stopped"
+    with closing(steps), closing(RecordFile(store)) as file:
+        store.clear_stop_request()  # to an earlier test: this one has no name yet
+        file.append(header)
         try:
             while True:
                 try:
                     step = next(steps)
                 except StopIteration as end:
-                    reason: StopReason = end.value
-                    _write_end(file, {"test": test, "stop_reason": reason})
-                    return reason
+                    reason = end.value
+                    break
                 line = {
-                    "test": test,
                     "iteration": step.iteration,
                     "time": round(time.monotonic() - began, 6),
                     "lr": step.lr,
                     "loss": _finite(step.loss),
                 }
                 try:
-                    _write(file, line)
+                    file.append(line)
                 except OSError as error:
                     file.close()  # so that nothing follows half a line
                     steps.throw(error)  # the test has failed
                 yield step
-                if request.arrived():
+                if store.stop_requested(header["test"]):
                     steps.close()
-                    _write_end(file, {"test": test, "stop_reason": "stopped"})
-                    request.clear()
-                    return "stopped"
+                    store.clear_stop_request()
+                    break
         except Exception as error:
             words = "".join(traceback.format_exception_only(error)).strip()
-            # What has ended the test is worth more; a closed file is a ValueError.
+            # The error of the test is worth more; a closed file is a ValueError.
             with suppress(OSError, ValueError):
-                _write(file, {"test": test, "error": words[:_LONGEST_ERROR]})
+                file.append({"error": words[:_LONGEST_ERROR]})
             raise
         except BaseException:  # closed or interrupted
-            _write_end(file, {"test": test, "stop_reason": "stopped"})
+            file.append_end("stopped")
             raise
+        file.append_end(reason)
+        return reason
 
 
 def _header(settings: Mapping[str, object]) -> dict[str, Any]:
-    """Return what the record of a test that starts now begins with."""
+    """Return the first line of the record of a test that starts now."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -119,7 +130,7 @@ def _header(settings: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _described(value: object) -> object:
-    """Return a setting as a value of JSON, or what it is called."""
+    """Return a setting as a value of JSON, or its name."""
     if isinstance(value, float):
         return _finite(float(value))
     if value is None or isinstance(value, bool | int | str):
@@ -129,43 +140,3 @@ def _described(value: object) -> object:
 
 def _finite(number: float) -> float | str:
     return number if math.isfinite(number) else str(number)
-
-
-def _opened(place: Place, header: dict[str, Any], request: StopRequest) -> Appender:
-    """Open a record to add a test to it, and write the header of that."""
-    beginning, torn = check_continued(place), b""
-    # That of a test before: this one has no name yet by which one could ask it.
-    request.clear()
-    if b"\n" not in beginning:
-        if beginning:  # a header that is torn; another test may add its own to nothing
-            place.clear()
-    else:
-        look = place.look(0, 0)
-        last = None if look is None else place.look(look.size - 1, 1)
-        if last is not None and last.contents != b"\n":
-            torn = b"\n"
-    file = place.appender()
-    try:
-        # At once, so that who looks meanwhile sees no end of what is torn.
-        file.write(torn + _encoded(header))
-    except BaseException:
-        file.close()
-        raise
-    return file
-
-
-def _write(file: Appender, line: dict[str, Any]) -> None:
-    file.write(_encoded(line))
-
-
-def _encoded(line: dict[str, Any]) -> bytes:
-    return _ENCODER.encode(line).encode() + b"\n"
-
-
-def _write_end(file: Appender, line: dict[str, Any]) -> None:
-    """Write how a test has ended; it has done so, whether it can be written or not."""
-    try:
-        _write(file, line)
-    except OSError as error:
-        msg = f"the end of the test is not in its record: {error}"
-        warnings.warn(msg, stacklevel=3)

@@ -8,15 +8,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import fsspec
 import pytest
 
-from lrwidget.backends.record.job import RecordJob
+from lrwidget.backends.record import RecordJob
 from lrwidget.curve.history import Ended, JobHistory, Plan, Started, Stepped
 from lrwidget.curve.lr_curve import Step
-from lrwidget.curve.records.local_store import LocalPlace
-from lrwidget.curve.records.remote_store import RemotePlace
-from lrwidget.curve.records.store import place_of
-from lrwidget.curve.records.writer import journaled
+from lrwidget.curve.records.store import LocalStore, RemoteStore, store_of
+from lrwidget.curve.records.writer import recorded
 from lrwidget.curve.short_repr import short_repr
 from tests.jobs import eventually
 from tests.widget_parts import SECONDS
@@ -43,7 +42,7 @@ def _steps(count: int) -> Generator[Step, None, StopReason]:
 
 
 def _following(path: Path | str) -> RecordJob:
-    return RecordJob(place_of(path))
+    return RecordJob(store_of(path))
 
 
 class _Taken:
@@ -78,7 +77,7 @@ def _written(path: Path, *lines: dict[str, Any]) -> Path:
 
 def _line(number: int, **changes: Any) -> dict[str, Any]:
     step = _STEPS[number]
-    return {"test": "a", "iteration": number, "lr": step.lr, "loss": 1.0, **changes}
+    return {"iteration": number, "lr": step.lr, "loss": 1.0, **changes}
 
 
 def test_it_is_a_job_that_goes_on_when_it_is_abandoned(tmp_path: Path) -> None:
@@ -91,7 +90,7 @@ def test_it_gives_what_is_there_and_what_comes(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     job = _following(path)
     assert (job.activity().phase, job.activity().detail) == ("starting", str(path))
-    writing = journaled(_steps(4), place_of(path), _SETTINGS)
+    writing = recorded(_steps(4), LocalStore(str(path), path), _SETTINGS)
     next(writing)
     next(writing)
     events = job.events()
@@ -109,7 +108,7 @@ def test_it_gives_what_is_there_and_what_comes(tmp_path: Path) -> None:
 
 def test_a_request_goes_to_the_test(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    writing = journaled(_steps(4), place_of(path), _SETTINGS)
+    writing = recorded(_steps(4), LocalStore(str(path), path), _SETTINGS)
     next(writing)
     job = _following(path)
     with _Taken(job) as taken:
@@ -151,18 +150,20 @@ def test_a_request_is_written_though_following_ends_at_once(tmp_path: Path) -> N
 
 def test_another_test_takes_over(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    killed = journaled(_steps(4), place_of(path), _SETTINGS)
+    killed = recorded(_steps(4), LocalStore(str(path), path), _SETTINGS)
     next(killed)
     next(killed)
     with path.open("a") as file:
-        file.write('{"test": "')  # torn
+        file.write('{"iteration": ')  # torn
     job = _following(path)
     events = job.events()
     history = JobHistory(job.plans)
     for _ in range(3):
         history.apply(next(events))
     assert len(history) == 2
-    writing = journaled(_steps(4), place_of(path), {**_SETTINGS, "num_it": 9})
+    writing = recorded(
+        _steps(4), LocalStore(str(path), path), {**_SETTINGS, "num_it": 9}
+    )
     next(writing)
     new = [next(events), next(events)]
     assert new == [Started(0, Plan(1e-3, 1.0, 9)), _STEPPED[0]]
@@ -219,16 +220,16 @@ def test_what_could_be_read_is_tried_again(
     events = job.events()
     assert next(events) == _STARTED
     next(events)
-    look, problems = LocalPlace.look, []
+    read, problems = LocalStore.read, []
 
     def failing(*arguments: Any) -> Any:
         problems.append(job.activity().problem)
         if len(problems) < 3:
             msg = "no route"
             raise OSError(msg)
-        return look(*arguments)
+        return read(*arguments)
 
-    monkeypatch.setattr(LocalPlace, "look", failing)
+    monkeypatch.setattr(LocalStore, "read", failing)
     _written(path, _header(), _line(0), _line(1))
     assert next(events) == Stepped(0, _STEPS[1]._replace(loss=1.0))
     assert problems[2] == "Reading failed, and is tried again: no route."
@@ -253,8 +254,9 @@ def test_what_could_be_read_is_tried_again(
         ([_header(), _line(0, lr=1e-5)], "lr=1e-05 is not between start_lr=0.001"),
         ([_header(), _line(0, lr=9.0)], "lr=9.0 is not between start_lr=0.001 and"),
         ([_header(), _line(0), _line(1, lr=5.0)], "lr=5.0 is not between"),
+        ([_header(), _line(0, lr=9.0), _line(1, lr=9.5)], "lr=9.0 is not between"),
         ([_header(), _line(0, loss=None)], "line 2: loss=None is not a number"),
-        ([_header(), {"test": "a", "stop_reason": "tired"}], "stop_reason='tired'"),
+        ([_header(), {"stop_reason": "tired"}], "stop_reason='tired'"),
     ],
 )
 def test_what_is_malformed_is_a_clear_error(
@@ -269,7 +271,7 @@ def test_what_is_malformed_is_a_clear_error(
 
 
 def test_a_failed_test_is_an_error_in_its_own_words(tmp_path: Path) -> None:
-    failed = {"test": "a", "error": "KeyError: '\ud800'" + "x" * 10**4}
+    failed = {"error": "KeyError: '\ud800'" + "x" * 10**4}
     path = _written(tmp_path / "run.jsonl", _header(), _line(0), failed)
     events = _following(path).events()
     assert len([next(events), next(events)]) == 2
@@ -278,14 +280,29 @@ def test_a_failed_test_is_an_error_in_its_own_words(tmp_path: Path) -> None:
     assert len(str(raised.value)) < 2100
 
 
+def test_steps_before_a_malformed_line_are_given(tmp_path: Path) -> None:
+    path = _written(tmp_path / "run.jsonl", _header(), _line(0), _line(1), {"lr": 1})
+    events = _following(path).events()
+    assert next(events) == _STARTED
+    assert [next(events).step.iteration for _ in range(2)] == [0, 1]  # type: ignore[union-attr]  # two steps
+    with pytest.raises(ValueError, match="line 4: "):
+        next(events)
+
+
 def test_a_record_of_fsspec_is_followed(
-    memory: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(RemotePlace, "seconds_between_looks", 0.01)
-    writing = journaled(_steps(4), place_of(memory), _SETTINGS)
+    def copy() -> None:
+        fsspec.filesystem("memory").pipe_file(memory, path.read_bytes())
+
+    monkeypatch.setattr(RemoteStore, "seconds_between_reads", 0.01)
+    path = tmp_path / "run.jsonl"
+    writing = recorded(_steps(4), LocalStore(str(path), path), _SETTINGS)
     job = _following(memory)
     next(writing)
+    copy()
     events = job.events()
     assert [next(events), next(events)] == [_STARTED, _STEPPED[0]]
     list(writing)
+    copy()
     assert list(events) == [*_STEPPED[1:], Ended(0, "completed")]

@@ -2,132 +2,224 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import Barrier, Thread
 from typing import TYPE_CHECKING
 
 import fsspec
 import pytest
 
-from lrwidget.curve import files
 from lrwidget.curve.lr_curve import LRCurve
-from lrwidget.curve.records.local_store import LocalPlace
-from lrwidget.curve.records.remote_store import RemotePlace
-from lrwidget.curve.records.store import place_of
+from lrwidget.curve.records import store as stores
+from lrwidget.curve.records.store import (
+    LocalStore,
+    RemoteStore,
+    contents_of,
+    store_of,
+    writable_store,
+)
 from lrwidget.curve.storage import as_json
 
 if TYPE_CHECKING:
-    from lrwidget.curve.records.store import Place
+    from lrwidget.curve.records.store import RecordStore
+
+_RECORD = b'{"format": "lrwidget.record", '
+
+
+def _write(store: RecordStore, contents: bytes) -> None:
+    with fsspec.open(store.given, "wb") as file:
+        file.write(contents)
 
 
 @pytest.fixture(params=["local", "fsspec"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, memory: str) -> Place:
-    return place_of(tmp_path / "run.jsonl" if request.param == "local" else memory)
+def store(request: pytest.FixtureRequest, tmp_path: Path, memory: str) -> RecordStore:
+    path = str(tmp_path / "run.jsonl")
+    return store_of(path if request.param == "local" else memory)
 
 
-def test_what_is_added_is_there_at_once(place: Place) -> None:
-    assert place.look(0, 9) is None
-    assert not place.exists()
-    place.clear()
-    file = place.appender()
-    for end in range(1, 5):
-        file.write(b"abcd"[end - 1 : end])
-        look = place.look(0, 9)
-        assert look is not None
-        assert (look.contents, look.size) == (b"abcd"[:end], end)
-    file.close()
-    with pytest.raises(ValueError, match="closed"):
-        file.write(b"e")
-    assert place.contents() == b"abcd"
+def test_any_piece_can_be_read(store: RecordStore) -> None:
+    with pytest.raises(FileNotFoundError, match=r"run.jsonl"):
+        store.read(0, 9)
+    contents = bytes(range(256)) * 2
+    _write(store, contents)
+    for offset in (0, 1, 255, 256, 300, 511, 512, 513, 1000):
+        for most in (0, 1, 9, 1000):
+            chunk = store.read(offset, most)
+            assert chunk.contents == contents[offset : offset + most]
+            if offset or most >= 256:
+                assert chunk.beginning == contents[:256]
+            assert chunk.size == 512
+            assert chunk.changed is not None
+    assert contents_of(store) == contents
 
 
-def test_any_piece_can_be_seen(place: Place) -> None:
-    place.write(b"abcd")
-    for offset in range(6):
-        for most in range(4):
-            look = place.look(offset, most)
-            assert look is not None
-            assert look.contents == b"abcd"[offset : offset + most]
-            assert look.size == 4
-            assert look.changed is not None
+def test_what_is_added_is_there_at_once(tmp_path: Path) -> None:
+    store = LocalStore("run.jsonl", tmp_path / "run.jsonl")
+    with store.create() as file:
+        for end in range(1, 5):
+            file.write(b"abcd"[end - 1 : end])
+            assert store.read(0)[:3] == (b"abcd"[:end], b"abcd"[:end], end)
 
 
-def test_what_is_beside_it_is_another_file(place: Place) -> None:
-    place.write(b"record")
-    beside = place.beside(".stop")
-    assert beside.given == f"{place.given}.stop"
-    beside.remove()  # which is not there
-    beside.write(b"request")
-    assert beside.contents() == b"request"
-    assert place.contents() == b"record"
-    beside.remove()
-    assert not beside.exists()
-    assert place.exists()
-    place.check()
+@pytest.mark.parametrize("name", ["run%s.jsonl", "run%s", "run.json%s.l"])
+def test_an_earlier_record_is_renamed(tmp_path: Path, name: str) -> None:
+    def add(number: int) -> None:
+        with LocalStore("x", tmp_path / (name % "")).create() as file:
+            file.write(_RECORD + b"%d" % number)
+
+    def found() -> dict[str, int]:
+        return {path.name: int(path.read_bytes()[-1:]) for path in tmp_path.iterdir()}
+
+    for number in range(4):
+        add(number)
+    assert found() == {name % "": 3, name % ".1": 0, name % ".2": 1, name % ".3": 2}
+    (tmp_path / (name % ".2")).unlink()
+    add(4)  # which takes the next free name for the one before
+    assert found() == {name % "": 4, name % ".1": 0, name % ".2": 3, name % ".3": 2}
 
 
-def test_a_file_that_was_replaced_is_another(tmp_path: Path) -> None:
-    place = place_of(tmp_path / "run.jsonl")
-    seen = []
-    for name in ("a", "b"):
-        (tmp_path / name).write_bytes(b"as long")
-        (tmp_path / name).rename(tmp_path / "run.jsonl")
-        look = place.look(0, 9)
-        assert look is not None
-        seen.append(look.file)
-    assert seen[0] != seen[1]
+def test_a_link_continues_to_lead_to_the_latest_record(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    link, file = tmp_path / "link.jsonl", tmp_path / "disk" / "run.jsonl"
+    link.symlink_to(file)
+    for number in range(2):
+        with LocalStore("link.jsonl", link).create() as opened:
+            opened.write(_RECORD + b"%d" % number)
+    assert link.is_symlink()
+    assert file.read_bytes()[-1:] == b"1"
+    assert (tmp_path / "disk" / "run.1.jsonl").read_bytes()[-1:] == b"0"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_which_place_it_is() -> None:
+@pytest.mark.parametrize("there", [True, False])
+def test_jobs_that_start_at_once_have_a_file_each(
+    tmp_path: Path, *, there: bool
+) -> None:
+    jobs = 8
+    store = LocalStore("run.jsonl", tmp_path / "run.jsonl")
+    start = Barrier(jobs)
+
+    def job(number: int) -> None:
+        start.wait()
+        with store.create() as file:
+            file.write(_RECORD)
+            file.write(b"%d" % number)
+
+    for _ in range(20):
+        for path in tmp_path.iterdir():
+            path.unlink()
+        expected = [_RECORD + b"%d" % number for number in range(jobs)]
+        if there:
+            store.path.write_bytes(_RECORD + b"before")
+            expected.append(_RECORD + b"before")
+        threads = [Thread(target=job, args=(number,)) for number in range(jobs)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(p.read_bytes() for p in tmp_path.iterdir()) == sorted(expected)
+        assert store.path.exists()
+
+
+def test_a_record_that_cannot_be_renamed_is_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replace(*_: object) -> None:  # as on Windows while the file is open
+        msg = "The process cannot access the file"
+        raise PermissionError(13, msg)
+
+    store = LocalStore("run.jsonl", tmp_path / "run.jsonl")
+    store.create().close()
+    monkeypatch.setattr(Path, "replace", replace)
+    said = "record='run.jsonl' is in use, and cannot be renamed to 'run.1.jsonl': The p"
+    with pytest.raises(OSError, match=said):
+        store.create()
+    assert [path.name for path in tmp_path.iterdir()] == ["run.jsonl"]
+
+
+def test_a_request_to_stop_lies_beside_the_record(store: RecordStore) -> None:
+    store.request_stop("b")
+    store.request_stop("a")
+    request = store_of(f"{store.given}.stop")
+    assert contents_of(request) == b"a"
+    with pytest.raises(FileNotFoundError):
+        store.read(0)
+    if isinstance(store, LocalStore):
+        assert store.stop_requested("a")
+        assert not store.stop_requested("b")
+        store.clear_stop_request()
+        assert not store.stop_requested("a")
+        store.clear_stop_request()  # which is not there
+        assert list(store.path.parent.iterdir()) == []
+
+
+def test_what_no_step_can_be_appended_to_is_refused(tmp_path: Path) -> None:
+    for url in ("s3://bucket/run.jsonl", "memory://run.jsonl", "nosuch://run.jsonl"):
+        said = f"record='{url}' is a URL, to which no steps can be .*; pass a path of"
+        with pytest.raises(ValueError, match=said):
+            writable_store(url)
+    for contents, usable in {
+        b"": True,
+        b'{"form': True,
+        _RECORD: True,
+        b'{"version": 1, "format":"lrwidget.record"}\n': True,
+        b"import torch": False,
+        b'{"format": "lrwidget.LRCurve"}\n{"format": "lrwidget.record"}': False,
+    }.items():
+        (tmp_path / "run.jsonl").write_bytes(contents)
+        store = LocalStore("run.jsonl", tmp_path / "run.jsonl")
+        if usable:
+            store.check_writable()
+        else:
+            with pytest.raises(
+                ValueError, match=r"record='run\.jsonl' is a file of ano"
+            ):
+                store.check_writable()
+
+
+def test_which_store_it_is(tmp_path: Path) -> None:
     for url in ("memory://run.jsonl", "s3://bucket/run.jsonl", "simplecache::s3://b/r"):
-        assert place_of(url) == RemotePlace(url)
+        assert store_of(url) == RemoteStore(url)
     for path in ("run.jsonl", "C:/run.jsonl", "a:b", "/a//b", Path("s3://b/r")):
-        local = place_of(path)
-        assert isinstance(local, LocalPlace)
-        assert local.path == Path(path).absolute()
+        assert store_of(path) == LocalStore(str(path), Path(path).absolute())
+    url = f"file://{tmp_path}/run.jsonl"
+    assert store_of(url) == LocalStore(url, tmp_path / "run.jsonl")
     with pytest.raises(TypeError):
-        place_of(3)  # type: ignore[arg-type]  # the point
+        store_of(3)  # type: ignore[arg-type]  # the point
 
 
 def test_what_fsspec_cannot_open_is_an_os_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    place = place_of("nosuch://run.jsonl")
-    with pytest.raises(ValueError, match=r"cannot be opened: .*Protocol not known"):
-        place.check()
     with pytest.raises(OSError, match=r"nosuch://run.jsonl: Protocol not known"):
-        place.look(0, 1)
+        store_of("nosuch://run.jsonl").read(0)
 
     def unreachable(*_: object, **__: object) -> None:
         msg = "no route"
         raise RuntimeError(msg)
 
-    remote = place_of("memory://run.jsonl")
+    remote = store_of("memory://run.jsonl")
     memory = fsspec.filesystem("memory")
-    for name in ("info", "_open", "exists", "pipe_file"):
+    for name in ("info", "pipe_file"):
         monkeypatch.setattr(memory, name, unreachable)
-    for ask in (
-        lambda: remote.look(0, 1),
-        lambda: remote.appender().write(b"a"),
-        remote.exists,
-        remote.clear,
-    ):
+    for ask in (lambda: remote.read(0), lambda: remote.request_stop("a")):
         with pytest.raises(OSError, match=r"memory://run.jsonl: no route"):
             ask()
 
 
-def test_a_place_without_end_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_end_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", os.devnull):
         with pytest.raises(ValueError, match="no regular file"):
-            place_of(path).look(0, 1)
+            store_of(path).read(0)
 
 
 def test_what_is_too_large_is_not_read(
-    monkeypatch: pytest.MonkeyPatch, place: Place
+    monkeypatch: pytest.MonkeyPatch, store: RecordStore
 ) -> None:
-    monkeypatch.setattr(files, "MOST", 9)
-    place.write(b"0123456789")
+    monkeypatch.setattr(stores, "_MAX_SIZE", 9)
+    _write(store, b"0123456789")
     with pytest.raises(ValueError, match="its 10 bytes are more than 9"):
-        place.contents()
+        contents_of(store)
 
 
 def test_curves_are_read_by_url(memory: str) -> None:
@@ -138,5 +230,5 @@ def test_curves_are_read_by_url(memory: str) -> None:
         file.write(b"{}")
     with pytest.raises(ValueError, match=r"'memory://folder/run.jsonl' holds no curve"):
         LRCurve.load(memory)
-    place_of(memory).write(as_json(curve))
+    _write(store_of(memory), as_json(curve))
     assert LRCurve.load(memory).to_dict() == curve.to_dict()

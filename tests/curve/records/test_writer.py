@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import resource
 import signal
-import threading
 from contextlib import contextmanager
 from inspect import GEN_CLOSED, getgeneratorstate
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrwidget.curve.lr_curve import LRCurve, Step
-from lrwidget.curve.records import local_store as local_place
-from lrwidget.curve.records.format import latest
-from lrwidget.curve.records.local_store import LocalPlace
-from lrwidget.curve.records.stop_request import StopRequest
-from lrwidget.curve.records.store import place_of
-from lrwidget.curve.records.writer import journaled
+from lrwidget.curve.records.reader import RecordedTest
+from lrwidget.curve.records.store import LocalStore
+from lrwidget.curve.records.writer import RecordFile, recorded
 from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
@@ -46,13 +43,17 @@ def _steps(
     return "completed"
 
 
+def _store(path: Path) -> LocalStore:
+    return LocalStore(str(path), path)
+
+
 def _lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_a_line_for_each_step_before_it_is_given(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    steps = journaled(_steps(_LOSSES), place_of(path), _SETTINGS)
+    steps = recorded(_steps(_LOSSES), _store(path), _SETTINGS)
     assert not path.exists()
     for done, step in enumerate(steps, 1):
         header, *rest = _lines(path)
@@ -63,7 +64,7 @@ def test_a_line_for_each_step_before_it_is_given(tmp_path: Path) -> None:
         assert 0 <= rest[0]["time"] <= rest[-1]["time"]
         so_far = LRCurve.load(path)
         assert (len(so_far), so_far.stop_reason, so_far.num_it) == (done, None, 100)
-    assert _lines(path)[-1] == {"test": header["test"], "stop_reason": "completed"}
+    assert _lines(path)[-1] == {"stop_reason": "completed"}
     curve = LRCurve.load(path)
     np.testing.assert_array_equal(curve.losses, _LOSSES)
     assert curve.stop_reason == "completed"
@@ -71,24 +72,26 @@ def test_a_line_for_each_step_before_it_is_given(tmp_path: Path) -> None:
 
 def test_what_a_test_returns_and_raises_stays(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    steps = journaled(_steps([1.0]), place_of(path), _SETTINGS)
+    steps = recorded(_steps([1.0]), _store(path), _SETTINGS)
     next(steps)
     with pytest.raises(StopIteration) as end:
         next(steps)
     assert end.value.value == "completed"
-    failing = journaled(_steps([1.0], KeyError("key")), place_of(path), _SETTINGS)
+    failing = recorded(_steps([1.0], KeyError("key")), _store(path), _SETTINGS)
     next(failing)
     with pytest.raises(KeyError, match="key"):
         next(failing)
     assert _lines(path)[-1]["error"] == "KeyError: 'key'"
-    assert latest(path.read_bytes()).error == "KeyError: 'key'"
+    test = RecordedTest()
+    test.feed(path.read_bytes())
+    assert test.error == "KeyError: 'key'"
     assert LRCurve.load(path).stop_reason is None
 
 
 def test_who_stops_a_test_is_recorded_and_it_ends(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     inner = _steps([1.0, 2.0])
-    steps = journaled(inner, place_of(path), _SETTINGS)
+    steps = recorded(inner, _store(path), _SETTINGS)
     next(steps)
     steps.close()
     assert _lines(path)[-1]["stop_reason"] == "stopped"
@@ -119,7 +122,7 @@ def test_a_step_that_cannot_be_written_fails_the_test(tmp_path: Path) -> None:
 
     thrown: list[OSError] = []
     path = tmp_path / "run.jsonl"
-    steps = journaled(watched(), place_of(path), _SETTINGS)
+    steps = recorded(watched(), _store(path), _SETTINGS)
     next(steps)
     with (
         _disk_full_after(path.stat().st_size + 20),
@@ -129,13 +132,13 @@ def test_a_step_that_cannot_be_written_fails_the_test(tmp_path: Path) -> None:
     assert thrown == [raised.value]
     assert LRCurve.load(path).losses.tolist() == _LOSSES[:1]
     # With room again, there is another test.
-    list(journaled(_steps([3.0]), place_of(path), _SETTINGS))
+    list(recorded(_steps([3.0]), _store(path), _SETTINGS))
     assert LRCurve.load(path).losses.tolist() == [3.0]
 
 
 def test_an_end_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    steps = journaled(_steps([1.0]), place_of(path), _SETTINGS)
+    steps = recorded(_steps([1.0]), _store(path), _SETTINGS)
     next(steps)
     with (
         _disk_full_after(path.stat().st_size),
@@ -144,7 +147,7 @@ def test_an_end_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
     ):
         next(steps)
     assert end.value.value == "completed"
-    steps = journaled(_steps([1.0, 2.0]), place_of(path), _SETTINGS)
+    steps = recorded(_steps([1.0, 2.0]), _store(path), _SETTINGS)
     next(steps)
     with (
         _disk_full_after(path.stat().st_size),
@@ -161,17 +164,17 @@ class _UnspeakableError(Exception):
 
 def test_the_error_of_a_test_comes_through_whatever_the_record(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    steps = journaled(_steps([1.0], KeyError("key")), place_of(path), _SETTINGS)
+    steps = recorded(_steps([1.0], KeyError("key")), _store(path), _SETTINGS)
     next(steps)
     with _disk_full_after(path.stat().st_size), pytest.raises(KeyError):
         next(steps)
-    steps = journaled(_steps([1.0], _UnspeakableError()), place_of(path), _SETTINGS)
+    steps = recorded(_steps([1.0], _UnspeakableError()), _store(path), _SETTINGS)
     next(steps)
     with pytest.raises(_UnspeakableError):
         next(steps)
     assert "_UnspeakableError" in _lines(path)[-1]["error"]
-    list_of_one = journaled(
-        _steps([], RuntimeError("x" * 10**6)), place_of(path), _SETTINGS
+    list_of_one = recorded(
+        _steps([], RuntimeError("x" * 10**6)), _store(path), _SETTINGS
     )
     with pytest.raises(RuntimeError):
         next(list_of_one)
@@ -180,7 +183,7 @@ def test_the_error_of_a_test_comes_through_whatever_the_record(tmp_path: Path) -
 
 def test_an_interrupt_stops_a_test_as_it_does_without_a_record(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    steps = journaled(_steps([1.0], KeyboardInterrupt()), place_of(path), _SETTINGS)
+    steps = recorded(_steps([1.0], KeyboardInterrupt()), _store(path), _SETTINGS)
     next(steps)
     with pytest.raises(KeyboardInterrupt):
         next(steps)
@@ -193,30 +196,35 @@ def test_a_file_of_another_kind_stays_as_it_is(tmp_path: Path, other: bytes) -> 
     path.write_bytes(other)
     said = re.escape(f"{short_repr(str(path))} is a file of another kind")
     with pytest.raises(ValueError, match=said):
-        next(journaled(_steps([1.0]), place_of(path), _SETTINGS))
+        next(recorded(_steps([1.0]), _store(path), _SETTINGS))
     assert path.read_bytes() == other
 
 
-def test_tests_that_overlap_keep_apart(tmp_path: Path) -> None:
+def test_tests_that_overlap_have_a_file_each(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    first = journaled(_steps([1.0, 2.0, 3.0]), place_of(path), _SETTINGS)
+    first = recorded(_steps([1.0, 2.0, 3.0]), _store(path), _SETTINGS)
     next(first)
-    second = journaled(_steps([4.0, 5.0]), place_of(path), _SETTINGS)
+    second = recorded(_steps([4.0, 5.0]), _store(path), _SETTINGS)
     next(second)
     next(first)
     next(second)
     first.close()
-    curve = LRCurve.load(path)
-    assert curve.losses.tolist() == [4.0, 5.0]
-    assert curve.stop_reason is None
+    for name, losses, reason in (
+        ("run.jsonl", [4.0, 5.0], None),
+        ("run.1.jsonl", [1.0, 2.0], "stopped"),
+    ):
+        curve = LRCurve.load(tmp_path / name)
+        assert (curve.losses.tolist(), curve.stop_reason) == (losses, reason)
 
 
-def test_the_latest_of_several_tests_counts(tmp_path: Path) -> None:
+def test_the_latest_of_several_tests_counts_and_none_is_lost(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    for losses in ([1.0, 2.0], [3.0]):
-        list(journaled(_steps(losses), place_of(path), _SETTINGS))
-    assert LRCurve.load(path).losses.tolist() == [3.0]
-    assert len(_lines(path)) == 2 * 2 + 3
+    for losses in ([1.0, 2.0], [3.0], [4.0]):
+        list(recorded(_steps(losses), _store(path), _SETTINGS))
+    names = ["run.jsonl", "run.1.jsonl", "run.2.jsonl"]
+    found = [LRCurve.load(tmp_path / name).losses.tolist() for name in names]
+    assert found == [[4.0], [1.0, 2.0], [3.0]]
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 @given(st.integers(0, 1200))
@@ -224,7 +232,7 @@ def test_any_torn_record_has_all_finished_steps(
     tmp_path_factory: pytest.TempPathFactory, cut: int
 ) -> None:
     path = tmp_path_factory.mktemp("torn") / "run.jsonl"
-    list(journaled(_steps(_LOSSES), place_of(path), _SETTINGS))
+    list(recorded(_steps(_LOSSES), _store(path), _SETTINGS))
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut] if cut else whole)
     finished = path.read_bytes().count(b"\n")
@@ -234,18 +242,18 @@ def test_any_torn_record_has_all_finished_steps(
     else:
         steps = min(finished - 1, len(_LOSSES))
         np.testing.assert_array_equal(LRCurve.load(path).losses, _LOSSES[:steps])
-    # Whoever runs it again adds to what there is.
-    list(journaled(_steps([5.0]), place_of(path), _SETTINGS))
+    torn = path.read_bytes()
+    list(recorded(_steps([5.0]), _store(path), _SETTINGS))
     assert LRCurve.load(path).losses.tolist() == [5.0]
+    assert path.with_name("run.1.jsonl").read_bytes() == torn
 
 
 def test_a_request_is_obeyed_at_the_next_step_and_removed(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     inner = _steps([1.0, 2.0, 3.0])
-    steps = journaled(inner, place_of(path), _SETTINGS)
+    steps = recorded(inner, _store(path), _SETTINGS)
     next(steps)
-    request = StopRequest(place_of(path), _lines(path)[0]["test"])
-    request.send()
+    _store(path).request_stop(_lines(path)[0]["test"])
     with pytest.raises(StopIteration) as end:
         next(steps)
     assert end.value.value == "stopped"
@@ -257,43 +265,23 @@ def test_a_request_is_obeyed_at_the_next_step_and_removed(tmp_path: Path) -> Non
 def test_a_request_that_comes_at_once_is_obeyed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write(appender: local_place._LocalAppender, contents: bytes) -> None:
-        written(appender, contents)
-        line = json.loads(contents)
+    def append(file: RecordFile, line: Any) -> None:
+        appended(file, line)
         if "format" in line:  # as soon as somebody can know the name of the test
-            StopRequest(place_of(path), line["test"]).send()
+            _store(path).request_stop(line["test"])
 
     path = tmp_path / "run.jsonl"
-    written = local_place._LocalAppender.write
-    monkeypatch.setattr(local_place._LocalAppender, "write", write)
-    assert len(list(journaled(_steps(_LOSSES), place_of(path), _SETTINGS))) == 1
+    appended = RecordFile.append
+    monkeypatch.setattr(RecordFile, "append", append)
+    assert len(list(recorded(_steps(_LOSSES), _store(path), _SETTINGS))) == 1
     assert LRCurve.load(path).stop_reason == "stopped"
-
-
-def test_two_tests_that_begin_a_record_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def appender(place: LocalPlace) -> object:
-        if not path.exists():
-            path.touch()
-            next(other)
-        return appended(place)
-
-    path = tmp_path / "run.jsonl"
-    other = journaled(_steps([1.0, 2.0]), place_of(path), _SETTINGS)
-    appended = LocalPlace.appender
-    monkeypatch.setattr(LocalPlace, "appender", appender)
-    list(journaled(_steps([3.0]), place_of(path), _SETTINGS))
-    list(other)
-    assert sum("format" in line for line in _lines(path)) == 2
-    assert LRCurve.load(path).losses.tolist() == [3.0]
 
 
 @pytest.mark.parametrize("other", [b"", b"another", b"\0" * 10**6])
 def test_a_request_to_another_test_stops_nothing(tmp_path: Path, other: bytes) -> None:
     path, request = tmp_path / "run.jsonl", tmp_path / "run.jsonl.stop"
     request.write_bytes(other)
-    steps = journaled(_steps([1.0, 2.0]), place_of(path), _SETTINGS)
+    steps = recorded(_steps([1.0, 2.0]), _store(path), _SETTINGS)
     next(steps)
     assert not request.exists()  # what was left of a test before
     request.write_bytes(other)
@@ -301,36 +289,16 @@ def test_a_request_to_another_test_stops_nothing(tmp_path: Path, other: bytes) -
     assert request.read_bytes() == other
 
 
-def test_what_is_no_request_stops_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "run.jsonl"
-    (tmp_path / "run.jsonl.stop").mkdir()
-    assert len(list(journaled(_steps([1.0, 2.0]), place_of(path), _SETTINGS))) == 2
-    assert LRCurve.load(path).stop_reason == "completed"
-
-
-def test_a_record_in_a_file_system_of_fsspec(memory: str) -> None:
-    for count in (2, 1):
-        steps = journaled(_steps(_LOSSES[:count]), place_of(memory), _SETTINGS)
-        for done, _ in enumerate(steps, 1):
-            assert len(LRCurve.load(memory)) == done
-        assert LRCurve.load(memory).stop_reason == "completed"
-    place = place_of(memory)
-    place.write(place.contents()[:-5])
-    steps = journaled(_steps(_LOSSES), place, _SETTINGS)
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_what_is_no_request_stops_nothing(tmp_path: Path, kind: str) -> None:
+    path, request = tmp_path / "run.jsonl", tmp_path / "run.jsonl.stop"
+    steps = recorded(_steps([1.0, 2.0]), _store(path), _SETTINGS)
     next(steps)
-    test = latest(place.contents()).header["test"]
-    StopRequest(place, test).send()
-    pause = threading.Event()
-    # who has to ask a server for it looks once a second
-    done = 1 + sum(not pause.wait(0.3) for _ in steps)
-    assert done < len(_LOSSES)
-    assert LRCurve.load(memory).stop_reason == "stopped"
-    assert not place.beside(".stop").exists()
-
-
-def test_a_file_of_another_kind_in_fsspec_stays_as_it_is(memory: str) -> None:
-    place = place_of(memory)
-    place.write(b"import torch")
-    with pytest.raises(ValueError, match="is a file of another kind"):
-        next(journaled(_steps([1.0]), place, _SETTINGS))
-    assert place.contents() == b"import torch"
+    if kind == "folder":
+        request.mkdir()
+    else:
+        os.mkfifo(request)
+    assert len(list(steps)) == 1
+    assert LRCurve.load(path).stop_reason == "completed"
+    list(recorded(_steps([1.0, 2.0]), _store(path), _SETTINGS))
+    assert LRCurve.load(path).stop_reason == "completed"

@@ -39,8 +39,7 @@ from torch.utils.data.distributed import DistributedSampler
 from lrwidget import LRWidget, RangeTest, race, range_test
 from lrwidget.curve.history import Ended, Event, Plan
 from lrwidget.curve.race import RaceHistory
-from lrwidget.curve.records.stop_request import StopRequest
-from lrwidget.curve.records.store import place_of
+from lrwidget.curve.records.store import LocalStore, store_of
 from lrwidget.engine.distributed import agreement, rank_errors, reduction
 from lrwidget.engine.distributed.reduction import AsyncSum
 from lrwidget.engine.race import race_runs
@@ -482,7 +481,7 @@ def _asking(test: RangeTest, path: str) -> Iterator[Any]:
         yield step
         if dist.get_rank() == 0 and step.iteration == 4:
             header = json.loads(Path(path).read_text().partition("\n")[0])
-            StopRequest(place_of(path), header["test"]).send()
+            store_of(path).request_stop(header["test"])
 
 
 class FailingSgd(torch.optim.SGD):
@@ -632,7 +631,7 @@ def interrupted_before_the_first_step(rank: int, path: str) -> Any:
     )
     with pytest.MonkeyPatch.context() as patched:
         if dist.get_rank() == rank:
-            patched.setattr(StopRequest, "clear", interrupt)
+            patched.setattr(LocalStore, "clear_stop_request", interrupt)
         return outcome(test, model, optimizer)
 
 

@@ -5,7 +5,7 @@ import ipywidgets as ipw
 from bqscales import LinearScale
 from ipywidgets.widgets import widget
 
-from lrwidget.ui.closing import close_with_parts
+from lrwidget.ui.widgets import close_with_parts
 
 
 def test_closes_everything_that_a_widget_holds() -> None:

@@ -1,0 +1,216 @@
+"""A test of another process, followed in the record that it writes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from lrwidget.backends.base import Activity, Capabilities
+from lrwidget.config import TestConfig
+from lrwidget.curve.history import Ended, Plan, Started, Stepped
+from lrwidget.curve.lr_curve import Step, check_stop_reason
+from lrwidget.curve.records.reader import GrowingRecord, RecordedTest
+from lrwidget.curve.records.store import store_of
+from lrwidget.curve.schedule import learning_rates
+from lrwidget.curve.short_repr import short_repr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import NoReturn
+
+    from lrwidget.curve.history import Event
+    from lrwidget.curve.lr_curve import StopReason
+    from lrwidget.curve.records.store import RecordStore
+
+_MAX_ERROR = 2000
+_MAX_HOST = 80
+_TOLERANCE = 1e-6  # rates are rounded
+
+
+class RecordBackend:
+    """The test of one record, which runs elsewhere."""
+
+    capabilities = Capabilities(run=False, race=False, apply=False)
+    as_made = nullcontext  # nothing is run here
+
+    def __init__(self, path: str | os.PathLike[str], value: float | None) -> None:
+        if not isinstance(path, str | os.PathLike) or isinstance(
+            os.fspath(path), bytes
+        ):
+            msg = (
+                f"path={short_repr(path)} must be the path of a record; pass for "
+                "example a str"
+            )
+            raise TypeError(msg)
+        self.name = os.fspath(path)
+        self.job = RecordJob(store_of(path))
+        self.arguments: dict[str, Any] = {}
+        self.config = TestConfig()
+        if value is not None:  # the chart has room for the chosen rate from the start
+            low, high = min(self.config.start_lr, value), max(self.config.end_lr, value)
+            self.config = TestConfig(start_lr=low, end_lr=high)
+
+    def test(self, *_: object, **__: object) -> NoReturn:
+        """Raise RuntimeError, since model and optimizer are elsewhere."""
+        msg = (
+            f"this widget follows the record {self.name!r} of a test that runs "
+            "elsewhere: it can watch and stop that, and has nothing to run or to write "
+            "to; make a widget of the model where that is"
+        )
+        raise RuntimeError(msg)
+
+    compare = race = rate_ratios = apply_rate = test
+
+
+class RecordJob:
+    """
+    A test of another process: the steps that are there and those that come.
+
+    If the record of a new test takes the place of the file, the job continues with it.
+    """
+
+    goes_on = True
+    plans = (None,)
+
+    def __init__(self, store: RecordStore) -> None:
+        self._store = store
+        self._record = GrowingRecord(store)
+        self._plan = Plan(0.0, 0.0, 0)
+        self._left = threading.Event()
+        self._wake = threading.Event()
+        self._last_news = time.monotonic()
+        self._test = RecordedTest()  # the one of the latest events, after the first
+        self._given = 0
+        self._to_ask = self._test  # the test that is to stop
+        self._asked = self._test  # the test whose request is written
+        self._stop_problem = self._read_problem = ""
+
+    def events(self) -> Iterator[Event]:
+        """Return the events; raise OSError, ValueError, or the error of the test."""
+        try:
+            while not self._left.is_set():
+                try:
+                    self._read()
+                finally:  # also the steps before a malformed line
+                    yield from self._new_events()
+                reason = _reason(self._test)
+                if reason is not None:
+                    yield Ended(0, reason)
+                    return
+                self._ask_to_stop()
+                self._wake.wait(self._store.seconds_between_reads)
+                self._wake.clear()
+            self._ask_to_stop()  # what was wanted before following was ended
+        except ValueError as error:
+            msg = (
+                f"path={short_repr(self._store.given)} holds no record of a test as it "
+                f"must be: {error}"
+            )
+            raise ValueError(msg) from error
+
+    def stop(self) -> None:
+        """Ask the test to stop; where there is none yet, end following."""
+        self._to_ask = self._test
+        if self._to_ask.header:
+            self._wake.set()
+        else:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """End following; the test goes on."""
+        self._left.set()
+        self._wake.set()
+
+    def activity(self) -> Activity:
+        """Return what is known of the test."""
+        test, phase, detail = self._test, "starting", self._store.given
+        if test.header:
+            phase = "stopping" if test is self._asked else "running"
+            detail = _process(test.header)
+        first, last = test.times
+        return Activity(
+            phase,  # type: ignore[arg-type]  # one of the three above
+            since=self._last_news,
+            detail=detail,
+            problem=f"{self._stop_problem} {self._read_problem}".strip(),
+            where="record",
+            seconds=last - first,
+        )
+
+    def _ask_to_stop(self) -> None:
+        """Write the request to stop, if it is wanted and not written yet."""
+        test = self._to_ask
+        if test is not self._asked:
+            try:
+                self._store.request_stop(test.header["test"])
+            except OSError as error:
+                self._stop_problem = f"Asking failed: {_printable(str(error))}."
+            self._asked = test
+
+    def _read(self) -> None:
+        try:
+            self._record.read_on(lambda: not self._left.is_set())
+            self._read_problem = ""
+        except OSError as error:
+            if not self._test.header:
+                raise
+            words = _printable(str(error))
+            self._read_problem = f"Reading failed, and is tried again: {words}."
+
+    def _new_events(self) -> Iterator[Event]:
+        test = self._record.test
+        if not test.header:
+            return
+        count = len(test.lrs)
+        if test is not self._test:
+            self._plan = _checked_plan(test.header["settings"])
+            self._given, self._test, self._stop_problem = 0, test, ""
+            self._last_news = time.monotonic() - self._record.age
+            yield Started(0, self._plan)
+        elif self._given < count:
+            self._last_news = time.monotonic()
+        start_lr, end_lr, _ = self._plan
+        for number in range(self._given, count):
+            lr = test.lrs[number]
+            if not start_lr * (1 - _TOLERANCE) <= lr <= end_lr * (1 + _TOLERANCE):
+                msg = f"{lr=} is not between {start_lr=} and {end_lr=}"
+                raise ValueError(msg)
+            self._given = number + 1
+            yield Stepped(0, Step(number, lr, test.losses[number]))
+
+
+def _checked_plan(settings: dict[str, Any]) -> Plan:
+    """Return the rates of a test, whatever its header says."""
+    plan: dict[str, Any] = {name: settings.get(name) for name in Plan._fields}
+    try:
+        rates = learning_rates(**plan, step_mode=settings.get("step_mode", "exp"))
+    except (TypeError, ValueError) as error:
+        msg = f"its settings cannot be: {error}"
+        raise ValueError(msg) from error
+    return Plan(float(rates[0]), float(rates[-1]), len(rates))
+
+
+def _reason(test: RecordedTest) -> StopReason | None:
+    """Return the reason of the end of a test; None while it goes on."""
+    if test.error is not None:
+        words = _printable(test.error)[:_MAX_ERROR]
+        msg = f"the test that was followed has failed: {words}"
+        raise RuntimeError(msg)
+    check_stop_reason(test.stop_reason)
+    return test.stop_reason  # type: ignore[return-value]  # as just checked
+
+
+def _process(header: dict[str, Any]) -> str:
+    """Return the process that writes a record, as the header names it."""
+    process, host = header.get("process"), header.get("host")
+    if type(process) is int and isinstance(host, str):
+        return f"process {process} on {_printable(host)[:_MAX_HOST]}"
+    return "a process that is not known"
+
+
+def _printable(words: str) -> str:
+    """Return a text with spaces in place of characters that a page does not show."""
+    return "".join(c if c.isprintable() else " " for c in words)

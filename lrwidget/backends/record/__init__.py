@@ -1,1 +1,0 @@
-"""A test of another process, followed in the record that it writes."""
