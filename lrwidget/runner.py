@@ -43,7 +43,7 @@ class Runner:
     ) -> None:
         self.job = job
         self.last_event = time.monotonic()  # or the start
-        self._first_step: float | None = None
+        self.seconds = 0.0  # between the first step and the last event
         self._history = history
         self._refresh = refresh
         self._finish = finish
@@ -55,12 +55,6 @@ class Runner:
             _thread("lrwidget", self._run, events),
             _thread("lrwidget-refresh", self._refresh_at_news),
         ]
-
-    @property
-    def seconds(self) -> float:
-        """The time between the first step and the last event."""
-        first = self._first_step
-        return 0.0 if first is None else self.last_event - first
 
     def start(self) -> None:
         """Start to take the events, and return at once."""
@@ -110,17 +104,20 @@ class Runner:
 
     def _consume(self, events: Iterator[Event]) -> None:
         apply, news = self._history.apply, self._news
+        first: float | None = None
         try:
             for event in events:
                 apply(event)
                 self.last_event = now = time.monotonic()
                 # Before the first step, a refresh would only delay that of the step.
                 if isinstance(event, Stepped):
-                    if self._first_step is None:
-                        self._first_step = now
+                    if first is None:
+                        first = now
                     # Asked first: a set takes long beside a short training step.
                     if not news.is_set():
                         news.set()
+                if first is not None:
+                    self.seconds = now - first
         finally:
             if isinstance(events, Generator):
                 events.close()
