@@ -28,7 +28,7 @@ from benchmarks import truth
 from benchmarks.peers import PEERS
 from benchmarks.tasks import FIRST_HALF, SECOND_HALF, TASKS
 from lrwidget import LRCurve, range_test
-from lrwidget.curve.descent import Tuning, tuned_descent
+from lrwidget.curve.descent import Tuning, descent
 from lrwidget.curve.suggest import DEFAULT_RULE
 from lrwidget.engine.stopping import StopRule
 
@@ -177,7 +177,7 @@ def _cross_validate(
     def by(tuning: Tuning) -> Callable[[Sweep], float | None]:
         def suggest(sweep: Sweep) -> float | None:
             curve = stopped[id(sweep)]
-            return tuned_descent(curve.lrs, curve.losses, tuning).lr
+            return descent(curve.lrs, curve.losses, tuning).lr
 
         return suggest
 

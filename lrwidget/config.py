@@ -5,16 +5,22 @@ from __future__ import annotations
 import inspect
 import math
 import numbers
-import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, get_args
 
+from lrwidget.curve.checks import (
+    check_function,
+    check_known,
+    check_switch,
+    invalid,
+    usable_count,
+    usable_integer,
+)
 from lrwidget.curve.history import Plan
 from lrwidget.curve.schedule import learning_rates
-from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,8 +37,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 Isolation: TypeAlias = Literal["auto", "copy", "restore"]
-_ISOLATIONS: tuple[str, ...] = get_args(Isolation)
-_MAX_COUNT = 1_000_000  # beyond is a typing error: a step that never ends
 _MAX_SEED = 2**32 - 1  # NumPy's limit
 _NOT_LOADERS = (str, bytes, Mapping)  # iterable, but not over batches
 
@@ -128,8 +132,7 @@ class TestConfig:
         lines: a header with the settings and versions, a line for each step, and the
         reason of the end. A record that is there is renamed first, to ``run.1.jsonl``
         and so on. `LRWidget.follow` shows the file meanwhile, and can stop the test.
-        Of several ranks, the first one alone writes it. A race writes none. None for
-        no file.
+        Of several ranks, the first one alone writes it. A race writes none.
 
     Raises
     ------
@@ -159,45 +162,20 @@ class TestConfig:
     device: torch.device | str | None = None
     record: str | os.PathLike[str] | None = None
 
+    lrs: npt.NDArray[np.float64] = field(init=False, repr=False, compare=False)
+    plan: Plan = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
         """Check the settings, and give each its plain form."""
-        check_switch("stop_div", self.stop_div)
-        check_function("training_step", self.training_step)
-        _check_val_loader(self.val_loader)
-        _check_autocast(self.autocast)
-        _check_grad_scaler(self.grad_scaler)
-        if not isinstance(self.isolation, str) or self.isolation not in _ISOLATIONS:
-            msg = (
-                f"isolation={short_repr(self.isolation)} is not known; pass one of "
-                f"{_ISOLATIONS}"
-            )
-            raise ValueError(msg)
-        _check_record(self.record)
-        plain = {
-            "accumulate": usable_count("accumulate", self.accumulate),
-            "steps_per_lr": usable_count("steps_per_lr", self.steps_per_lr),
-            "clip_grad_norm": _usable_norm(self.clip_grad_norm),
-            "seed": _usable_seed(self.seed),
-            "device": _usable_device(self.device),
-        }
-        lrs = self.lrs  # raises if the rates cannot be
-        plain |= {
-            "start_lr": float(lrs[0]),
-            "end_lr": float(lrs[-1]),
-            "num_it": len(lrs),
-        }
-        for name, value in plain.items():
+        lrs = learning_rates(self.start_lr, self.end_lr, self.num_it, self.step_mode)
+        plan = Plan(float(lrs[0]), float(lrs[-1]), len(lrs))
+        found = {"lrs": lrs, "plan": plan, **plan._asdict()}
+        for name, check in _CHECKS.items():
+            value = getattr(self, name)
+            if value is not None or name not in _OPTIONAL:
+                found[name] = check(name, value)
+        for name, value in found.items():
             object.__setattr__(self, name, value)
-
-    @cached_property
-    def lrs(self) -> npt.NDArray[np.float64]:
-        """The learning rate of each point."""
-        return learning_rates(self.start_lr, self.end_lr, self.num_it, self.step_mode)
-
-    @property
-    def plan(self) -> Plan:
-        """The rates in short."""
-        return Plan(self.start_lr, self.end_lr, self.num_it)
 
     def with_one_step_a_rate(self) -> TestConfig:
         """Return the same settings with one optimizer step at each rate."""
@@ -210,16 +188,8 @@ class TestConfig:
 
 # The settings that the widget has fields for.
 FIELDS = ("start_lr", "end_lr", "num_it", "step_mode", "stop_div", "seed")
-SETTINGS: tuple[str, ...] = tuple(field.name for field in fields(TestConfig))
-
-
-def split_settings(
-    arguments: Mapping[str, Any],
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the arguments of a test that are no settings, and the settings."""
-    components = {k: arguments[k] for k in arguments if k not in SETTINGS}
-    settings = {k: arguments[k] for k in arguments if k in SETTINGS}
-    return components, settings
+SETTINGS: tuple[str, ...] = tuple(x.name for x in fields(TestConfig) if x.init)
+_OPTIONAL = {x.name for x in fields(TestConfig) if x.default is None}
 
 
 def with_settings(function: F) -> F:
@@ -230,22 +200,6 @@ def with_settings(function: F) -> F:
     whole = signature.replace(parameters=[*own, *settings])
     function.__signature__ = whole  # type: ignore[attr-defined]  # any function's
     return function
-
-
-def check_switch(name: str, value: object) -> None:
-    """Raise unless a value is True or False."""
-    if not isinstance(value, bool):
-        msg = f"{name}={short_repr(value)} is neither; pass True or False"
-        raise TypeError(msg)
-
-
-def check_function(name: str, function: object) -> None:
-    """Raise unless a value is callable, or None."""
-    if function is not None and not callable(function):
-        msg = (
-            f"{name}={short_repr(function)} must be callable; pass a function, or None"
-        )
-        raise TypeError(msg)
 
 
 def is_kind(value: object, *names: str) -> bool:
@@ -261,11 +215,11 @@ def check_loader(name: str, loader: object) -> None:
     """Raise unless an object can be a loader of batches."""
     not_loader = isinstance(loader, _NOT_LOADERS) or is_kind(loader, "Tensor")
     if not isinstance(loader, Iterable) or not_loader:
-        msg = (
-            f"{name}={short_repr(loader)} must be an iterable of batches; pass for "
-            "example torch.utils.data.DataLoader(dataset, batch_size=64)"
+        problem = (
+            "must be an iterable of batches; pass for example "
+            "torch.utils.data.DataLoader(dataset, batch_size=64)"
         )
-        raise TypeError(msg)
+        raise invalid(loader, name, problem, TypeError)
     try:
         empty = len(loader) == 0  # type: ignore[arg-type]  # raises TypeError
     except (TypeError, NotImplementedError):  # no length: the first step tells
@@ -289,101 +243,61 @@ def empty_loader(name: str, loader: object) -> EmptyLoaderError:
     return EmptyLoaderError(f"{name}={loader!r} is empty; {hint}")
 
 
-def usable_count(name: str, value: object) -> int:
-    """Return an integer from 1 to 1,000,000, or raise what is wrong with a value."""
-    count = _integer(value)
-    if count is None:
-        msg = f"{name}={short_repr(value)} must be an integer; pass for example 1"
-        raise TypeError(msg)
-    if not 1 <= count <= _MAX_COUNT:
-        limit = "at least 1" if count < 1 else f"at most {_MAX_COUNT}"
-        msg = f"{name}={short_repr(value)} must be {limit}; pass for example 1"
-        raise ValueError(msg)
-    return count
-
-
-def _integer(value: object) -> int | None:
-    """Return an integer of Python or NumPy as one of Python; None for others."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        return None
-    return operator.index(value)
-
-
-def _usable_seed(seed: object) -> int | None:
-    if seed is None:
-        return None
-    number = _integer(seed)
-    if number is None:
-        msg = (
-            f"seed={short_repr(seed)} must be an integer; pass for example 0, or None "
-            "to go on from the present random states"
+def _val_loader(name: str, loader: object) -> object:
+    check_loader(name, loader)
+    if isinstance(loader, Iterator):
+        problem = (
+            "is an iterator, which is spent after the first rate; pass a loader that "
+            "can be iterated again"
         )
-        raise TypeError(msg)
-    if not 0 <= number <= _MAX_SEED:
-        msg = f"seed={short_repr(seed)} must be from 0 to 2**32 - 1; pass for example 0"
-        raise ValueError(msg)
-    return number
+        raise invalid(loader, name, problem, TypeError)
+    return loader
 
 
-def _usable_norm(norm: object) -> float | None:
-    if norm is None:
-        return None
+def _autocast(name: str, dtype: object) -> object:
+    import torch  # noqa: PLC0415 (slow to import, and not needed for None)
+
+    known = torch.float16, torch.bfloat16
+    if not isinstance(dtype, torch.dtype) or dtype not in known:
+        raise invalid(dtype, name, f"must be one of {known}, or None")
+    return dtype
+
+
+def _grad_scaler(name: str, scaler: object) -> object:
+    import torch  # noqa: PLC0415 (as above)
+
+    if not isinstance(scaler, torch.amp.GradScaler):
+        problem = (
+            "must be a torch.amp.GradScaler; pass for example "
+            "torch.amp.GradScaler('cuda')"
+        )
+        raise invalid(scaler, name, problem, TypeError)
+    return scaler
+
+
+def _norm(name: str, norm: object) -> float:
     if isinstance(norm, bool) or not isinstance(norm, numbers.Real):
-        msg = f"clip_grad_norm={short_repr(norm)} must be a number, or None"
-        raise TypeError(msg)
+        raise invalid(norm, name, "must be a number, or None", TypeError)
     try:
         limit = float(norm)
     except OverflowError:
         limit = math.nan
     if not limit > 0:
-        msg = (
-            f"clip_grad_norm={short_repr(norm)} must be above 0, and in the range of a "
-            "float; pass None for none"
-        )
-        raise ValueError(msg)
+        problem = "must be above 0, and in the range of a float; pass None for none"
+        raise invalid(norm, name, problem)
     return limit
 
 
-def _check_val_loader(val_loader: object) -> None:
-    if val_loader is None:
-        return
-    check_loader("val_loader", val_loader)
-    if isinstance(val_loader, Iterator):
-        msg = (
-            f"val_loader={short_repr(val_loader)} is an iterator, which is spent after "
-            "the first rate; pass a loader that can be iterated again"
-        )
-        raise TypeError(msg)
+def _seed(name: str, seed: object) -> int:
+    example = "0, or None to go on from the present random states"
+    number = usable_integer(name, seed, example)
+    if not 0 <= number <= _MAX_SEED:
+        raise invalid(seed, name, "must be from 0 to 2**32 - 1; pass for example 0")
+    return number
 
 
-def _check_autocast(autocast: object) -> None:
-    if autocast is None:
-        return
-    import torch  # noqa: PLC0415 (slow to import, and not needed for None)
-
-    known = torch.float16, torch.bfloat16
-    if not isinstance(autocast, torch.dtype) or autocast not in known:
-        msg = f"autocast={short_repr(autocast)} must be one of {known}, or None"
-        raise ValueError(msg)
-
-
-def _check_grad_scaler(grad_scaler: object) -> None:
-    if grad_scaler is None:
-        return
-    import torch  # noqa: PLC0415 (as above)
-
-    if not isinstance(grad_scaler, torch.amp.GradScaler):
-        msg = (
-            f"grad_scaler={short_repr(grad_scaler)} must be a torch.amp.GradScaler; "
-            "pass for example torch.amp.GradScaler('cuda')"
-        )
-        raise TypeError(msg)
-
-
-def _usable_device(device: torch.device | str | None) -> torch.device | None:
+def _device(name: str, device: Any) -> object:  # noqa: ANN401 (anything of a user's)
     """Return a device as its tensors name it."""
-    if device is None:
-        return None
     import torch  # noqa: PLC0415 (as above)
 
     try:
@@ -396,21 +310,31 @@ def _usable_device(device: torch.device | str | None) -> torch.device | None:
         OverflowError,
         AssertionError,
     ) as error:
-        msg = (
-            f"device={short_repr(device)} cannot be used here: {error}; "
-            "pass None for the model's"
-        )
-        raise ValueError(msg) from error
+        problem = f"cannot be used here: {error}; pass None for the model's"
+        raise invalid(device, name, problem) from error
     return tensor.device
 
 
-def _check_record(record: object) -> None:
-    if record is None:
-        return
-    if not isinstance(record, str | os.PathLike) or isinstance(
-        os.fspath(record), bytes
-    ):
-        msg = (
-            f"record={short_repr(record)} must be the path of a file; pass one, or None"
-        )
-        raise TypeError(msg)
+def _record(name: str, record: object) -> object:
+    path = os.fspath(record) if isinstance(record, os.PathLike) else record
+    if not isinstance(path, str):
+        problem = "must be the path of a file; pass one, or None"
+        raise invalid(record, name, problem, TypeError)
+    return record
+
+
+# What checks a setting returns its plain form. None is not checked where it may be.
+_CHECKS: dict[str, Callable[[str, Any], object]] = {
+    "stop_div": check_switch,
+    "training_step": check_function,
+    "val_loader": _val_loader,
+    "accumulate": usable_count,
+    "steps_per_lr": usable_count,
+    "autocast": _autocast,
+    "grad_scaler": _grad_scaler,
+    "clip_grad_norm": _norm,
+    "seed": _seed,
+    "isolation": partial(check_known, known=get_args(Isolation)),
+    "device": _device,
+    "record": _record,
+}

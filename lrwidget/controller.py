@@ -7,18 +7,18 @@ import threading
 import time
 import traceback
 from collections.abc import Generator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lrwidget.config import FIELDS, usable_count
+from lrwidget.config import FIELDS
 from lrwidget.curve.axis import short
-from lrwidget.curve.history import JobHistory
+from lrwidget.curve.checks import invalid, usable_count
+from lrwidget.curve.history import JobHistory, RunHistory
 from lrwidget.curve.picture import exported
 from lrwidget.curve.race import RaceHistory, checked_rates, neighbours
-from lrwidget.curve.runs import Runs, new_run
-from lrwidget.curve.short_repr import short_repr
+from lrwidget.curve.runs import new_run, with_added, without, without_empty
 from lrwidget.curve.suggestion import NO_SUGGESTION
 from lrwidget.runner import Runner
 from lrwidget.ui.snapshot import JobSnapshot, Snapshot
@@ -27,25 +27,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lrwidget.backends.base import Backend, Job
-    from lrwidget.curve.history import Event
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.picture import Looks
-    from lrwidget.curve.runs import NewRun
+    from lrwidget.curve.runs import Run
     from lrwidget.ui.snapshot import Kind
 
 _STEPS_PER_DECADE = 10
-_EMPTY = JobHistory([None]).runs[0].curve()
+_EMPTY = RunHistory(None).curve()
+_NO_HISTORY = JobHistory([])
 
 
 class Choice(Protocol):
-    """
-    The owner of the chosen rate, which calls its observers.
-
-    Attributes
-    ----------
-    value:
-        The chosen rate.
-    """
+    """The owner of the chosen rate, which calls its observers."""
 
     value: float | None
 
@@ -61,7 +54,7 @@ class _Job:
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
-        self.history = JobHistory([])
+        self.history = _NO_HISTORY
         self.runner: Runner | None = None
         self.ready = threading.Event()  # when there is a runner, or an error
         self.running = True
@@ -71,7 +64,7 @@ class _Job:
         self.traceback = ""
 
     def fail(self, error: BaseException, text: str) -> None:
-        """Note the first error."""
+        """Keep the first error."""
         if self.error is None:
             self.error, self.traceback = error, text
 
@@ -102,22 +95,6 @@ class Controller:
 
     Commands may come on any thread. No file is read, no thread joined, no model copied
     and no observer called while the lock is held.
-
-    Parameters
-    ----------
-    backend:
-        The maker of the jobs.
-    rule:
-        The rule of the suggestion.
-    choice:
-        The owner of the chosen rate.
-
-    Attributes
-    ----------
-    bounds:
-        The lowest and the highest rate of the chart.
-    pick:
-        The command that chooses a rate.
     """
 
     def __init__(self, backend: Backend, rule: str, choice: Choice) -> None:
@@ -130,13 +107,15 @@ class Controller:
         self._config = backend.config
         self._fields = {name: getattr(self._config, name) for name in FIELDS}
         self._problem = ""
-        self._runs = Runs()
-        self._race: RaceHistory | None = None
+        self._runs: list[Run] = []  # never changed, since other threads may read it
+        self.race_history: RaceHistory | None = None  # of the latest race
         self._job: _Job | None = None
         self._suggestion = NO_SUGGESTION
-        self._range = self.bounds = self._config.start_lr, self._config.end_lr
+        self._range = self._config.start_lr, self._config.end_lr
+        self.bounds = self._range  # of the chart
         self._shown: Snapshot | None = None
         self.pick = choice.pick
+        self.rate_ratios = backend.rate_ratios
 
     def display(self, show: Callable[[Snapshot], object]) -> None:
         """Give each new state to a function, which is called under the lock."""
@@ -154,18 +133,13 @@ class Controller:
     @property
     def curve(self) -> LRCurve:
         """The curve of the latest test so far; an empty one before the first."""
-        run = self._runs.latest
-        return _EMPTY if run is None else run.history.curve()
+        runs = self._runs
+        return runs[-1].history.curve() if runs else _EMPTY
 
     @property
     def curves(self) -> dict[str, LRCurve]:
         """The curve of each run so far, by its name."""
-        return self._runs.curves()
-
-    @property
-    def race_history(self) -> RaceHistory | None:
-        """The latest race."""
-        return self._race
+        return {run.name: run.history.curve() for run in self._runs}
 
     @property
     def progress(self) -> float:
@@ -177,7 +151,7 @@ class Controller:
     def snapshot(self) -> Snapshot:
         """Return the present state."""
         with self._lock:
-            next_plan, runs = self._config.plan, self._runs.all
+            next_plan, runs = self._config.plan, self._runs
             plans = [run.history.plan for run in runs]
             if self._backend.capabilities.run or not any(plans):
                 plans.append(next_plan)
@@ -202,7 +176,7 @@ class Controller:
                 curve=curve,
                 points=planned if testing else len(curve),
                 suggestion=self._suggestion,
-                race=self._race,
+                race=self.race_history,
                 job=job,
                 bounds=self.bounds,
                 choice=choice,
@@ -289,7 +263,7 @@ class Controller:
     def remove(self, name: str) -> None:
         """Forget a former run; see `LRWidget.remove`."""
         with self._lock:
-            self._runs.remove(name)
+            self._runs = without(self._runs, name)
             self.refresh()
 
     # ---- the commands of the widget
@@ -309,46 +283,26 @@ class Controller:
         self.refresh()
 
     def _run(self, label: str | None, changes: Mapping[str, Any]) -> None:
-        self._backend.check_can_run()
-        state = self._reserve("test")
-        try:
+        self._check_can_run()
+        with self._reserved("test") as state:
             _check_label(label)
             every = {**self._fields, **changes}
-            job = self._backend.test(every)
-            history = JobHistory(job.plans)
-            run = new_run(self._backend.arguments, every, label, history.runs[0])
-            events = job.events()
-        except BaseException as error:
-            self._refuse(state, error)
-            raise
-        self._start(state, job, events, history, [run])
+            self._start_tests(state, self._backend.test(every), [(label, every)])
 
     def follow(self, name: str, job: Job) -> None:
         """Follow a test that runs elsewhere."""
-        history = JobHistory(job.plans)
-        run = new_run({}, {}, name, history.runs[0])
-        self._start(self._reserve("test"), job, job.events(), history, [run])
+        with self._reserved("test") as state:
+            self._start_tests(state, job, [(name, {})])
         self.refresh()
 
     def compare(self, runs: Mapping[str, Mapping[str, Any]]) -> None:
         """Start several tests; see `LRWidget.compare`."""
-        self._backend.check_can_run()
-        state = self._reserve("comparison")
-        try:
+        self._check_can_run()
+        with self._reserved("comparison") as state:
             _check_comparison(runs)
             every = [{**self._fields, **changes} for changes in runs.values()]
             job = self._backend.compare(every)
-            history = JobHistory(job.plans)
-            arguments = self._backend.arguments
-            started = [
-                new_run(arguments, changes, label, run)
-                for label, changes, run in zip(runs, every, history.runs, strict=True)
-            ]
-            events = job.events()
-        except BaseException as error:
-            self._refuse(state, error)
-            raise
-        self._start(state, job, events, history, started)
+            self._start_tests(state, job, list(zip(runs, every, strict=True)))
         self.refresh()
 
     def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
@@ -357,16 +311,11 @@ class Controller:
         self.refresh()
 
     def _start_race(self, rates: Sequence[float] | None, steps: int | None) -> None:
-        self._backend.check_can_run()
-        state = self._reserve("race")
-        try:
+        self._check_can_run()
+        with self._reserved("race") as state:
             history = self._race_at(rates, steps)
             job = self._backend.race(self._fields, history.rates, history.steps)
-            events = job.events()
-        except BaseException as error:
-            self._refuse(state, error)
-            raise
-        self._start(state, job, events, history, [])
+            self._start(state, job, history, [])
 
     def stop(self) -> None:
         """Ask the job to stop; the second time, do not wait for it any more."""
@@ -404,10 +353,6 @@ class Controller:
         if state.error is not None:
             raise state.error
 
-    def rate_ratios(self) -> list[float]:
-        """Return the rate of each parameter group over that of the last one."""
-        return self._backend.rate_ratios()
-
     def close(self) -> None:
         """Show nothing more, and stop the job."""
         with self._lock:
@@ -418,8 +363,9 @@ class Controller:
 
     # ---- the life of a job
 
-    def _reserve(self, kind: Kind) -> _Job:
-        """Return a new job, so that no other one starts meanwhile."""
+    @contextmanager
+    def _reserved(self, kind: Kind) -> Iterator[_Job]:
+        """Let no other job start meanwhile; an error is that of the new job."""
         with self._lock:
             self._check_open()
             if self._job is not None and self._job.running:
@@ -428,51 +374,59 @@ class Controller:
                 msg = f"a {what} is {how} already; call stop() and wait() first"
                 raise RuntimeError(msg)
             self._job = state = _Job(kind)
-            return state
+        try:
+            yield state
+        except BaseException as error:
+            text = _traceback(error)
+            with self._lock:
+                state.fail(error, text)
+                state.running = False
+                state.ready.set()
+                self.refresh()
+            raise
+
+    def _check_can_run(self) -> None:
+        if not self._backend.capabilities.run:
+            self._backend.test({})  # which raises the reason
 
     def _check_open(self) -> None:
         if self._closed:
             msg = "the widget is closed; make a new one"
             raise RuntimeError(msg)
 
-    def _refuse(self, state: _Job, error: BaseException) -> None:
-        text = _traceback(error)
-        with self._lock:
-            state.fail(error, text)
-            state.running = False
-            state.ready.set()
-            self.refresh()
-
-    def _start(
+    def _start_tests(
         self,
         state: _Job,
         job: Job,
-        events: Iterator[Event],
-        history: JobHistory,
-        runs: list[NewRun],
+        described: Sequence[tuple[str | None, Mapping[str, Any]]],
     ) -> None:
-        finish = partial(self._finish, state)
-        runner = Runner(job, events, history, self.refresh, finish)
-        with self._lock:
-            try:
-                self._check_open()
-                if state.stopping:  # asked for while it started
-                    job.stop()
-                every = self._runs.with_added(*runs) if runs else self._runs.all
-                runner.start()
-            except BaseException as error:  # noqa: BLE001 (raised below)
-                failure = error
-            else:
-                state.history, state.runner = history, runner
-                self._runs.keep(every)
-                if isinstance(history, RaceHistory):
-                    self._race = history
-                state.ready.set()
-                return
-        if isinstance(events, Generator):
-            events.close()
-        self._refuse(state, failure)
-        raise failure
+        """Start tests, each with its label and the arguments that may differ."""
+        history, arguments = JobHistory(job.plans), self._backend.arguments
+        runs = [
+            new_run(arguments, changes, label, run)
+            for (label, changes), run in zip(described, history.runs, strict=True)
+        ]
+        self._start(state, job, history, runs)
+
+    def _start(
+        self, state: _Job, job: Job, history: JobHistory, runs: list[Run]
+    ) -> None:
+        events = job.events()
+        with ExitStack() as unless_started, self._lock:
+            if isinstance(events, Generator):
+                unless_started.callback(events.close)
+            self._check_open()
+            if state.stopping:  # asked for while it started
+                job.stop()
+            every = with_added(self._runs, runs)
+            finish = partial(self._finish, state)
+            runner = Runner(job, events, history, self.refresh, finish)
+            runner.start()
+            unless_started.pop_all()
+            state.history, state.runner, self._runs = history, runner, every
+            if isinstance(history, RaceHistory):
+                self.race_history = history
+            state.ready.set()
 
     def _finish(self, state: _Job, error: BaseException | None) -> None:
         text = "" if error is None else _traceback(error)
@@ -484,7 +438,7 @@ class Controller:
                 if self._closed:
                     return
                 if error is not None or state.kind == "comparison":
-                    self._runs.forget_empty()
+                    self._runs = without_empty(self._runs)
                 self.refresh()
                 suggestion = None if state.kind == "race" else self._suggestion.lr
             if suggestion is not None:
@@ -517,9 +471,8 @@ class Controller:
                     f"end_lr={high!r}, to be chosen; make the widget with a wider range"
                 )
                 raise ValueError(msg)
-        if steps is None:
-            config = replace(self._backend.config, **self._fields)
-            return RaceHistory(checked, config.num_it)
+        if steps is None:  # the back end checks these settings
+            return RaceHistory(checked, self._fields["num_it"])
         return RaceHistory(checked, usable_count("steps", steps))
 
 
@@ -531,11 +484,8 @@ def _traceback(error: BaseException) -> str:
 def _check_label(label: object) -> None:
     """Raise unless a label is text, or None."""
     if label is not None and not (isinstance(label, str) and label):
-        msg = (
-            f"label={short_repr(label)} must be some text, or None; "
-            "pass for example 'wd=1e-4'"
-        )
-        raise TypeError(msg)
+        problem = "must be some text, or None; pass for example 'wd=1e-4'"
+        raise invalid(label, "label", problem, TypeError)
 
 
 def _check_comparison(runs: object) -> None:
@@ -544,13 +494,12 @@ def _check_comparison(runs: object) -> None:
     if not isinstance(runs, Mapping) or not all(
         isinstance(changes, Mapping) for changes in runs.values()
     ):
-        msg = f"runs={short_repr(runs)} must be a dict of dicts; {example}"
-        raise TypeError(msg)
+        problem = f"must be a dict of dicts; {example}"
+        raise invalid(runs, "runs", problem, TypeError)
     if not runs:
-        msg = f"runs={short_repr(runs)} is empty; {example}"
-        raise ValueError(msg)
+        raise invalid(runs, "runs", f"is empty; {example}")
     for label in runs:
         if label is None:
-            msg = f"runs={short_repr(runs)} has None for a label; {example}"
-            raise TypeError(msg)
+            problem = f"has None for a label; {example}"
+            raise invalid(runs, "runs", problem, TypeError)
         _check_label(label)

@@ -25,32 +25,12 @@ _running: set[Runner] = set()
 
 class Runner:
     """
-    A job that runs in a daemon thread.
+    A job that runs in a daemon thread, from where its events go to a history.
 
-    Its events go to a history. A second thread refreshes what shows the history, so
-    that the job does not wait for that.
-
-    Parameters
-    ----------
-    job:
-        The job.
-    events:
-        Its events.
-    history:
-        The history of its runs.
-    refresh:
-        Called in the second thread, soon after there are new events, at most ten times
-        a second; without events, once a second. An error of it stops the job.
-    finish:
-        Called in the first thread after the last event and the last refresh, with the
-        error that has ended the job, if any.
-
-    Attributes
-    ----------
-    job:
-        The job.
-    last_event:
-        The time of the last event, or of the start, by `time.monotonic`.
+    ``refresh`` is called in a second thread, for which the job does not wait: soon
+    after new steps, at most ten times a second, and once a second without any. An error
+    of it stops the job. ``finish`` is called in the first thread after the last event
+    and the last refresh, with the error that has ended the job, if any.
     """
 
     def __init__(
@@ -62,8 +42,8 @@ class Runner:
         finish: Callable[[BaseException | None], object],
     ) -> None:
         self.job = job
-        self.last_event = time.monotonic()
-        self._first_step: float | None = None
+        self.last_event = time.monotonic()  # or the start
+        self.seconds = 0.0  # between the first step and the last event
         self._history = history
         self._refresh = refresh
         self._finish = finish
@@ -75,12 +55,6 @@ class Runner:
             _thread("lrwidget", self._run, events),
             _thread("lrwidget-refresh", self._refresh_at_news),
         ]
-
-    @property
-    def seconds(self) -> float:
-        """The time between the first step and the last event."""
-        first = self._first_step
-        return 0.0 if first is None else self.last_event - first
 
     def start(self) -> None:
         """Start to take the events, and return at once."""
@@ -95,21 +69,7 @@ class Runner:
             raise
 
     def wait(self, timeout: float | None = None) -> None:
-        """
-        Wait for the end.
-
-        Parameters
-        ----------
-        timeout:
-            The longest time to wait, in seconds; None for no limit.
-
-        Raises
-        ------
-        ValueError
-            If ``timeout`` is no number of seconds.
-        TimeoutError
-            If the job has not ended by then. It goes on.
-        """
+        """Wait for the end, or raise TimeoutError after some seconds."""
         if timeout is not None and not 0 <= timeout <= threading.TIMEOUT_MAX:
             msg = f"timeout={timeout!r} must be a number of seconds; pass None for ever"
             raise ValueError(msg)
@@ -144,17 +104,20 @@ class Runner:
 
     def _consume(self, events: Iterator[Event]) -> None:
         apply, news = self._history.apply, self._news
+        first: float | None = None
         try:
             for event in events:
                 apply(event)
                 self.last_event = now = time.monotonic()
                 # Before the first step, a refresh would only delay that of the step.
                 if isinstance(event, Stepped):
-                    if self._first_step is None:
-                        self._first_step = now
+                    if first is None:
+                        first = now
                     # Asked first: a set takes long beside a short training step.
                     if not news.is_set():
                         news.set()
+                if first is not None:
+                    self.seconds = now - first
         finally:
             if isinstance(events, Generator):
                 events.close()
@@ -208,11 +171,8 @@ def abandon_all(runners: Iterable[Runner]) -> None:
 
 @atexit.register
 def abandon_running() -> None:
-    """
-    Stop all jobs before the interpreter exits.
-
-    Python aborts if a daemon thread is in torch's backward pass at that moment.
-    """
+    """Stop all jobs before the interpreter exits."""
+    # Python aborts if a daemon thread is in torch's backward pass at that moment.
     runners = list(_running)
     abandon_all(runners)
     # This may be registered twice: the second call does not wait for them again.

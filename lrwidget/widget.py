@@ -7,6 +7,7 @@ import numbers
 import textwrap
 import threading
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
@@ -18,7 +19,7 @@ from lrwidget.backends.record import RecordBackend
 from lrwidget.config import with_settings
 from lrwidget.controller import Controller
 from lrwidget.curve import picture
-from lrwidget.curve.short_repr import short_repr
+from lrwidget.curve.checks import invalid
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES, check_rule
 from lrwidget.engine.isolation.random_state import RandomState
@@ -51,34 +52,24 @@ class _Rate(traitlets.CFloat[Any, Any]):
 
     def set(self, obj: Any, value: object) -> None:  # noqa: ANN401 (an LRWidget)
         """Set the rate."""
-        self.decide(obj, value, lambda _before, _rate: True)
+        self.change(obj, value, suggested=None)
 
-    def decide(
-        self,
-        obj: LRWidget,
-        value: object,
-        decision: Callable[[float | None, float | None], bool],
-    ) -> bool:
+    def change(self, obj: LRWidget, value: object, *, suggested: bool | None) -> bool:
         """
-        Set the rate if a decision says so; return whether it is another one now.
+        Set the rate that is picked or suggested, and return whether it is another one.
 
-        No other thread sets it between the decision and the write. Observers are called
-        after that, so that they may wait for a thread that sets the rate.
-
-        Parameters
-        ----------
-        obj:
-            The widget.
-        value:
-            The new rate, before its validation.
-        decision:
-            Called under a lock with the present rate and the new one; returns whether
-            to set the new one.
+        A suggestion is not set if another rate was picked, which is decided under a
+        lock. Observers are called after that: they may wait for a thread that sets the
+        rate.
         """
         rate = self._validate(obj, value)
         with obj._deciding:  # noqa: SLF001 (made for this)
             before = self.get(obj)
-            if not decision(before, rate) or before == rate:
+            if suggested and before not in {None, obj._suggested}:  # noqa: SLF001
+                return False
+            if suggested is not None:  # picked, even if it was suggested before
+                obj._suggested = rate if suggested else None  # noqa: SLF001
+            if before == rate:
                 return False
             obj._trait_values["value"] = rate  # noqa: SLF001 (as traitlets does)
         obj._notify_trait("value", before, rate)  # noqa: SLF001 (as traitlets does)
@@ -148,7 +139,11 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         self._open(LocalBackend({**components, **settings}), smoothing, value, rule)
 
     def _open(
-        self, backend: Backend, smoothing: float, value: float | None, rule: str
+        self,
+        backend: Backend,
+        smoothing: float = DEFAULT_BETA,
+        value: float | None = None,
+        rule: str = DEFAULT_RULE,
     ) -> None:
         """Make the controller and the display of a back end."""
         _check_smoothing(smoothing)
@@ -182,27 +177,25 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         """
         Return a widget for a Lightning module.
 
-        The loss is that of its ``training_step``; its logs are dropped. The hooks
-        around the transfer of a batch are called; a module with its own ``backward``,
-        ``optimizer_step`` or ``configure_gradient_clipping`` is refused. `apply` writes
-        the rate to the module's ``lr`` or else ``learning_rate``, and to that of its
-        ``hparams``, as Lightning's own finder does; without any of them it raises
-        RuntimeError. With ``val_loader``, the validation loss is that of
-        ``training_step``, too.
+        The loss, also that of ``val_loader``, is that of its ``training_step``; its
+        logs are dropped. The hooks around the transfer of a batch are called; a module
+        with its own ``backward``, ``optimizer_step`` or ``configure_gradient_clipping``
+        is refused. `apply` writes the rate to the module's ``lr`` or else
+        ``learning_rate``, and to that of its ``hparams``, as Lightning's own finder
+        does; without any of them it raises RuntimeError.
 
         Parameters
         ----------
         module:
             A ``LightningModule``.
         data:
-            A ``LightningDataModule``, a loader, or None for the module's own. A data
-            module, or the module itself, prepares its data and sets them up, as in
-            Lightning before a training.
+            A ``LightningDataModule``, a loader, or None for the module's own. Data are
+            prepared and set up as in Lightning before a training.
         optimizer:
             An optimizer; that of the module's ``configure_optimizers`` if None.
         **options:
-            The arguments of the constructor. In place of the settings of Lightning's
-            ``Trainer``, pass ``accumulate``, ``clip_grad_norm`` and ``autocast``.
+            The arguments of the constructor: ``accumulate``, ``clip_grad_norm`` and
+            ``autocast`` in place of the settings of Lightning's ``Trainer``.
 
         Raises
         ------
@@ -216,10 +209,9 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         """
         Return a widget for the training of a Hugging Face ``Trainer``.
 
-        The loss is that of its ``compute_loss``. Accumulation, clipping and precision
-        are those of its arguments. `apply` writes the rate to
-        ``trainer.args.learning_rate`` and, if it has one already, to the trainer's
-        optimizer.
+        The loss is that of its ``compute_loss``; accumulation, clipping and precision
+        are those of its arguments. `apply` writes to ``trainer.args.learning_rate`` and
+        to the trainer's optimizer, if it has one already.
 
         Parameters
         ----------
@@ -275,11 +267,9 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
 
         It waits for the record, draws the steps that are there and those that come,
         and ends with the test. After 10 s without a step, the status says so. Stop asks
-        the test to stop, which it does at its next step, and a second Stop ends
-        following, as `close` does; the test goes on then.
-
-        There is no model here: `run`, `compare`, `race`, `apply` and `values` raise
-        RuntimeError.
+        the test to stop, which it does at its next step. A second Stop ends following,
+        as `close` does; the test goes on then. Without a model, `run`, `compare`,
+        `race`, `apply` and `values` raise RuntimeError.
 
         Parameters
         ----------
@@ -292,12 +282,12 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         Raises
         ------
         TypeError, ValueError
-            If an argument is not as described. An error of the record itself is in the
-            status, and raised by `wait`.
+            If an argument is not as described. An error of the record is in the status,
+            and raised by `wait`.
         """
         _check_value(value)
         backend = RecordBackend(path, None if value is None else float(value))
-        widget = cls._on(backend, smoothing, value, rule)
+        widget = cls._on(backend, smoothing=smoothing, value=value, rule=rule)
         widget._controller.follow(backend.name, backend.job)  # noqa: SLF001 (its own)
         return widget
 
@@ -325,9 +315,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         connects as ``ray.init()`` does: to the cluster of ``RAY_ADDRESS``, to one that
         was started on this machine, or to one that it starts. However a job ends, the
         cluster has its resources back. Workers that cannot start for ten minutes are an
-        error.
-
-        There is no model here: `apply` and `values` raise RuntimeError.
+        error. Without a model here, `apply` and `values` raise RuntimeError.
 
         Parameters
         ----------
@@ -342,8 +330,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         use_gpu:
             Whether each worker has a GPU.
         resources_per_worker:
-            Further needs of each worker, such as ``{"CPU": 4}``: one processor, unless
-            it says otherwise.
+            Needs of each worker, such as ``{"CPU": 4}``; one processor by default.
         smoothing, value, rule:
             The arguments of the constructor.
         **settings:
@@ -358,16 +345,13 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         TypeError, ValueError
             If an argument is not as described.
         """
-        try:
-            ray = import_module("lrwidget.backends.ray.backend")
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.partition(".")[0] != "ray":
-                raise
+        if find_spec("ray") is None:
             msg = "LRWidget.on_ray needs Ray: pip install 'lrwidget[ray]'"
-            raise ImportError(msg) from error
+            raise ImportError(msg)
+        ray = import_module("lrwidget.backends.ray.backend")
         scaling = ray.usable_scaling(num_workers, use_gpu, resources_per_worker)
         backend = ray.RayBackend(build, settings, scaling)
-        return cls._on(backend, smoothing, value, rule)
+        return cls._on(backend, smoothing=smoothing, value=value, rule=rule)
 
     @classmethod
     def _of(cls, make_parts: Callable[[], Parts], options: dict[str, Any]) -> Self:
@@ -377,7 +361,8 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
             parts = make_parts()
         finally:
             random_state.restore()
-        shown = {k: options.pop(k) for k in _DISPLAY_OPTIONS if k in options}
+        display = ("smoothing", "value", "rule")
+        shown = {name: options.pop(name) for name in display if name in options}
         arguments = {
             "model": parts.model,
             "optimizer": parts.optimizer,
@@ -385,16 +370,13 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
             **parts.settings,
             **options,
         }
-        backend = LocalBackend(arguments, parts.write_rate)
-        return cls._on(backend, **{**_DISPLAY_OPTIONS, **shown})
+        return cls._on(LocalBackend(arguments, parts.write_rate), **shown)
 
     @classmethod
-    def _on(
-        cls, backend: Backend, smoothing: float, value: float | None, rule: str
-    ) -> Self:
+    def _on(cls, backend: Backend, **display: Any) -> Self:  # noqa: ANN401 (of any type)
         """Return a widget for a back end."""
         widget = cls.__new__(cls)
-        widget._open(backend, smoothing, value, rule)  # noqa: SLF001 (its own)
+        widget._open(backend, **display)  # noqa: SLF001 (its own)
         return widget
 
     # ---- the results
@@ -440,9 +422,8 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         """
         The rate of each parameter group for the chosen `value`; None without one.
 
-        `value` itself is the rate of the last group, as in fastai: the head of a model
-        that is fine-tuned with a rate for each depth. The other groups keep the ratios
-        to it that they have in the optimizer.
+        `value` is the rate of the last group, as in fastai: the head of a model that is
+        fine-tuned. The other groups keep their ratios to it in the optimizer.
         """
         rate = self.value
         if rate is None:
@@ -462,8 +443,8 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         ----------
         label:
             The name of the run, in the legend and in `curves`; if None, the arguments
-            that differ from those of the widget. Of three or more runs with the same
-            label and rates, or without a label and with the same arguments but for the
+            that differ from those of the widget. Of three or more runs that have one
+            label and the same rates, or no label and the same arguments but for the
             seed, the chart shows the median and the extent.
         **changes:
             Arguments of `RangeTest` for this run, such as ``optimizer``,
@@ -536,12 +517,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         Parameters
         ----------
         name:
-            One of the keys of `curves`, but the last.
-
-        Raises
-        ------
-        ValueError
-            If it is none of these.
+            One of the keys of `curves`, but the last; ValueError for others.
         """
         self._controller.remove(name)
 
@@ -549,14 +525,14 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         """
         Ask the running job to stop after its present step, and return at once.
 
-        A followed test is asked by a file beside its record; the second time, following
+        A followed test is asked by a file beside its record; a second time, following
         ends.
         """
         self._controller.stop()
 
     def wait(self, timeout: float | None = None) -> LRCurve:
         """
-        Wait for the end of the running job. An interrupt of the kernel stops it.
+        Wait for the end of the running job, which an interrupt of the kernel stops.
 
         A followed test goes on after an interrupt; following it ends.
 
@@ -608,24 +584,12 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
 
     def pick(self, rate: float) -> None:
         """Choose a rate, whatever was chosen before."""
-
-        def decision(_before: float | None, _rate: float | None) -> bool:
-            self._suggested = None  # picked, even if it was suggested before
-            return True
-
-        if not LRWidget.value.decide(self, rate, decision):
+        if not LRWidget.value.change(self, rate, suggested=False):
             self._show_value()  # a rate clamped to the present one has no observers
 
     def follow_suggestion(self, suggestion: float) -> None:
         """Choose a suggestion, unless another rate was picked."""
-
-        def decision(before: float | None, rate: float | None) -> bool:
-            if before not in {None, self._suggested}:
-                return False
-            self._suggested = rate
-            return True
-
-        LRWidget.value.decide(self, suggestion, decision)
+        LRWidget.value.change(self, suggestion, suggested=True)
 
     # ---- the display
 
@@ -636,12 +600,9 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
 
     def _repr_png_(self) -> bytes | None:
         """Return a picture of the curve, for where no widget is shown."""
-        return picture.cached_png(self.curve, **self._looks())
-
-    def _looks(self) -> Looks:
-        """Return the options of a picture."""
         beta = self._display.view_bar.view.beta
-        return {"beta": beta, "rule": self.rule, "choice": self.value}
+        looks: Looks = {"beta": beta, "rule": self.rule, "choice": self.value}
+        return picture.cached_png(self.curve, **looks)
 
     @traitlets.validate("value")
     def _clamped(self, proposal: dict[str, Any]) -> float | None:
@@ -663,27 +624,13 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         self._controller.use_rule(self.rule)
 
 
-_DISPLAY_OPTIONS: dict[str, Any] = {
-    "smoothing": DEFAULT_BETA,
-    "value": None,
-    "rule": DEFAULT_RULE,
-}
-
-
 def _check_smoothing(smoothing: object) -> None:
     """Raise unless the slider has a position for a smoothing."""
     if isinstance(smoothing, bool) or not isinstance(smoothing, numbers.Real):
-        msg = (
-            f"smoothing={short_repr(smoothing)} must be a number; pass for example 0.98"
-        )
-        raise TypeError(msg)
-    try:
-        usable = 0 <= float(smoothing) <= MOST_SMOOTHING
-    except OverflowError:
-        usable = False
-    if not usable:
-        msg = f"smoothing={short_repr(smoothing)} must be from 0 to {MOST_SMOOTHING}"
-        raise ValueError(msg)
+        problem = "must be a number; pass for example 0.98"
+        raise invalid(smoothing, "smoothing", problem, TypeError)
+    if not 0 <= smoothing <= MOST_SMOOTHING:  # type: ignore[operator]  # of any Real
+        raise invalid(smoothing, "smoothing", f"must be from 0 to {MOST_SMOOTHING}")
 
 
 def _check_value(value: object) -> None:
@@ -694,8 +641,5 @@ def _check_value(value: object) -> None:
     except (TypeError, ValueError, OverflowError):
         usable = False
     if not usable:
-        msg = (
-            f"value={short_repr(value)} must be a rate above 0, or None; "
-            "pass for example 1e-3"
-        )
-        raise ValueError(msg)
+        problem = "must be a rate above 0, or None; pass for example 1e-3"
+        raise invalid(value, "value", problem)

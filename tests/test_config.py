@@ -20,8 +20,6 @@ from lrwidget.config import (
     Settings,
     TestConfig,
     check_loader,
-    split_settings,
-    usable_count,
     with_settings,
 )
 from lrwidget.curve.history import Plan
@@ -61,13 +59,6 @@ def test_a_signature_has_the_settings_in_place_of_the_keywords() -> None:
     parameters = inspect.signature(with_settings(function)).parameters
     assert list(parameters) == ["model", "label", *SETTINGS]
     assert function(1, num_it=3) == (1, "", {"num_it": 3})
-
-
-def test_arguments_are_split_into_components_and_settings() -> None:
-    arguments = {"model": 1, "num_it": 2, "loss_fn": None, "seed": 3}
-    components, settings = split_settings(arguments)
-    assert components == {"model": 1, "loss_fn": None}
-    assert settings == {"num_it": 2, "seed": 3}
 
 
 @pytest.mark.parametrize(
@@ -207,9 +198,3 @@ def test_a_loader_whose_length_is_not_known() -> None:
 
     check_loader("batches", Unknown())
     check_loader("batches", iter([]))
-
-
-@pytest.mark.parametrize("count", [1, 1_000_000, np.int64(5)])
-def test_a_count(count: Any) -> None:
-    usable = usable_count("steps", count)
-    assert (usable, type(usable)) == (count, int)

@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from traitlets.log import get_logger
 
 from lrwidget import LRWidget, RangeTest
+from lrwidget import controller as controller_module
 from lrwidget.backends.local import LocalBackend
 from lrwidget.controller import Controller
 from lrwidget.curve.limits import loss_limits, whole_limits
@@ -909,7 +910,7 @@ def test_a_run_that_cannot_be_noted_does_not_start(
 ) -> None:
     widget = make(num_it=5)
     with monkeypatch.context() as patch:
-        patch.setattr(widget._controller._runs, "with_added", _failing)
+        patch.setattr(controller_module, "with_added", _failing)
         with pytest.raises(ArithmeticError):
             widget.run()
     assert not widget.running

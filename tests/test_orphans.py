@@ -185,6 +185,12 @@ def test_what_a_variable_holds_stays(
         # In a library, to which the user's variables do not lead.
         lambda widget, patch: patch.setattr(nn.Module, "w", [widget], raising=False),
         lambda widget, patch: patch.setattr(json, "w", widget, raising=False),
+        lambda widget, patch: patch.setattr(
+            json, "w", ipw.VBox([ipw.VBox([widget])]), raising=False
+        ),
+        lambda widget, patch: patch.setattr(
+            reruns._shell(), "w", [widget], raising=False
+        ),
     ],
 )
 def test_what_a_module_or_a_library_holds_stays(
@@ -220,6 +226,21 @@ def test_what_a_thread_works_with_stays(shell: _Shell, made: list[int]) -> None:
     assert _closed(made) == [False]
     done.set()
     threads.pop().join()
+    shell.execute("a", lambda: None)
+    assert _closed(made) == [True]
+
+
+def test_what_a_running_function_works_with_stays(
+    shell: _Shell, made: list[int]
+) -> None:
+    def work() -> None:
+        kept: list[_Widget] = []
+        shell.execute("a", lambda: kept.append(_make(made)))
+        shell.execute("a", lambda: None)
+        assert _closed(made) == [False]
+        kept.clear()
+
+    work()
     shell.execute("a", lambda: None)
     assert _closed(made) == [True]
 

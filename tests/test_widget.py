@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -421,3 +423,14 @@ def test_parts_and_the_worker_meet_without_a_race(make: Any) -> None:
     drawn = display_of(widget).chart.latest.raw
     np.testing.assert_array_equal(drawn.x, curve.lrs)
     assert places(widget) == [widget.value] * 4
+
+
+def test_a_closed_widget_is_not_kept_in_memory() -> None:
+    widget = LRWidget(*parts(), BATCHES, nn.MSELoss(), num_it=5)
+    widget.run()
+    widget.wait()
+    widget.close()
+    kept = weakref.ref(widget)
+    del widget
+    gc.collect()
+    assert kept() is None

@@ -11,85 +11,48 @@ if TYPE_CHECKING:
     from lrwidget.config import TestConfig
     from lrwidget.curve.history import Event, Plan
 
+# Before there is a run, for the next batch of a loader, and once asked to stop.
 Phase: TypeAlias = Literal["starting", "waiting", "running", "stopping"]
 
 
 class Activity(NamedTuple):
-    """
-    What a job does at the moment.
-
-    Attributes
-    ----------
-    phase:
-        ``"starting"`` before there is a run, ``"waiting"`` for the next batch of a
-        loader, ``"running"``, or ``"stopping"`` once it was asked to stop.
-    since:
-        The time of `time.monotonic` at which the last news came; None for the time
-        of the last event.
-    detail:
-        What is started, the loader waited for, or the process that runs the test.
-    problem:
-        What stands in the way: resources that are missing, an error of reading.
-    where:
-        Where it runs: in this process, in another one that records it, or on Ray.
-    seconds:
-        The time between the first step and the last one; None for that between
-        their events.
-    """
+    """What a job does at the moment."""
 
     phase: Phase
+    # The time of the last news, by `time.monotonic`; None for that of the last event.
     since: float | None = None
+    # What is started, the loader waited for, or the process that runs the test.
     detail: str = ""
+    # What stands in the way: resources that are missing, an error of reading.
     problem: str = ""
     where: Literal["here", "record", "ray"] = "here"
+    # The time from the first step to the last; None for that between their events.
     seconds: float | None = None
 
 
 class Capabilities(NamedTuple):
-    """
-    What can be done with the tests of a back end.
+    """What can be done with the tests of a back end."""
 
-    Attributes
-    ----------
-    run:
-        Whether tests can be started, with settings.
-    race:
-        Whether races can be started.
-    apply:
-        Whether a rate can be written to an optimizer.
-    loss_name:
-        The name of the losses, at their axis.
-    """
-
-    run: bool = True
-    race: bool = True
-    apply: bool = True
-    loss_name: str = "loss"
+    run: bool = True  # start tests, with settings
+    race: bool = True  # start races
+    apply: bool = True  # write a rate to an optimizer
+    loss_name: str = "loss"  # at the axis
 
 
 class Job(Protocol):
-    """
-    A test, a comparison or a race, wherever it runs.
+    """A test, a comparison or a race, wherever it runs."""
 
-    Attributes
-    ----------
-    goes_on:
-        Whether it goes on elsewhere after `abandon`.
-    plans:
-        The rates of each run; None for a run whose rates become known at its start.
-    """
-
-    goes_on: bool
+    goes_on: bool  # elsewhere after `abandon`
 
     @property
-    def plans(self) -> Sequence[Plan | None]: ...  # noqa: D102 (see above)
+    def plans(self) -> Sequence[Plan | None]:
+        """The rates of each run; None for rates that become known at its start."""
 
     def events(self) -> Iterator[Event]:
         """
-        Start the job, and return its events.
+        Start the job, and return its events, to be taken in any thread.
 
-        What keeps it from starting is raised at once, in the calling thread; the
-        events may be taken in another one.
+        What keeps it from starting is raised at once, in the calling thread.
         """
 
     def stop(self) -> None:
@@ -103,34 +66,25 @@ class Job(Protocol):
 
 
 class Backend(Protocol):
-    """
-    The maker of the jobs of one widget.
-
-    Attributes
-    ----------
-    capabilities:
-        What can be done here.
-    config:
-        The settings of a test without changes.
-    arguments:
-        All arguments of a test without changes, by their names.
-    """
+    """The maker of the jobs of one widget."""
 
     @property
-    def capabilities(self) -> Capabilities: ...  # noqa: D102 (see above)
-    @property
-    def config(self) -> TestConfig: ...  # noqa: D102 (see above)
-    @property
-    def arguments(self) -> Mapping[str, Any]: ...  # noqa: D102 (see above)
+    def capabilities(self) -> Capabilities:
+        """What can be done here."""
 
-    def check_can_run(self) -> None:
-        """Raise RuntimeError if no tests can be started here."""
+    @property
+    def config(self) -> TestConfig:
+        """The settings of a test without changes."""
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """All arguments of a test without changes, by their names."""
 
     def as_made(self) -> AbstractContextManager[object]:
         """Return the context of torch's settings in the thread that made the widget."""
 
     def test(self, changes: Mapping[str, Any]) -> Job:
-        """Return a test with some arguments changed."""
+        """Return a test with some arguments changed; RuntimeError if none can run."""
 
     def compare(self, changes: Sequence[Mapping[str, Any]]) -> Job:
         """Return several tests, each with some arguments changed."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.backends.base import Activity, Capabilities
-from lrwidget.config import split_settings
 from lrwidget.curve.axis import short
 from lrwidget.curve.race import RaceHistory
 from lrwidget.engine.distributed import context
@@ -16,25 +15,13 @@ from lrwidget.engine.thread_settings import ThreadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from lrwidget.curve.history import Event, Plan
     from lrwidget.engine.race import Startable
 
 
 class LocalJob:
-    """
-    Trainings that run one after the other in this process.
-
-    Parameters
-    ----------
-    trainings:
-        The trainings, at least one.
-    plans:
-        The rates of each.
-    tests:
-        The tests whose loaders a training may wait for.
-    """
+    """Trainings that run one after the other in this process, on loaders of tests."""
 
     goes_on = False
 
@@ -81,20 +68,10 @@ class LocalJob:
 
 class LocalBackend:
     """
-    The back end of a training in this process.
+    The back end of a training in this process, with the arguments of a `RangeTest`.
 
-    Parameters
-    ----------
-    arguments:
-        The arguments of a `RangeTest`.
-    write_rate:
-        The function that writes a rate to where the training takes it from, and
-        returns where; None for the optimizer itself.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `RangeTest` raises them.
+    ``write_rate`` writes a rate to where the training takes it from, and returns where;
+    None is for the optimizer itself.
     """
 
     def __init__(
@@ -102,26 +79,18 @@ class LocalBackend:
         arguments: Mapping[str, Any],
         write_rate: Callable[[float], str] | None = None,
     ) -> None:
-        with context.errors_kept():
-            test = RangeTest(**arguments)
-        components, _ = split_settings(arguments)
+        self.arguments = arguments
+        test = self._test({})
         self.config = test.config
-        self.arguments = {**components, **test.config.settings()}
+        self.arguments = {**arguments, **test.config.settings()}
         validated = test.config.val_loader is not None
         self.capabilities = Capabilities(
             loss_name="validation loss" if validated else "loss"
         )
         self._write_rate = write_rate
         self._check_free = test.check_free
-        # A press on Run may come on a thread without these.
-        self._thread_settings = ThreadSettings()
-
-    def check_can_run(self) -> None:
-        """Raise nothing: tests can be started here."""
-
-    def as_made(self) -> AbstractContextManager[object]:
-        """Return the context of torch's settings in the thread that made the widget."""
-        return self._thread_settings.applied()
+        # A press on Run may come on a thread without the settings of this one.
+        self.as_made = ThreadSettings().applied
 
     def test(self, changes: Mapping[str, Any]) -> LocalJob:
         """Return a test with some arguments changed."""
@@ -129,7 +98,7 @@ class LocalBackend:
 
     def compare(self, changes: Sequence[Mapping[str, Any]]) -> LocalJob:
         """Return several tests that run one after the other."""
-        tests = [self._test(each) for each in changes]
+        tests = list(map(self._test, changes))
         return LocalJob(tests, [test.config.plan for test in tests], tests)
 
     def race(

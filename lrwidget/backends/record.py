@@ -53,7 +53,7 @@ class RecordBackend:
             low, high = min(self.config.start_lr, value), max(self.config.end_lr, value)
             self.config = TestConfig(start_lr=low, end_lr=high)
 
-    def check_can_run(self, *_: object, **__: object) -> NoReturn:
+    def test(self, *_: object, **__: object) -> NoReturn:
         """Raise RuntimeError, since model and optimizer are elsewhere."""
         msg = (
             f"this widget follows the record {self.name!r} of a test that runs "
@@ -62,7 +62,7 @@ class RecordBackend:
         )
         raise RuntimeError(msg)
 
-    test = compare = race = rate_ratios = apply_rate = check_can_run
+    compare = race = rate_ratios = apply_rate = test
 
 
 class RecordJob:

@@ -36,27 +36,16 @@ _QUANTILE, _DEVIATIONS = 0.8, 1.2816
 
 
 class Tuning(NamedTuple):
-    """
-    What ``benchmarks/suggestions.py`` fits to the first half of its tasks.
+    """The constants that ``benchmarks/suggestions.py`` fits to half of its tasks."""
 
-    Attributes
-    ----------
-    first, last:
-        The part of the descent to go down where it hardly stands out of the noise,
-        and where there is no noise.
-    clear:
-        How many times its noise the descent is where the part is halfway between.
-    visible:
-        How many times its noise the descent is where it counts as much as the edge.
-    setback:
-        How many decades before the edge to go where it is all that counts.
-    """
+    first: float = 0.1  # part of a descent to go down that hardly is above its noise
+    last: float = 0.85  # part of a descent to go down that has no noise
+    clear: float = 120.0  # times its noise is the descent that is halfway between
+    visible: float = 10.0  # times its noise is the descent that counts as the edge does
+    setback: float = 1.3  # decades before the edge to go where nothing else counts
 
-    first: float = 0.1
-    last: float = 0.85
-    clear: float = 120.0
-    visible: float = 10.0
-    setback: float = 1.3
+
+_TUNING = Tuning()
 
 
 class _Start(NamedTuple):
@@ -80,23 +69,12 @@ class _Start(NamedTuple):
 
 
 class _Fall(NamedTuple):
-    """
-    A smoothed curve down to its lowest point.
-
-    Attributes
-    ----------
-    places, losses:
-        The curve.
-    level:
-        Where it comes from.
-    clearness:
-        How many times its noise the descent is.
-    """
+    """A smoothed curve down to its lowest point."""
 
     places: FloatArray
     losses: FloatArray
-    level: float
-    clearness: float
+    level: float  # of its start
+    clearness: float  # the descent over its noise
 
     @classmethod
     def of(cls, places: FloatArray, losses: FloatArray, start: _Start) -> _Fall | None:
@@ -133,7 +111,9 @@ class _Fall(NamedTuple):
         return float(self.places[i] + way * (self.places[i + 1] - self.places[i]))
 
 
-def descent(lrs: FloatArray, losses: FloatArray) -> Suggestion:
+def descent(
+    lrs: FloatArray, losses: FloatArray, tuning: Tuning = _TUNING
+) -> Suggestion:
     """
     Suggest a rate on the descent: the clearer it is, the further down.
 
@@ -147,27 +127,10 @@ def descent(lrs: FloatArray, losses: FloatArray) -> Suggestion:
     rate. As far as the noise hides the descent, it moves to a twentieth of the edge.
     The range goes from where 30 % of the descent are done to where 90 % are, and is a
     decade around the rate that only the edge tells. Scaling or shifting the losses
-    changes nothing, nor does the smoothing of the display.
-
-    Parameters
-    ----------
-    lrs:
-        The rates, strictly increasing.
-    losses:
-        The raw losses, as many. NaN is left out.
-
-    Returns
-    -------
-    :
-        A rate within ``lrs`` and a range around it; no rate where there are fewer
-        than ten points, where the loss never falls, where there is only noise, and
-        where the edge is so early that little comes before it.
+    changes nothing, nor does the smoothing of the display. NaN is left out. There is
+    no suggestion from fewer than ten points, of a loss that never falls, of noise
+    alone, and where the edge is so early that little comes before it.
     """
-    return tuned_descent(lrs, losses, Tuning())
-
-
-def tuned_descent(lrs: FloatArray, losses: FloatArray, tuning: Tuning) -> Suggestion:
-    """Do what `descent` does, with other constants."""
     known = np.isfinite(losses) | (losses == np.inf)
     count = int(np.isfinite(losses).sum())
     if count < _FEWEST:
@@ -228,12 +191,9 @@ def _scaled(losses: FloatArray) -> FloatArray:
 
 
 def _edge(losses: FloatArray, start: _Start) -> int:
-    """
-    Return from which point on the losses have risen; their number if they have not.
-
-    It is the one from which on the surplus of risen ones is largest. A single one
-    that is not far above the start may be so by its noise.
-    """
+    """Return the first point from which on losses have risen, or their number."""
+    # From it on, the surplus of risen losses is largest. A single one that is not far
+    # above the start may be so by its noise.
     risen = (losses > start.level + _HIGH * start.noise).astype(np.float64)
     bound = max(start.most, start.level + _FAR * start.noise)
     risen += 2.0 * (losses > bound)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrwidget.curve.axis import plain, rate_ticks, short, tick_label
+from lrwidget.curve.checks import positive_rate
 from lrwidget.curve.limits import hull, loss_limits
-from lrwidget.curve.schedule import positive_rate
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.curve.suggest import DEFAULT_RULE
 from lrwidget.curve.thinning import thinned

@@ -10,25 +10,16 @@ import numpy as np
 from lrwidget.curve.lr_curve import LRCurve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from lrwidget.curve.lr_curve import Step, StopReason
 
 
 class Plan(NamedTuple):
-    """
-    The rates of a run.
-
-    Attributes
-    ----------
-    start_lr, end_lr:
-        The lowest and the highest rate; the same one in a race.
-    num_it:
-        The number of steps, if nothing ends the run before.
-    """
+    """The range of the rates of a run, and the number of its steps."""
 
     start_lr: float
-    end_lr: float
+    end_lr: float  # in a race the same one
     num_it: int
 
 
@@ -61,26 +52,12 @@ class RunHistory:
     The steps of one run so far, which become an `LRCurve` at any time.
 
     One thread appends; any other may read meanwhile.
-
-    Parameters
-    ----------
-    plan:
-        The rates of the run; None if they become known at its start.
-
-    Attributes
-    ----------
-    plan:
-        The rates of the run.
-    stop_reason:
-        The reason of its end; None before that, and after an error.
-    starts:
-        The number of its starts: more than one if another test took its place.
     """
 
     def __init__(self, plan: Plan | None) -> None:
-        self.plan = plan
-        self.starts = 0
-        self.stop_reason: StopReason | None = None
+        self.plan = plan  # None if the rates become known at the start
+        self.starts = 0  # more than one if another test took its place
+        self.stop_reason: StopReason | None = None  # None also after an error
         self._columns = array("d"), array("d")
         self._curve: LRCurve | None = None
 
@@ -129,25 +106,11 @@ class RunHistory:
 
 
 class JobHistory:
-    """
-    The histories of the runs of one job.
-
-    Parameters
-    ----------
-    plans:
-        The rates of each run; None for a run whose rates become known at its start.
-
-    Attributes
-    ----------
-    runs:
-        The history of each run, in the order of the job.
-    stop_reason:
-        The reason of the end of the job; None before that, and after an error.
-    """
+    """The histories of the runs of one job, in their order."""
 
     def __init__(self, plans: Sequence[Plan | None]) -> None:
         self.runs = [RunHistory(plan) for plan in plans]
-        self.stop_reason: StopReason | None = None
+        self.stop_reason: StopReason | None = None  # None also after an error
 
     def __len__(self) -> int:
         """Return the number of steps so far, of all runs together."""
@@ -173,15 +136,7 @@ class JobHistory:
             run.start(event.plan)
 
     def finish(self, reason: StopReason | None) -> None:
-        """
-        Add the end of the job.
-
-        Parameters
-        ----------
-        reason:
-            The reason for the runs that have not ended by themselves; None if they
-            may go on elsewhere.
-        """
+        """Add the end of the job; the reason is None if runs may go on elsewhere."""
         unfinished = [run for run in self.runs if run.stop_reason is None]
         self.stop_reason = reason if unfinished else "completed"
         for run in unfinished:
@@ -189,11 +144,3 @@ class JobHistory:
                 run.stop_reason = "completed"
             elif len(run) or len(self.runs) == 1:
                 run.stop_reason = reason
-
-    def begun(self) -> Iterator[int]:
-        """Return the numbers of the runs that have a step or have ended."""
-        return (
-            number
-            for number, run in enumerate(self.runs)
-            if len(run) or run.stop_reason is not None
-        )

@@ -9,7 +9,7 @@ import numpy as np
 
 from lrwidget.curve import picture
 from lrwidget.curve.arrays import float_array
-from lrwidget.curve.short_repr import short_repr
+from lrwidget.curve.checks import check_known, invalid
 from lrwidget.curve.smoothing import DEFAULT_BETA, exponential_mean
 from lrwidget.curve.storage import Stored
 from lrwidget.curve.suggest import DEFAULT_RULE, RULES, check_rule, suggest
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 StopReason: TypeAlias = Literal[
     "completed", "diverged", "non_finite", "exhausted", "stopped"
 ]
-_STOP_REASONS: tuple[str, ...] = get_args(StopReason)
 _MOST_STEPS = 2**53 - 1  # what every reader of JSON has as an exact number
 
 
@@ -89,9 +88,8 @@ class LRCurve(Stored):
                 f"{len(losses)}; pass one loss for each rate"
             )
             raise ValueError(msg)
-        if not (
-            np.isfinite(lrs).all() and (lrs > 0).all() and (np.diff(lrs) > 0).all()
-        ):
+        positive = np.isfinite(lrs) & (lrs > 0)
+        if not (positive.all() and (np.diff(lrs) > 0).all()):
             msg = f"lrs={lrs} must be finite, above 0 and strictly increasing"
             raise ValueError(msg)
         check_stop_reason(self.stop_reason)
@@ -220,27 +218,16 @@ class LRCurve(Stored):
 
 def check_stop_reason(stop_reason: object) -> None:
     """Raise ValueError unless it is a known reason, or None."""
-    if stop_reason is None:
-        return
-    if not isinstance(stop_reason, str) or stop_reason not in _STOP_REASONS:
-        msg = (
-            f"stop_reason={short_repr(stop_reason)} is not known; "
-            f"pass None or one of {_STOP_REASONS}"
-        )
-        raise ValueError(msg)
+    check_known("stop_reason", stop_reason, (None, *get_args(StopReason)))
 
 
 def planned_steps(num_it: object, done: int) -> int:
     """Return how many steps there were to be: those that were done, if it is 0."""
     if isinstance(num_it, bool) or not isinstance(num_it, int):
-        msg = f"num_it={short_repr(num_it)} must be an integer"
-        raise ValueError(msg)  # noqa: TRY004 (one error for all that is wrong)
+        raise invalid(num_it, "num_it", "must be an integer")
     if 0 != num_it < done:
-        msg = (
-            f"num_it={short_repr(num_it)} is less than the {done} steps that were done"
-        )
-        raise ValueError(msg)
+        problem = f"is less than the {done} steps that were done"
+        raise invalid(num_it, "num_it", problem)
     if num_it > _MOST_STEPS:
-        msg = f"num_it={short_repr(num_it)} must be at most {_MOST_STEPS}"
-        raise ValueError(msg)
+        raise invalid(num_it, "num_it", f"must be at most {_MOST_STEPS}")
     return num_it or done

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lrwidget.curve.checks import invalid, positive_rate
 from lrwidget.curve.history import JobHistory, Plan
-from lrwidget.curve.schedule import positive_rate
 from lrwidget.curve.training_curve import TrainingCurve
 
 if TYPE_CHECKING:
@@ -23,27 +23,16 @@ _EXAMPLE = "pass for example rates=[1e-3, 3e-3, 1e-2]"
 
 
 def checked_rates(rates: object) -> list[float]:
-    """
-    Return the rates of a race in increasing order.
-
-    Raises
-    ------
-    TypeError
-        If they are no numbers.
-    ValueError
-        If there are none, or one is not finite and above 0, or is there twice.
-    """
+    """Return the rates of a race in increasing order; raise unless they can be used."""
     if isinstance(rates, str) or not isinstance(rates, Iterable):
-        msg = f"rates={rates!r} must be a list of numbers; {_EXAMPLE}"
-        raise TypeError(msg)
+        problem = f"must be a list of numbers; {_EXAMPLE}"
+        raise invalid(rates, "rates", problem, TypeError)
     checked = sorted(positive_rate(f"rates[{i}]", x) for i, x in enumerate(rates))
     if not checked:
-        msg = f"rates={rates!r} is empty; {_EXAMPLE}"
-        raise ValueError(msg)
+        raise invalid(rates, "rates", f"is empty; {_EXAMPLE}")
     for rate, following in pairwise(checked):
         if rate == following:
-            msg = f"rates={rates!r} holds {rate!r} twice; pass each rate once"
-            raise ValueError(msg)
+            raise invalid(rates, "rates", f"holds {rate!r} twice; pass each rate once")
     return checked
 
 
@@ -51,27 +40,12 @@ def neighbours(
     suggestion: Suggestion, chosen: float | None, start_lr: float, end_lr: float
 ) -> list[float]:
     """
-    Return the rates that are worth a race: a choice and what lies around it.
+    Return increasing rates that are worth a race: a choice and what lies around it.
 
     They are the chosen rate, the suggestion, the ends of its band, and three times
     beyond these. Of two within ten per cent of each other, the one that comes first in
     this list stays. A suggestion without a band has one of three times to both sides.
-
-    Parameters
-    ----------
-    suggestion:
-        What is suggested, which may be nothing.
-    chosen:
-        The rate that is chosen already, if any.
-    start_lr:
-        The lowest rate to return.
-    end_lr:
-        The highest rate to return.
-
-    Returns
-    -------
-    :
-        The rates, strictly increasing; none if there is neither suggestion nor choice.
+    Without suggestion and choice there are none.
     """
     centre = chosen if suggestion.lr is None else suggestion.lr
     if centre is None:
@@ -88,16 +62,7 @@ def neighbours(
 
 
 class RaceHistory(JobHistory):
-    """
-    The steps of a race so far.
-
-    Parameters
-    ----------
-    rates:
-        The learning rates, in increasing order.
-    steps:
-        The number of steps of each training.
-    """
+    """The steps of a race so far: trainings of some steps at increasing rates."""
 
     def __init__(self, rates: Sequence[float], steps: int) -> None:
         super().__init__([Plan(rate, rate, steps) for rate in rates])
@@ -106,11 +71,13 @@ class RaceHistory(JobHistory):
 
     def curves(self) -> dict[int, TrainingCurve]:
         """Return the trainings that have begun, by the position of their rates."""
-        return {number: self._training(number) for number in self.begun()}
-
-    def _training(self, number: int) -> TrainingCurve:
-        run = self.runs[number]
-        lrs, losses = run.columns()
-        # The rate of the first step, since a tensor may have rounded it.
-        rate = lrs[0] if lrs else self.rates[number]
-        return TrainingCurve(rate, np.array(losses), run.stop_reason, run.num_it)
+        curves = {}
+        for number, (rate, run) in enumerate(zip(self.rates, self.runs, strict=True)):
+            lrs, losses = run.columns()
+            if losses or run.stop_reason is not None:
+                # The rate of the first step, since a tensor may have rounded it.
+                used = lrs[0] if lrs else rate
+                curves[number] = TrainingCurve(
+                    used, np.array(losses), run.stop_reason, run.num_it
+                )
+        return curves

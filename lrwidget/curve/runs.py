@@ -8,68 +8,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lrwidget.curve.axis import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     from lrwidget.curve.history import Plan, RunHistory
-    from lrwidget.curve.lr_curve import LRCurve
 
 _MAX_FORMER = 30  # more lines tell nothing
 _PLAIN = (numbers.Number, str, type(None))  # NumPy's numbers, too
 
 
 class RepeatKey(NamedTuple):
-    """
-    The settings that runs which repeat each other have in common.
-
-    Attributes
-    ----------
-    label:
-        The name of these runs.
-    plan:
-        Their rates.
-    other:
-        All else that has to be equal.
-    """
+    """The settings that runs which repeat each other have in common."""
 
     label: str
     plan: Plan | None
     other: Hashable
 
 
-class NewRun(NamedTuple):
-    """
-    A run that has been started.
-
-    Attributes
-    ----------
-    label:
-        Its name, which gets a number if another run has it.
-    key:
-        The key of the runs that repeat it.
-    history:
-        Its steps.
-    """
-
-    label: str
-    key: RepeatKey
-    history: RunHistory
-
-
 class Run(NamedTuple):
     """
     One run of a range test.
 
-    Attributes
-    ----------
-    name:
-        Its name, which no other run of the widget has.
-    number:
-        The lowest number that no other run of the widget has; the look of its line
-        depends on it.
-    key:
-        The key of the runs that repeat it.
-    history:
-        Its steps.
+    Its name is the only one among the runs of the widget. Its number is the lowest
+    that is free there; the look of its line depends on it.
     """
 
     name: str
@@ -83,45 +43,61 @@ def new_run(
     changes: Mapping[str, Any],
     label: str | None,
     history: RunHistory,
-) -> NewRun:
+) -> Run:
     """
-    Return a run, named after the arguments that differ from those of the widget.
+    Return a run that has changed some arguments of the widget, to be added to others.
 
-    Runs that repeat each other differ in the seed at most. Objects such as optimizers
-    cannot be compared, so runs with other objects than the widget's repeat each other
-    only if they have the same label.
-
-    Parameters
-    ----------
-    arguments:
-        The arguments of the widget.
-    changes:
-        The arguments of the run, as far as they may differ.
-    label:
-        The name that the user gives it, if any.
-    history:
-        Its steps.
+    Without a label, its name tells the changes. Runs that repeat each other differ in
+    the seed at most. Objects such as optimizers cannot be compared, so runs with other
+    objects than the widget's repeat each other only if they have the same label.
     """
-    different = _different(arguments, changes)
-    if label is not None:
-        mode = changes.get("step_mode", arguments.get("step_mode"))
-        return NewRun(label, RepeatKey(label, history.plan, mode), history)
-    same_seed = {name: x for name, x in different.items() if name != "seed"}
-    plain_only = all(isinstance(value, _PLAIN) for value in same_seed.values())
-    other = tuple(same_seed.items()) if plain_only else object()
-    key = RepeatKey(_named(same_seed), history.plan, other)
-    return NewRun(_named(different), key, history)
-
-
-def _different(
-    arguments: Mapping[str, Any], changes: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the changes that change something."""
-    return {
+    different = {
         name: value
         for name, value in changes.items()
         if not _same(value, arguments.get(name))
     }
+    if label is not None:
+        mode = changes.get("step_mode", arguments.get("step_mode"))
+        return Run(label, 0, RepeatKey(label, history.plan, mode), history)
+    same_seed = {name: x for name, x in different.items() if name != "seed"}
+    plain_only = all(isinstance(value, _PLAIN) for value in same_seed.values())
+    other = tuple(same_seed.items()) if plain_only else object()
+    key = RepeatKey(_named(same_seed), history.plan, other)
+    return Run(_named(different), 0, key, history)
+
+
+def with_added(runs: Iterable[Run], new: Sequence[Run]) -> list[Run]:
+    """
+    Return runs with those added that begin together now, if there are any.
+
+    Of the former runs, the last thirty that have a step stay. A new run gets a free
+    number, and its name gets one if another run has it.
+    """
+    if not new:
+        return list(runs)
+    kept = [run for run in runs if len(run.history)][-_MAX_FORMER:]
+    for run in new:
+        taken, used = {x.name for x in kept}, {x.number for x in kept}
+        count = range(2, len(taken) + 2)
+        names = [run.name, *(f"{run.name} ({n})" for n in count)]
+        name = next(name for name in names if name not in taken)
+        number = next(n for n in range(len(kept) + 1) if n not in used)
+        kept.append(run._replace(name=name, number=number))
+    return kept
+
+
+def without_empty(runs: list[Run]) -> list[Run]:
+    """Return the runs that have a step; the last one if none has."""
+    return [run for run in runs if len(run.history)] or runs[-1:]
+
+
+def without(runs: list[Run], name: str) -> list[Run]:
+    """Return the runs without one of a name; raise ValueError if it is no former."""
+    former = [run.name for run in runs[:-1]]
+    if name not in former:
+        msg = f"name={name!r} is no former run; pass one of {former}"
+        raise ValueError(msg)
+    return [run for run in runs if run.name != name]
 
 
 def _same(one: object, other: object) -> bool:
@@ -140,70 +116,3 @@ def _short(value: object) -> str:
     if isinstance(value, _PLAIN):
         return str(value)
     return str(getattr(value, "__name__", type(value).__name__))
-
-
-class Runs:
-    """The runs of one widget, of which the latest may go on."""
-
-    def __init__(self) -> None:
-        self._runs: list[Run] = []
-
-    @property
-    def latest(self) -> Run | None:
-        """The latest run; None before the first."""
-        return self._runs[-1] if self._runs else None
-
-    @property
-    def former(self) -> list[Run]:
-        """All runs but the latest, in their order."""
-        return self._runs[:-1]
-
-    @property
-    def all(self) -> list[Run]:
-        """All runs, in their order."""
-        return self._runs
-
-    def with_added(self, *new: NewRun) -> list[Run]:
-        """
-        Return the runs with those added that begin together now.
-
-        Of the former runs, the last thirty that have a step are kept.
-        """
-        runs = [run for run in self._runs if len(run.history)][-_MAX_FORMER:]
-        for label, key, history in new:
-            taken = {run.name for run in runs}
-            names = [label, *(f"{label} ({n})" for n in range(2, len(taken) + 2))]
-            name = next(name for name in names if name not in taken)
-            numbers = {run.number for run in runs}
-            number = next(n for n in range(len(runs) + 1) if n not in numbers)
-            runs.append(Run(name, number, key, history))
-        return runs
-
-    def keep(self, runs: list[Run]) -> None:
-        """Keep some runs, and no others."""
-        # A new list, since another thread may look at the old one.
-        self._runs = runs
-
-    def forget_empty(self) -> None:
-        """Forget the runs that have no step, but for one if there are no others."""
-        with_steps = [run for run in self._runs if len(run.history)]
-        self._runs = with_steps or self._runs[-1:]
-
-    def remove(self, name: str) -> None:
-        """
-        Forget a former run.
-
-        Raises
-        ------
-        ValueError
-            If none has this name.
-        """
-        former = [run.name for run in self.former]
-        if name not in former:
-            msg = f"name={name!r} is no former run; pass one of {former}"
-            raise ValueError(msg)
-        self._runs = [run for run in self._runs if run.name != name]
-
-    def curves(self) -> dict[str, LRCurve]:
-        """Return the curve of each run so far, by its name."""
-        return {run.name: run.history.curve() for run in self._runs}

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lrwidget.curve.checks import invalid
+
 if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
 
@@ -18,26 +20,12 @@ def exponential_mean(losses: FloatArray, beta: float = DEFAULT_BETA) -> FloatArr
 
     After ``t`` finite losses ``x`` the mean is ``a_t / (1 - beta**t)`` with
     ``a_t = beta * a_(t-1) + (1 - beta) * x_t`` and ``a_0 = 0``, the formula of
-    fastai's ``AvgSmoothLoss`` and of Adam's moments (arXiv:1412.6980).
-
-    Parameters
-    ----------
-    losses:
-        Raw losses, one-dimensional.
-    beta:
-        The weight of the past, from 0 (the losses themselves) to below 1.
-
-    Returns
-    -------
-    :
-        As many values as ``losses``; NaN where a loss is not finite.
-
-    Raises
-    ------
-    ValueError
-        If ``beta`` is not in ``[0, 1)``.
+    fastai's ``AvgSmoothLoss`` and of Adam's moments (arXiv:1412.6980). It is NaN where
+    a loss is not finite. A ``beta`` outside ``[0, 1)`` raises ValueError.
     """
-    _check(beta)
+    if not 0 <= beta < 1:
+        problem = "must be at least 0 and below 1; pass for example 0.98"
+        raise invalid(beta, "beta", problem)
     finite = np.isfinite(losses)
     kept = losses[finite]
     smoothed = np.full(len(losses), np.nan)
@@ -56,9 +44,3 @@ def _means(losses: FloatArray, beta: float) -> FloatArray:
         means[count:] += weight * means[:-count]
         count, weight = 2 * count, weight**2
     return means
-
-
-def _check(beta: float) -> None:
-    if not 0 <= beta < 1:
-        msg = f"beta={beta!r} must be at least 0 and below 1; pass for example 0.98"
-        raise ValueError(msg)

@@ -15,16 +15,7 @@ _ENOUGH = 3
 
 
 class Spread(NamedTuple):
-    """
-    The middle and the extent of several lines.
-
-    Attributes
-    ----------
-    lrs:
-        The rates at which three or more of them have a loss.
-    median, low, high:
-        The median, the lowest and the highest of these losses.
-    """
+    """The middle and the extent of the losses at rates where three or more are."""
 
     lrs: FloatArray
     median: FloatArray
@@ -34,18 +25,9 @@ class Spread(NamedTuple):
 
 def spread(lines: Sequence[tuple[FloatArray, FloatArray]]) -> Spread | None:
     """
-    Return the median and the extent of lines over the same rates.
+    Return the spread of lines, or None where no rate has three losses.
 
-    Parameters
-    ----------
-    lines:
-        Strictly increasing rates with the losses there, which are finite. A line may
-        lack some of the rates of another, and end before it.
-
-    Returns
-    -------
-    :
-        They, or None where no rate has three losses.
+    A line has increasing rates and finite losses, and may lack some rates of another.
     """
     if len(lines) < _ENOUGH:
         return None
@@ -57,9 +39,5 @@ def spread(lines: Sequence[tuple[FloatArray, FloatArray]]) -> Spread | None:
     if not common.any():
         return None
     losses = losses[:, common]
-    return Spread(
-        lrs[common],
-        np.nanmedian(losses, 0),
-        np.nanmin(losses, 0),
-        np.nanmax(losses, 0),
-    )
+    low, high = np.nanmin(losses, 0), np.nanmax(losses, 0)
+    return Spread(lrs[common], np.nanmedian(losses, 0), low, high)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 class Suggestion(NamedTuple):
     """
-    A suggested learning rate with its doubt, or why there is none.
+    A suggested learning rate with its doubt, or the reason why there is none.
 
     Attributes
     ----------

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lrwidget.curve.arrays import float_array
+from lrwidget.curve.checks import positive_rate
 from lrwidget.curve.lr_curve import check_stop_reason, planned_steps
-from lrwidget.curve.schedule import positive_rate
 from lrwidget.curve.smoothing import exponential_mean
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from lrwidget.config import EmptyLoaderError, usable_count, with_settings
+from lrwidget.config import EmptyLoaderError, with_settings
+from lrwidget.curve.checks import usable_count
 from lrwidget.curve.history import Ended, Started, Stepped
 from lrwidget.curve.race import RaceHistory, checked_rates, neighbours
 from lrwidget.engine.distributed import context

@@ -6,13 +6,8 @@ from array import array
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.config import (
-    TestConfig,
-    check_function,
-    check_loader,
-    is_kind,
-    with_settings,
-)
+from lrwidget.config import TestConfig, check_loader, is_kind, with_settings
+from lrwidget.curve.checks import check_function
 from lrwidget.curve.history import RunHistory
 from lrwidget.curve.records.store import writable_store
 from lrwidget.curve.records.writer import recorded

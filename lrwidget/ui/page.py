@@ -30,8 +30,9 @@ class Page(anywidget.AnyWidget):
     when another cell keeps the kernel busy.
     """
 
-    _esm = Path(__file__).with_name("page.js")
-    _css = Path(__file__).with_name("page.css")
+    # As text: a path would make anywidget keep each object of this class for ever.
+    _esm = Path(__file__).with_name("page.js").read_text("utf-8")
+    _css = Path(__file__).with_name("page.css").read_text("utf-8")
 
     rate = traitlets.Float(None, allow_none=True).tag(sync=True)
     range = traitlets.Tuple(

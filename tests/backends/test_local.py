@@ -130,7 +130,6 @@ def test_activity_and_capabilities() -> None:
     backend = _backend()
     assert backend.test({}).activity() == Activity("running")
     assert backend.test({}).goes_on is False
-    backend.check_can_run()
     assert backend.capabilities == (True, True, True, "loss")
     validated = _backend(val_loader=BATCHES)
     assert validated.capabilities == (True, True, True, "validation loss")

@@ -11,9 +11,8 @@ from torch.optim import SGD, Adam
 
 from benchmarks.peers import PEERS, Peer
 from lrwidget import range_test
-from lrwidget.curve.classic import min_grad
 from lrwidget.curve.smoothing import exponential_mean
-from lrwidget.curve.suggest import suggest
+from lrwidget.curve.suggest import min_grad, suggest
 from tests.engine.training_parts import Net, loader
 
 if TYPE_CHECKING:

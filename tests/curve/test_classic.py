@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.classic import min_grad, minimum, slide, steep, valley
-from lrwidget.curve.suggest import suggest
+from lrwidget.curve.suggest import min_grad, minimum, slide, steep, suggest, valley
 from tests.curves import unsmoothed
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from lrwidget.curve.descent import Tuning, descent, tuned_descent
+from lrwidget.curve.descent import Tuning, descent
 
 _LRS = np.geomspace(1e-7, 10, 100)
 _X = np.log10(_LRS)
@@ -127,7 +127,7 @@ def test_the_part_of_the_descent_to_go_down(part: float, noise: float) -> None:
     losses = _sigmoid(-2, _LRS) + _EXPLOSION
     losses += noise * np.random.default_rng(0).normal(size=100)
     tuning = Tuning(first=part, last=part, visible=1e-9)
-    lr = tuned_descent(_LRS, losses, tuning).lr
+    lr = descent(_LRS, losses, tuning).lr
     assert lr is not None
     # A logistic function with normal smoothing is about a normal distribution, whose
     # variance is the sum of both.
@@ -140,7 +140,7 @@ def test_the_part_of_the_descent_to_go_down(part: float, noise: float) -> None:
 def test_how_far_before_the_edge_to_go(setback: float) -> None:
     losses = _sigmoid(-2, _LRS) + _EXPLOSION
     tuning = Tuning(visible=1e12, setback=setback)
-    lr, low, high, reason = tuned_descent(_LRS, losses, tuning)
+    lr, low, high, reason = descent(_LRS, losses, tuning)
     assert lr is not None
     # The first point of the explosion is the first above 1.
     edge = _LRS[np.flatnonzero(_EXPLOSION)[0]]

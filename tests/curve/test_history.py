@@ -34,7 +34,6 @@ def test_events_in_any_order_add_up_to_the_histories_of_their_runs() -> None:
     assert other.curve().losses.tolist() == [5.0, 4.0]
     assert other.curve().lrs.tolist() == [0.1, 0.2]
     assert (len(history), history.num_it) == (3, 1 + 3 + 4)
-    assert list(history.begun()) == [0, 1]
     history.finish("stopped")
     assert history.stop_reason == "stopped"
     reasons = [x.stop_reason for x in (one, other, never)]

@@ -12,7 +12,14 @@ from torch.optim import SGD, AdamW
 from lrwidget.config import TestConfig
 from lrwidget.curve.history import RunHistory
 from lrwidget.curve.lr_curve import Step
-from lrwidget.curve.runs import NewRun, RepeatKey, Runs, new_run
+from lrwidget.curve.runs import (
+    RepeatKey,
+    Run,
+    new_run,
+    with_added,
+    without,
+    without_empty,
+)
 from tests.curves import PLAN, repeat_key_of
 from tests.widget_parts import BATCHES, parts
 
@@ -26,83 +33,75 @@ _ARGUMENTS: dict[str, Any] = {
 }
 
 
-def _begin(runs: Runs, *new: NewRun) -> None:
-    runs.keep(runs.with_added(*new))
+def _new(label: str) -> Run:
+    return Run(label, 0, repeat_key_of(label), RunHistory(PLAN))
 
 
-def _add(runs: Runs, label: str) -> RunHistory:
-    history = RunHistory(PLAN)
-    _begin(runs, NewRun(label, repeat_key_of(label), history))
-    history.append(Step(0, 1e-3, 2.0))
-    return history
-
-
-def _runs(*labels: str) -> Runs:
-    runs = Runs()
-    for label in labels:
-        _add(runs, label)
+def _added(runs: list[Run], label: str) -> list[Run]:
+    """Return runs with another one that has a step."""
+    runs = with_added(runs, [_new(label)])
+    runs[-1].history.append(Step(0, 1e-3, 2.0))
     return runs
 
 
-def _names(runs: Runs) -> list[str]:
-    return list(runs.curves())
+def _runs(*labels: str) -> list[Run]:
+    runs: list[Run] = []
+    for label in labels:
+        runs = _added(runs, label)
+    return runs
+
+
+def _names(runs: list[Run]) -> list[str]:
+    return [run.name for run in runs]
 
 
 def test_before_the_first() -> None:
-    runs = Runs()
-    assert runs.latest is None
-    assert (runs.former, runs.all, runs.curves()) == ([], [], {})
+    assert with_added([], []) == without_empty([]) == []
 
 
-def test_the_latest_and_the_former() -> None:
+def test_runs_are_in_their_order() -> None:
     runs = _runs("a", "b", "c")
-    assert runs.latest is not None
-    assert runs.latest.name == "c"
-    assert [run.name for run in runs.former] == ["a", "b"]
-    assert [run.name for run in runs.all] == _names(runs) == ["a", "b", "c"]
-    assert [run.number for run in runs.all] == [0, 1, 2]
+    assert _names(runs) == ["a", "b", "c"]
+    assert [run.number for run in runs] == [0, 1, 2]
 
 
 def test_a_run_is_what_it_was_added_with() -> None:
-    runs = Runs()
-    history = _add(runs, "a")
-    run = runs.latest
-    assert run is not None
-    assert run.history is history
+    new = _new("a")
+    (run,) = with_added([], [new])
+    assert run.history is new.history
     assert run.key == repeat_key_of("a")
-    history.append(Step(1, 1e-2, 1.5))
-    assert runs.curves()["a"].losses.tolist() == [2.0, 1.5]
+
+
+def test_without_a_new_run_all_stay() -> None:
+    runs = with_added(_runs("a"), [_new("b")])
+    assert with_added(runs, []) == runs
 
 
 def test_a_run_without_a_step_is_forgotten_with_the_next() -> None:
-    runs = _runs("a")
-    _begin(runs, NewRun("b", repeat_key_of("b"), RunHistory(PLAN)))
+    runs = with_added(_runs("a"), [_new("b")])
     assert _names(runs) == ["a", "b"]
-    _add(runs, "b")
+    runs = _added(runs, "b")
     assert _names(runs) == ["a", "b"]
-    assert [run.number for run in runs.all] == [0, 1]
+    assert [run.number for run in runs] == [0, 1]
+
+
+def test_of_many_runs_the_last_thirty_stay() -> None:
+    runs = _runs(*map(str, range(40)))
+    assert _names(runs) == [str(number) for number in range(9, 40)]
+    assert sorted(run.number for run in runs) == list(range(31))
 
 
 def test_runs_that_begin_together() -> None:
-    runs = _runs("a")
-    begun = [
-        NewRun(label, repeat_key_of(label), RunHistory(PLAN)) for label in ("b", "a")
-    ]
-    _begin(runs, *begun)
+    runs = with_added(_runs("a"), [_new("b"), _new("a")])
     assert _names(runs) == ["a", "b", "a (2)"]
-    assert [run.number for run in runs.all] == [0, 1, 2]
-    begun[0].history.append(Step(0, 1e-3, 2.0))
-    runs.forget_empty()
-    assert _names(runs) == ["a", "b"]
+    assert [run.number for run in runs] == [0, 1, 2]
+    runs[1].history.append(Step(0, 1e-3, 2.0))
+    assert _names(without_empty(runs)) == ["a", "b"]
 
 
 def test_of_runs_without_a_step_one_stays() -> None:
-    runs = Runs()
-    _begin(
-        runs, *(NewRun(label, repeat_key_of(label), RunHistory(PLAN)) for label in "ab")
-    )
-    runs.forget_empty()
-    assert _names(runs) == ["b"]
+    runs = with_added([], [_new(label) for label in "ab"])
+    assert _names(without_empty(runs)) == ["b"]
 
 
 def test_no_two_have_one_name() -> None:
@@ -115,40 +114,31 @@ def test_no_two_have_one_name() -> None:
 @given(st.lists(st.sampled_from(["a", "a (2)", "a (3)", "a (2) (2)"]), max_size=12))
 def test_names_are_unique(labels: list[str]) -> None:
     runs = _runs(*labels)
-    assert len(runs.curves()) == len(labels)
-    for label, run in zip(labels, runs.all, strict=True):
+    assert len(set(_names(runs))) == len(labels)
+    for label, run in zip(labels, runs, strict=True):
         assert run.name.startswith(label)
 
 
 def test_a_removed_run_is_gone_and_its_name_is_free() -> None:
-    runs = _runs("a", "a", "b")
-    runs.remove("a")
+    runs = without(_runs("a", "a", "b"), "a")
     assert _names(runs) == ["a (2)", "b"]
-    _add(runs, "a")
+    runs = _added(runs, "a")
     assert _names(runs) == ["a (2)", "b", "a"]
     # so is the number by which its line had its look
-    assert [run.number for run in runs.all] == [1, 2, 0]
+    assert [run.number for run in runs] == [1, 2, 0]
 
 
 def test_an_empty_latest_run_can_be_forgotten() -> None:
     runs = _runs("a")
-    runs.forget_empty()
-    assert _names(runs) == ["a"]
-    _begin(runs, NewRun("b", repeat_key_of("b"), RunHistory(PLAN)))
-    runs.forget_empty()
-    assert _names(runs) == ["a"]
-    alone = Runs()
-    _begin(alone, NewRun("b", repeat_key_of("b"), RunHistory(PLAN)))
-    alone.forget_empty()
-    assert _names(alone) == ["b"]
+    assert _names(without_empty(runs)) == ["a"]
+    assert _names(without_empty(with_added(runs, [_new("b")]))) == ["a"]
+    assert _names(without_empty(with_added([], [_new("b")]))) == ["b"]
 
 
 def test_what_was_got_before_a_change_stays() -> None:
-    runs = _runs("a", "b")
-    before = runs.all
-    runs.remove("a")
-    _add(runs, "c")
-    assert [run.name for run in before] == ["a", "b"]
+    before = _runs("a", "b")
+    _added(without_empty(without(before, "a")), "c")
+    assert _names(before) == ["a", "b"]
 
 
 @pytest.mark.parametrize("name", ["b", "c"])
@@ -156,18 +146,18 @@ def test_only_a_former_run_can_be_removed(name: str) -> None:
     runs = _runs("a", "b")
     message = rf"name='{name}' is no former run; pass one of \['a'\]"
     with pytest.raises(ValueError, match=message):
-        runs.remove(name)
+        without(runs, name)
     assert _names(runs) == ["a", "b"]
 
 
-def _new_run(changes: dict[str, Any], label: str | None = None) -> NewRun:
+def _new_run(changes: dict[str, Any], label: str | None = None) -> Run:
     rates = {k: changes[k] for k in ("start_lr", "end_lr", "num_it") if k in changes}
     history = RunHistory(TestConfig(**rates).plan)
     return new_run(_ARGUMENTS, changes, label, history)
 
 
 def _label(changes: dict[str, Any]) -> str:
-    return _new_run(changes).label
+    return _new_run(changes).name
 
 
 def _key(changes: dict[str, Any], label: str | None) -> RepeatKey:

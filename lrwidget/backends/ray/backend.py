@@ -60,9 +60,6 @@ class RayBackend:
         _, self.config = self._changed({})
         self.arguments = {"build": build, **self.config.settings()}
 
-    def check_can_run(self) -> None:
-        """Raise nothing: tests can be started here."""
-
     def as_made(self) -> AbstractContextManager[object]:
         """Return an empty context: torch's settings are those of the workers."""
         return nullcontext()

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from lrwidget.config import check_switch, usable_count
+from lrwidget.curve.checks import check_switch, usable_count
 from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:

@@ -1,0 +1,78 @@
+"""Checks of the arguments of a user, and the errors of bad ones."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from typing import TYPE_CHECKING
+
+from lrwidget.curve.short_repr import short_repr
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_MOST_COUNT = 1_000_000  # beyond is a typing error, which would fill the memory
+
+
+def invalid(
+    value: object, name: str, problem: str, error: type[Exception] = ValueError
+) -> Exception:
+    """Return the error of an argument, with its name, its value and the problem."""
+    return error(f"{name}={short_repr(value)} {problem}")
+
+
+def check_switch(name: str, value: object) -> object:
+    """Return a value; raise TypeError unless it is True or False."""
+    if not isinstance(value, bool):
+        raise invalid(value, name, "is neither; pass True or False", TypeError)
+    return value
+
+
+def check_function(name: str, function: object) -> object:
+    """Return a value; raise TypeError unless it is callable, or None."""
+    if function is not None and not callable(function):
+        problem = "must be callable; pass a function, or None"
+        raise invalid(function, name, problem, TypeError)
+    return function
+
+
+def check_known(name: str, value: object, known: Collection[str | None]) -> object:
+    """Return a value; raise ValueError unless it is one of some names."""
+    if not (value is None or isinstance(value, str)) or value not in known:
+        raise invalid(value, name, f"is not known; pass one of {tuple(known)}")
+    return value
+
+
+def positive_rate(name: str, value: object) -> float:
+    """Return a learning rate as a float; raise unless it is finite and above 0."""
+    example = f"; pass for example {name}=1e-3"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise invalid(value, name, f"must be a number{example}", TypeError)
+    try:
+        rate = float(value)
+    except OverflowError:
+        rate = math.inf
+    if not (math.isfinite(rate) and rate > 0):
+        raise invalid(value, name, f"must be finite and above 0{example}")
+    return rate
+
+
+def usable_count(name: str, value: object, least: int = 1, example: str = "1") -> int:
+    """Return an integer up to 1,000,000 as one of Python, or raise what is wrong."""
+    count = usable_integer(name, value, example)
+    if not least <= count <= _MOST_COUNT:
+        limit = f"at least {least}" if count < least else f"at most {_MOST_COUNT}"
+        raise invalid(value, name, f"must be {limit}; pass for example {example}")
+    return count
+
+
+def usable_integer(name: str, value: object, example: str) -> int:
+    """Return an integer of any library as one of Python; raise TypeError for others."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError  # noqa: TRY301 (a bool is an index, but never meant)
+        return operator.index(value)  # type: ignore[arg-type]  # raises TypeError
+    except TypeError:
+        problem = f"must be an integer; pass for example {example}"
+        raise invalid(value, name, problem, TypeError) from None
