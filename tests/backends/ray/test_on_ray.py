@@ -113,14 +113,13 @@ def test_stop_ends_it_at_the_next_step(on_ray: OnRay) -> None:
 
 
 def test_stop_and_close_end_it_while_it_starts(on_ray: OnRay) -> None:
-    widget, other = on_ray(), on_ray()
+    widget, other = on_ray(), on_ray(partial(builds.happen, "hang"))
     widget.run()
     widget.stop()
     curve = widget.wait(SECONDS)
     assert (len(curve), curve.stop_reason) == (0, "stopped")
     other.run()
-    # Ray has begun to start what the workers need.
-    assert comes(lambda: re.search(r"[5-9] s so far", other.status) is not None)
+    assert comes(lambda: re.search(r"[1-9] s so far", other.status) is not None)
     other.close()
     assert not other.running
 
@@ -215,7 +214,11 @@ def test_they_run_at_once_and_stop_at_once(on_ray: OnRay) -> None:
         ("unsendable", RuntimeError, "UnsendableError: 1 and 2"),
         ("exit", RuntimeError, "SystemExit: 3"),
         ("ray", RuntimeError, "ObjectLostError"),
-        ("kill", ClusterError, r"the worker of training \d of 2 was lost"),
+        (
+            "kill",
+            ClusterError,
+            r"the worker of training \d of 2 \(node .*, pid \d+\) was lost",
+        ),
     ],
 )
 def test_a_race_fails(
