@@ -17,7 +17,8 @@ from lrwidget.backends.base import Activity
 from lrwidget.backends.ray import connection
 from lrwidget.backends.ray.errors import ClusterError, Failure
 from lrwidget.backends.ray.worker import Hello, Rank, train
-from lrwidget.curve.history import Ended, Started, Stepped
+from lrwidget.curve.history import Ended, Stepped
+from lrwidget.engine.sequence import run_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -80,12 +81,14 @@ class RayJob:
         error of ``build`` or of the training on a worker.
         """
         self._first = self._last = time.monotonic()
-        events = self._events()
-        return (
-            events
-            if self._journal is None
-            else self._journaled(self._journal(_steps_of(events)))
-        )
+        if self._journal is None:
+            return self._events()
+        return run_in_turn([self], self.plans)
+
+    def start(self, settings: object) -> Steps:  # noqa: ARG002 (those of the workers)
+        """Return the steps of a test, each after it is in the record."""
+        steps = _steps_of(self._events())
+        return steps if self._journal is None else self._journal(steps)
 
     def stop(self) -> None:
         """Let the workers be ended."""
@@ -109,18 +112,6 @@ class RayJob:
             where="ray",
             seconds=self._last - self._first,
         )
-
-    def _journaled(self, steps: Steps) -> Generator[Event, None, None]:
-        """Return the events of a test, each step after it is in the record."""
-        yield Started(0, self.plans[0])
-        with closing(steps):
-            while True:
-                try:
-                    step = next(steps)
-                except StopIteration as end:
-                    yield Ended(0, end.value)
-                    return
-                yield Stepped(0, step)
 
     def _events(self) -> Generator[Event, None, None]:
         there = connection.connect(self._abandoned)
@@ -211,13 +202,12 @@ class RayJob:
         lost = [
             f"{self._places.get(work, work.name)} was lost: {error}"
             for work, error in self._losses.items()
-        ]
-        if not lost and not self._places:
-            lost = [f"no worker has started within {_SECONDS_TO_START:.0f} s"]
-        lost += [
+        ] or [
             f"a worker was lost: {failure.where} has {failure.words}"
             for failure in self._collateral
         ]
+        if not self._places:
+            lost.append(f"no worker has started within {_SECONDS_TO_START:g} s")
         error = ClusterError("\n".join(lost))
         error.__cause__ = next(iter(self._losses.values()), None)
         return error

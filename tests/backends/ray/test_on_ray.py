@@ -70,10 +70,10 @@ def test_no_random_number_of_this_process_is_drawn() -> None:
 
 
 def test_what_runs_on_the_workers_draws_no_random_number_here(on_ray: OnRay) -> None:
-    widget = on_ray()
+    widget = on_ray(builds.alone)
     before = _random_states()
     starts: list[Callable[[], None]] = [
-        widget.run,
+        lambda: widget.run(build=builds.build),
         lambda: widget.race([0.01, 0.1], steps=2),
         lambda: widget.compare({"short": {"num_it": 5}}),
     ]
@@ -131,6 +131,16 @@ def test_what_the_cluster_does_not_have_is_told(on_ray: OnRay) -> None:
     assert comes(lambda: words in widget.status)
     widget.stop()
     widget.wait(SECONDS)
+
+
+def test_workers_that_cannot_start_are_an_error(
+    on_ray: OnRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lrwidget.backends.ray.job._SECONDS_TO_START", 0.5)
+    widget = on_ray(num_workers=8, resources_per_worker={"CPU": 1})
+    widget.run()
+    with pytest.raises(ClusterError, match=r"no worker has started within 0\.5 s"):
+        widget.wait(SECONDS)
 
 
 @pytest.mark.parametrize(
