@@ -80,7 +80,6 @@ class RayJob:
         They raise `ClusterError` if a worker, a node or the cluster is lost, and the
         error of ``build`` or of the training on a worker.
         """
-        self._first = self._last = time.monotonic()
         if self._journal is None:
             return self._events()
         return run_in_turn([self], self.plans)
@@ -91,7 +90,7 @@ class RayJob:
         return steps if self._journal is None else self._journal(steps)
 
     def stop(self) -> None:
-        """Let the workers be ended."""
+        """End the processes of the workers; what they have sent so far is kept."""
         self._abandoned.set()
 
     abandon = stop
@@ -206,8 +205,8 @@ class RayJob:
             f"a worker was lost: {failure.where} has {failure.words}"
             for failure in self._collateral
         ]
-        if not self._places:
-            lost.append(f"no worker has started within {_SECONDS_TO_START:g} s")
+        if not lost:
+            lost = [f"no worker has started within {_SECONDS_TO_START:g} s"]
         error = ClusterError("\n".join(lost))
         error.__cause__ = next(iter(self._losses.values()), None)
         return error
