@@ -165,15 +165,15 @@ def _events_of(test: RangeTest, work: Work) -> Generator[Event, None, None]:
 def _test_of(work: Work) -> RangeTest:
     """Return the range test of this worker."""
     _seed_all(work.seed)  # the same weights on all workers
-    (model, *others, loss_fn), more = _build(cloudpickle.loads(work.build))
-    optimizer, dataloader = others
+    components, more = _build(cloudpickle.loads(work.build))
+    model, optimizer, dataloader, loss_fn = components
     settings = {**cloudpickle.loads(work.settings), **more}
     if work.rank is not None:
         _seed_all(work.seed + work.rank.number)  # another dropout on each
         model = _parallel(model, work)
         dataloader = _share_of(dataloader)
     elif work.use_gpu:
-        settings["device"] = "cuda"
+        settings.setdefault("device", "cuda")
     return RangeTest(model, optimizer, dataloader, loss_fn, **settings)
 
 

@@ -102,13 +102,13 @@ def test_a_loader_with_batches_of_its_own_is_taken_as_it_is(on_ray: OnRay) -> No
 
 
 def test_stop_ends_it_at_the_next_step(on_ray: OnRay) -> None:
-    widget = on_ray(num_it=100_000)
+    widget = on_ray(num_it=1_000_000)
     widget.run()
     assert comes(lambda: len(widget.curve) > 0)
     widget.stop()
     curve = widget.wait(SECONDS)
     assert curve.stop_reason == "stopped"
-    assert 0 < len(curve) < 100_000
+    assert 0 < len(curve) < 1_000_000
     assert widget.status.startswith("Stopped")
 
 
@@ -208,7 +208,7 @@ def test_labelled_runs_in_parallel(on_ray: OnRay) -> None:
 
 
 def test_they_run_at_once_and_stop_at_once(on_ray: OnRay) -> None:
-    widget = on_ray(num_it=100_000)
+    widget = on_ray(num_it=1_000_000)
     widget.compare({"one": {}, "other": {"seed": 1}})
     assert comes(lambda: all(len(curve) for curve in widget.curves.values()))
     assert len(widget.curves) == 2
