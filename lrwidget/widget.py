@@ -307,9 +307,9 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         """
         Return a widget whose tests run on a Ray cluster.
 
-        `run` trains on all workers together, in one process group that Ray Train
-        makes; the model is replicated, unless ``build`` has wrapped or sharded it, and
-        a `torch.utils.data.DataLoader` without a sampler of its own gives each worker
+        `run` trains on all workers together, in one process group of torch; the model
+        is replicated, unless ``build`` has wrapped or sharded it, and a
+        `torch.utils.data.DataLoader` without a sampler of its own gives each worker
         its share. Any other loader is used as it is on each. `race` and `compare` have
         a worker for each training, all at once. Unless Ray is connected, the first job
         connects as ``ray.init()`` does: to the cluster of ``RAY_ADDRESS``, to one that

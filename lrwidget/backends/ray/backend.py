@@ -2,52 +2,84 @@
 
 from __future__ import annotations
 
+import math
+import numbers
+from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import partial
 from secrets import randbelow
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ray import cloudpickle
 
 from lrwidget.backends.base import Capabilities
-from lrwidget.backends.ray.job import RayTest, RayTrainings
-from lrwidget.backends.ray.scaling import usable_scaling
+from lrwidget.backends.ray.job import RayJob
 from lrwidget.backends.ray.worker import Work
 from lrwidget.config import TestConfig
+from lrwidget.curve.checks import check_switch, usable_count
 from lrwidget.curve.history import Plan
 from lrwidget.curve.records.store import writable_store
+from lrwidget.curve.records.writer import recorded
 from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from typing import NoReturn
 
-    from lrwidget.backends.ray.job import RayJob
-    from lrwidget.backends.ray.scaling import Scaling
-
-__all__ = ["RayBackend", "usable_scaling"]
-
 _BUILT = ("val_loader", "grad_scaler")
 _MOST_SEED = 2**31
+_EXAMPLE = 'pass for example {"CPU": 2}, or None'
+
+
+class Scaling(NamedTuple):
+    """The number of the workers of a test, and the resources of each."""
+
+    num_workers: int
+    use_gpu: bool
+    resources: dict[str, float]
+
+    def task_options(self) -> dict[str, Any]:
+        """Return the resources of one worker as options of a task of Ray."""
+        other = dict(self.resources)
+        names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
+        named = {option: other.pop(x) for option, x in names.items() if x in other}
+        return {**named, "resources": other}
+
+    def lacking(self, count: int, there: Mapping[str, float]) -> str:
+        """Return what a cluster lacks for some workers at once, in words if any."""
+        needed = {name: count * amount for name, amount in self.resources.items()}
+        return ", ".join(
+            f"{there.get(name, 0):g} of {amount:g} {name}"
+            for name, amount in needed.items()
+            if amount > there.get(name, 0)
+        )
+
+
+def usable_scaling(
+    num_workers: object, use_gpu: object, resources_per_worker: object
+) -> Scaling:
+    """Return the checked arguments of `LRWidget.on_ray`, or raise its errors."""
+    count = usable_count("num_workers", num_workers)
+    check_switch("use_gpu", use_gpu)
+    given = _usable_resources(resources_per_worker)
+    if given.get("GPU", 0) and not use_gpu:
+        msg = f"resources_per_worker={given} has GPUs; pass use_gpu=True with them"
+        raise ValueError(msg)
+    gpu = {"GPU": 1.0} if use_gpu else {}
+    resources = {"CPU": 1.0, **gpu, **given}
+    if not any(resources.values()) or (use_gpu and not resources["GPU"]):
+        what = "a GPU" if use_gpu else "something"
+        msg = f"resources_per_worker={given} must have {what} above 0; {_EXAMPLE}"
+        raise ValueError(msg)
+    return Scaling(count, bool(use_gpu), resources)
 
 
 class RayBackend:
     """
     The back end of a training that is made on workers.
 
-    Parameters
-    ----------
-    build:
-        The function that makes the components of the training; see `LRWidget.on_ray`.
-    settings:
-        The settings of the tests. This process writes the record.
-    scaling:
-        The number of the workers of a test, and the needs of each.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `TestConfig` raises them, and for settings that only workers can have.
+    The settings are those of the tests; this process writes the record.
     """
 
     capabilities = Capabilities(apply=False)
@@ -67,36 +99,40 @@ class RayBackend:
     def test(self, changes: Mapping[str, Any]) -> RayJob:
         """Return a test that all workers run together."""
         build, config = self._changed(changes)
-        work = Work(0, *_pickled(build, config, {}), randbelow(_MOST_SEED))
         scaling = self._scaling
+        work = self._work(build, config, randbelow(_MOST_SEED))
+        works = [
+            work._replace(name=f"worker {rank}") for rank in range(scaling.num_workers)
+        ]
+        store = writable_store(config.record)
+        if store is None:
+            return RayJob(works, scaling, together=True)
         header = {**config.settings(), "build": build}
         header |= {"num_workers": scaling.num_workers, **scaling.resources}
-        record = writable_store(config.record)
-        return RayTest(work, config.plan, scaling, record, header)
+        record = partial(recorded, store=store, settings=header)
+        return RayJob(works, scaling, together=True, record=record)
 
     def compare(self, changes: Sequence[Mapping[str, Any]]) -> RayJob:
         """Return several tests that run at the same time, each on one worker."""
-        tests = [self._changed(each) for each in changes]
         seed = randbelow(_MOST_SEED)  # the same weights for all, where they can be
-        works = [
-            Work(run, *_pickled(*test, self._device), seed)
-            for run, test in enumerate(tests)
-        ]
-        plans = [config.plan for _, config in tests]
-        return RayTrainings(works, plans, self._scaling)
+        works = [self._work(*self._changed(each), seed) for each in changes]
+        return RayJob(_numbered(works), self._scaling)
 
     def race(
         self, changes: Mapping[str, Any], rates: Sequence[float], steps: int
     ) -> RayJob:
         """Return trainings at constant rates that run at the same time."""
-        pickled = _pickled(*self._changed(changes), self._device)
-        seed = randbelow(_MOST_SEED)  # the same weights and batches for all
-        works = [
-            Work(run, *pickled, seed, lr=rate, steps=steps)
-            for run, rate in enumerate(rates)
-        ]
-        plans = [Plan(rate, rate, steps) for rate in rates]
-        return RayTrainings(works, plans, self._scaling)
+        # The same weights and batches for all.
+        work = self._work(*self._changed(changes), randbelow(_MOST_SEED))
+        works = [work._replace(plan=Plan(rate, rate, steps)) for rate in rates]
+        return RayJob(_numbered(works), self._scaling)
+
+    def _work(self, build: Callable[[], Any], config: TestConfig, seed: int) -> Work:
+        """Return the training of a worker."""
+        settings = {name: x for name, x in config.settings().items() if x is not None}
+        settings.pop("record", None)
+        pickled = _bytes("build", build), _bytes("settings", settings)
+        return Work(0, "", config.plan, *pickled, seed, self._scaling.use_gpu)
 
     def rate_ratios(self) -> NoReturn:
         """Raise RuntimeError, since the parameter groups are on the workers."""
@@ -109,11 +145,6 @@ class RayBackend:
     def apply_rate(self, _rate: float) -> NoReturn:
         """Raise RuntimeError, since the optimizer is on the workers."""
         self.rate_ratios()
-
-    @property
-    def _device(self) -> dict[str, str]:
-        """The setting of a worker that trains alone on a GPU."""
-        return {"device": "cuda"} if self._scaling.use_gpu else {}
 
     def _changed(
         self, changes: Mapping[str, Any]
@@ -144,13 +175,13 @@ class RayBackend:
         return build, config
 
 
-def _pickled(
-    build: Callable[[], Any], config: TestConfig, more: Mapping[str, object]
-) -> tuple[bytes, bytes]:
-    """Return the function that makes a training, and the settings, to be sent."""
-    settings = {name: x for name, x in config.settings().items() if x is not None}
-    settings.pop("record", None)
-    return _bytes("build", build), _bytes("settings", {**settings, **more})
+def _numbered(works: Sequence[Work]) -> list[Work]:
+    """Return trainings with the number and the name of each."""
+    count = len(works)
+    return [
+        work._replace(run=run, name=f"the worker of training {run + 1} of {count}")
+        for run, work in enumerate(works)
+    ]
 
 
 def _bytes(name: str, value: object) -> bytes:
@@ -162,3 +193,25 @@ def _bytes(name: str, value: object) -> bytes:
         msg = f"{name}={short_repr(value)} cannot be sent to the workers: {error}"
         raise TypeError(msg) from error
     return contents
+
+
+def _usable_resources(given: object) -> dict[str, float]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(x, str) for x in given):
+        words = f"resources_per_worker={short_repr(given)}"
+        msg = f"{words} must be a dict of numbers by their names; {_EXAMPLE}"
+        raise TypeError(msg)
+    return {name: _usable_amount(name, amount) for name, amount in given.items()}
+
+
+def _usable_amount(name: str, amount: object) -> float:
+    where = f"resources_per_worker[{name!r}]={short_repr(amount)}"
+    if isinstance(amount, bool) or not isinstance(amount, numbers.Real):
+        msg = f"{where} must be a number; {_EXAMPLE}"
+        raise TypeError(msg)
+    number = float(amount)
+    if not 0 <= number < math.inf:
+        msg = f"{where} must be at least 0 and finite; {_EXAMPLE}"
+        raise ValueError(msg)
+    return number

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lrwidget.backends.ray.errors import ClusterError
 from lrwidget.runner import abandon_running
@@ -43,48 +42,20 @@ def _without_start(call: Any) -> Any:  # noqa: ANN401 (any function)
 remote: Any = ray.remote
 cancel: Any = _without_start(ray.cancel)
 get: Any = _without_start(ray.get)
-kill: Any = _without_start(ray.kill)
 wait: Any = _without_start(ray.wait)
 
-
-class _Starting:
-    """The start of Ray: one, even if several threads ask for it at the same time."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._started: futures.Future[None] | None = None
-
-    def begun(self) -> futures.Future[None]:
-        """Begin to start Ray if need be, and return a future that ends with it."""
-        with self._lock:
-            started = self._started
-            if started is None or (started.done() and not ray.is_initialized()):
-                started = self._started = futures.Future()
-                threading.Thread(
-                    target=_start, args=(started,), name="lrwidget-ray", daemon=True
-                ).start()
-            return started
-
-
-_starting = _Starting()
+_lock = threading.Lock()
+_starts: list[futures.Future[None]] = []  # the latest one
 
 
 def connect(abandoned: threading.Event) -> dict[str, float]:
     """
     Connect to a cluster as ``ray.init()`` does, unless this process is connected.
 
-    Parameters
-    ----------
-    abandoned:
-        An event that ends the wait for the connection.
-
-    Returns
-    -------
-    :
-        The resources of the cluster; none if the wait was ended.
+    Return the resources of the cluster; none if the wait was abandoned.
     """
     if not ray.is_initialized():
-        started = _starting.begun()
+        started = _started()
         while not abandoned.is_set() and not started.done():
             futures.wait([started], _SECONDS_BETWEEN_LOOKS)
         if abandoned.is_set():
@@ -92,6 +63,17 @@ def connect(abandoned: threading.Event) -> dict[str, float]:
         started.result()
     resources: dict[str, float] = ray.cluster_resources()
     return resources
+
+
+def _started() -> futures.Future[None]:
+    """Return a future of the start of Ray: one, even if several threads ask for it."""
+    with _lock:
+        if not _starts or (_starts[0].done() and not ray.is_initialized()):
+            _starts[:] = [futures.Future()]
+            threading.Thread(
+                target=_start, args=_starts, name="lrwidget-ray", daemon=True
+            ).start()
+        return _starts[0]
 
 
 def _start(started: futures.Future[None]) -> None:
@@ -134,19 +116,3 @@ def translate_ray_errors() -> Iterator[None]:
             msg = f"the cluster was lost: {error}"
             raise ClusterError(msg) from error
         raise
-
-
-def near_driver(kind: Any, **options: Any) -> Any:  # noqa: ANN401 (types of Ray)
-    """
-    Return a task or an actor on the node of this process that needs no processor.
-
-    Parameters
-    ----------
-    kind:
-        A function or class.
-    **options:
-        Options of ``ray.remote``.
-    """
-    node = ray.get_runtime_context().get_node_id()
-    affinity = NodeAffinitySchedulingStrategy(node, soft=False)
-    return remote(num_cpus=0, scheduling_strategy=affinity, **options)(kind)

@@ -8,49 +8,42 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from torch import distributed as dist
 
 from lrwidget.backends.base import Activity
 from lrwidget.backends.ray import connection
-from lrwidget.backends.ray.connection import near_driver
 from lrwidget.backends.ray.errors import ClusterError, Failure
-from lrwidget.backends.ray.mailbox import Hello, Mailbox
-from lrwidget.backends.ray.ray_train import fit
-from lrwidget.backends.ray.worker import train_alone
-from lrwidget.curve.history import Ended, Started, Stepped
-from lrwidget.curve.records.writer import recorded
+from lrwidget.backends.ray.worker import Hello, Rank, train
+from lrwidget.curve.history import Ended, Stepped
+from lrwidget.engine.race import run_in_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from typing import TypeAlias
 
     from lrwidget.backends.base import Phase
-    from lrwidget.backends.ray.scaling import Scaling
+    from lrwidget.backends.ray.backend import Scaling
     from lrwidget.backends.ray.worker import Work
-    from lrwidget.curve.history import Event, Plan
+    from lrwidget.curve.history import Event
     from lrwidget.curve.lr_curve import Step, StopReason
-    from lrwidget.curve.records.store import LocalStore
+
+    Steps: TypeAlias = Generator[Step, None, StopReason]
 
 _SECONDS_BETWEEN_LOOKS = 0.2
-_SECONDS_TO_TAKE = 1.0
+_SECONDS_TO_START = 600.0  # nodes may have to be started
+_SECONDS_AFTER_A_LOSS = 2.0
 _SECONDS_TO_END = 1.0
 
 
 class RayJob:
     """
-    A job of workers, whose messages come through one mailbox.
+    Trainings on workers: each on its own one, or a test that all run together.
 
-    Parameters
-    ----------
-    works:
-        The training of each run.
-    plans:
-        The rates of each run.
-    scaling:
-        The needs of each worker.
-    workers:
-        The number of workers that have to run at the same time.
-    what:
-        The name of what is started, such as ``"2 workers"``.
+    The workers of one test are the ranks of a process group, and start together.
+    Trainings for which the cluster has no room wait for the others.
     """
 
     goes_on = False
@@ -58,24 +51,24 @@ class RayJob:
     def __init__(
         self,
         works: Sequence[Work],
-        plans: Sequence[Plan],
         scaling: Scaling,
-        workers: int,
-        what: str,
+        *,
+        together: bool = False,
+        record: Callable[[Steps], Steps] | None = None,
     ) -> None:
-        self.plans = plans
+        self.plans = [work.plan for work in works[: 1 if together else None]]
         self._works = works
         self._scaling = scaling
-        self._workers = workers
-        self._what = what
+        self._together = together
+        self._record = record
         self._lacking = ""
         self._abandoned = threading.Event()
-        self._asked = False
-        self._mailbox: Any = None
-        self._tasks: list[Any] = []
-        self._hellos: list[Hello] = []
-        self._collateral: dict[str, Failure] = {}
-        self._begun: set[int] = set()
+        self._tasks: dict[Any, Work] = {}
+        self._placement: Any = None
+        self._store: Any = None
+        self._places: dict[Work, str] = {}
+        self._losses: dict[Work, RayError] = {}
+        self._collateral: list[Failure] = []
         self._ended: set[int] = set()
         self._steps = 0
         self._first = self._last = time.monotonic()
@@ -84,42 +77,36 @@ class RayJob:
         """
         Return the events of all runs; the job starts with the first of them.
 
-        Raises
-        ------
-        ClusterError
-            If a worker, a node or the cluster is lost.
-        Exception
-            The error of ``build`` or of the training on a worker.
+        They raise `ClusterError` if a worker, a node or the cluster is lost, and the
+        error of ``build`` or of the training on a worker.
         """
-        self._first = self._last = time.monotonic()
-        return self._events()
+        if self._record is None:
+            return self._events()
+        return run_in_turn([self], self.plans)
+
+    def start(self, settings: object) -> Steps:  # noqa: ARG002 (those of the workers)
+        """Return the steps of a test, each after it is in the record."""
+        steps = _steps_of(self._events())
+        return steps if self._record is None else self._record(steps)
 
     def stop(self) -> None:
-        """Ask the workers to stop; without a step so far, end them."""
-        mailbox = self._mailbox
-        if mailbox is None or not self._steps:
-            self.abandon()
-            return
-        self._asked = True
-        if ray.is_initialized():  # any call would start a cluster
-            with suppress(Exception):  # the events raise it, too
-                mailbox.stop.remote()
-
-    def abandon(self) -> None:
-        """Let the workers be ended."""
+        """End the processes of the workers; what they have sent so far is kept."""
         self._abandoned.set()
+
+    abandon = stop
 
     def activity(self) -> Activity:
         """Return how far the job is."""
         phase: Phase = "running"
         if not self._steps:
             phase = "starting"
-        elif self._asked or self._abandoned.is_set():
+        elif self._abandoned.is_set():
             phase = "stopping"
+        what = "workers" if self._together else "trainings"
         return Activity(
             phase,
             since=self._last,
-            detail=self._what,
+            detail=f"{len(self._works)} {what}",
             problem=self._lacking,
             where="ray",
             seconds=self._last - self._first,
@@ -129,243 +116,127 @@ class RayJob:
         there = connection.connect(self._abandoned)
         if self._abandoned.is_set():
             return
-        self._lacking = self._scaling.lacking(self._workers, there)
+        count = len(self._works) if self._together else 1
+        self._lacking = self._scaling.lacking(count, there)
         try:
             with connection.translate_ray_errors():
-                self._mailbox = near_driver(Mailbox).remote()
-                for work in self._works:
-                    self._tasks.append(
-                        self._start(work._replace(mailbox=self._mailbox))
-                    )
-                for message in self._messages():
-                    yield from self._events_of(message)
+                self._start()
+                for work, message in self._messages():
+                    if isinstance(message, Hello):
+                        self._places[work] = message.where
+                    elif not isinstance(message, Failure):
+                        self._note(message)
+                        yield message
+                    elif message.collateral:
+                        self._collateral.append(message)
+                    else:
+                        raise message.error()
                     if len(self._ended) == len(self.plans):
                         return
                 if not self._abandoned.is_set():
                     raise self._lost()
         finally:
-            mailbox, self._mailbox = self._mailbox, None
             if ray.is_initialized():  # any call would start a cluster
                 # Another cluster knows none of these, and raises errors of any kind.
                 with suppress(Exception):
                     self._end()
-                with suppress(Exception):
-                    connection.kill(mailbox)
 
-    def _messages(self) -> Iterator[Any]:
-        """Return the messages until no more come, or the job is abandoned."""
-        take = self._mailbox.take.remote
-        news = take(_SECONDS_TO_TAKE)
-        over = last = False
-        while not self._abandoned.is_set():
-            connection.check_connected()
-            ready, _ = connection.wait([news], timeout=_SECONDS_BETWEEN_LOOKS)
-            if ready:
-                yield from connection.get(news)
-                if last:
-                    return
-                # Once more after the end: a message may have come before that, but
-                # after what was just taken.
-                last = over
-                news = take(0 if last else _SECONDS_TO_TAKE)
-            over = over or self._over()
-
-    def _over(self) -> bool:
-        """Whether no more messages are worth waiting for."""
-        ready, running = connection.wait(
-            self._tasks, num_returns=len(self._tasks), timeout=0
-        )
-        return not running or any(_error_of(task) is not None for task in ready)
-
-    def _events_of(self, message: Hello | Failure | Event) -> Iterator[Event]:
-        if isinstance(message, Failure):
-            if not message.collateral:
-                raise message.error()
-            self._collateral[message.where] = message
-        elif isinstance(message, Hello):
-            self._hellos.append(message)
-            if message.run not in self._begun:
-                self._begun.add(message.run)
-                yield Started(message.run, self.plans[message.run])
-        else:
-            if isinstance(message, Stepped):
-                self._last = time.monotonic()
-                if not self._steps:
-                    self._first = self._last
-                self._steps += 1
-            elif isinstance(message, Ended):
-                self._ended.add(message.run)
-            yield message
-
-    def _start(self, work: Work) -> Any:  # noqa: ANN401 (a reference of Ray)
-        """Start the task of a run."""
-        raise NotImplementedError
-
-    def _lost(self) -> ClusterError:
-        """Return the error of tasks that have ended without a message about it."""
-        raise NotImplementedError
-
-    def _end(self) -> None:
-        """End the tasks that are left, and free all resources."""
-        raise NotImplementedError
-
-
-class RayTest(RayJob):
-    """
-    A range test that several workers run together, as ranks of one process group.
-
-    Parameters
-    ----------
-    work:
-        The training.
-    plan:
-        Its rates.
-    scaling:
-        The number of the workers, and the needs of each.
-    record:
-        The file of the record that this process writes, if any.
-    header:
-        The settings in the header of the record.
-    """
-
-    def __init__(
-        self,
-        work: Work,
-        plan: Plan,
-        scaling: Scaling,
-        record: LocalStore | None,
-        header: Mapping[str, object],
-    ) -> None:
-        count = scaling.num_workers
-        super().__init__([work], [plan], scaling, count, f"{count} workers")
-        self._record = record
-        self._header = header
-
-    def events(self) -> Generator[Event, None, None]:
-        """Return the events of the test, each step after it is in the record."""
-        events = super().events()
-        return events if self._record is None else self._recorded(events, self._record)
-
-    def _recorded(
-        self, events: Generator[Event, None, None], record: LocalStore
-    ) -> Generator[Event, None, None]:
-        yield Started(0, self.plans[0])
-        with closing(recorded(_steps_of(events), record, self._header)) as steps:
-            while True:
-                try:
-                    step = next(steps)
-                except StopIteration as end:
-                    yield Ended(0, end.value)
-                    return
-                yield Stepped(0, step)
-
-    def _start(self, work: Work) -> Any:  # noqa: ANN401 (a reference of Ray)
-        # A process for this task alone: an interrupt ends it with all that it started.
-        task = near_driver(fit, max_retries=0, max_calls=1)
-        return task.remote(work, self._scaling)
-
-    def _lost(self) -> ClusterError:
-        error = _error_of(self._tasks[0])
-        if error is not None and not isinstance(error, RayTaskError):
-            raise error
-        cause = None if error is None else error.cause
-        here = {hello.rank: hello.where for hello in self._hellos}
-        failures = getattr(cause, "worker_failures", {})
-        dead = [
-            f"{here.get(rank, f'worker {rank}')} was lost: {found}"
-            for rank, failure in failures.items()
-            if (found := getattr(failure, "health_check_failure", None)) is not None
-        ]
-        if not dead and self._collateral:
-            # Ray may not know yet that a worker is gone: the one without a message.
-            silent = [x for x in here.values() if x not in self._collateral]
-            first = next(iter(self._collateral.values()))
-            names = ", ".join(silent) or "a worker"
-            dead = [f"{names} was lost: {first.where} has {first.words}"]
-        lost = ClusterError("\n".join(dead) or str(cause or "the workers have ended"))
-        lost.__cause__ = cause
-        return lost
-
-    def _end(self) -> None:
-        for task in self._tasks:
-            connection.cancel(task)
-        reserved = [x.resources for x in self._hellos if x.resources is not None]
-        if reserved:  # one placement group, for all workers
-            ray.util.remove_placement_group(reserved[0])
-
-
-class RayTrainings(RayJob):
-    """
-    Trainings that run at the same time, each on a worker of its own.
-
-    Trainings for which the cluster has no room wait for the others.
-
-    Parameters
-    ----------
-    works:
-        The training of each run.
-    plans:
-        The rates of each run.
-    scaling:
-        The needs of each worker.
-    """
-
-    def __init__(
-        self, works: Sequence[Work], plans: Sequence[Plan], scaling: Scaling
-    ) -> None:
-        count = len(works)
-        named = [
-            work._replace(name=f"the worker of training {number} of {count}")
-            for number, work in enumerate(works, 1)
-        ]
-        super().__init__(named, plans, scaling, 1, f"{count} trainings")
-
-    def stop(self) -> None:
-        """End the workers: those of other trainings may not have started."""
-        self.abandon()
-
-    def _start(self, work: Work) -> Any:  # noqa: ANN401 (a reference of Ray)
+    def _start(self) -> None:
+        """Start the tasks of all workers."""
+        options = self._scaling.task_options()
         task = connection.remote(
-            max_retries=0, scheduling_strategy="SPREAD", **self._scaling.task_options()
-        )(train_alone)
-        return task.remote(work)
+            max_retries=0, scheduling_strategy="SPREAD", **options
+        )(train)
+        if not self._together:
+            self._tasks = {task.remote(work): work for work in self._works}
+            return
+        needs = {name: x for name, x in self._scaling.resources.items() if x}
+        size = len(self._works)
+        self._placement = placement_group([needs] * size)
+        host = ray.util.get_node_ip_address()
+        # The store of the process group outlives every rank.
+        self._store = dist.TCPStore(host, 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]  # torch documents it there
+        for number, work in enumerate(self._works):
+            place = PlacementGroupSchedulingStrategy(self._placement, number)
+            rank = Rank(number, size, host, self._store.port)
+            started = task.options(scheduling_strategy=place).remote(
+                work._replace(rank=rank)
+            )
+            self._tasks[started] = work
+
+    def _messages(self) -> Iterator[tuple[Work, Any]]:
+        """Return the messages of each worker until no more come."""
+        running = dict(self._tasks)
+        until = time.monotonic() + _SECONDS_TO_START
+        while running and not self._abandoned.is_set():
+            connection.check_connected()
+            connection.wait([*running], timeout=_SECONDS_BETWEEN_LOOKS)
+            ready, _ = connection.wait([*running], num_returns=len(running), timeout=0)
+            for task in ready:
+                messages = _next_of(task)
+                if isinstance(messages, RayError):
+                    self._losses[self._tasks[task]] = messages
+                    # The other ranks may have more to say.
+                    until = time.monotonic() + _SECONDS_AFTER_A_LOSS
+                elif messages is not None:
+                    for message in messages:
+                        yield self._tasks[task], message
+                    continue
+                del running[task]
+            if time.monotonic() > until and (self._losses or not self._places):
+                return
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, Stepped):
+            self._last = time.monotonic()
+            if not self._steps:
+                self._first = self._last
+            self._steps += 1
+        elif isinstance(event, Ended):
+            self._ended.add(event.run)
 
     def _lost(self) -> ClusterError:
+        """Return the error of workers that have ended without one of their own."""
         connection.check_connected()
-        for work, task in zip(self._works, self._tasks, strict=True):
-            error = _error_of(task)
-            if error is not None:
-                lost = ClusterError(f"{work.name} was lost: {error}")
-                lost.__cause__ = error
-                return lost
-        return ClusterError("the workers have ended")
+        lost = [
+            f"{self._places.get(work, work.name)} was lost: {error}"
+            for work, error in self._losses.items()
+        ] or [
+            f"a worker was lost: {failure.where} has {failure.words}"
+            for failure in self._collateral
+        ]
+        if not lost:
+            lost = [f"no worker has started within {_SECONDS_TO_START:g} s"]
+        error = ClusterError("\n".join(lost))
+        error.__cause__ = next(iter(self._losses.values()), None)
+        return error
 
     def _end(self) -> None:
-        for run, task in enumerate(self._tasks):
-            if run not in self._ended:
-                connection.cancel(task)
-        count = len(self._tasks)
-        _, left = connection.wait(
-            self._tasks, num_returns=count, timeout=_SECONDS_TO_END
-        )
-        for task in left:  # it takes no interrupt
+        """End the processes of all tasks that are left, and free all resources."""
+        tasks = [task.completed() for task in self._tasks]
+        if not self._abandoned.is_set():
+            # A process that ends its task by itself is used again.
+            _, tasks = connection.wait(
+                tasks, num_returns=len(tasks), timeout=_SECONDS_TO_END
+            )
+        for task in tasks:
             connection.cancel(task, force=True)
+        if self._placement is not None:
+            remove_placement_group(self._placement)
 
 
-def _error_of(task: Any) -> RayError | None:  # noqa: ANN401 (a reference of Ray)
-    """Return the error of a task; None if there is none so far."""
-    if not connection.wait([task], timeout=0)[0]:
-        return None
+def _next_of(task: Any) -> list[Any] | RayError | None:  # noqa: ANN401 (of Ray)
+    """Return the next messages of a task, the error of its loss, or None at its end."""
     try:
-        connection.get(task)
+        messages: list[Any] = connection.get(next(task))
+    except StopIteration:
+        return None
     except RayError as error:
         return error
-    return None
+    return messages
 
 
-def _steps_of(
-    events: Generator[Event, None, None],
-) -> Generator[Step, None, StopReason]:
+def _steps_of(events: Generator[Event, None, None]) -> Steps:
     """Return the steps of a test, and the reason of its end."""
     with closing(events):
         for event in events:

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
+import threading
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import ray
 import torch
 from ray import cloudpickle
+from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
+from torch.utils.data import (
+    DataLoader,
+    DistributedSampler,
+    RandomSampler,
+    SequentialSampler,
+)
 
 from lrwidget.backends.ray.errors import failure_of
-from lrwidget.backends.ray.mailbox import Courier, Hello
-from lrwidget.curve.history import Ended, Stepped
 from lrwidget.curve.short_repr import short_repr
 from lrwidget.engine.distributed import context
 from lrwidget.engine.distributed.process_groups import sharded_states
+from lrwidget.engine.race import RaceRun, run_in_turn
 from lrwidget.engine.range_test import RangeTest
-from lrwidget.engine.thread_settings import ThreadSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from torch import nn
 
-    from lrwidget.curve.lr_curve import Step, StopReason
+    from lrwidget.curve.history import Event, Plan
 
 _COMPONENTS = 4
 # The widget shows these settings, or writes the file.
@@ -42,119 +51,128 @@ _OF_THE_WIDGET = {
     "seed",
     "record",
 }
+# What the share of a rank takes from a loader.
+_OF_A_LOADER = (
+    *("dataset", "batch_size", "num_workers", "collate_fn", "pin_memory", "drop_last"),
+    *("timeout", "worker_init_fn", "multiprocessing_context", "generator"),
+    *("prefetch_factor", "persistent_workers"),
+)
+_SECONDS_BETWEEN_MESSAGES = 0.05
+_SECONDS_TO_WAIT_FOR_A_RANK = 60
+
+
+class Rank(NamedTuple):
+    """The place of a worker in a process group, and the address of its store."""
+
+    number: int
+    size: int
+    host: str
+    port: int
 
 
 class Work(NamedTuple):
-    """
-    The training of one run.
-
-    Attributes
-    ----------
-    run:
-        The number of the run.
-    build:
-        The function that makes the components of the training, pickled.
-    settings:
-        The settings of `RangeTest`, pickled.
-    seed:
-        The seed of the random numbers that ``build`` sees.
-    name:
-        The name of a worker that trains alone.
-    lr, steps:
-        The rate of a training at a constant rate, and the number of its steps; None
-        for a range test.
-    mailbox:
-        The actor that takes the messages of the worker.
-    """
+    """The training of a worker: a race at one rate if its plan has only one."""
 
     run: int
-    build: bytes
+    name: str
+    plan: Plan
+    build: bytes  # pickled, as the settings are
     settings: bytes
-    seed: int
-    name: str = ""
-    lr: float | None = None
-    steps: int = 0
-    mailbox: Any = None
+    seed: int  # of the random numbers that build sees
+    use_gpu: bool
+    rank: Rank | None = None  # None for a worker that trains alone
 
 
-def train_alone(work: Work) -> None:
-    """Train on this worker alone."""
-    with suppress(Exception, SystemExit):  # sent to the mailbox
-        _train(work, None)
+class Hello(NamedTuple):
+    """The first message of a worker: its name and its place."""
+
+    where: str
 
 
-def train_together(config: dict[str, Any]) -> None:
-    """Train as one of the ranks that Ray Train has started."""
-    # Ray Train reads the environment when it is imported, and takes long.
-    from ray import train  # noqa: PLC0415
+def train(work: Work) -> Iterator[list[Any]]:
+    """
+    Train on this worker, and yield lists of its messages.
 
-    _train(config["work"], train.get_context().get_world_rank())
-
-
-def _train(work: Work, rank: int | None) -> None:
-    """Train, and send how that ends; the first rank sends the steps, too."""
-    where = _place_of(work.name if rank is None else f"worker {rank}")
-    resources = ray.util.get_current_placement_group()
-    _send(work, Hello(work.run, rank or 0, where, resources))
-    begun = False
-    try:
-        test = _test_of(work, rank)
-        begun = True
-        steps = _steps_of(test, work)
-        if rank:
-            for _ in steps:
-                pass
-            return
-        reason = _send_steps(steps, work)
-    except BaseException as error:
-        failure = failure_of(where, error, begun=begun)
-        if rank is None:  # there is no other worker whose failure it could follow from
-            failure = failure._replace(collateral=False)
-        _send(work, failure)
-        raise
-    _send(work, Ended(work.run, reason))
-
-
-def _place_of(name: str) -> str:
-    """Return the name of a worker, with its node and its process."""
+    The messages are a `Hello`, the events of the run (a rank other than the first one
+    sends none), and a `Failure` if the training fails.
+    """
     node = ray.util.get_node_ip_address()
-    return f"{name} (node {node}, pid {os.getpid()})"
+    where = f"{work.name} (node {node}, pid {os.getpid()})"
+    yield [Hello(where)]
+    # A message takes as long as some steps of a small training: each has many events.
+    messages: SimpleQueue[Any] = SimpleQueue()
+    sending = (work, where, messages.put)
+    thread = threading.Thread(target=_train, args=sending, daemon=True)
+    thread.start()
+    while thread.is_alive() or not messages.empty():
+        thread.join(_SECONDS_BETWEEN_MESSAGES)
+        if not messages.empty():
+            yield [messages.get() for _ in range(messages.qsize())]
 
 
-def _send(work: Work, message: object) -> None:
-    """Return when a message is in the mailbox."""
-    ray.get(work.mailbox.put.remote(message))
+def _train(work: Work, where: str, send: Callable[[Any], object]) -> None:
+    """Train, and send the events and how that ends."""
+    begun = work.rank is None  # there is no other worker whose failure could be first
+    try:
+        with _process_group(work):
+            test = _test_of(work)
+            begun = True
+            with closing(_events_of(test, work)) as events:
+                for event in events:
+                    if work.rank is None or work.rank.number == 0:
+                        send(event._replace(run=work.run))
+    except BaseException as error:  # noqa: BLE001 (raised in the other process)
+        send(failure_of(where, error, begun=begun))
 
 
-def _send_steps(steps: Generator[Step, None, StopReason], work: Work) -> StopReason:
-    """Send all steps, and return the reason of their end."""
-    with closing(Courier(work.mailbox)) as courier, closing(steps):
-        while not courier.stopping:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                reason: StopReason = end.value
-                return reason
-            courier.add(Stepped(work.run, step))
-    return "stopped"
+@contextmanager
+def _process_group(work: Work) -> Iterator[None]:
+    """Join the process group of a test on several workers, as torchrun does it."""
+    if work.rank is None:
+        yield
+        return
+    number, size, host, port = work.rank
+    variables = {"RANK": number, "WORLD_SIZE": size, "LOCAL_RANK": 0}
+    address = {"MASTER_ADDR": host, "MASTER_PORT": port}
+    timeout = timedelta(seconds=_SECONDS_TO_WAIT_FOR_A_RANK)
+    store = dist.TCPStore(host, port, is_master=False, timeout=timeout)  # type: ignore[attr-defined]  # torch documents it there
+    # The process may train for other jobs before and afterwards.
+    with patch.dict(os.environ, {k: str(v) for k, v in (variables | address).items()}):
+        dist.init_process_group(
+            # The ranks agree on values in main memory.
+            "cpu:gloo,cuda:nccl" if work.use_gpu else "gloo",
+            store=store,
+            rank=number,
+            world_size=size,
+            timeout=timeout,
+        )
+        context._numbers = itertools.count()  # noqa: SLF001 (the same on all ranks)
+        try:
+            yield
+        finally:
+            dist.destroy_process_group()
 
 
-def _steps_of(test: RangeTest, work: Work) -> Generator[Step, None, StopReason]:
-    settings = ThreadSettings()
-    if work.lr is None:
-        return test.start(settings)
-    return test.at(work.lr, work.steps).start(settings, context.new())
+def _events_of(test: RangeTest, work: Work) -> Generator[Event, None, None]:
+    """Start a range test, or a training at a constant rate."""
+    plan = work.plan
+    if plan.start_lr < plan.end_lr:
+        return run_in_turn([test], [plan])
+    return run_in_turn([RaceRun(test.at(plan.start_lr, plan.num_it), 0)], [plan])
 
 
-def _test_of(work: Work, rank: int | None) -> RangeTest:
+def _test_of(work: Work) -> RangeTest:
     """Return the range test of this worker."""
     _seed_all(work.seed)  # the same weights on all workers
     components, more = _build(cloudpickle.loads(work.build))
     model, optimizer, dataloader, loss_fn = components
     settings = {**cloudpickle.loads(work.settings), **more}
-    if rank is not None:
-        _seed_all(work.seed + rank)  # another dropout on each
-        model, dataloader = _parallel(model), _share_of(dataloader)
+    if work.rank is not None:
+        _seed_all(work.seed + work.rank.number)  # another dropout on each
+        model = _parallel(model, work)
+        dataloader = _share_of(dataloader)
+    elif work.use_gpu:
+        settings.setdefault("device", "cuda")
     return RangeTest(model, optimizer, dataloader, loss_fn, **settings)
 
 
@@ -162,10 +180,8 @@ def _build(build: Callable[[], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """
     Return the components of a training, and further arguments of `RangeTest`.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If the function does not return what `LRWidget.on_ray` describes.
+    Raise TypeError or ValueError if ``build`` returns anything else than what
+    `LRWidget.on_ray` describes.
     """
     made = build()
     name = f"build={short_repr(build)}"
@@ -193,28 +209,29 @@ def _build(build: Callable[[], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _share_of(dataloader: Iterable[Any]) -> Iterable[Any]:
-    """Return the share of this worker, unless the loader has a sampler of its own."""
-    from ray.train.torch import prepare_data_loader  # noqa: PLC0415 (see above)
-
+    """Return the share of this rank, unless the loader has a sampler of its own."""
     if (
         not isinstance(dataloader, DataLoader)
         or dataloader.batch_size is None
         or type(dataloader.sampler) not in {SequentialSampler, RandomSampler}
+        or dist.get_world_size() == 1
     ):
         return dataloader
-    # A loader that moves its batches ends after its first epoch.
-    share: DataLoader[Any] = prepare_data_loader(dataloader, move_to_device=False)
-    return share
+    shuffle = isinstance(dataloader.sampler, RandomSampler)
+    sampler: DistributedSampler[Any] = DistributedSampler(
+        dataloader.dataset, shuffle=shuffle
+    )
+    settings = {name: getattr(dataloader, name) for name in _OF_A_LOADER}
+    return DataLoader(**settings, sampler=sampler)
 
 
-def _parallel(model: nn.Module) -> nn.Module:
-    """Return a model that trains together with those of the other workers."""
-    from ray.train.torch import prepare_model  # noqa: PLC0415 (see above)
-
+def _parallel(model: nn.Module, work: Work) -> nn.Module:
+    """Return a model that trains together with those of the other ranks."""
     if isinstance(model, DistributedDataParallel) or sharded_states(model):
         return model
-    parallel: nn.Module = prepare_model(model)
-    return parallel
+    if work.use_gpu:
+        model.to("cuda")
+    return model if dist.get_world_size() == 1 else DistributedDataParallel(model)
 
 
 def _seed_all(seed: int) -> None:

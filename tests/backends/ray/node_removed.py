@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
 
@@ -16,17 +16,22 @@ from lrwidget import LRWidget
 from tests.backends.ray import builds
 from tests.backends.ray.conftest import SECONDS, comes
 
-if TYPE_CHECKING:
-    from lrwidget.config import Changes
+# A worker of the test has "lab" to itself, and one of the comparison the processor that
+# is left: there is one of each on both nodes.
+_NODE: dict[str, Any] = {
+    "num_cpus": 2,
+    "resources": {"lab": 1},
+    "object_store_memory": 80 * 2**20,
+}
 
-_STORE = 80 * 2**20
+
+def _runs(widget: LRWidget) -> bool:
+    assert widget.running, widget.status
+    return bool(widget.curves) and all(len(curve) for curve in widget.curves.values())
 
 
-def _removed_while(widget: LRWidget, cluster: Any, node: Any) -> dict[str, Any]:
-    """Remove a node once each part of what runs has a step, and return how it ends."""
-    while not all(len(curve) for curve in widget.curves.values()):
-        assert widget.running, widget.status
-    cluster.remove_node(node)
+def _end_of(widget: LRWidget) -> dict[str, Any]:
+    """Return how what a widget runs ends."""
     ended: dict[str, Any] = {}
     try:
         widget.wait(SECONDS)
@@ -38,30 +43,24 @@ def _removed_while(widget: LRWidget, cluster: Any, node: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Remove a node in the midst of a test, and one in that of a comparison."""
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 1, "object_store_memory": _STORE},
-    )
+    """Remove a node in the midst of a test and of a comparison."""
+    cluster = Cluster(initialize_head=True, head_node_args=_NODE)
     ray.init(address=cluster.address, log_to_driver=False)
-    widget = LRWidget.on_ray(
-        partial(builds.build), num_workers=2, num_it=100_000, end_lr=1.0
-    )
-    found = []
-    two: dict[str, Changes] = {"one": {}, "other": {}}
-    for runs in (None, two):
-        # A worker of one processor on each node.
-        node = cluster.add_node(num_cpus=1, object_store_memory=_STORE)
-        cluster.wait_for_nodes()
-        if runs is None:
-            widget.run()
-        else:
-            widget.compare(runs)
-        ended = _removed_while(widget, cluster, node)
-        ended["free"] = comes(lambda: ray.available_resources().get("CPU") == 1)
-        found.append(ended)
-    print(json.dumps(found))  # noqa: T201 (for the test)
-    widget.close()
+    node = cluster.add_node(**_NODE)
+    cluster.wait_for_nodes()
+    make = partial(LRWidget.on_ray, builds.build, num_it=1_000_000, end_lr=1.0)
+    test = make(num_workers=2, resources_per_worker={"lab": 1})
+    comparison = make()
+    test.run()
+    assert comes(lambda: _runs(test))
+    comparison.compare({"one": {}, "other": {}})
+    assert comes(lambda: _runs(comparison) and len(comparison.curves) == 2)
+    cluster.remove_node(node)
+    found = [_end_of(test), _end_of(comparison)]
+    free = comes(lambda: ray.available_resources().get("CPU") == 2)
+    print(json.dumps([{**ended, "free": free} for ended in found]))  # noqa: T201 (for the test)
+    for widget in (test, comparison):
+        widget.close()
     ray.shutdown()
     cluster.shutdown()
 

@@ -38,12 +38,16 @@ def test_a_node_is_removed() -> None:
     assert "worker " in test["words"]
 
 
-_UNSTARTED = """
+_FROM_START_TO_EXIT = """
 import os
 os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+from contextlib import suppress
 from lrwidget import LRWidget
+from lrwidget.backends.ray import connection
 from tests.backends.ray.builds import build
+from tests.backends.ray.conftest import comes
 import ray
+
 widgets = [LRWidget.on_ray(build, num_it=20) for _ in range(2)]
 widget, _ = widgets
 assert not ray.is_initialized()
@@ -53,47 +57,47 @@ print(*(len(each.wait(240)) for each in widgets), ray.is_initialized())
 # Long after the threads that have asked for it have ended.
 widget.compare({"other": {}})
 print(len(widget.wait(240)))
-widget.run()  # and leaves it in mid-start
-"""
-_SHUT_DOWN = """
-import os
-os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-from lrwidget import LRWidget
-from tests.backends.ray.builds import build
-from tests.backends.ray.conftest import comes
-import ray
-widget = LRWidget.on_ray(build, num_it=100_000)
-widget.race([0.01, 0.1])
-assert comes(lambda: len(widget.race_curves) > 0), widget.status
-ray.shutdown()
-widget.stop()
-try:
-    widget.wait(60)
-except Exception as error:
-    print(type(error).__name__, error)
-else:
-    print(widget.status)
-print(ray.is_initialized())
-"""
-_STARTED_ANEW = """
-import os
-os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-from contextlib import suppress
-from lrwidget.backends.ray import connection
-import ray
-for call in (connection.cancel, connection.get, connection.kill, connection.wait):
-    with suppress(Exception):
-        call(None)
-print(ray.is_initialized())
-ray.init(num_cpus=1)
-try:
+
+def in_the_midst():
     with connection.translate_ray_errors():
+        widget.race([0.01, 0.1], steps=100_000)
+        assert comes(lambda: len(widget.race_curves) > 0), widget.status
         ray.shutdown()
+        widget.stop()
+        try:
+            widget.wait(60)
+        except Exception as error:
+            print(type(error).__name__, error)
+        else:
+            print(widget.status)
+        for call in (connection.cancel, connection.get, connection.wait):
+            with suppress(Exception):
+                call(None)
+        print(ray.is_initialized())
         ray.init(num_cpus=1)
         raise TypeError
+
+try:
+    in_the_midst()
 except Exception as error:
     print(error)
+widget.run()  # and leaves it in mid-start
 """
+
+
+def test_ray_is_started_at_need_shut_down_in_the_midst_and_left() -> None:
+    lines = _said("-c", _FROM_START_TO_EXIT).splitlines()
+    both, other, ended, started, anew = lines[-5:]
+    # It is started once, and does not keep the process.
+    assert both == "20 20 True"
+    assert other == "20"
+    # Stop may be seen before the end of Ray.
+    assert "Ray was shut down in the midst of it" in ended or "stopped" in ended
+    # No call has started another Ray, and that of the user is not taken for the first.
+    assert started == "False"
+    assert anew == "Ray was shut down in the midst of it"
+
+
 _NOWHERE = """
 import os
 os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_ADDRESS": "127.0.0.1:6399"}
@@ -106,23 +110,6 @@ for start in (widget.run, lambda: widget.compare({"one": {}})):
     print(widget.wait(5).stop_reason)
 os._exit(0)  # not waiting for Ray to give up
 """
-
-
-def test_ray_is_started_at_need_and_does_not_keep_the_process() -> None:
-    assert _said("-c", _UNSTARTED).split() == ["20", "20", "True", "20"]
-
-
-def test_ray_is_shut_down_in_the_midst() -> None:
-    ended, started = _said("-c", _SHUT_DOWN).splitlines()[-2:]
-    # Stop may be seen before that.
-    assert "Ray was shut down in the midst of it" in ended or "stopped" in ended
-    assert started == "False"
-
-
-def test_another_ray_is_not_taken_for_the_one_before() -> None:
-    said = _said("-c", _STARTED_ANEW).splitlines()
-    assert said[0] == "False"
-    assert said[-1] == "Ray was shut down in the midst of it"
 
 
 def test_stop_does_not_wait_for_a_cluster_that_is_not_there() -> None:

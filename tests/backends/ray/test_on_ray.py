@@ -70,10 +70,10 @@ def test_no_random_number_of_this_process_is_drawn() -> None:
 
 
 def test_what_runs_on_the_workers_draws_no_random_number_here(on_ray: OnRay) -> None:
-    widget = on_ray()
+    widget = on_ray(builds.alone)
     before = _random_states()
     starts: list[Callable[[], None]] = [
-        widget.run,
+        lambda: widget.run(build=builds.build),
         lambda: widget.race([0.01, 0.1], steps=2),
         lambda: widget.compare({"short": {"num_it": 5}}),
     ]
@@ -102,25 +102,24 @@ def test_a_loader_with_batches_of_its_own_is_taken_as_it_is(on_ray: OnRay) -> No
 
 
 def test_stop_ends_it_at_the_next_step(on_ray: OnRay) -> None:
-    widget = on_ray(num_it=100_000)
+    widget = on_ray(num_it=1_000_000)
     widget.run()
     assert comes(lambda: len(widget.curve) > 0)
     widget.stop()
     curve = widget.wait(SECONDS)
     assert curve.stop_reason == "stopped"
-    assert 0 < len(curve) < 100_000
+    assert 0 < len(curve) < 1_000_000
     assert widget.status.startswith("Stopped")
 
 
 def test_stop_and_close_end_it_while_it_starts(on_ray: OnRay) -> None:
-    widget, other = on_ray(), on_ray()
+    widget, other = on_ray(), on_ray(partial(builds.happen, "hang"))
     widget.run()
     widget.stop()
     curve = widget.wait(SECONDS)
     assert (len(curve), curve.stop_reason) == (0, "stopped")
     other.run()
-    # Ray has begun to start what the workers need.
-    assert comes(lambda: re.search(r"[5-9] s so far", other.status) is not None)
+    assert comes(lambda: re.search(r"[1-9] s so far", other.status) is not None)
     other.close()
     assert not other.running
 
@@ -132,6 +131,16 @@ def test_what_the_cluster_does_not_have_is_told(on_ray: OnRay) -> None:
     assert comes(lambda: words in widget.status)
     widget.stop()
     widget.wait(SECONDS)
+
+
+def test_workers_that_cannot_start_are_an_error(
+    on_ray: OnRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lrwidget.backends.ray.job._SECONDS_TO_START", 0.5)
+    widget = on_ray(num_workers=8, resources_per_worker={"CPU": 1})
+    widget.run()
+    with pytest.raises(ClusterError, match=r"no worker has started within 0\.5 s"):
+        widget.wait(SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +208,7 @@ def test_labelled_runs_in_parallel(on_ray: OnRay) -> None:
 
 
 def test_they_run_at_once_and_stop_at_once(on_ray: OnRay) -> None:
-    widget = on_ray(num_it=100_000)
+    widget = on_ray(num_it=1_000_000)
     widget.compare({"one": {}, "other": {"seed": 1}})
     assert comes(lambda: all(len(curve) for curve in widget.curves.values()))
     assert len(widget.curves) == 2
@@ -215,7 +224,11 @@ def test_they_run_at_once_and_stop_at_once(on_ray: OnRay) -> None:
         ("unsendable", RuntimeError, "UnsendableError: 1 and 2"),
         ("exit", RuntimeError, "SystemExit: 3"),
         ("ray", RuntimeError, "ObjectLostError"),
-        ("kill", ClusterError, r"the worker of training \d of 2 was lost"),
+        (
+            "kill",
+            ClusterError,
+            r"the worker of training \d of 2 \(node .*, pid \d+\) was lost",
+        ),
     ],
 )
 def test_a_race_fails(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lrwidget.backends.ray.scaling import usable_scaling
+from lrwidget.backends.ray.backend import usable_scaling
 
 
 @pytest.mark.parametrize(
