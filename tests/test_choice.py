@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import math
 import threading
 from typing import TYPE_CHECKING, Any
@@ -225,7 +226,9 @@ def test_the_menu_moves_the_diamond_and_the_handle(make: Any) -> None:
     assert marks.dot.x.tolist() == [lr]
     assert marks.band.x.tolist() == [low, high]
     assert reason in widget.status
+    assert html.escape(widget.status) in display.run_bar.status.value
     widget.rule = "steep"
+    assert html.escape(widget.status) in display.run_bar.status.value
     assert display.pick_bar.rule.value == "steep"
     assert widget.value == curve.suggest("steep")
 

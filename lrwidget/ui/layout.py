@@ -115,7 +115,7 @@ class Layout:
         racing = "job" in changed and job is not None and job.kind == "race"
         if race is not None and ("race" in changed or racing):
             self._show_race(race, snapshot)
-        if changed & {"job", "config"}:
+        if changed - {"choice", "bounds"}:
             done, total = (0, 0) if job is None else (job.done, job.total)
             traceback = None if job is None or job.error is None else job.traceback
             self.run_bar.show(done, total, messages.status(snapshot), traceback)
