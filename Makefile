@@ -14,8 +14,10 @@ ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # The versions that differ in what becomes of a drag or a press during a busy cell.
 KERNELS := $(addprefix build/kernels/,6.31.0 7.3.0 7.4.0)
 
-# In a process for each core; pyproject.toml says what is slow, and what is exhaustive.
-PYTEST := $(BIN)/pytest --numprocesses logical --maxprocesses 4
+# pyproject.toml says which tests are slow, and which are exhaustive.
+PYTEST := $(BIN)/pytest
+# Slow tests wait for other programs, so that more processes than cores are faster.
+PROCESSES := 4
 
 .PHONY: demo lint check test test-all test-kernels screenshots constraints clean
 
@@ -29,15 +31,15 @@ lint: .venv/ready
 	$(BIN)/mypy
 
 check: lint
-	$(PYTEST) -m "not slow and not exhaustive"
+	$(PYTEST) --numprocesses logical --maxprocesses $(PROCESSES) -m "not slow and not exhaustive"
 
 test: lint $(KERNELS)
 	.ci/chromium
-	$(PYTEST) -m "not exhaustive"
+	$(PYTEST) --numprocesses $(PROCESSES) -m "not exhaustive"
 
 test-all: lint $(KERNELS)
 	.ci/chromium
-	$(PYTEST)
+	$(PYTEST) --numprocesses $(PROCESSES)
 
 # Part of test, too.
 test-kernels: .venv/ready $(KERNELS)

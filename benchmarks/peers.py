@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from benchmarks import called
-from lrwidget.curve.suggest import min_grad, minimum, slide, steep
+from lrwidget.curve.rules import min_grad, minimum, slide, steep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lrwidget.curve.arrays import FloatArray
-    from lrwidget.curve.suggest import ClassicRule as Rule
+    from lrwidget.curve.rules import ClassicRule as Rule
 
     Floats: TypeAlias = npt.NDArray[Any]  # in single precision for some peers
 

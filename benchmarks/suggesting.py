@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from lrwidget import LRCurve
-from lrwidget.curve.suggest import RULES
+from lrwidget.curve.rules import RULES
 
 _BOUNDS = {1_000: 1e-3, 100_000: 50e-3}
 _ROUNDS = 21

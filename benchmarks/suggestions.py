@@ -28,8 +28,8 @@ from benchmarks import truth
 from benchmarks.peers import PEERS
 from benchmarks.tasks import FIRST_HALF, SECOND_HALF, TASKS
 from lrwidget import LRCurve, range_test
-from lrwidget.curve.descent import Tuning, descent
-from lrwidget.curve.suggest import DEFAULT_RULE
+from lrwidget.curve.default_rule import Tuning, descent
+from lrwidget.curve.rules import DEFAULT_RULE
 from lrwidget.engine.stopping import StopRule
 
 if TYPE_CHECKING:

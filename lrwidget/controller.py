@@ -13,13 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lrwidget.config import FIELDS
-from lrwidget.curve.axis import short
 from lrwidget.curve.checks import invalid, usable_count
 from lrwidget.curve.history import JobHistory, RunHistory
 from lrwidget.curve.picture import exported
-from lrwidget.curve.race import RaceHistory, checked_rates, neighbours
+from lrwidget.curve.race_history import RaceHistory, checked_rates, neighbours
 from lrwidget.curve.runs import new_run, with_added, without, without_empty
 from lrwidget.curve.suggestion import NO_SUGGESTION
+from lrwidget.curve.ticks import short
 from lrwidget.runner import Runner
 from lrwidget.ui.snapshot import JobSnapshot, Snapshot
 

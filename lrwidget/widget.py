@@ -20,13 +20,13 @@ from lrwidget.config import with_settings
 from lrwidget.controller import Controller
 from lrwidget.curve import picture
 from lrwidget.curve.checks import invalid
+from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule
 from lrwidget.curve.smoothing import DEFAULT_BETA
-from lrwidget.curve.suggest import DEFAULT_RULE, RULES, check_rule
 from lrwidget.engine.isolation.random_state import RandomState
 from lrwidget.integrations import fastai, lightning, transformers
 from lrwidget.ui.layout import Layout
 from lrwidget.ui.messages import status
-from lrwidget.ui.view import MOST_SMOOTHING
+from lrwidget.ui.view_options import MOST_SMOOTHING
 from lrwidget.ui.widgets import SetInThreads, close_with_parts
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from lrwidget import LRWidget, RangeTest
 from lrwidget import controller as controller_module
 from lrwidget.backends.local import LocalBackend
 from lrwidget.controller import Controller
-from lrwidget.curve.limits import loss_limits, whole_limits
+from lrwidget.curve.loss_limits import loss_limits, whole_limits
 from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.records.store import LocalStore
 from lrwidget.curve.schedule import learning_rates

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import contextvars
 import signal
-import subprocess
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -14,7 +12,7 @@ from lrwidget import runner as runner_module
 from lrwidget.backends.base import Activity
 from lrwidget.curve.history import Ended, JobHistory, Plan, Started, Stepped
 from lrwidget.curve.lr_curve import Step
-from lrwidget.curve.race import RaceHistory
+from lrwidget.curve.race_history import RaceHistory
 from lrwidget.runner import Runner, abandon_running
 from tests.widget_parts import SECONDS
 
@@ -588,35 +586,3 @@ def test_all_that_hang_at_the_exit_share_one_wait(
         run.job.gate.release()
         run.runner.wait(SECONDS)
         assert run.ends == [None]
-
-
-@pytest.mark.slow
-def test_leaving_the_interpreter_in_mid_backward_is_no_abort() -> None:
-    code = """
-import threading
-import torch
-from torch import nn
-from lrwidget.backends.local import LocalBackend
-from lrwidget.curve.history import JobHistory
-from lrwidget.runner import Runner
-model = nn.Sequential(*[nn.Linear(256, 256) for _ in range(8)])
-batch = torch.randn(256, 256), torch.randn(256, 256)
-job = LocalBackend({
-    "model": model,
-    "optimizer": torch.optim.SGD(model.parameters(), lr=1),
-    "dataloader": [batch],
-    "loss_fn": nn.MSELoss(),
-    "num_it": 100_000,
-    "end_lr": 1e-6,
-}).test({})
-shown = threading.Event()
-history = JobHistory(job.plans)
-Runner(job, job.events(), history, shown.set, lambda error: None).start()
-assert shown.wait(60)
-assert len(history)
-"""
-    for _ in range(3):
-        run = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=False
-        )
-        assert (run.returncode, run.stderr) == (0, "")

@@ -10,7 +10,7 @@ from ipywidgets.widgets import widget as ipywidgets_widget
 from torch import nn
 
 from lrwidget import LRWidget, race
-from lrwidget.curve.axis import plain
+from lrwidget.curve.ticks import plain
 from tests.engine.training_parts import state
 from tests.ui.front_end import click_race
 from tests.widget_parts import BATCHES, SECONDS, Gate, arguments_of, display_of, parts

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.backends.base import Activity, Capabilities
-from lrwidget.curve.axis import short
-from lrwidget.curve.race import RaceHistory
+from lrwidget.curve.race_history import RaceHistory
+from lrwidget.curve.ticks import short
 from lrwidget.engine.distributed import context
 from lrwidget.engine.optimizers import apply_rate, rate_ratios
 from lrwidget.engine.race import race_runs, run_in_turn

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrwidget.curve.axis import plain, rate_ticks, short, tick_label
 from lrwidget.curve.checks import positive_rate
-from lrwidget.curve.limits import hull, loss_limits
+from lrwidget.curve.loss_limits import hull, loss_limits
+from lrwidget.curve.rules import DEFAULT_RULE
 from lrwidget.curve.smoothing import DEFAULT_BETA
-from lrwidget.curve.suggest import DEFAULT_RULE
 from lrwidget.curve.thinning import thinned
+from lrwidget.curve.ticks import plain, rate_ticks, short, tick_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from lrwidget.curve.arrays import FloatArray
-    from lrwidget.curve.limits import Limits
+    from lrwidget.curve.loss_limits import Limits
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.suggestion import Suggestion
 

@@ -10,9 +10,9 @@ import numpy as np
 from lrwidget.curve import picture
 from lrwidget.curve.arrays import float_array
 from lrwidget.curve.checks import check_known, invalid
+from lrwidget.curve.curve_files import Stored
+from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule, suggest
 from lrwidget.curve.smoothing import DEFAULT_BETA, exponential_mean
-from lrwidget.curve.storage import Stored
-from lrwidget.curve.suggest import DEFAULT_RULE, RULES, check_rule, suggest
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
+from lrwidget.curve.curve_files import as_csv, as_json
 from lrwidget.curve.drawing import draw
+from lrwidget.curve.rules import DEFAULT_RULE
 from lrwidget.curve.smoothing import DEFAULT_BETA
-from lrwidget.curve.storage import as_csv, as_json
-from lrwidget.curve.suggest import DEFAULT_RULE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lrwidget.curve.axis import plain
+from lrwidget.curve.ticks import plain
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence

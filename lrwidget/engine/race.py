@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from lrwidget.config import EmptyLoaderError, with_settings
 from lrwidget.curve.checks import usable_count
 from lrwidget.curve.history import Ended, Started, Stepped
-from lrwidget.curve.race import RaceHistory, checked_rates, neighbours
+from lrwidget.curve.race_history import RaceHistory, checked_rates, neighbours
 from lrwidget.engine.distributed import context
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.thread_settings import ThreadSettings

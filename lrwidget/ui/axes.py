@@ -9,11 +9,11 @@ import bqplot
 import numpy as np
 from bqscales import LinearScale, LogScale
 
-from lrwidget.curve.axis import equal_steps, plain, rate_ticks, tick_label
+from lrwidget.curve.ticks import equal_steps, plain, rate_ticks, tick_label
 
 if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
-    from lrwidget.curve.limits import Limits
+    from lrwidget.curve.loss_limits import Limits
 
 _SPANS_KEPT = 10
 _LEAST_PLAIN, _MOST_PLAIN = 1e-6, 1e21

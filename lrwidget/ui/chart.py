@@ -8,23 +8,23 @@ import bqplot
 import ipywidgets as ipw
 import numpy as np
 
-from lrwidget.curve.limits import hull
+from lrwidget.curve.loss_limits import hull
 from lrwidget.curve.spread import spread
 from lrwidget.ui.axes import Axes
 from lrwidget.ui.handle import Handle
 from lrwidget.ui.marks import LatestLines, OtherLines, SuggestionMarks
 from lrwidget.ui.messages import beside_the_handle
-from lrwidget.ui.view import NOTHING
+from lrwidget.ui.view_options import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lrwidget.curve.limits import Limits
+    from lrwidget.curve.loss_limits import Limits
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.runs import RepeatKey, Run
     from lrwidget.curve.spread import Spread
     from lrwidget.curve.suggestion import Suggestion
-    from lrwidget.ui.view import ViewOptions, VisibleCurve
+    from lrwidget.ui.view_options import ViewOptions, VisibleCurve
 
 
 class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base

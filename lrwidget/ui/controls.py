@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 
-from lrwidget.curve.suggest import DEFAULT_RULE, RULES
+from lrwidget.curve.rules import DEFAULT_RULE, RULES
 from lrwidget.ui.widgets import SetInThreads
 
 if TYPE_CHECKING:

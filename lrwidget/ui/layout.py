@@ -15,15 +15,15 @@ from lrwidget.ui.page import Page
 from lrwidget.ui.race_chart import RaceChart
 from lrwidget.ui.settings import SettingsPanel
 from lrwidget.ui.snapshot import Snapshot
-from lrwidget.ui.view import ViewBar
+from lrwidget.ui.view_options import ViewBar
 from lrwidget.ui.widgets import close_with_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lrwidget.curve.race import RaceHistory
+    from lrwidget.curve.race_history import RaceHistory
     from lrwidget.curve.runs import Run
-    from lrwidget.ui.view import ViewOptions
+    from lrwidget.ui.view_options import ViewOptions
 
 _FIELDS = [field.name for field in fields(Snapshot)]
 

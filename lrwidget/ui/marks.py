@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.spread import Spread
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.ui.axes import Axes
-    from lrwidget.ui.view import VisibleCurve
+    from lrwidget.ui.view_options import VisibleCurve
 
 # The style sheet sets these variables for each theme; without it, the colours are those
 # of pictures, for light themes.

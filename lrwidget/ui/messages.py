@@ -6,11 +6,11 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
-from lrwidget.curve.axis import plain, short
+from lrwidget.curve.ticks import plain, short
 
 if TYPE_CHECKING:
     from lrwidget.curve.lr_curve import LRCurve
-    from lrwidget.curve.race import RaceHistory
+    from lrwidget.curve.race_history import RaceHistory
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.curve.training_curve import TrainingCurve
     from lrwidget.ui.snapshot import JobSnapshot, Snapshot

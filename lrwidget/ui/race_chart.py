@@ -10,8 +10,8 @@ import ipywidgets as ipw
 import numpy as np
 from bqscales import LinearScale
 
-from lrwidget.curve.axis import equal_steps, short
-from lrwidget.curve.limits import common_limits
+from lrwidget.curve.loss_limits import common_limits
+from lrwidget.curve.ticks import equal_steps, short
 from lrwidget.ui.axes import loss_axis, near
 from lrwidget.ui.marks import RACE_COLOURS, set_line, set_points
 from lrwidget.ui.messages import outcome

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lrwidget.backends.base import Activity, Capabilities
     from lrwidget.config import TestConfig
     from lrwidget.curve.lr_curve import LRCurve
-    from lrwidget.curve.race import RaceHistory
+    from lrwidget.curve.race_history import RaceHistory
     from lrwidget.curve.runs import Run
     from lrwidget.curve.suggestion import Suggestion
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import SGD, Adam
 
 from lrwidget import LRCurve, LRWidget, RangeTest, range_test
-from lrwidget.curve.suggest import RULES
+from lrwidget.curve.rules import RULES
 from tests.engine.training_parts import loader, warm
 
 _LOSS = nn.CrossEntropyLoss()

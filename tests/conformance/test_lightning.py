@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import SGD, Adam
 
 from lrwidget import LRCurve, LRWidget, range_test
-from lrwidget.curve.suggest import RULES, min_grad, steep, suggest
+from lrwidget.curve.rules import RULES, min_grad, steep, suggest
 from tests.curves import unsmoothed
 from tests.engine.training_parts import loader, state, warm
 from tests.integrations.quiet import lightning_trainer

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import SGD, AdamW
 
 from lrwidget import LRCurve, range_test
-from lrwidget.curve.suggest import RULES, minimum, slide, valley
+from lrwidget.curve.rules import RULES, minimum, slide, valley
 from tests.engine.training_parts import loader, state, train, warm
 
 _LRS = np.geomspace(1e-7, 10, 85)

@@ -11,7 +11,7 @@ from torch.optim import SGD, Adam
 from torch.utils.data import DataLoader, TensorDataset
 
 from lrwidget import LRCurve, RangeTest, range_test
-from lrwidget.curve.suggest import min_grad
+from lrwidget.curve.rules import min_grad
 from tests.engine.training_parts import Net, data, loader
 
 _LOSS = nn.CrossEntropyLoss()

@@ -8,8 +8,8 @@ import pytest
 
 from lrwidget.curve.history import Plan, RunHistory
 from lrwidget.curve.lr_curve import LRCurve, Step
+from lrwidget.curve.rules import RULES
 from lrwidget.curve.smoothing import exponential_mean
-from lrwidget.curve.suggest import RULES
 
 
 def _curve(losses: list[float], **kwargs: Any) -> LRCurve:

@@ -15,7 +15,7 @@ from torch.optim import LBFGS, SGD, Adam, AdamW
 
 from lrwidget import RangeTest, Step, race
 from lrwidget.curve.history import Ended, Plan, Started, Stepped
-from lrwidget.curve.race import RaceHistory, checked_rates
+from lrwidget.curve.race_history import RaceHistory, checked_rates
 from lrwidget.engine.race import race_runs, run_in_turn
 from tests.engine.training_parts import Net, data, loader, state, train, warm
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lrwidget.curve.axis import rate_ticks
+from lrwidget.curve.ticks import rate_ticks
 from lrwidget.ui.axes import logarithm_ticks, loss_ticks
 
 if TYPE_CHECKING:

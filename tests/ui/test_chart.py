@@ -8,7 +8,7 @@ import pytest
 
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.ui.chart import Chart
-from lrwidget.ui.view import ViewOptions
+from lrwidget.ui.view_options import ViewOptions
 from lrwidget.ui.widgets import close_with_parts
 from tests.curves import LRS, curve_of, run_of
 from tests.ui.front_end import click, click_suggestion

@@ -6,7 +6,7 @@ import ipywidgets as ipw
 import pytest
 
 from lrwidget.backends.base import Capabilities
-from lrwidget.curve.suggest import RULES
+from lrwidget.curve.rules import RULES
 from lrwidget.ui.controls import ApplyBar, PickBar, RunBar
 from lrwidget.ui.widgets import close_with_parts
 

@@ -12,7 +12,7 @@ from lrwidget.backends.base import Capabilities
 from lrwidget.config import FIELDS
 from lrwidget.curve.history import Ended, JobHistory, Started, Stepped
 from lrwidget.curve.lr_curve import Step
-from lrwidget.curve.race import RaceHistory
+from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.ui.layout import Layout
 from lrwidget.ui.widgets import close_with_parts

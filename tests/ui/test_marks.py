@@ -10,7 +10,7 @@ from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.spread import Spread
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.ui.marks import LatestLines, OtherLines, SuggestionMarks
-from lrwidget.ui.view import ViewOptions
+from lrwidget.ui.view_options import ViewOptions
 from lrwidget.ui.widgets import close_with_parts
 from tests.curves import LRS, curve_of, run_of
 from tests.ui.front_end import click_suggestion

@@ -8,7 +8,7 @@ import pytest
 from lrwidget.backends.base import Activity
 from lrwidget.curve.history import Ended, JobHistory, Plan, Stepped
 from lrwidget.curve.lr_curve import LRCurve, Step
-from lrwidget.curve.race import RaceHistory
+from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.curve.training_curve import TrainingCurve
 from lrwidget.ui import messages

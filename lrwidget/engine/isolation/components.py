@@ -15,7 +15,7 @@ from torch import nn
 from lrwidget.engine.distributed.process_groups import replicated, sharded_states
 from lrwidget.engine.isolation.contents import Contents, outside, parameters_in
 from lrwidget.engine.isolation.leaks import without_originals
-from lrwidget.engine.isolation.snapshot import StateSnapshot, copied_on_write
+from lrwidget.engine.isolation.state_snapshot import StateSnapshot, copied_on_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from lrwidget.engine.isolation.snapshot import StateSnapshot
+from lrwidget.engine.isolation.state_snapshot import StateSnapshot
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -16,7 +16,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from lrwidget.engine.isolation.snapshot import GENERATORS, IMMUTABLE, StateSnapshot
+from lrwidget.engine.isolation.state_snapshot import (
+    GENERATORS,
+    IMMUTABLE,
+    StateSnapshot,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

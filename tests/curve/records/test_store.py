@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import fsspec
 import pytest
 
+from lrwidget.curve.curve_files import as_json
 from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.records import store as stores
 from lrwidget.curve.records.store import (
@@ -17,7 +18,6 @@ from lrwidget.curve.records.store import (
     store_of,
     writable_store,
 )
-from lrwidget.curve.storage import as_json
 
 if TYPE_CHECKING:
     from lrwidget.curve.records.store import RecordStore

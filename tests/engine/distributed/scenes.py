@@ -38,7 +38,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from lrwidget import LRWidget, RangeTest, race, range_test
 from lrwidget.curve.history import Ended, Event, Plan
-from lrwidget.curve.race import RaceHistory
+from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.records.store import LocalStore, store_of
 from lrwidget.engine.distributed import context, rank_errors
 from lrwidget.engine.distributed.process_groups import AsyncSum

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lrwidget.curve.history import Ended, Stepped
 from lrwidget.curve.lr_curve import Step
-from lrwidget.curve.race import RaceHistory, checked_rates, neighbours
+from lrwidget.curve.race_history import RaceHistory, checked_rates, neighbours
 from lrwidget.curve.suggestion import Suggestion
 
 if TYPE_CHECKING:

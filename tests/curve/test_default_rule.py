@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from lrwidget.curve.descent import Tuning, descent
+from lrwidget.curve.default_rule import Tuning, descent
 
 _LRS = np.geomspace(1e-7, 10, 100)
 _X = np.log10(_LRS)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.limits import common_limits, loss_limits, whole_limits
+from lrwidget.curve.loss_limits import common_limits, loss_limits, whole_limits
 from lrwidget.curve.smoothing import exponential_mean
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.suggest import min_grad, minimum, slide, steep, suggest, valley
+from lrwidget.curve.rules import min_grad, minimum, slide, steep, suggest, valley
 from tests.curves import unsmoothed
 
 if TYPE_CHECKING:

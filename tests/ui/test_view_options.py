@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from lrwidget.curve.limits import loss_limits, whole_limits
-from lrwidget.ui.view import ViewBar, ViewOptions
+from lrwidget.curve.loss_limits import loss_limits, whole_limits
+from lrwidget.ui.view_options import ViewBar, ViewOptions
 from lrwidget.ui.widgets import close_with_parts
 from tests.curves import LRS, curve_of
 

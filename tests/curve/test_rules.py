@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.suggest import DEFAULT_RULE, RULES, suggest
+from lrwidget.curve.rules import DEFAULT_RULE, RULES, suggest
 
 if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lrwidget.engine.isolation.snapshot import StateSnapshot
+from lrwidget.engine.isolation.state_snapshot import StateSnapshot
 
 
 def test_restoring_puts_the_same_objects_back() -> None:

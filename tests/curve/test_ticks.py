@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lrwidget.curve.axis import plain, rate_ticks, short, tick_label
+from lrwidget.curve.ticks import plain, rate_ticks, short, tick_label
 
 
 def _labels(low: float, high: float) -> list[str]:

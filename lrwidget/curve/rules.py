@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from lrwidget.curve.checks import check_known
-from lrwidget.curve.descent import descent
+from lrwidget.curve.default_rule import descent
 from lrwidget.curve.smoothing import exponential_mean
 from lrwidget.curve.suggestion import Suggestion
 

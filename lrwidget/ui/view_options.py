@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import ipywidgets as ipw
 import numpy as np
 
-from lrwidget.curve.limits import loss_limits, whole_limits
+from lrwidget.curve.loss_limits import loss_limits, whole_limits
 from lrwidget.ui.widgets import SetInThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lrwidget.curve.arrays import FloatArray
-    from lrwidget.curve.limits import Limits
+    from lrwidget.curve.loss_limits import Limits
     from lrwidget.curve.lr_curve import LRCurve
 
 MOST_SMOOTHING = 0.99
