@@ -6,6 +6,7 @@ import gc
 import sys
 import threading
 import weakref
+from itertools import chain
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -96,10 +97,11 @@ def _held(shell: Any) -> set[int]:  # noqa: ANN401 (IPython is not imported)
     passed = uncounted | {id(x) for x in _globals()}
     values = [x.values() if isinstance(x, dict) else x for x in registries]
     known = _reachable([x for each in values for x in list(each)], passed)
-    others = [x for x in objects if id(x) not in known and id(x) not in uncounted]
-    roots += gc.get_referents(*others)
+    counted = [x for x in objects if id(x) not in known and id(x) not in uncounted]
     passed.update(map(id, own))
-    return set(_reachable([x for x in roots if id(x) in known], passed))
+    referents = map(id, chain(roots, gc.get_referents(*counted)))
+    held = set(filter(known.__contains__, referents))
+    return set(_reachable([known[identity] for identity in held], passed))
 
 
 def _registries(shell: Any) -> list[Any]:  # noqa: ANN401 (as above)
@@ -139,14 +141,22 @@ def _own_threads() -> list[threading.Thread]:
 
 
 def _reachable(found: list[Any], passed: set[int]) -> dict[int, Any]:
-    """Return by identity some objects and all that they lead to, but for the passed."""
+    """
+    Return by identity some objects and all that they lead to, but for the passed.
+
+    No class is followed: each leads to a large part of all objects.
+    """
     # The objects too, or another one may be given the identity of one that is gone.
     seen: dict[int, Any] = {}
     while found:
         new = {id(x): x for x in found if id(x) not in seen and id(x) not in passed}
         seen.update(new)
         # This runs no code of the user's, and follows no weak references.
-        found = list(filter(gc.is_tracked, gc.get_referents(*new.values())))
+        found = [
+            x
+            for x in gc.get_referents(*new.values())
+            if gc.is_tracked(x) and not issubclass(type(x), type)
+        ]
     return seen
 
 
