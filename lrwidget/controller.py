@@ -59,7 +59,7 @@ class _Job:
         self.ready = threading.Event()  # when there is a runner, or an error
         self.running = True
         self.stopping = False
-        self.stopped_at: int | None = None  # the starts of runs before the last stop
+        self.stopped_at: int | None = None  # number of started tests at the last stop
         self.error: BaseException | None = None
         self.traceback = ""
 
@@ -91,7 +91,7 @@ class _Job:
 
 class Controller:
     """
-    All state of a widget but the chosen rate, and the lock of that state.
+    The state of a widget except the chosen rate, and the lock of this state.
 
     Commands may come on any thread. No file is read, no thread joined, no model copied
     and no observer called while the lock is held.
@@ -193,7 +193,7 @@ class Controller:
                 self._show(self._shown)
 
     def show_choice(self) -> None:
-        """Show the chosen rate, which alone has changed."""
+        """Show the chosen rate, if nothing else has changed."""
         with self._lock:
             if self._shown is not None and not self._closed:
                 choice = self._choice.value
@@ -250,7 +250,7 @@ class Controller:
         """Write the chosen rate to the optimizer, and return what was written where."""
         rate = self._choice.value
         if rate is None:
-            msg = "value=None: choose a rate first, by run() and wait() or value=1e-3"
+            msg = "value=None: choose a rate first: run() and wait(), or set value=1e-3"
             raise RuntimeError(msg)
         return f"Wrote {short(rate)} to {self._backend.apply_rate(rate)}."
 
@@ -318,12 +318,12 @@ class Controller:
             self._start(state, job, history, [])
 
     def stop(self) -> None:
-        """Ask the job to stop; the second time, do not wait for it any more."""
+        """Ask the job to stop; at a second call, do not wait for it any more."""
         with self._lock:
             state = self._job
             if state is None or not state.running:
                 return
-            # Another test may have taken the place of the one that was asked before.
+            # A new test may have replaced the test that the last call asked to stop.
             starts = sum(run.starts for run in state.history.runs)
             again, state.stopped_at = state.stopped_at == starts, starts
             state.stopping = True
@@ -336,7 +336,7 @@ class Controller:
         """
         Wait for the end of the job, and raise the error that has ended it.
 
-        An interrupt stops the job; one that goes on elsewhere is left.
+        An interrupt stops the job; a followed test goes on, and following it ends.
         """
         state = self._job
         if state is None:
@@ -365,7 +365,7 @@ class Controller:
 
     @contextmanager
     def _reserved(self, kind: Kind) -> Iterator[_Job]:
-        """Let no other job start meanwhile; an error is that of the new job."""
+        """Let no other job start inside; an error inside is that of the new job."""
         with self._lock:
             self._check_open()
             if self._job is not None and self._job.running:
@@ -468,7 +468,7 @@ class Controller:
             if not low <= rate <= high:
                 msg = (
                     f"rates={checked!r} must lie from start_lr={low!r} to "
-                    f"end_lr={high!r}, to be chosen; make the widget with a wider range"
+                    f"end_lr={high!r}; make the widget with a wider range"
                 )
                 raise ValueError(msg)
         if steps is None:  # the back end checks these settings

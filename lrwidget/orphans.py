@@ -1,4 +1,4 @@
-"""Closes the widgets of an earlier execution of a cell that nothing refers to."""
+"""Closes widgets that an earlier execution of a cell made, and that are not used."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _made: list[_Made] = []
 
 def watch(widget: ipw.Widget) -> None:
     """
-    Close a widget when the cell that makes it now is over once more.
+    Close a widget after the next execution of the cell that makes it now.
 
-    It stays open where anything that the garbage collector knows leads to it, but the
-    registries of ipywidgets, the comms and the outputs of IPython. These keep all
-    widgets alive, so that a widget that no code can use any more would go on training.
-    Without IPython, or in a front end that does not tell one cell from another, nothing
-    is closed.
+    A widget stays open if an object that the garbage collector knows refers to it,
+    directly or indirectly. The registries of ipywidgets, the comms and the outputs of
+    IPython do not count: each keeps all widgets alive, so that a widget without any
+    other reference would go on training. Without IPython, or if the front end does
+    not identify cells, no widget is closed.
     """
     shell = _shell()
     place = _place(shell)
@@ -77,10 +77,10 @@ def _close_orphans(_result: object) -> None:
 
 def _held(shell: Any) -> set[int]:  # noqa: ANN401 (IPython is not imported)
     """
-    Return the identities of all that the registries hold, and something else leads to.
+    Return the identities of the objects in the registries that are also in use.
 
-    That is found from what the registries lead to, and which of this is referred to by
-    any other object, a variable of the user or a running function.
+    An object is in use if any other object, a variable of the user or a running
+    function refers to it, directly or indirectly.
     """
     objects = gc.get_objects()  # without those that are made here
     registries = _registries(shell)
@@ -105,7 +105,7 @@ def _held(shell: Any) -> set[int]:  # noqa: ANN401 (IPython is not imported)
 
 
 def _registries(shell: Any) -> list[Any]:  # noqa: ANN401 (as above)
-    """Return what keeps all widgets alive, or all that run, or all outputs."""
+    """Return the containers that keep all widgets, running jobs or outputs alive."""
     ipywidgets = sys.modules.get("ipywidgets.widgets.widget")
     runner = sys.modules.get(f"{_PACKAGE}.runner")
     comm = sys.modules.get("comm")
@@ -142,9 +142,10 @@ def _own_threads() -> list[threading.Thread]:
 
 def _reachable(found: list[Any], passed: set[int]) -> dict[int, Any]:
     """
-    Return by identity some objects and all that they lead to, but for the passed.
+    Return some objects, and all objects that can be reached from them, by identity.
 
-    No class is followed: each leads to a large part of all objects.
+    The objects in ``passed`` are left out. Classes are left out, too, since each leads
+    to a large part of all objects.
     """
     # The objects too, or another one may be given the identity of one that is gone.
     seen: dict[int, Any] = {}

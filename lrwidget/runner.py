@@ -25,12 +25,13 @@ _running: set[Runner] = set()
 
 class Runner:
     """
-    A job that runs in a daemon thread, from where its events go to a history.
+    A job in a daemon thread, which adds the events of the job to a history.
 
-    ``refresh`` is called in a second thread, for which the job does not wait: soon
-    after new steps, at most ten times a second, and once a second without any. An error
-    of it stops the job. ``finish`` is called in the first thread after the last event
-    and the last refresh, with the error that has ended the job, if any.
+    ``refresh`` is called in a second thread, and the job does not wait for it. It is
+    called soon after new steps, at most ten times a second; without new steps, once a
+    second. An error in ``refresh`` stops the job. ``finish`` is called in the first
+    thread, after the last event and the last refresh, with the error that has ended
+    the job, if any.
     """
 
     def __init__(
@@ -109,11 +110,11 @@ class Runner:
             for event in events:
                 apply(event)
                 self.last_event = now = time.monotonic()
-                # Before the first step, a refresh would only delay that of the step.
+                # An earlier refresh would only delay the refresh of the first step.
                 if isinstance(event, Stepped):
                     if first is None:
                         first = now
-                    # Asked first: a set takes long beside a short training step.
+                    # Checked first: set() is slow compared with a short training step.
                     if not news.is_set():
                         news.set()
                 if first is not None:
@@ -143,7 +144,7 @@ class Runner:
         self._news.set()
 
     def _join(self, deadline: float) -> None:
-        # The refreshes first, since a job that hangs leaves no time for them.
+        # Join the refresh thread first: a job that hangs uses up the time to wait.
         self._end_refreshes()
         for thread in reversed(self._threads):
             if thread is not threading.current_thread():

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from lrwidget.config import TestConfig
     from lrwidget.curve.history import Event, Plan
 
-# Before there is a run, for the next batch of a loader, and once asked to stop.
+# "starting" is before the first run; "waiting" is for the next batch of a loader;
+# "stopping" is after a request to stop.
 Phase: TypeAlias = Literal["starting", "waiting", "running", "stopping"]
 
 

@@ -57,8 +57,8 @@ class RecordBackend:
         """Raise RuntimeError, since model and optimizer are elsewhere."""
         msg = (
             f"this widget follows the record {self.name!r} of a test that runs "
-            "elsewhere: it can watch and stop that, and has nothing to run or to write "
-            "to; make a widget of the model where that is"
+            "elsewhere: it can only show and stop that test; make an LRWidget with the "
+            "model in the process that has the model"
         )
         raise RuntimeError(msg)
 
@@ -106,8 +106,8 @@ class RecordJob:
             self._ask_to_stop()  # what was wanted before following was ended
         except ValueError as error:
             msg = (
-                f"path={short_repr(self._store.given)} holds no record of a test as it "
-                f"must be: {error}"
+                f"path={short_repr(self._store.given)} holds no record of a test that "
+                f"can be read: {error}"
             )
             raise ValueError(msg) from error
 
@@ -183,12 +183,12 @@ class RecordJob:
 
 
 def _checked_plan(settings: dict[str, Any]) -> Plan:
-    """Return the rates of a test, whatever its header says."""
+    """Return the plan that a header describes; ValueError if it cannot be used."""
     plan: dict[str, Any] = {name: settings.get(name) for name in Plan._fields}
     try:
         rates = learning_rates(**plan, step_mode=settings.get("step_mode", "exp"))
     except (TypeError, ValueError) as error:
-        msg = f"its settings cannot be: {error}"
+        msg = f"its settings cannot be used: {error}"
         raise ValueError(msg) from error
     return Plan(float(rates[0]), float(rates[-1]), len(rates))
 

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 _WIDTH = 0.35  # of the smoothing kernel, its standard deviation
 _BINS = 10  # in a decade
 
-_LEAST = 4.0  # times its noise is the least descent that counts without an edge
-_HIGH = 2.5  # times the noise above the start, beyond which a loss has risen
-_FAR = 10.0  # times the noise above the start, where it counts as much as three
-_SHARE = 0.25  # of the losses have risen from the edge on, at least
-_OUTLYING, _CEILING = 3.0, 0.9  # times the noise above this quantile losses are cut
+# Heights above the start are in multiples of the noise.
+_LEAST = 4.0  # the smallest descent, over its noise, that counts without an edge
+_HIGH = 2.5  # a loss above this height has risen
+_FAR = 10.0  # a loss above this height counts as three risen losses
+_SHARE = 0.25  # the smallest share of risen losses from the edge on
+# Losses are cut at a multiple of the noise above a quantile of the start.
+_OUTLYING, _CEILING = 3.0, 0.9
 
 _BEGUN, _NEARLY_DONE = 0.3, 0.9  # parts of the descent, at the ends of the range
 _SPREAD = 0.5  # of the range to either side of a rate that only the edge tells
@@ -38,11 +40,11 @@ _QUANTILE, _DEVIATIONS = 0.8, 1.2816
 class Tuning(NamedTuple):
     """The constants that ``benchmarks/suggestions.py`` fits to half of its tasks."""
 
-    first: float = 0.1  # part of a descent to go down that hardly is above its noise
-    last: float = 0.85  # part of a descent to go down that has no noise
-    clear: float = 120.0  # times its noise is the descent that is halfway between
-    visible: float = 10.0  # times its noise is the descent that counts as the edge does
-    setback: float = 1.3  # decades before the edge to go where nothing else counts
+    first: float = 0.1  # the part of a descent to go down, if noise nearly hides it
+    last: float = 0.85  # the part of a descent to go down, if it has no noise
+    clear: float = 120.0  # the descent, in multiples of its noise, halfway between both
+    visible: float = 10.0  # the same, where descent and edge count equally
+    setback: float = 1.3  # decades below the edge, if only the edge counts
 
 
 _TUNING = Tuning()
@@ -115,21 +117,25 @@ def descent(
     lrs: FloatArray, losses: FloatArray, tuning: Tuning = _TUNING
 ) -> Suggestion:
     """
-    Suggest a rate on the descent: the clearer it is, the further down.
+    Suggest a rate on the descent: the less noise, the further down.
 
-    What is measured, in the raw losses over the logarithm of the rate: the *start*,
-    the mean of the first third, and the noise around it; the *edge*, the rate from
-    which on many losses are above the start by more than the noise; and the *descent*
-    from the start to the lowest point before the edge, on a smoothed curve that has
-    no lag (a normal kernel of 0.35 decades). The suggestion is where a part of the
-    descent is done: little of one that hardly stands out of the noise, and 85 % of
-    one without noise, since noise is what a long training cannot afford at a high
-    rate. As far as the noise hides the descent, it moves to a twentieth of the edge.
-    The range goes from where 30 % of the descent are done to where 90 % are, and is a
-    decade around the rate that only the edge tells. Scaling or shifting the losses
-    changes nothing, nor does the smoothing of the display. NaN is left out. There is
-    no suggestion from fewer than ten points, of a loss that never falls, of noise
-    alone, and where the edge is so early that little comes before it.
+    Three things are measured in the raw losses over the logarithm of the rate. The
+    *start* is the mean of the first third, with the noise around it. The *edge* is the
+    rate from which on many losses are above the start by more than the noise. The
+    *descent* goes from the start to the lowest point before the edge, on a smoothed
+    curve without lag (a normal kernel of 0.35 decades).
+
+    The suggestion is the rate where a part of the descent is done: a small part if
+    noise nearly hides the descent, and 85 % if there is no noise, since a long
+    training at a high rate cannot afford noise. The more the noise hides the descent,
+    the closer the suggestion moves to a twentieth of the edge. The range goes from
+    30 % to 90 % of the descent; if only the edge gives the rate, the range is a decade
+    around that rate.
+
+    Scaling or shifting the losses changes nothing, and neither does the smoothing of
+    the display. NaN is left out. There is no suggestion from fewer than ten points,
+    from a loss that never falls, from noise alone, or if the edge comes so early that
+    there is little before it.
     """
     known = np.isfinite(losses) | (losses == np.inf)
     count = int(np.isfinite(losses).sum())

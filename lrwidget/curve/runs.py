@@ -92,7 +92,7 @@ def without_empty(runs: list[Run]) -> list[Run]:
 
 
 def without(runs: list[Run], name: str) -> list[Run]:
-    """Return the runs without one of a name; raise ValueError if it is no former."""
+    """Return the runs without a former run; raise ValueError if none has the name."""
     former = [run.name for run in runs[:-1]]
     if name not in former:
         msg = f"name={name!r} is no former run; pass one of {former}"

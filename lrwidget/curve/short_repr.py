@@ -12,7 +12,7 @@ _CUT.maxstring = _CUT.maxother = _MOST
 
 
 def short_repr(value: object) -> str:
-    """Return a value as code; its type, where that is long or cannot be had."""
+    """Return the repr of a value, or its type if the repr is too long or fails."""
     try:
         text = _CUT.repr(value) if isinstance(value, _TEXTS) else repr(value)
     # An integer of thousands of digits has none, nor have lists in lists in lists, and

@@ -35,7 +35,7 @@ def exponential_mean(losses: FloatArray, beta: float = DEFAULT_BETA) -> FloatArr
 
 
 def _means(losses: FloatArray, beta: float) -> FloatArray:
-    """Return the means before debiasing: of 1, of 2, of 4 losses up to each, and on."""
+    """Return the means before debiasing, computed over 1, 2, 4, ... losses in turn."""
     # Not by a product of matrices: the threads that numpy has for these go on spinning,
     # and a training beside them takes three times as long.
     means: FloatArray = (1 - beta) * losses

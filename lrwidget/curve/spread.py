@@ -15,7 +15,7 @@ _ENOUGH = 3
 
 
 class Spread(NamedTuple):
-    """The middle and the extent of the losses at rates where three or more are."""
+    """The median and extent of the losses at each rate with three or more losses."""
 
     lrs: FloatArray
     median: FloatArray

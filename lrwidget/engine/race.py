@@ -95,7 +95,7 @@ class RaceRun(NamedTuple):
             return self.run.start(settings, context.new())
         # An iterator cannot start again: the other rates would see other batches.
         if isinstance(self.run.training.dataloader, Iterator):
-            if self.position == 1:  # a rank that starts this one starts no third one
+            if self.position == 1:  # after this error, no rank starts a third training
                 msg = (
                     "dataloader is an iterator, which cannot start again; pass a "
                     "loader that can be iterated again on all ranks"

@@ -103,8 +103,8 @@ def apply_stop_rule(
     """
     Yield rates with their losses as steps, and return the reason of the end.
 
-    The code does few calls for each point: after a step of the training, the caches of
-    the processor hold none of it.
+    The code makes few calls for each point, since it is slow here: a training step
+    removes it from the caches of the processor.
     """
     rule = None if stop_rule is None else stop_rule()
     iteration = 0

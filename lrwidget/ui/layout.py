@@ -83,7 +83,7 @@ class Layout:
 
     def show(self, snapshot: Snapshot) -> None:
         """Write what differs from the state before, and what may have grown."""
-        # Until all of it is shown, the next state is shown as a whole.
+        # If an error interrupts this, the next call writes the whole state.
         before, self._shown = self._shown, None
         changed = {
             name

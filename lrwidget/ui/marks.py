@@ -163,7 +163,7 @@ def set_points(
 def set_line(
     line: bqplot.Lines, places: FloatArray, x: FloatArray, y: FloatArray
 ) -> None:
-    """Set the points of a line, no more than a screen shows of these places in it."""
+    """Set the points of a line; ``places``, as displayed, decide which ones to keep."""
     shown = thinned(places, y, _MOST_POINTS)
     set_points(line, x[shown], y[shown])
 

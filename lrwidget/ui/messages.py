@@ -52,7 +52,7 @@ def outcome(curve: TrainingCurve) -> str:
 
 
 def status(snapshot: Snapshot) -> str:
-    """Return the status of the latest job, or the action of Run before the first."""
+    """Return the status of the latest job; before the first job, what Run would do."""
     job = snapshot.job
     if job is None:
         start, end, num_it = snapshot.config.plan
@@ -60,7 +60,7 @@ def status(snapshot: Snapshot) -> str:
     if job.error is not None:
         return _failed(job, job.error)
     if job.running:
-        return _special(job) or _running(job, snapshot)
+        return _special_case(job) or _running(job, snapshot)
     return _ended(job, snapshot)
 
 
@@ -77,8 +77,8 @@ def _failed(job: JobSnapshot, error: BaseException) -> str:
     return f"{what} after {steps}. {type(error).__name__}: {first}".rstrip(": ")
 
 
-def _special(job: JobSnapshot) -> str:
-    """Return the status of a running job that has more to say than its progress."""
+def _special_case(job: JobSnapshot) -> str:
+    """Return the status of a running job in a special case, such as a long wait."""
     activity = job.activity
     if activity is None:
         return ""
@@ -96,16 +96,16 @@ def _special(job: JobSnapshot) -> str:
             )
         case "record", "starting":
             words = f"Waiting for a test to begin in {what}."
-            words += f" No test for {silence}; Stop ends following." if long else ""
+            words += f" No test for {silence}; Stop ends following it." if long else ""
         case "record", "stopping":
             words = (
                 f"{pace} Asked {what} to stop, which it does at its next step; a "
-                "second Stop ends following."
+                "second Stop ends following it."
             )
         case "record", _ if long or problem:
             words = (
-                f"{pace} The test is {what}: Stop asks it to stop, and a second Stop "
-                "ends following."
+                f"{pace} The test runs in {what}: Stop asks it to stop; a second Stop "
+                "ends following it."
             )
         case "ray", "starting":
             words = f"Starting {what} on the Ray cluster"
@@ -201,7 +201,7 @@ def _pace(job: JobSnapshot) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Return a duration in the largest unit of which there are two."""
+    """Return a duration in the largest unit that fits into it at least twice."""
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"

@@ -2,15 +2,15 @@
 // for screen readers, the clipboard, downloads, and the notice of a busy kernel.
 
 const PATIENCE = 800; // milliseconds until a kernel that does not answer counts as busy
-const TOLD = 6000; // milliseconds
+const TOLD = 6000; // milliseconds for which a notice is shown
 const BUSY =
   "The kernel is busy with another cell: your actions here take effect after that cell.";
-const QUICK = 400; // milliseconds
-const NEAR = 40; // pixels
+const QUICK = 400; // milliseconds between two quick presses, at most
+const NEAR = 40; // pixels between the mouse and the point that is named, at most
 // in tenths of a decade
 const ARROWS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
 const STEPS = { ...ARROWS, PageDown: -10, PageUp: 10 };
-const ASKING = "button.widget-button:enabled, .lrwidget-race image";
+const COMMANDS = "button.widget-button:enabled, .lrwidget-race image";
 const FORMATS = ["JSON", "CSV", "PNG", "SVG"];
 
 // anywidget removes the listeners of the model with the view; the signal ends the rest.
@@ -115,7 +115,7 @@ function tell(notice, text) {
 function addKeys(page, chart) {
   const { model, signal, awaitAnswer } = page;
   let moved = null;
-  // What the kernel answers to one press must not come between two quick ones.
+  // Between two quick presses, the kernel's answer to the first must not count.
   page.latest = { rate: null, until: 0 };
   const press = async (event) => {
     const steps = STEPS[event.key];
@@ -130,7 +130,7 @@ function addKeys(page, chart) {
       const home = model.get("suggestion");
       moved = null;
       page.latest = { rate: home, until: home === null ? 0 : now + QUICK };
-      // A move that waits for its turn comes after the message, and must be this one.
+      // A queued move arrives after the message, so it must be a move to this rate.
       if (home !== null) moveTo(handle, home);
       return model.send({ do: "home" });
     }
@@ -173,7 +173,7 @@ function addClicks(page, chart) {
   chart.addEventListener("click", click, { signal });
 }
 
-// The model of a widget that is a trait; anywidget may give a reference to it.
+// Returns the model of the widget in a trait, which may hold only a reference to it.
 async function modelOf({ widget_manager: manager }, trait) {
   if (typeof trait !== "string") return trait;
   return manager.get_model(trait.replace("IPY_MODEL_", ""));
@@ -198,7 +198,7 @@ function addNames({ model, signal }, root, chart) {
     setAttributes(chart, {
       role: "slider",
       "aria-label": "Learning rate",
-      // Decades, since no reader takes 1e-7 for a number.
+      // In decades, since screen readers do not read 1e-7 as a number.
       "aria-valuemin": decades(low),
       "aria-valuemax": decades(high),
       "aria-valuenow": decades(rate ?? low),
@@ -207,7 +207,7 @@ function addNames({ model, signal }, root, chart) {
   };
   model.on("change", describe);
   describe();
-  // ipywidgets gives no name to what is not an input.
+  // ipywidgets names only inputs: the other parts get their names here.
   const name = () => {
     for (const slider of root.querySelectorAll(".widget-slider")) {
       const text = slider.querySelector(".widget-label")?.textContent;
@@ -338,7 +338,7 @@ function watchKernel(page, root, notice) {
     const { target, detail } = event;
     // The second press of a double click would stop what the first has started.
     if (detail > 1 && target.closest(".lrwidget-toggle")) event.stopPropagation();
-    else if (target.closest(ASKING) && !el.contains(target)) page.awaitAnswer();
+    else if (target.closest(COMMANDS) && !el.contains(target)) page.awaitAnswer();
   };
   const press = ({ target, button }) => {
     if (button !== 0 || !target.closest(".dot")) return;

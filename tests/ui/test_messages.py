@@ -292,15 +292,16 @@ def test_a_record_before_its_test() -> None:
     said = "Waiting for a test to begin in a.jsonl."
     assert _elsewhere(0, activity) == said
     assert (
-        _elsewhere(0, activity, 90) == f"{said} No test for 90 s; Stop ends following."
+        _elsewhere(0, activity, 90)
+        == f"{said} No test for 90 s; Stop ends following it."
     )
 
 
 def test_a_followed_test() -> None:
     activity = Activity("running", detail="process 3 on gpu", where="record")
     assert _elsewhere(2, activity).startswith("Running: step 2 of 9. Loss 1.5 ")
-    stop = "Stop asks it to stop, and a second Stop ends following."
-    said = f"The test is process 3 on gpu: {stop}"
+    stop = "Stop asks it to stop; a second Stop ends following it."
+    said = f"The test runs in process 3 on gpu: {stop}"
     silent = _elsewhere(2, activity, 30)
     assert silent == f"No new step for 30 s, at step 2 of 9. {said}"
     troubled = activity._replace(problem="Reading failed.")
@@ -309,7 +310,7 @@ def test_a_followed_test() -> None:
     asked = _elsewhere(2, activity._replace(phase="stopping"))
     assert asked == (
         "Running: step 2 of 9. Asked process 3 on gpu to stop, which it does at its "
-        "next step; a second Stop ends following."
+        "next step; a second Stop ends following it."
     )
 
 

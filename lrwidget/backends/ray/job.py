@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_TO_START = 600.0  # nodes may have to be started
-_SECONDS_AFTER_A_LOSS = 2.0
+_SECONDS_AFTER_A_LOST_WORKER = 2.0
 _SECONDS_TO_END = 1.0
 
 
 class RayJob:
     """
-    Trainings on workers: each on its own one, or a test that all run together.
+    Trainings on workers: one training on each worker, or one test on all workers.
 
     The workers of one test are the ranks of a process group, and start together.
     Trainings for which the cluster has no room wait for the others.
@@ -67,7 +67,7 @@ class RayJob:
         self._placement: Any = None
         self._store: Any = None
         self._places: dict[Work, str] = {}
-        self._losses: dict[Work, RayError] = {}
+        self._lost_workers: dict[Work, RayError] = {}
         self._collateral: list[Failure] = []
         self._ended: set[int] = set()
         self._steps = 0
@@ -175,15 +175,15 @@ class RayJob:
             for task in ready:
                 messages = _next_of(task)
                 if isinstance(messages, RayError):
-                    self._losses[self._tasks[task]] = messages
+                    self._lost_workers[self._tasks[task]] = messages
                     # The other ranks may have more to say.
-                    until = time.monotonic() + _SECONDS_AFTER_A_LOSS
+                    until = time.monotonic() + _SECONDS_AFTER_A_LOST_WORKER
                 elif messages is not None:
                     for message in messages:
                         yield self._tasks[task], message
                     continue
                 del running[task]
-            if time.monotonic() > until and (self._losses or not self._places):
+            if time.monotonic() > until and (self._lost_workers or not self._places):
                 return
 
     def _note(self, event: Event) -> None:
@@ -200,7 +200,7 @@ class RayJob:
         connection.check_connected()
         lost = [
             f"{self._places.get(work, work.name)} was lost: {error}"
-            for work, error in self._losses.items()
+            for work, error in self._lost_workers.items()
         ] or [
             f"a worker was lost: {failure.where} has {failure.words}"
             for failure in self._collateral
@@ -208,7 +208,7 @@ class RayJob:
         if not lost:
             lost = [f"no worker has started within {_SECONDS_TO_START:g} s"]
         error = ClusterError("\n".join(lost))
-        error.__cause__ = next(iter(self._losses.values()), None)
+        error.__cause__ = next(iter(self._lost_workers.values()), None)
         return error
 
     def _end(self) -> None:
@@ -226,7 +226,7 @@ class RayJob:
 
 
 def _next_of(task: Any) -> list[Any] | RayError | None:  # noqa: ANN401 (of Ray)
-    """Return the next messages of a task, the error of its loss, or None at its end."""
+    """Return the next messages of a task, its error if lost, or None at its end."""
     try:
         messages: list[Any] = connection.get(next(task))
     except StopIteration:

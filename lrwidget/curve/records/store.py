@@ -28,7 +28,7 @@ _LOCAL_URLS = ("file://", "local://")
 
 
 class Chunk(NamedTuple):
-    """A piece of a file, and what else is seen of the file at the same moment."""
+    """A piece of a file, with the beginning, size and time of the file when read."""
 
     contents: bytes
     beginning: bytes  # the first 256 bytes of the file
@@ -67,11 +67,11 @@ class LocalStore:
             if not self.path.parent.is_dir():
                 problem = "is in a folder that is not there; make it first"
         except (OSError, ValueError) as error:
-            # Without the path that an OSError adds, however long that is.
+            # The text of an OSError would add the path, which may be very long.
             what = getattr(error, "strerror", None) or error
             problem = f"cannot be a file: {what}; pass another path"
         if not _TORN_HEADER.startswith(found) and not is_record(found):
-            problem = "is a file of another kind, which stays; pass another path"
+            problem = "is no record, and is not replaced; pass another path"
         if problem:
             msg = f"record={short_repr(self.given)} {problem}"
             raise ValueError(msg)
@@ -142,7 +142,7 @@ class RemoteStore:
             size: int = system.info(path)["size"]
             contents = _part(system, path, offset, min(size, offset + most))
             beginning = contents[:_BEGINNING]
-            if offset:  # after the rest, so that it shows that the file was replaced
+            if offset:  # read last, to show whether the file was replaced
                 beginning = _part(system, path, 0, min(size, _BEGINNING))
             changed = None
             with suppress(Exception):  # many file systems do not know it

@@ -54,7 +54,7 @@ class LostRankError(Exception):
 
 
 class RankErrors:
-    """The errors of the ranks of a test, by its name in the process group's store."""
+    """The errors of all ranks of a test, in the store under the name of the test."""
 
     def __init__(self, name: str) -> None:
         store = dist.distributed_c10d._get_default_store()  # noqa: SLF001 (torch has no other way)
@@ -124,7 +124,7 @@ class RankErrors:
             return RankError(msg, None)
 
     def _end_by(self, error: BaseException) -> tuple[int, str | None]:
-        """Return the rank and the text of an error; None for a stop by the user."""
+        """Return this rank and the text of an error; no text for a stop by the user."""
         if isinstance(error, GeneratorExit):
             return self._rank, None
         words = "".join(traceback.format_exception_only(error)).strip()[:_LONGEST]
@@ -142,7 +142,7 @@ class RankErrors:
         return silent[0], f"rank {silent[0]} of {self._size}: {words}\n\n{text}"
 
     def _first_end(self, own: Exception | None = None) -> Exception | None:
-        """Return the error of the first report: that of this rank, or a RankError."""
+        """Return the first reported error: ``own``, or a RankError of another rank."""
         rank, text = json.loads(self._store.get("end"))
         if text is None:
             return None
@@ -152,7 +152,7 @@ class RankErrors:
         return bool(self._store.check([key]))
 
     def _first(self, key: str, value: object) -> Any:  # noqa: ANN401 (as the value)
-        """Set a key that no rank has set, and return the value that it has then."""
+        """Set a key unless a rank has set it already; return the value of the key."""
         return json.loads(self._store.compare_set(key, "", json.dumps(value)))
 
     def _arrive(self, place: str) -> None:
@@ -162,7 +162,7 @@ class RankErrors:
     def _meet(self, place: str, timeout: timedelta) -> bool:
         """Wait for all ranks, or for an early end; return whether that was in time."""
         self._arrive(place)
-        # Not by the store's own wait, which no interrupt ends.
+        # The store's own wait is not used: an interrupt cannot end it.
         until = time.monotonic() + timeout.total_seconds()
         pause = _FIRST_PAUSE
         while not self._has("end") and self._store.add(place, 0) < self._size:
@@ -198,5 +198,5 @@ def _raised_in(error: BaseException) -> str:
     """Return the name of the module in which an error was raised; else nothing."""
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     names = [str(frame.f_globals.get("__name__", "")) for frame in frames]
-    # The module that calls an operator counts.
+    # torch._ops only passes calls on: the module that calls the operator counts.
     return next((name for name in reversed(names) if name != "torch._ops"), "")

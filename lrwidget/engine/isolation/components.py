@@ -36,7 +36,7 @@ _UNCOPIED = {
     "UninitializedParameter",
 }
 
-_LEADING = (FunctionType, partial, weakref.ref)
+_REFERRING = (FunctionType, partial, weakref.ref)
 
 
 class Components(NamedTuple):
@@ -64,9 +64,9 @@ def isolate(
     """
     Return a deep copy of components, or the original, which is put back bit for bit.
 
-    A copy is without `DistributedDataParallel`, shares the memory of frozen parameters,
-    and is moved to the device, if any. ValueError if ``"copy"`` cannot be done, or if
-    the device would move an original.
+    A copy has no `DistributedDataParallel` around the model, shares the memory of
+    frozen parameters, and is moved to the device, if any. ValueError if ``"copy"`` is
+    not possible, or if the original would have to move to the device.
     """
     # The wrapper communicates; a test makes a new one for its private groups.
     contents = Contents(original, replicated(original.model))
@@ -112,10 +112,11 @@ def isolate(
 
 def _keep_outside(contents: Contents) -> Callable[[], None]:
     """
-    Snapshot the modules that only functions refer to, and return the way back.
+    Snapshot modules to which only functions refer; return the function that restores.
 
-    They are not copied. The snapshot has buffers, attributes, and the gradients that
-    are None. It is without the parameters, which other code may train meanwhile.
+    These modules are not copied. The snapshot has the buffers, the attributes, and
+    which gradients are None. It does not have the parameters, since other code may
+    train them meanwhile.
     """
     modules = [
         value
@@ -150,7 +151,7 @@ def _check_copyable(contents: Contents) -> None:
         raise ValueError(msg)
     # A deep copy follows methods and containers, but not functions or weak references.
     leading = [
-        x for m in contents.modules for x in _attributes(m) if isinstance(x, _LEADING)
+        x for m in contents.modules for x in _attributes(m) if isinstance(x, _REFERRING)
     ]
     if any(id(part) in contents.own for value in leading for part in outside(value)):
         msg = "it holds a function that uses the original by its name"
@@ -158,7 +159,7 @@ def _check_copyable(contents: Contents) -> None:
     for tensor in contents.tensors:
         for hooks in ("_backward_hooks", "_post_accumulate_grad_hooks"):
             if getattr(tensor, hooks, None):
-                msg = "the hooks of its parameters do not go with a copy"
+                msg = "a copy would lose the hooks of its parameters"
                 raise ValueError(msg)
 
 
@@ -187,9 +188,9 @@ def _copied(contents: Contents) -> Contents:
             if type(value) is OrderedDict and not value:
                 memo[id(value)] = OrderedDict()
     copied = copy.deepcopy(original, memo)
-    # Of an optimizer, pickling leaves out attributes: LBFGS has no parameters without
-    # them, and hooks are lost. A step wrapped by a learning-rate scheduler is not
-    # copied: it steps the original.
+    # A copy of an optimizer is made by pickling, which omits attributes: LBFGS then has
+    # no parameters, and hooks are lost. Its ``step`` is not copied: a learning-rate
+    # scheduler may have wrapped it, and the wrapped one steps the original.
     left_out = {
         name: value
         for name, value in vars(original.optimizer).items()
@@ -197,7 +198,7 @@ def _copied(contents: Contents) -> Contents:
     }
     vars(copied.optimizer).update(copy.deepcopy(left_out, memo))
     copies = Contents(copied, copied.model)
-    # The numbers differ where a copy would untie weights.
+    # If a copy unties weights, it has more tensors: strict=True then raises.
     pairs = zip(contents.tensors, copies.tensors, strict=True)
     for tensor, twin in pairs:  # deepcopy drops attributes of a parameter
         if vars(tensor):
@@ -210,7 +211,7 @@ def _copied(contents: Contents) -> Contents:
 
 def _check_whole(contents: Contents, copies: Contents) -> None:
     """Raise unless the copied optimizer trains the copied model, and nothing else."""
-    # By the methods of the models, which may differ from the content of the modules.
+    # A model may override these methods, so they may differ from its modules' content.
     before, after = (
         {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
         for model in (contents.model, copies.model)

@@ -33,7 +33,7 @@ _SMALL = (int, float, str, *GENERATORS)
 
 
 class _Kept(NamedTuple):
-    """The way back to an earlier state; a lower number is an earlier one."""
+    """The function that restores a state; a lower number means an earlier state."""
 
     number: int
     restore: Callable[[], object]

@@ -188,7 +188,7 @@ def test_a_killed_test_leaves_its_steps_and_is_silent(
         running.kill()
     _await_status(widget, "No new step for ")
     _await_status(widget, "No new step for 1 s")
-    assert f"The test is process {running.number} on " in widget.status
+    assert f"The test runs in process {running.number} on " in widget.status
     assert widget.running
     widget.stop()
     _await_status(widget, "at step 10 of 60. Asked process ")

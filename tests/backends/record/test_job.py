@@ -244,7 +244,10 @@ def test_what_could_be_read_is_tried_again(
     [
         ([{"lrs": []}], "line 1: it is no header"),
         ([_header(version=2)], "line 1: version=2 is not known"),
-        ([_header(settings={})], "settings cannot be: start_lr=None must be a number"),
+        (
+            [_header(settings={})],
+            "settings cannot be used: start_lr=None must be",
+        ),
         ([_header(settings={**_SETTINGS, "end_lr": 1e-4})], "must be below end_lr"),
         ([_header(settings={**_SETTINGS, "end_lr": 1e300})], "must be at most 1e"),
         ([_header(settings={**_SETTINGS, "num_it": 10**9})], "must be at most 1000000"),

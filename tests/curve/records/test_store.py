@@ -171,7 +171,7 @@ def test_what_no_step_can_be_appended_to_is_refused(tmp_path: Path) -> None:
             store.check_writable()
         else:
             with pytest.raises(
-                ValueError, match=r"record='run\.jsonl' is a file of ano"
+                ValueError, match=r"record='run\.jsonl' is no record, and"
             ):
                 store.check_writable()
 

@@ -194,7 +194,7 @@ def test_an_interrupt_stops_a_test_as_it_does_without_a_record(tmp_path: Path) -
 def test_a_file_of_another_kind_stays_as_it_is(tmp_path: Path, other: bytes) -> None:
     path = tmp_path / "train.py"
     path.write_bytes(other)
-    said = re.escape(f"{short_repr(str(path))} is a file of another kind")
+    said = re.escape(f"{short_repr(str(path))} is no record, and is not replaced")
     with pytest.raises(ValueError, match=said):
         next(recorded(_steps([1.0]), _store(path), _SETTINGS))
     assert path.read_bytes() == other
