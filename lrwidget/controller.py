@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lrwidget.backends.base import Backend, Job
+    from lrwidget.curve.history import Event
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.picture import Looks
     from lrwidget.curve.runs import Run
@@ -221,12 +222,17 @@ class Controller:
     def configure(self, fields: Mapping[str, Any]) -> None:
         """Use other settings for the next run, if they can be used."""
         with self._lock:
-            self._fields, self._problem = dict(fields), ""
-            try:
-                self._config = replace(self._backend.config, **fields)
-            except (TypeError, ValueError) as error:
-                self._problem = str(error)
-            self.refresh()
+            self._fields = fields = dict(fields)
+        # Outside the lock, since the checks call methods of the user's loaders.
+        config, problem = None, ""
+        try:
+            config = replace(self._backend.config, **fields)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the user is told)
+            problem = str(error) or type(error).__name__
+        with self._lock:
+            if self._fields is fields:  # no later ones are in use already
+                self._config, self._problem = config or self._config, problem
+                self.refresh()
 
     def step(self, count: int) -> None:
         """Move the chosen rate by tenths of a decade, or begin with the suggestion."""
@@ -365,7 +371,11 @@ class Controller:
 
     @contextmanager
     def _reserved(self, kind: Kind) -> Iterator[_Job]:
-        """Let no other job start inside; an error inside is that of the new job."""
+        """
+        Let no other job start inside; an error inside is that of the new job.
+
+        An interrupt that comes after the job has started leaves the job running.
+        """
         with self._lock:
             self._check_open()
             if self._job is not None and self._job.running:
@@ -377,6 +387,8 @@ class Controller:
         try:
             yield state
         except BaseException as error:
+            if state.ready.is_set():
+                raise
             text = _traceback(error)
             with self._lock:
                 state.fail(error, text)
@@ -414,7 +426,7 @@ class Controller:
         events = job.events()
         with ExitStack() as unless_started, self._lock:
             if isinstance(events, Generator):
-                unless_started.callback(events.close)
+                unless_started.callback(_close, events)
             self._check_open()
             if state.stopping:  # asked for while it started
                 job.stop()
@@ -474,6 +486,11 @@ class Controller:
         if steps is None:  # the back end checks these settings
             return RaceHistory(checked, self._fields["num_it"])
         return RaceHistory(checked, usable_count("steps", steps))
+
+
+def _close(events: Generator[Event, None, None]) -> None:
+    with suppress(ValueError):  # a thread that has just started closes them
+        events.close()
 
 
 def _traceback(error: BaseException) -> str:

@@ -58,8 +58,8 @@ def _close_orphans(_result: object) -> None:
     cell, execution = place
     _made[:] = [made for made in _made if made.widget() is not None]
     earlier = [x for x in _made if x.cell == cell and x.execution != execution]
-    if not earlier or len(gc.get_objects()) > _MOST_OBJECTS:
-        return
+    if not earlier or len(gc.get_objects()) > _MOST_OBJECTS or gc.get_freeze_count():
+        return  # a frozen object may hold a widget, and is not among these
     # What holds a widget may be garbage, or a temporary object of a thread of ours.
     for attempt in range(3 if _own_threads() else 2):
         if attempt:

@@ -64,7 +64,8 @@ class Runner:
             # The refreshes first: the end of the job waits for their thread.
             for thread in reversed(self._threads):
                 thread.start()
-        except BaseException:  # where there can be no more threads
+        except BaseException:  # where there can be no more threads, or an interrupt
+            self.job.abandon()
             self._end_refreshes()
             _running.discard(self)
             raise

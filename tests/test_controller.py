@@ -905,6 +905,87 @@ def test_what_fails_after_the_start_of_several_leaves_them_running(
     assert [len(curve) for curve in widget.race_curves] == [3, 3]
 
 
+def test_an_interrupt_right_after_the_start_leaves_the_test_running(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    widget = make(dataloader=gate, num_it=5)
+    start = controller_module.Controller._start
+
+    def interrupted(*args: Any) -> None:
+        start(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(controller_module.Controller, "_start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            widget.run()
+    assert widget.running
+    with pytest.raises(RuntimeError, match="a test is running already"):
+        widget.run()
+    gate.let(5)
+    assert len(widget.wait()) == 5
+
+
+def test_an_interrupt_of_the_start_of_a_thread_ends_the_job(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    widget = make(dataloader=gate, num_it=5)
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "lrwidget":
+            started.append(thread)
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            widget.run()
+    assert not widget.running
+    gate.let(5)
+    started[0].join()
+    assert len(_run(widget, dataloader=BATCHES)) == 5
+
+
+class _Unreachable:
+    """A loader whose length is asked for in vain from some moment on."""
+
+    def __init__(self) -> None:
+        self.lock: Any = None
+        self.free: list[bool] = []
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(BATCHES)
+
+    def __len__(self) -> int:
+        if self.lock is None:
+            return len(BATCHES)
+        acquired = threading.Thread(target=self._note)
+        acquired.start()
+        acquired.join()
+        msg = "no such host"
+        raise OSError(msg)
+
+    def _note(self) -> None:
+        self.free.append(self.lock.acquire(blocking=False))
+        if self.free[-1]:
+            self.lock.release()
+
+
+def test_settings_ask_the_users_loader_outside_the_lock(make: Any) -> None:
+    loader = _Unreachable()
+    widget = make(num_it=5, val_loader=loader)
+    loader.lock = widget._controller._lock
+    field = display_of(widget).settings._fields["num_it"]
+    field.value = 7
+    assert loader.free == [True]
+    assert display_of(widget).settings.problem.value == "no such host"
+
+
 def test_a_run_that_cannot_be_noted_does_not_start(
     make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

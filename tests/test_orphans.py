@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from jupyter_client.blocking.client import BlockingKernelClient
 
 
+_FREEZE_COUNT = gc.get_freeze_count
+
+
 class _Widget(ipw.DOMWidget):  # type: ignore[misc]  # untyped base
     """A widget, which ipywidgets keeps alive, and a list of those that were closed."""
 
@@ -72,10 +75,11 @@ class _Shell:
 
 
 @pytest.fixture
-def _few_objects() -> Iterator[None]:
+def _few_objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leave the objects of earlier tests out of each search, which is faster then."""
     gc.collect()
     gc.freeze()
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: 0)
     yield
     gc.unfreeze()
 
@@ -449,3 +453,15 @@ def test_in_a_kernel_a_running_widget_is_closed_when_nothing_holds_it() -> None:
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+def test_where_objects_are_frozen_nothing_is_closed(
+    shell: _Shell, made: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gc, "get_freeze_count", _FREEZE_COUNT)
+    kept: list[list[_Widget]] = [[]]
+    shell.user_ns["kept"] = kept
+    gc.freeze()
+    shell.execute("a", lambda: kept[0].append(_make(made)))
+    shell.execute("a", lambda: None)
+    assert _closed(made) == [False]

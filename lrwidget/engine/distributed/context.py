@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count
@@ -24,7 +25,7 @@ from lrwidget.engine.stepping import StepSkippedError
 from lrwidget.engine.validation import mean_loss, no_loss, summed_loss, weighted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TypeAlias
 
     from torch import Tensor
@@ -98,12 +99,8 @@ class DistributedContext:
         """Report an error to the other ranks; GeneratorExit is a stop by the user."""
 
     def reporting(self, steps: Steps) -> Steps:
-        """Yield the steps, and report an error, even before the first step."""
-        try:
-            return (yield from steps)
-        except BaseException as error:
-            self.fail(error)
-            raise
+        """Return the steps, and report an error of them, or their end by the caller."""
+        return steps
 
     def steps(
         self,
@@ -156,6 +153,9 @@ class _ProcessGroup(DistributedContext):
 
     def fail(self, error: BaseException) -> None:
         self._errors.fail(error)
+
+    def reporting(self, steps: Steps) -> Steps:
+        return _Reporting(steps, self.fail)
 
     def steps(
         self,
@@ -285,6 +285,39 @@ class _ProcessGroup(DistributedContext):
         )
         numbers = (0, 0, *sums) if skipped else (*sums, 0, 0)
         return AsyncSum((*numbers, self._next is None), self._group)
+
+
+class _Reporting(Generator["Step", None, "StopReason"]):
+    """The steps of a test, which report also that they are dropped before the first."""
+
+    # A generator that has not begun would be closed without running any of its code.
+
+    def __init__(self, steps: Steps, fail: Callable[[BaseException], None]) -> None:
+        self._steps = steps
+        self._fail = fail
+        self._ended = False
+
+    def send(self, value: None) -> Step:
+        return self._next(self._steps.send, value)
+
+    def throw(self, *error: Any) -> Step:  # noqa: ANN401 (as for every generator)
+        return self._next(self._steps.throw, *error)
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if not self._ended:
+            super().close()
+
+    def _next(self, resume: Callable[..., Step], *args: Any) -> Step:  # noqa: ANN401
+        try:
+            return resume(*args)
+        except BaseException as error:
+            if not (self._ended or isinstance(error, StopIteration)):
+                self._fail(error)
+            self._ended = True
+            raise
 
 
 def _scalar(number: float) -> Tensor:

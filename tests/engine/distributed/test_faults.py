@@ -92,6 +92,18 @@ def test_a_stop_on_one_rank(two: Pool, kind: str, at: int) -> None:
         assert rank["again"] == expected
 
 
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_test_that_is_dropped_before_its_first_step(minute: Pool, at: int) -> None:
+    never = minute.play("never_failed", kind="ddp")
+    found = minute.play("stopped", kind="ddp", rank=at, steps=0)
+    assert found[1 - at]["stop_reason"] == "stopped"
+    for rank, expected in zip(found, never, strict=True):
+        assert "error" not in rank
+        assert rank["steps"] == []
+        assert rank["as before"]
+        assert rank["again"] == expected
+
+
 def test_a_slow_rank_is_waited_for(two: Pool) -> None:
     slow = two.play("fault", kind="ddp", rank=1, call=5, fault="slow")
     for rank in slow:
