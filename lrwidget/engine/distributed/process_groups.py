@@ -26,6 +26,10 @@ _MEBI = 2**20
 _TAG = 2**30  # of a message that no rank sends
 # The attributes of the states of torch's communication hooks with process groups.
 _OF_A_HOOK = ("process_group", "subgroup")
+# The groups of the latest test with communication hooks. Callbacks of a hook run in a
+# thread of gloo, and may end after the step that waits for their result. If one were
+# the last owner of its group, the thread would wait for itself, which aborts Python.
+_used_by_hooks: list[dist.ProcessGroup] = []
 
 
 class AsyncSum:
@@ -62,6 +66,10 @@ class PrivateGroups:
                 _disconnect(group)
         for group in groups:
             dist.destroy_process_group(group)
+
+    def twins(self) -> list[dist.ProcessGroup]:
+        """Return the groups of this test that stand for groups of the model."""
+        return list(self._twins.values())
 
     def twin(self, group: dist.ProcessGroup) -> dist.ProcessGroup:
         """Return a private group of the same ranks; all ranks call it at once."""
@@ -126,6 +134,8 @@ def communicating(
             # A traceback may keep the wrapper alive, whose hooks would still run. If
             # the reducer were the last owner of its group, torch would hold the GIL and
             # wait for the threads of the group, which may need it in order to end.
+            if vars(original)["_comm_hooks"]:
+                _used_by_hooks[:] = groups.twins()
             wrapped.reducer._remove_autograd_hooks()  # noqa: SLF001 (torch has no other way)
             del wrapped.reducer, wrapped.logger
         return
