@@ -47,6 +47,23 @@ class Ended(NamedTuple):
 Event: TypeAlias = Started | Stepped | Ended
 
 
+class _Steps(NamedTuple):
+    """The plan of a run, and the columns of its steps so far."""
+
+    plan: Plan | None
+    lrs: array[float]
+    losses: array[float]
+
+    @property
+    def num_it(self) -> int:
+        return 0 if self.plan is None else self.plan.num_it
+
+    def columns(self) -> tuple[array[float], array[float]]:
+        # Another thread may be between its two appends.
+        count = len(self.losses)
+        return self.lrs[:count], self.losses[:count]
+
+
 class RunHistory:
     """
     The steps of one run so far, which become an `LRCurve` at any time.
@@ -55,53 +72,50 @@ class RunHistory:
     """
 
     def __init__(self, plan: Plan | None) -> None:
-        self.plan = plan  # None if the rates become known at the start
         self.starts = 0  # more than one if another test took its place
         self.stop_reason: StopReason | None = None  # None also after an error
-        self._columns = array("d"), array("d")
-        self._curve: LRCurve | None = None
+        # Each is assigned at once, since another thread may read at any moment.
+        self._steps = _Steps(plan, array("d"), array("d"))
+        self._latest: tuple[_Steps, LRCurve] | None = None
+
+    @property
+    def plan(self) -> Plan | None:
+        """The rates and the number of steps; None before a start that tells them."""
+        return self._steps.plan
 
     @property
     def num_it(self) -> int:
         """The number of steps planned; 0 while that is not known."""
-        return 0 if self.plan is None else self.plan.num_it
+        return self._steps.num_it
 
     def __len__(self) -> int:
-        return len(self._columns[1])
+        return len(self._steps.losses)
 
     def start(self, plan: Plan) -> None:
         """Begin with no steps, perhaps in place of an earlier test."""
-        self.plan = plan
         self.starts += 1
-        # New arrays, since another thread may read the old ones at the moment.
-        self._columns = array("d"), array("d")
+        self._steps = _Steps(plan, array("d"), array("d"))
 
     def append(self, step: Step) -> None:
         """Add the next step."""
-        lrs, losses = self._columns
-        lrs.append(step.lr)
-        losses.append(step.loss)
+        self._steps.lrs.append(step.lr)
+        self._steps.losses.append(step.loss)
 
     def columns(self) -> tuple[array[float], array[float]]:
         """Return copies of the rates and the losses so far, of one length."""
-        lrs, losses = self._columns
-        # The other thread may be between its two appends.
-        count = len(losses)
-        return lrs[:count], losses[:count]
+        return self._steps.columns()
 
     def curve(self) -> LRCurve:
         """Return the steps so far; the same object while nothing is new."""
-        reason, num_it, curve = self.stop_reason, self.num_it, self._curve
-        lrs, losses = self._columns
-        if (
-            curve is None
-            or len(curve) != len(losses)
-            or (curve.stop_reason, curve.num_it) != (reason, num_it)
-            or (len(curve) and curve.lrs[0] != lrs[0])
-        ):
-            rates, values = self.columns()
-            curve = LRCurve(np.array(rates), np.array(values), reason, num_it)
-            self._curve = curve
+        # The reason first: it comes after the last step.
+        reason, steps, latest = self.stop_reason, self._steps, self._latest
+        if latest is not None and latest[0] is steps:
+            curve = latest[1]
+            if (len(curve), curve.stop_reason) == (len(steps.losses), reason):
+                return curve
+        lrs, losses = steps.columns()
+        curve = LRCurve(np.array(lrs), np.array(losses), reason, steps.num_it)
+        self._latest = steps, curve
         return curve
 
 

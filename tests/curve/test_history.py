@@ -88,6 +88,37 @@ def test_a_start_in_place_of_an_earlier_one_begins_without_steps() -> None:
     assert before.lrs.tolist() == [0.1]
 
 
+def test_a_reader_during_a_start_sees_the_old_test_or_the_new_one() -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Watched(RunHistory):
+        """A history that is read after each assignment, as on another thread."""
+
+        def __setattr__(self, name: str, value: object) -> None:
+            super().__setattr__(name, value)
+            if watching:
+                curve = self.curve()
+                seen.append((len(curve), curve.num_it))
+
+    watching = False
+    run = Watched(None)
+    run.start(_plan(3))
+    for number in range(3):
+        run.append(Step(number, 0.1 + number, 1.0))
+    watching = True
+    run.start(_plan(2))
+    assert seen[-1] == (0, 2)
+    assert set(seen) <= {(3, 3), (0, 2)}
+
+
+def test_the_curve_after_a_start_has_nothing_of_the_earlier_test() -> None:
+    run = RunHistory(None)
+    for loss in (3.0, 5.0):  # with the same settings, and as many steps
+        run.start(_plan(3))
+        run.append(Step(0, 0.1, loss))
+        assert run.curve().losses.tolist() == [loss]
+
+
 def test_the_curve_is_one_object_while_nothing_is_new() -> None:
     run = RunHistory(_plan(3))
     assert run.curve() is run.curve()
