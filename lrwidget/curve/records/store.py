@@ -44,6 +44,10 @@ class LocalStore:
     path: Path
     seconds_between_reads: ClassVar[float] = 0.1
 
+    def resolved(self) -> LocalStore:
+        """Return the store of the file to which a link leads at present."""
+        return LocalStore(self.given, Path(os.path.realpath(self.path)))
+
     def read(self, offset: int, most: int = _PIECE) -> Chunk:
         """Return the bytes after an offset; raise FileNotFoundError without a file."""
         # Opened anew each time: else a network disk may show the file as it was.
@@ -78,7 +82,7 @@ class LocalStore:
 
     def create(self) -> FileIO:
         """Create and open the file; an existing record is renamed first."""
-        path = Path(os.path.realpath(self.path))  # a link keeps leading there
+        path = self.resolved().path  # a link keeps leading there
         while True:
             with suppress(FileExistsError):
                 return path.open("xb", buffering=0)
@@ -87,7 +91,9 @@ class LocalStore:
 
     def request_stop(self, test: str) -> None:
         """Ask a test to stop, by a file beside the record with the test's name."""
-        self._request.path.write_bytes(test.encode(errors="replace"))
+        # The test looks beside the file, whichever link leads there.
+        request = Path(f"{self.resolved().path}.stop")
+        request.write_bytes(test.encode(errors="replace"))
 
     def stop_requested(self, test: str) -> bool:
         """Whether a test is asked to stop; without a request, this takes 1 µs."""

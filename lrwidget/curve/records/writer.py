@@ -69,6 +69,7 @@ def recorded(
     The file is made before the first step. A request to stop is obeyed at the next
     step. An OSError of a step fails the test.
     """
+    store = store.resolved()  # once: a link may lead elsewhere later
     header = _header(settings)
     began = time.monotonic()
     reason: StopReason = "stopped"

@@ -302,3 +302,37 @@ def test_what_is_no_request_stops_nothing(tmp_path: Path, kind: str) -> None:
     assert LRCurve.load(path).stop_reason == "completed"
     list(recorded(_steps([1.0, 2.0]), _store(path), _SETTINGS))
     assert LRCurve.load(path).stop_reason == "completed"
+
+
+@pytest.mark.parametrize("linked", ["test", "request", "both", "both, then moved"])
+def test_a_request_to_stop_reaches_the_test_through_links(
+    tmp_path: Path, linked: str
+) -> None:
+    (tmp_path / "disk").mkdir()
+    path = tmp_path / "disk" / "run.jsonl"
+    link, other = tmp_path / "link.jsonl", tmp_path / "other.jsonl"
+    link.symlink_to(path)
+    other.symlink_to(path)
+    written, asked = (path if linked == "request" else link), other
+    if linked == "test":
+        asked = path
+    steps = recorded(_steps([1.0, 2.0]), _store(written), _SETTINGS)
+    next(steps)
+    if linked.endswith("moved"):
+        link.unlink()
+        link.symlink_to(tmp_path / "elsewhere.jsonl")
+    _store(asked).request_stop(_lines(path)[0]["test"])
+    assert list(steps) == []
+    assert [x.name for x in path.parent.iterdir()] == ["run.jsonl"]
+
+
+def test_a_request_to_stop_follows_a_link_that_was_moved(tmp_path: Path) -> None:
+    link = tmp_path / "link.jsonl"
+    asking = _store(link)
+    for name in ("a.jsonl", "b.jsonl"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(tmp_path / name)
+        steps = recorded(_steps([1.0, 2.0]), _store(tmp_path / name), _SETTINGS)
+        next(steps)
+        asking.request_stop(_lines(link)[0]["test"])
+        assert list(steps) == []
