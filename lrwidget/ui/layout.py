@@ -88,7 +88,7 @@ class Layout:
         changed = {
             name
             for name in _FIELDS
-            if before is None or getattr(snapshot, name) != getattr(before, name)
+            if before is None or _differ(name, snapshot, before)
         }
         job, race = snapshot.job, snapshot.race
         # Runs of a comparison that are not the latest grow, too.
@@ -175,3 +175,10 @@ class Layout:
 
     def _on_export(self, kind: str) -> bytes:
         return self._commands.export(kind, self.view_bar.view.beta)
+
+
+def _differ(name: str, one: Snapshot, other: Snapshot) -> bool:
+    """Whether a field of two snapshots differs."""
+    if name == "config":  # its objects of the user, as a loader, compare in any way
+        return one.config is not other.config
+    return bool(getattr(one, name) != getattr(other, name))

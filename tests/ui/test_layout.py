@@ -519,6 +519,19 @@ def test_an_error_that_cannot_be_compared_is_shown(display: Layout) -> None:
         assert f"OddError: {text}" in display.run_bar.status.value
 
 
+def test_settings_that_cannot_be_compared_are_shown(display: Layout) -> None:
+    class OddLoader(list[Any]):
+        __hash__ = None
+
+        def __eq__(self, other: object) -> bool:
+            raise AssertionError
+
+    for count in (20, 20, 30):
+        config = replace(IDLE.config, num_it=count, val_loader=OddLoader([1]))
+        display.show(replace(IDLE, config=config))
+        assert f"{count} rates" in display.run_bar.status.value
+
+
 def test_a_failure_is_shown_with_its_traceback(display: Layout) -> None:
     job = job_with(JobHistory([PLAN]), error=ValueError("<no>"), traceback="<all>")
     display.show(snapshot_with(job=job))
