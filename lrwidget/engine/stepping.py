@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lrwidget.engine.optimizers import (
-    clearing,
-    needs_closure,
-    stepping,
-)
+from lrwidget.engine.optimizers import clearing, needs_closure, stepping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
