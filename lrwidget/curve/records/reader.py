@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORMAT = "lrwidget.record"
 VERSION = 1
 _FIRST_LINE = re.compile(rb'\s*\{.*"format"\s*:\s*"lrwidget\.record"')
-_LONGEST_LINE = 100_000
+LONGEST_LINE = 100_000
 _LONGEST_TIME = 1e9  # thirty years
 _ENDS = ("stop_reason", "error")
 
@@ -52,7 +52,7 @@ class RecordedTest:
         lines = io.BytesIO(self._tail + piece)
         self._tail = b""
         for line in lines:
-            if not line.endswith(b"\n") and len(line) <= _LONGEST_LINE:
+            if not line.endswith(b"\n") and len(line) <= LONGEST_LINE:
                 self._tail = line
                 return
             self._lines += 1
@@ -63,8 +63,8 @@ class RecordedTest:
                 raise ValueError(msg) from error
 
     def _read(self, text: bytes) -> None:
-        if len(text) > _LONGEST_LINE:
-            msg = f"it is longer than {_LONGEST_LINE} bytes"
+        if len(text) > LONGEST_LINE:
+            msg = f"it is longer than {LONGEST_LINE} bytes"
             raise ValueError(msg)
         line = parsed(text) if text.strip() else {}
         if not isinstance(line, dict):
@@ -142,7 +142,7 @@ class GrowingRecord:
 
 def is_record(contents: bytes) -> bool:
     """Whether a file begins as a record does."""
-    return _FIRST_LINE.match(contents[:_LONGEST_LINE]) is not None
+    return _FIRST_LINE.match(contents[:LONGEST_LINE]) is not None
 
 
 def _checked(header: dict[str, Any]) -> dict[str, Any]:

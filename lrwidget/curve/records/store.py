@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
-from lrwidget.curve.records.reader import FORMAT, is_record
+from lrwidget.curve.records.reader import FORMAT, LONGEST_LINE, is_record
 from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class Chunk(NamedTuple):
     contents: bytes
     beginning: bytes  # the first 256 bytes of the file
     size: int
-    changed: float | None  # in seconds since 1970, where that is known
+    # In seconds since 1970, where that is known; of a URL, with the first piece alone.
+    changed: float | None
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class LocalStore:
         """Raise ValueError if no record can be made here, as far as is known now."""
         found, problem = b"", ""
         try:
-            found = self.read(0).contents
+            found = self.read(0, LONGEST_LINE).contents
         except FileNotFoundError:
             if not self.path.parent.is_dir():
                 problem = "is in a folder that is not there; make it first"
@@ -151,8 +152,9 @@ class RemoteStore:
             if offset:  # read last, to show whether the file was replaced
                 beginning = _part(system, path, 0, min(size, _BEGINNING))
             changed = None
-            with suppress(Exception):  # many file systems do not know it
-                changed = system.modified(path).timestamp()
+            if not offset:  # it may be one more request, and is of no use later
+                with suppress(Exception):  # many file systems do not know it
+                    changed = system.modified(path).timestamp()
         return Chunk(contents, beginning, size, changed)
 
     def request_stop(self, test: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Barrier, Thread
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ def test_any_piece_can_be_read(store: RecordStore) -> None:
             if offset or most >= 256:
                 assert chunk.beginning == contents[:256]
             assert chunk.size == 512
-            assert chunk.changed is not None
+            assert offset or chunk.changed is not None
     assert contents_of(store) == contents
 
 
@@ -174,6 +175,47 @@ def test_what_no_step_can_be_appended_to_is_refused(tmp_path: Path) -> None:
                 ValueError, match=r"record='run\.jsonl' is no record, and"
             ):
                 store.check_writable()
+
+
+@pytest.mark.parametrize("usable", [True, False])
+def test_of_a_long_file_the_beginning_alone_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, usable: bool
+) -> None:
+    def noted(store: LocalStore, *where: int) -> stores.Chunk:
+        chunk = read(store, *where)
+        sizes.append(len(chunk.contents))
+        return chunk
+
+    sizes: list[int] = []
+    read = LocalStore.read
+    monkeypatch.setattr(LocalStore, "read", noted)
+    # The format is at the end of the longest first line that a record may have.
+    ending = b'", "format": "lrwidget.%s"}' % (b"record" if usable else b"others")
+    first = b'{"model": "' + b"x" * (100_000 - 11 - len(ending)) + ending
+    assert len(first) == 100_000
+    store = LocalStore("run.jsonl", tmp_path / "run.jsonl")
+    store.path.write_bytes(first + b"\n" + b"x" * 10**6)
+    with nullcontext() if usable else pytest.raises(ValueError, match="is no record"):
+        store.check_writable()
+    assert sum(sizes) <= 100_000
+
+
+def test_the_time_of_a_remote_file_is_asked_for_with_its_beginning_alone(
+    memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def noted(path: str) -> object:
+        asked.append(path)
+        return modified(path)
+
+    asked: list[str] = []
+    system = fsspec.filesystem("memory")
+    modified = system.modified
+    monkeypatch.setattr(system, "modified", noted)
+    store = RemoteStore(memory)
+    _write(store, b"0123456789")
+    times = [store.read(offset).changed is None for offset in (0, 1, 9, 10)]
+    assert times == [False, True, True, True]
+    assert len(asked) == 1
 
 
 def test_which_store_it_is(tmp_path: Path) -> None:
