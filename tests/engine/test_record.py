@@ -198,7 +198,7 @@ def test_a_relative_path_is_that_of_the_folder_where_the_test_was_made(
     list(test)
     assert len(LRCurve.load(tmp_path / "run.jsonl")) == len(test.curve)
     (tmp_path / "other" / "train.py").write_text("import torch")
-    with pytest.raises(ValueError, match=r"record='train\.py' is a file of another"):
+    with pytest.raises(ValueError, match=r"record='train\.py' is no record, and"):
         RangeTest(model, optimizer, loader(), _LOSS, record="train.py")
 
 
