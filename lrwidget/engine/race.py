@@ -92,7 +92,7 @@ class RaceRun(NamedTuple):
     def start(self, settings: ThreadSettings) -> Generator[Step, None, StopReason]:
         """Start the training; see `IsolatedRun.start`."""
         if not self.position:
-            return self.run.start(settings, context.new())
+            return self._started(settings)
         # An iterator cannot start again: the other rates would see other batches.
         if isinstance(self.run.training.dataloader, Iterator):
             if self.position == 1:  # after this error, no rank starts a third training
@@ -102,7 +102,11 @@ class RaceRun(NamedTuple):
                 )
                 context.new().fail(ValueError(msg))
             return _until_empty(None)
-        return _until_empty(self.run.start(settings, context.new()))
+        return _until_empty(self._started(settings))
+
+    def _started(self, settings: ThreadSettings) -> Generator[Step, None, StopReason]:
+        own = context.new()
+        return own.reporting(self.run.start(settings, own))
 
 
 def _until_empty(

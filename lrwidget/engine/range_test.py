@@ -165,7 +165,7 @@ class RangeTest:
         own = context.new()
         steps = self._run.start(settings, own)
         if self._record is None:
-            return steps
+            return own.reporting(steps)
         components, training = self._run
         described = {
             "model": components.model,

@@ -99,7 +99,7 @@ class DistributedContext:
         """Report an error to the other ranks; GeneratorExit is a stop by the user."""
 
     def reporting(self, steps: Steps) -> Steps:
-        """Return the steps, and report an error of them, or their end by the caller."""
+        """Return the steps, and report their error, or their end by the caller."""
         return steps
 
     def steps(

@@ -37,7 +37,7 @@ class IsolatedRun(NamedTuple):
 
     def start(self, settings: ThreadSettings, context: DistributedContext) -> Steps:
         """
-        Isolate the components at once, and return the steps.
+        Isolate the components at once, and return the steps, which the caller reports.
 
         The settings are those of the thread in which the test was started; another one
         may take the steps. The generator returns the reason of the end.
@@ -68,7 +68,7 @@ class IsolatedRun(NamedTuple):
         )
         restoring = self._restoring(steps, isolated, random_state)
         _open.add(restoring)
-        return context.reporting(restoring)
+        return restoring
 
     def check_free(self) -> None:
         """Raise RuntimeError while the model itself, not a copy, is trained."""
