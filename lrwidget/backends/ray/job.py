@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -140,6 +140,7 @@ class RayJob:
                 # Another cluster knows none of these, and raises errors of any kind.
                 with suppress(Exception):
                     self._end()
+            self._store = None  # closes its port
 
     def _start(self) -> None:
         """Start the tasks of all workers."""
@@ -213,16 +214,18 @@ class RayJob:
 
     def _end(self) -> None:
         """End the processes of all tasks that are left, and free all resources."""
-        tasks = [task.completed() for task in self._tasks]
-        if not self._abandoned.is_set():
-            # A process that ends its task by itself is used again.
-            _, tasks = connection.wait(
-                tasks, num_returns=len(tasks), timeout=_SECONDS_TO_END
-            )
-        for task in tasks:
-            connection.cancel(task, force=True)
-        if self._placement is not None:
-            remove_placement_group(self._placement)
+        with ExitStack() as ends:  # makes each of its calls, even if another one raises
+            if self._placement is not None:
+                ends.callback(remove_placement_group, self._placement)
+            tasks = [task.completed() for task in self._tasks]
+            if not self._abandoned.is_set():
+                # A process that ends its task by itself is used again.
+                with suppress(Exception):
+                    _, tasks = connection.wait(
+                        tasks, num_returns=len(tasks), timeout=_SECONDS_TO_END
+                    )
+            for task in tasks:
+                ends.callback(connection.cancel, task, force=True)
 
 
 def _next_of(task: Any) -> list[Any] | RayError | None:  # noqa: ANN401 (of Ray)
