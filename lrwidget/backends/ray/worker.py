@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
 import threading
@@ -111,16 +110,25 @@ def train(work: Work) -> Iterator[list[Any]]:
 
 
 def _train(work: Work, where: str, send: Callable[[Any], object]) -> None:
-    """Train, and send the events and how that ends."""
-    begun = work.rank is None  # there is no other worker whose failure could be first
+    """Join the process group if any, train, and send the events and the error."""
+    alone = work.rank is None  # there is no other worker whose failure could be first
     try:
         with _process_group(work):
-            test = _test_of(work)
-            begun = True
-            with closing(_events_of(test, work)) as events:
-                for event in events:
-                    if work.rank is None or work.rank.number == 0:
-                        send(event._replace(run=work.run))
+            _train_in_group(work, where, send)
+    except BaseException as error:  # noqa: BLE001 (raised in the other process)
+        send(failure_of(where, error, begun=alone))
+
+
+def _train_in_group(work: Work, where: str, send: Callable[[Any], object]) -> None:
+    """Train, and send the events and the error: to leave the group may take long."""
+    begun = work.rank is None
+    try:
+        test = _test_of(work)
+        begun = True
+        with closing(_events_of(test, work)) as events:
+            for event in events:
+                if work.rank is None or work.rank.number == 0:
+                    send(event._replace(run=work.run))
     except BaseException as error:  # noqa: BLE001 (raised in the other process)
         send(failure_of(where, error, begun=begun))
 
@@ -146,7 +154,7 @@ def _process_group(work: Work) -> Iterator[None]:
             world_size=size,
             timeout=timeout,
         )
-        context._numbers = itertools.count()  # noqa: SLF001 (the same on all ranks)
+        context.restart_count()
         try:
             yield
         finally:

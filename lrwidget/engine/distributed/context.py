@@ -45,6 +45,12 @@ _numbers = count()
 _reporting = ContextVar("lrwidget_reporting", default=True)
 
 
+def restart_count() -> None:
+    """Count the tests from 0 again, as all ranks of a new process group do."""
+    global _numbers  # noqa: PLW0603 (the count is that of the process)
+    _numbers = count()
+
+
 def rank() -> int:
     """Return the number of this process in the process group; 0 without a group."""
     return dist.get_rank() if _in_a_group() else 0
