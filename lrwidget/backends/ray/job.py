@@ -184,8 +184,23 @@ class RayJob:
                         yield self._tasks[task], message
                     continue
                 del running[task]
-            if time.monotonic() > until and (self._lost_workers or not self._places):
-                return
+            if time.monotonic() > until:
+                if self._lost_workers:
+                    return
+                self._check_started()
+
+    def _check_started(self) -> None:
+        """Raise ClusterError if a worker that the job cannot do without is missing."""
+        late = [
+            f"{work.name} has not started within {_SECONDS_TO_START:g} s"
+            for work in self._works
+            if work not in self._places
+        ]
+        if not self._places:
+            late = [f"no worker has started within {_SECONDS_TO_START:g} s"]
+        # Trainings that are alone may wait for room.
+        if late and (self._together or not self._places):
+            raise ClusterError("\n".join(late))
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Stepped):
@@ -207,7 +222,7 @@ class RayJob:
             for failure in self._collateral
         ]
         if not lost:
-            lost = [f"no worker has started within {_SECONDS_TO_START:g} s"]
+            lost = ["the workers have ended without a result"]
         error = ClusterError("\n".join(lost))
         error.__cause__ = next(iter(self._lost_workers.values()), None)
         return error

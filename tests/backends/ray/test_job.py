@@ -13,7 +13,7 @@ from lrwidget.backends.ray import job as job_module
 from lrwidget.backends.ray.backend import usable_scaling
 from lrwidget.backends.ray.errors import ClusterError
 from lrwidget.backends.ray.job import RayJob
-from lrwidget.backends.ray.worker import Work
+from lrwidget.backends.ray.worker import Hello, Work
 from lrwidget.curve.history import Plan
 
 if TYPE_CHECKING:
@@ -117,3 +117,25 @@ def test_the_store_ends_with_the_job(
     with pytest.raises(ClusterError):
         list(job.events())
     assert job._store is None
+
+
+def test_a_worker_that_never_starts_is_named(
+    job_of: Callable[..., _Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_module, "_SECONDS_TO_START", 0.0)
+    # The first worker stays: its end would be the end of the wait, too.
+    first = _Task(*[Hello("worker 0 (here)")] * 1000)
+    job = job_of(_Cluster(), first, _Task(silent=True))
+    with pytest.raises(ClusterError, match=r"^worker 1 has not started within 0 s$"):
+        list(job.events())
+
+
+def test_workers_that_end_without_a_result_have_started(
+    job_of: Callable[..., _Job],
+) -> None:
+    job = job_of(_Cluster(), *[_Task(Hello(f"worker {rank}")) for rank in range(2)])
+    with pytest.raises(ClusterError, match="the workers have ended without a result"):
+        list(job.events())
+    job = job_of(_Cluster(), _Task(), _Task())
+    with pytest.raises(ClusterError, match="the workers have ended without a result"):
+        list(job.events())
