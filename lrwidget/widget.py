@@ -526,7 +526,8 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         Ask the running job to stop after its present step, and return at once.
 
         A followed test is asked by a file beside its record; a second time, following
-        ends.
+        ends. On a Ray cluster, the processes of the workers are ended at once, in the
+        middle of a step; the steps that they have sent are kept.
         """
         self._controller.stop()
 

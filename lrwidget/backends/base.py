@@ -57,7 +57,12 @@ class Job(Protocol):
         """
 
     def stop(self) -> None:
-        """Ask the job to stop after its present step, and return at once."""
+        """
+        Ask the job to stop after its present step, and return at once.
+
+        On a Ray cluster, the workers are ended in the middle of a step, and the steps
+        that they have sent are kept.
+        """
 
     def abandon(self) -> None:
         """Give no more events, and return at once."""
