@@ -55,8 +55,8 @@ def failure_of(where: str, error: BaseException, *, begun: bool = False) -> Fail
     """
     Return an error of a rank in a form that can be sent.
 
-    Once the test has begun on all ranks, they agree on the first error: all others are
-    of the type `RankError`.
+    The test has begun when this rank has made its `RangeTest`. From then on, the ranks
+    agree on the first error: all others are of the type `RankError`.
     """
     words = "".join(traceback.format_exception_only(error)).strip()
     text = "".join(traceback.format_exception(error))
