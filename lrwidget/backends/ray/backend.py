@@ -90,6 +90,7 @@ class RayBackend:
         self._scaling = scaling
         self.arguments: dict[str, Any] = {**settings, "build": build}
         _, self.config = self._changed({})
+        writable_store(self.config.record)
         self.arguments = {"build": build, **self.config.settings()}
 
     def as_made(self) -> AbstractContextManager[object]:
@@ -170,9 +171,7 @@ class RayBackend:
             device = short_repr(settings["device"])
             msg = f"device={device} is up to the cluster; pass use_gpu=True for GPUs"
             raise ValueError(msg)
-        config = TestConfig(**settings)
-        writable_store(config.record)
-        return build, config
+        return build, TestConfig(**settings)
 
 
 def _numbered(works: Sequence[Work]) -> list[Work]:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from lrwidget.backends.ray.backend import usable_scaling
+from lrwidget.backends.ray.backend import RayBackend, usable_scaling
+from tests.backends.ray import builds
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -62,3 +66,18 @@ def test_what_a_cluster_lacks() -> None:
     assert scaling.lacking(8, {"CPU": 4, "GPU": 2}) == "2 of 8 GPU"
     assert scaling.lacking(8, {"CPU": 3}) == "3 of 4 CPU, 0 of 8 GPU"
     assert scaling.lacking(2, {"CPU": 3, "GPU": 2}) == ""
+
+
+def test_only_a_test_needs_a_place_for_its_record(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    settings = {"record": folder / "run.jsonl"}
+    scaling = usable_scaling(1, use_gpu=False, resources_per_worker=None)
+    backend = RayBackend(builds.build, settings, scaling)
+    folder.rmdir()
+    assert len(backend.race({}, [0.1], 5).plans) == 1
+    assert len(backend.compare([{}, {}]).plans) == 2
+    with pytest.raises(ValueError, match="record="):
+        backend.test({})
+    with pytest.raises(ValueError, match="record="):
+        RayBackend(builds.build, settings, scaling)
