@@ -101,7 +101,7 @@ def test_a_loader_with_batches_of_its_own_is_taken_as_it_is(on_ray: OnRay) -> No
     np.testing.assert_allclose(curve.losses, expected.losses, rtol=1e-6)
 
 
-def test_stop_ends_it_at_the_next_step(on_ray: OnRay) -> None:
+def test_stop_ends_it_and_keeps_its_steps(on_ray: OnRay) -> None:
     widget = on_ray(num_it=1_000_000)
     widget.run()
     assert comes(lambda: len(widget.curve) > 0)
