@@ -323,7 +323,7 @@ def _record(name: str, record: object) -> object:
     return record
 
 
-# What checks a setting returns its plain form. None is not checked where it may be.
+# The check of a setting returns its plain form. None is not checked if it is allowed.
 _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "stop_div": check_switch,
     "training_step": check_function,

@@ -17,14 +17,14 @@ Phase: TypeAlias = Literal["starting", "waiting", "running", "stopping"]
 
 
 class Activity(NamedTuple):
-    """What a job does at the moment."""
+    """The present state of a job."""
 
     phase: Phase
     # The time of the last news, by `time.monotonic`; None for that of the last event.
     since: float | None = None
-    # What is started, the loader waited for, or the process that runs the test.
+    # The workers that start, the loader with the next batch, or the test's process.
     detail: str = ""
-    # What stands in the way: resources that are missing, an error of reading.
+    # The problem that delays the job: missing resources, or an error of reading.
     problem: str = ""
     where: Literal["here", "record", "ray"] = "here"
     # The time from the first step to the last; None for that between their events.
@@ -32,7 +32,7 @@ class Activity(NamedTuple):
 
 
 class Capabilities(NamedTuple):
-    """What can be done with the tests of a back end."""
+    """The actions that are possible with the tests of a back end."""
 
     run: bool = True  # start tests, with settings
     race: bool = True  # start races
@@ -53,7 +53,7 @@ class Job(Protocol):
         """
         Start the job, and return its events, to be taken in any thread.
 
-        What keeps it from starting is raised at once, in the calling thread.
+        An error of the start is raised at once, in the calling thread.
         """
 
     def stop(self) -> None:
@@ -76,7 +76,7 @@ class Backend(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What can be done here."""
+        """The actions that are possible here."""
 
     @property
     def config(self) -> TestConfig:

@@ -1,1 +1,1 @@
-"""What a range test found: numpy only, no torch, no Jupyter."""
+"""The results of range tests: numpy only, no torch, no Jupyter."""

@@ -146,7 +146,7 @@ def descent(
     start = _Start.of(places[finite], scaled[finite])
     fall = _Fall.of(places, scaled, start)
     if fall is not None:
-        # What is high before the descent is no rise.
+        # High losses before the descent are no rise.
         lowest = int(np.searchsorted(places, fall.places[-1]))
         edge = lowest + _edge(scaled[lowest:], start)
         if edge < _FEWEST // 2:

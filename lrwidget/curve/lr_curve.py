@@ -1,4 +1,4 @@
-"""What one range test found: its steps, recorded raw."""
+"""The result of one range test: its steps, with raw losses."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class LRCurve(Stored):
 
     def suggestion(self, rule: str = DEFAULT_RULE) -> Suggestion:
         """
-        Return what a rule suggests, how sure it is, and why.
+        Return the suggestion of a rule, with its range and its reason.
 
         No rule depends on how the losses are displayed.
 

@@ -42,7 +42,7 @@ def neighbours(
     """
     Return increasing rates that are worth a race: a choice and what lies around it.
 
-    They are the chosen rate, the suggestion, the ends of its band, and three times
+    The rates are the chosen rate, the suggestion, the ends of its band, and three times
     beyond these. Of two within ten per cent of each other, the one that comes first in
     this list stays. A suggestion without a band has one of three times to both sides.
     Without suggestion and choice there are none.

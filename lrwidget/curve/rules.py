@@ -109,7 +109,7 @@ def _classic(
     if broken.size:
         kept_lrs, kept = kept_lrs[: broken[0]], kept[: broken[0]]
     with np.errstate(over="ignore", invalid="ignore"):  # of huge losses
-        # What rounding alone makes of a constant loss is no fall.
+        # A constant loss falls by rounding alone, which does not count.
         falls = np.any(np.diff(kept) < -_ROUNDING * np.abs(kept[:-1]))
         rate = rule(kept_lrs, kept) if falls else None
     if len(kept) > 1 and not falls:

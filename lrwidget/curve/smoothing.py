@@ -29,7 +29,7 @@ def exponential_mean(losses: FloatArray, beta: float = DEFAULT_BETA) -> FloatArr
     finite = np.isfinite(losses)
     kept = losses[finite]
     smoothed = np.full(len(losses), np.nan)
-    # What the mean of ones lacks to 1 is the bias.
+    # The bias is the difference between 1 and the mean of ones.
     smoothed[finite] = _means(kept, beta) / _means(np.ones(len(kept)), beta)
     return smoothed
 

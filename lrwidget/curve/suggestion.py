@@ -1,4 +1,4 @@
-"""What a rule suggests, and how sure it is."""
+"""The suggestion of a rule, with its doubt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a short training at one learning rate found."""
+"""The result of a short training at one learning rate."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How a curve is found: torch, no widgets."""
+"""The training that finds a curve: torch, no widgets."""

@@ -24,7 +24,7 @@ def parts_of(learner: Any) -> Parts:  # noqa: ANN401 (fastai is not imported)
     """
     Return the parts of a training in a fastai ``Learner``.
 
-    They are its model, its optimizer or the one that it would make, its training
+    The parts are its model, its optimizer or the one that it would make, its training
     loader, and its loss with the callbacks that change it.
     """
     check_kind("learner", learner, "Learner", "that of fastai")

@@ -17,7 +17,7 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
     """
     Return the parts of a training in a Hugging Face ``Trainer``.
 
-    They are its model, its optimizer or the one that it would make, its training
+    The parts are its model, its optimizer or the one that it would make, its training
     loader, its ``compute_loss``, and its accumulation, clipping and precision.
     """
     check_kind("trainer", trainer, "Trainer", "that of transformers, or one like it")

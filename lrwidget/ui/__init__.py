@@ -1,1 +1,1 @@
-"""How a curve is seen and a rate is picked: ipywidgets and bqplot, no torch."""
+"""The display of curves and the choice of a rate: ipywidgets and bqplot, no torch."""

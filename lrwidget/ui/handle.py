@@ -62,7 +62,7 @@ class Handle:
     def show(self, rate: float | None, words: list[str]) -> None:
         """Show the handle at a rate, with some lines of text; or hide it."""
         self._rate = rate
-        # Where the mouse holds the dot at a place of this rate, a write would move it.
+        # If the mouse holds the dot at this rate already, a write would move the dot.
         if [_rate_at(place) for place in self.dot.x.tolist()] != [rate]:
             self._put()
         with self.line.hold_sync():

@@ -77,8 +77,8 @@ class RayJob:
         """
         Return the events of all runs; the job starts with the first of them.
 
-        They raise `ClusterError` if a worker, a node or the cluster is lost, and the
-        error of ``build`` or of the training on a worker.
+        The events end with a `ClusterError` if a worker, a node or the cluster is
+        lost, or with the error of ``build`` or of the training on a worker.
         """
         if self._record is None:
             return self._events()

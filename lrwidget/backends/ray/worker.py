@@ -50,7 +50,7 @@ _OF_THE_WIDGET = {
     "seed",
     "record",
 }
-# What the share of a rank takes from a loader.
+# The settings of a loader that the share of a rank keeps.
 _OF_A_LOADER = (
     *("dataset", "batch_size", "num_workers", "collate_fn", "pin_memory", "drop_last"),
     *("timeout", "worker_init_fn", "multiprocessing_context", "generator"),

@@ -294,7 +294,7 @@ class _ProcessGroup(DistributedContext):
 
 
 class _Reporting(Generator["Step", None, "StopReason"]):
-    """The steps of a test, which report also that they are dropped before the first."""
+    """The steps of a test; an error is reported, and so is an end before the first."""
 
     # A generator that has not begun would be closed without running any of its code.
 
