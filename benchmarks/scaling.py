@@ -99,7 +99,7 @@ def _play(name: str) -> None:
         order = _LOOPS if number % 2 else _LOOPS[::-1]
         found = {loop: _turn(loop, make, steps) for loop in order}
         rounds.append([found[loop] for loop in _LOOPS])
-    alone = _all_reduce()
+    alone = _exchange()
     if dist.get_rank() == 0:
         # the first round is the warm-up
         print(json.dumps({"rounds": rounds[1:], "alone": alone}))
@@ -109,8 +109,8 @@ def _play(name: str) -> None:
     os._exit(0)
 
 
-def _all_reduce() -> float:
-    """Return the seconds of the all-reduce of each step, when nothing else runs."""
+def _exchange() -> float:
+    """Return the seconds of the exchange of each step, when nothing else runs."""
     group = dist.new_group(backend="gloo")
     dist.barrier()
     began = time.perf_counter()
@@ -137,7 +137,7 @@ def _measured(name: str, ranks: int) -> bool:
         f"{name:16} {ranks} ranks: bare {1e3 * step:.3f} ms a step, test {ratio:.3f} "
         f"(quartiles {low:.3f} and {high:.3f}), join() {statistics.median(joined):.3f};"
         f" {statistics.median(extra):.0f} bytes a step and rank more on the wire; an "
-        f"all-reduce of 40 bytes alone {1e3 * found['alone']:.3f} ms",
+        f"exchange of 40 bytes alone {1e3 * found['alone']:.3f} ms",
         flush=True,
     )
     return ratio <= _BOUND

@@ -139,10 +139,10 @@ class _ProcessGroup(DistributedContext):
     """
     The context of a test on all ranks, which one rank ends for all ranks.
 
-    The ranks agree by one small all-reduce a step. Each rank fetches its batches for
-    the next step first, so that no rank starts a step alone, in which it would wait for
-    the others. The all-reduce runs beside the backward pass: it begins when the losses
-    are known, if they are in main memory.
+    The ranks agree by one exchange of a few numbers a step. Each rank fetches its
+    batches for the next step first, so that no rank starts a step alone, in which it
+    would wait for the others. The exchange runs beside the backward pass: it begins
+    when the losses are known, if they are in main memory.
     """
 
     def __init__(self, name: str) -> None:
