@@ -127,8 +127,9 @@ class TestConfig:
     device:
         The device of the copy and of the batches; None for that of the model.
     record:
-        A file to which the test writes its steps one by one: if the process is
-        killed, the steps done are there, for `LRCurve.load`. The format is JSON
+        A path of this machine, or a URL of an fsspec file system that can append
+        to a file, such as ``sftp``. The test writes its steps there one by one: if the
+        process is killed, the steps are there, for `LRCurve.load`. The format is JSON
         lines: a header with the settings and versions, a line for each step, and the
         reason of the end. A record that is there is renamed first, to ``run.1.jsonl``
         and so on. `LRWidget.follow` shows the file meanwhile, and can stop the test.

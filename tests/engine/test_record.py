@@ -11,13 +11,16 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import fsspec
 import numpy as np
 import pytest
 import torch
+from fsspec.implementations.memory import MemoryFileSystem
 from torch import nn
 from torch.optim import SGD, AdamW
 
 from lrwidget import LRCurve, RangeTest, range_test
+from lrwidget.curve.records.store import RemoteStore
 from tests.engine.training_parts import loader, state, warm
 
 if TYPE_CHECKING:
@@ -105,6 +108,59 @@ def test_an_error_is_recorded_and_raised(tmp_path: Path) -> None:
     last = json.loads(path.read_text().splitlines()[-1])
     assert last["error"] == "RuntimeError: at the fourth"
     assert len(LRCurve.load(path)) == 3
+
+
+def test_a_record_at_a_url_grows_and_stops(
+    memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, optimizer = warm(AdamW)
+    settings: Any = {"num_it": 30, "stop_div": False, "record": memory}
+    test = RangeTest(model, optimizer, loader(), _LOSS, **settings)
+    monkeypatch.setattr(RemoteStore, "seconds_between_stop_checks", math.inf)
+    for number, _ in enumerate(test, 1):
+        so_far = LRCurve.load(memory)
+        assert so_far.losses.tolist() == test.curve.losses.tolist()
+        assert (len(so_far), so_far.stop_reason) == (number, None)
+    assert LRCurve.load(memory).to_dict() == test.curve.to_dict()
+    earlier = test.curve.to_dict()
+
+    monkeypatch.setattr(RemoteStore, "seconds_between_stop_checks", 0)
+    for step in test:
+        if step.iteration == 6:
+            header = json.loads(
+                fsspec.filesystem("memory").head(memory).split(b"\n")[0]
+            )
+            RemoteStore(memory).request_stop(header["test"])
+    assert (len(test.curve), test.curve.stop_reason) == (7, "stopped")
+    assert LRCurve.load(memory).to_dict() == test.curve.to_dict()
+    assert LRCurve.load(memory.replace("run.", "run.1.")).to_dict() == earlier
+    assert len(fsspec.filesystem("memory").ls("folder")) == 2
+
+
+def test_an_unreachable_url_fails_the_test_and_nothing_else(
+    memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        msg = "no route"
+        raise RuntimeError(msg)
+
+    model, optimizer = warm(AdamW)
+    batches = loader()
+    before = state(model, optimizer, batches)
+    test = RangeTest(model, optimizer, batches, _LOSS, record=memory)
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFileSystem, "pipe_file", unreachable)
+        with pytest.raises(OSError, match="no route"):
+            list(test)
+    assert state(model, optimizer, batches) == before
+    steps = iter(test)
+    for _ in range(3):
+        next(steps)
+    monkeypatch.setattr(MemoryFileSystem, "open", unreachable)
+    with pytest.raises(OSError, match="no route"):
+        next(steps)
+    assert state(model, optimizer, batches) == before
+    assert len(test.curve) == 3
 
 
 def test_a_widget_records_each_of_its_runs(

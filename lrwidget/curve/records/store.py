@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 from lrwidget.curve.records.reader import FORMAT, LONGEST_LINE, is_record
@@ -17,14 +19,16 @@ from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from io import FileIO
 
 _PIECE = 2**20
+_SECONDS_UNSHARED = 1.0
 _BEGINNING = 256  # bytes, which include the name of the test
 _MAX_SIZE = 256 * 2**20  # what is read takes up to 25 times as much in memory
 _TORN_HEADER = f'{{"format": "{FORMAT}"'.encode()
 _URL = re.compile(r"[a-z][a-z0-9+.:-]*://", re.IGNORECASE)
 _LOCAL_URLS = ("file://", "local://")
+# The file systems of fsspec that add to a file; others send it all again, or cannot.
+_APPENDING = ("hdfs", "memory", "sftp", "smb", "ssh", "webhdfs")
 
 
 class Chunk(NamedTuple):
@@ -37,6 +41,26 @@ class Chunk(NamedTuple):
     changed: float | None
 
 
+class LocalFile:
+    """A new file of this machine, to which bytes are appended."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("xb", buffering=0)
+        self.close = self._file.close  # to append is a ValueError after that
+        self._shared = -math.inf
+
+    def append(self, contents: bytes) -> None:
+        """Add bytes, which stay if this process is killed after that."""
+        while contents:
+            contents = contents[self._file.write(contents) :]
+        now = time.monotonic()
+        if now - self._shared >= _SECONDS_UNSHARED:
+            self._shared = now
+            # A network disk shows the bytes to other machines when a handle is closed:
+            # here a second one, which on other disks does nothing.
+            os.close(os.dup(self._file.fileno()))
+
+
 @dataclass(frozen=True)
 class LocalStore:
     """A file of this machine, perhaps on a disk that it shares with others."""
@@ -44,6 +68,7 @@ class LocalStore:
     given: str  # the path as the user wrote it
     path: Path
     seconds_between_reads: ClassVar[float] = 0.1
+    seconds_between_stop_checks: ClassVar[float] = 0.0
 
     def resolved(self) -> LocalStore:
         """Return the store of the file to which a link leads at present."""
@@ -75,18 +100,17 @@ class LocalStore:
             # The text of an OSError would add the path, which may be very long.
             what = getattr(error, "strerror", None) or error
             problem = f"cannot be a file: {what}; pass another path"
-        if not _TORN_HEADER.startswith(found) and not is_record(found):
-            problem = "is no record, and is not replaced; pass another path"
         if problem:
             msg = f"record={short_repr(self.given)} {problem}"
             raise ValueError(msg)
+        _check_record(self.given, found)
 
-    def create(self) -> FileIO:
+    def create(self) -> LocalFile:
         """Create and open the file; an existing record is renamed first."""
         path = self.resolved().path  # a link keeps leading there
         while True:
             with suppress(FileExistsError):
-                return path.open("xb", buffering=0)
+                return LocalFile(path)
             self.check_writable()
             self._rename(path)
 
@@ -98,12 +122,8 @@ class LocalStore:
 
     def stop_requested(self, test: str) -> bool:
         """Whether a test is asked to stop; without a request, this takes 1 µs."""
-        if not os.access(self._request.path, os.F_OK):
-            return False
-        try:
-            return self._request.read(0).contents == test.encode()
-        except (OSError, ValueError):  # the test goes on: its steps are worth more
-            return False
+        there = os.access(self._request.path, os.F_OK)
+        return there and _names(self._request, test)
 
     def clear_stop_request(self) -> None:
         """Remove a request to stop, to whichever test it is."""
@@ -115,9 +135,9 @@ class LocalStore:
         return LocalStore(f"{self.given}.stop", Path(f"{self.path}.stop"))
 
     def _rename(self, path: Path) -> None:
-        """Give a record the next free name: run.1.jsonl, run.2.jsonl and so on."""
-        for number in count(1):
-            free = path.with_name(f"{path.stem}.{number}{path.suffix}")
+        """Give a record the next free name."""
+        for name in _names_after(path.name):
+            free = path.with_name(name)
             # Made first, so that no other job renames its file to this one.
             with suppress(FileExistsError):
                 free.touch(exist_ok=False)
@@ -135,12 +155,38 @@ class LocalStore:
             raise OSError(msg) from error
 
 
+@dataclass
+class RemoteFile:
+    """A new file at a URL, to which bytes are appended."""
+
+    system: Any  # of fsspec, which has no types
+    path: str
+    closed: bool = False
+
+    def append(self, contents: bytes) -> None:
+        """Add bytes, which stay if this process is killed after that."""
+        if self.closed:
+            msg = "the file is closed"
+            raise ValueError(msg)
+        with _os_errors(self.path), self.system.open(self.path, "ab") as file:
+            file.write(contents)
+
+    def close(self) -> None:
+        """Append no more; to append is a ValueError after that."""
+        self.closed = True
+
+
 @dataclass(frozen=True)
 class RemoteStore:
-    """A file at a URL that fsspec opens, for reading; each error is an OSError."""
+    """A file at a URL that fsspec opens; each error of its system is an OSError."""
 
     given: str
     seconds_between_reads: ClassVar[float] = 1.0
+    seconds_between_stop_checks: ClassVar[float] = 1.0
+
+    def resolved(self) -> RemoteStore:
+        """Return this store: a link is the concern of the file system."""
+        return self
 
     def read(self, offset: int, most: int = _PIECE) -> Chunk:
         """Return the bytes after an offset; raise FileNotFoundError without a file."""
@@ -157,23 +203,50 @@ class RemoteStore:
                     changed = system.modified(path).timestamp()
         return Chunk(contents, beginning, size, changed)
 
+    def check_writable(self) -> None:
+        """Raise ValueError if no record can be made here; nothing is sent."""
+        system = self.given.partition("://")[0].lower()
+        if system not in _APPENDING:
+            msg = (
+                f"record={short_repr(self.given)} is a URL, to which no steps can be "
+                "appended; pass a path of this machine, such as one on a shared disk, "
+                f"or a URL of {', '.join(_APPENDING[:-1])} or {_APPENDING[-1]}"
+            )
+            raise ValueError(msg)
+
+    def create(self) -> RemoteFile:
+        """Create the file; an existing record is renamed first."""
+        with suppress(FileNotFoundError):
+            _check_record(self.given, self.read(0, LONGEST_LINE).contents)
+            with self._file() as (system, path):
+                folder, slash, name = path.rpartition("/")
+                names = (folder + slash + free for free in _names_after(name))
+                system.mv(path, next(free for free in names if not system.exists(free)))
+        with self._file() as (system, path):
+            system.pipe_file(path, b"")
+            return RemoteFile(system, path)
+
     def request_stop(self, test: str) -> None:
         """Ask a test to stop, by a file beside the record with the test's name."""
         with self._file() as (system, path):
             system.pipe_file(f"{path}.stop", test.encode(errors="replace"))
+
+    def stop_requested(self, test: str) -> bool:
+        """Whether a test is asked to stop."""
+        return _names(RemoteStore(f"{self.given}.stop"), test)
+
+    def clear_stop_request(self) -> None:
+        """Remove a request to stop, to whichever test it is."""
+        with suppress(OSError), self._file() as (system, path):
+            system.rm_file(f"{path}.stop")
 
     @contextmanager
     def _file(self) -> Iterator[tuple[Any, str]]:
         """Return the file system, and the path of the file there."""
         from fsspec.core import url_to_fs  # noqa: PLC0415 (slow to import)
 
-        try:
+        with _os_errors(self.given):
             yield url_to_fs(self.given)
-        except OSError:
-            raise
-        except Exception as error:
-            msg = f"{self.given}: {str(error) or type(error).__name__}"
-            raise OSError(msg) from error
 
 
 RecordStore: TypeAlias = LocalStore | RemoteStore
@@ -190,17 +263,11 @@ def store_of(path: str | os.PathLike[str]) -> RecordStore:
     return LocalStore(os.fspath(path), Path(path).absolute())
 
 
-def writable_store(record: str | os.PathLike[str] | None) -> LocalStore | None:
+def writable_store(record: str | os.PathLike[str] | None) -> RecordStore | None:
     """Return the store of a record, if any; raise ValueError if it is not writable."""
     if record is None:
         return None
     store = store_of(record)
-    if isinstance(store, RemoteStore):  # most file systems of URLs cannot append
-        msg = (
-            f"record={short_repr(record)} is a URL, to which no steps can be appended; "
-            "pass a path of this machine, such as one on a shared disk"
-        )
-        raise ValueError(msg)  # noqa: TRY004 (the type is the right one)
     store.check_writable()
     return store
 
@@ -213,6 +280,42 @@ def contents_of(store: RecordStore) -> bytes:
             msg = f"its {size} bytes are more than {_MAX_SIZE}"
             raise ValueError(msg)
     return contents
+
+
+def _check_record(given: str, found: bytes) -> None:
+    """Raise ValueError if a file that begins with these bytes is not to be replaced."""
+    if not _TORN_HEADER.startswith(found) and not is_record(found):
+        msg = (
+            f"record={short_repr(given)} is no record, and is not replaced; "
+            "pass another path"
+        )
+        raise ValueError(msg)
+
+
+def _names_after(name: str) -> Iterator[str]:
+    """Yield the names of earlier records: run.1.jsonl, run.2.jsonl and so on."""
+    path = PurePosixPath(name)
+    return (f"{path.stem}.{number}{path.suffix}" for number in count(1))
+
+
+def _names(request: RecordStore, test: str) -> bool:
+    """Whether a request to stop is there, and names the test."""
+    try:
+        return request.read(0).contents == test.encode()
+    except (OSError, ValueError):  # the test goes on: its steps are worth more
+        return False
+
+
+@contextmanager
+def _os_errors(where: str) -> Iterator[None]:
+    """Turn each error of a file system of fsspec into an OSError."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        msg = f"{where}: {str(error) or type(error).__name__}"
+        raise OSError(msg) from error
 
 
 def _part(system: Any, path: str, begin: int, end: int) -> bytes:  # noqa: ANN401 (of fsspec, which has no types)

@@ -22,32 +22,32 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from lrwidget.curve.lr_curve import Step, StopReason
-    from lrwidget.curve.records.store import LocalStore
+    from lrwidget.curve.records.store import RecordStore
 
 _LONGEST_ERROR = 2000
-_SECONDS_UNSHARED = 1.0
 _ENCODER = json.JSONEncoder(allow_nan=False)  # made once, which takes long
 
 
 class RecordFile:
     """The new file of one test, open for its lines."""
 
-    def __init__(self, store: LocalStore) -> None:
+    def __init__(self, store: RecordStore) -> None:
+        self._store = store
         self._file = store.create()
         self.close = self._file.close  # to append is a ValueError after that
-        self._shared = -math.inf
+        self._checked = -math.inf
 
     def append(self, line: Mapping[str, object]) -> None:
         """Add a line, which stays if this process is killed after that."""
-        rest = _ENCODER.encode(line).encode() + b"\n"
-        while rest:
-            rest = rest[self._file.write(rest) :]
+        self._file.append(_ENCODER.encode(line).encode() + b"\n")
+
+    def stop_requested(self, test: str) -> bool:
+        """Whether a test is asked to stop, as often as the store may be asked."""
         now = time.monotonic()
-        if now - self._shared >= _SECONDS_UNSHARED:
-            self._shared = now
-            # A network disk shows the lines to other machines when a handle is closed:
-            # here a second one, which on other disks does nothing.
-            os.close(os.dup(self._file.fileno()))
+        if now - self._checked < self._store.seconds_between_stop_checks:
+            return False
+        self._checked = now
+        return self._store.stop_requested(test)
 
     def append_end(self, reason: StopReason) -> None:
         """Add the end of the test; an error is a warning, since the test has ended."""
@@ -60,7 +60,7 @@ class RecordFile:
 
 def recorded(
     steps: Generator[Step, None, StopReason],
-    store: LocalStore,
+    store: RecordStore,
     settings: Mapping[str, object],
 ) -> Generator[Step, None, StopReason]:
     """
@@ -95,7 +95,7 @@ def recorded(
                     file.close()  # so that nothing follows half a line
                     steps.throw(error)  # the test has failed
                 yield step
-                if store.stop_requested(header["test"]):
+                if file.stop_requested(header["test"]):
                     steps.close()
                     store.clear_stop_request()
                     break

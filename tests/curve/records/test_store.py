@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from threading import Barrier, Thread
 from typing import TYPE_CHECKING
 
 import fsspec
 import pytest
+from fsspec.core import url_to_fs
 
 from lrwidget.curve.curve_files import as_json
 from lrwidget.curve.lr_curve import LRCurve
@@ -53,29 +54,41 @@ def test_any_piece_can_be_read(store: RecordStore) -> None:
     assert contents_of(store) == contents
 
 
-def test_what_is_added_is_there_at_once(tmp_path: Path) -> None:
-    store = LocalStore("run.jsonl", tmp_path / "run.jsonl")
-    with store.create() as file:
+def test_what_is_added_is_there_at_once(store: RecordStore) -> None:
+    with closing(store.create()) as file:
         for end in range(1, 5):
-            file.write(b"abcd"[end - 1 : end])
+            file.append(b"abcd"[end - 1 : end])
             assert store.read(0)[:3] == (b"abcd"[:end], b"abcd"[:end], end)
+    with pytest.raises(ValueError, match="closed"):
+        file.append(b"e")
+    assert contents_of(store) == b"abcd"
 
 
+@pytest.mark.parametrize("folder", ["local", "memory://folder"])
 @pytest.mark.parametrize("name", ["run%s.jsonl", "run%s", "run.json%s.l"])
-def test_an_earlier_record_is_renamed(tmp_path: Path, name: str) -> None:
+def test_an_earlier_record_is_renamed(
+    tmp_path: Path, memory: str, folder: str, name: str
+) -> None:
     def add(number: int) -> None:
-        with LocalStore("x", tmp_path / (name % "")).create() as file:
-            file.write(_RECORD + b"%d" % number)
+        with closing(store_of(f"{folder}/{name % ''}").create()) as file:
+            file.append(_RECORD + b"%d" % number)
 
     def found() -> dict[str, int]:
-        return {path.name: int(path.read_bytes()[-1:]) for path in tmp_path.iterdir()}
+        return {Path(f).name: int(system.cat_file(f)[-1:]) for f in system.find(path)}
 
+    del memory  # empty
+    folder = str(tmp_path) if folder == "local" else folder
+    system, path = url_to_fs(folder)
     for number in range(4):
         add(number)
     assert found() == {name % "": 3, name % ".1": 0, name % ".2": 1, name % ".3": 2}
-    (tmp_path / (name % ".2")).unlink()
+    system.rm_file(f"{path}/{name % '.2'}")
     add(4)  # which takes the next free name for the one before
     assert found() == {name % "": 4, name % ".1": 0, name % ".2": 3, name % ".3": 2}
+    system.pipe_file(f"{path}/{name % ''}", b"a 5")
+    with pytest.raises(ValueError, match="is no record, and is not replaced"):
+        add(6)
+    assert len(found()) == 4
 
 
 def test_a_link_continues_to_lead_to_the_latest_record(tmp_path: Path) -> None:
@@ -83,8 +96,8 @@ def test_a_link_continues_to_lead_to_the_latest_record(tmp_path: Path) -> None:
     link, file = tmp_path / "link.jsonl", tmp_path / "disk" / "run.jsonl"
     link.symlink_to(file)
     for number in range(2):
-        with LocalStore("link.jsonl", link).create() as opened:
-            opened.write(_RECORD + b"%d" % number)
+        with closing(LocalStore("link.jsonl", link).create()) as opened:
+            opened.append(_RECORD + b"%d" % number)
     assert link.is_symlink()
     assert file.read_bytes()[-1:] == b"1"
     assert (tmp_path / "disk" / "run.1.jsonl").read_bytes()[-1:] == b"0"
@@ -101,9 +114,9 @@ def test_jobs_that_start_at_once_have_a_file_each(
 
     def job(number: int) -> None:
         start.wait()
-        with store.create() as file:
-            file.write(_RECORD)
-            file.write(b"%d" % number)
+        with closing(store.create()) as file:
+            file.append(_RECORD)
+            file.append(b"%d" % number)
 
     for _ in range(20):
         for path in tmp_path.iterdir():
@@ -144,20 +157,22 @@ def test_a_request_to_stop_lies_beside_the_record(store: RecordStore) -> None:
     assert contents_of(request) == b"a"
     with pytest.raises(FileNotFoundError):
         store.read(0)
-    if isinstance(store, LocalStore):
-        assert store.stop_requested("a")
-        assert not store.stop_requested("b")
-        store.clear_stop_request()
-        assert not store.stop_requested("a")
-        store.clear_stop_request()  # which is not there
-        assert list(store.path.parent.iterdir()) == []
+    assert store.stop_requested("a")
+    assert not store.stop_requested("b")
+    store.clear_stop_request()
+    assert not store.stop_requested("a")
+    store.clear_stop_request()  # which is not there
+    with pytest.raises(FileNotFoundError):
+        request.read(0)
 
 
 def test_what_no_step_can_be_appended_to_is_refused(tmp_path: Path) -> None:
-    for url in ("s3://bucket/run.jsonl", "memory://run.jsonl", "nosuch://run.jsonl"):
+    for url in ("s3://bucket/run.jsonl", "simplecache::sftp://h/r", "nosuch://run"):
         said = f"record='{url}' is a URL, to which no steps can be .*; pass a path of"
         with pytest.raises(ValueError, match=said):
             writable_store(url)
+    for url in ("sftp://h/run.jsonl", "HDFS://h/run.jsonl", "memory://run.jsonl"):
+        assert writable_store(url) == RemoteStore(url)
     for contents, usable in {
         b"": True,
         b'{"form': True,
