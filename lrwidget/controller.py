@@ -38,7 +38,7 @@ _EMPTY = RunHistory(None).curve()
 _NO_HISTORY = JobHistory([])
 
 
-class Choice(Protocol):
+class RateOwner(Protocol):
     """The owner of the chosen rate, which calls its observers."""
 
     value: float | None
@@ -50,7 +50,7 @@ class Choice(Protocol):
         """Choose a suggestion, unless another rate was picked."""
 
 
-class _Job:
+class _JobState:
     """The latest job, as far as it has come."""
 
     def __init__(self, kind: Kind) -> None:
@@ -98,10 +98,10 @@ class Controller:
     and no observer called while the lock is held.
     """
 
-    def __init__(self, backend: Backend, rule: str, choice: Choice) -> None:
+    def __init__(self, backend: Backend, rule: str, owner: RateOwner) -> None:
         self._backend = backend
         self._rule = rule
-        self._choice = choice
+        self._owner = owner
         self._lock = threading.RLock()
         self._show: Callable[[Snapshot], object] = lambda _snapshot: None
         self._closed = False
@@ -110,13 +110,10 @@ class Controller:
         self._problem = ""
         self._runs: list[Run] = []  # never changed, since other threads may read it
         self.race_history: RaceHistory | None = None  # of the latest race
-        self._job: _Job | None = None
-        self._suggestion = NO_SUGGESTION
-        self._range = self._config.start_lr, self._config.end_lr
-        self.bounds = self._range  # of the chart
-        self._shown: Snapshot | None = None
-        self.pick = choice.pick
+        self._job: _JobState | None = None
+        self.pick = owner.pick
         self.rate_ratios = backend.rate_ratios
+        self.shown = self.snapshot()  # in the display
 
     def display(self, show: Callable[[Snapshot], object]) -> None:
         """Give each new state to a function, which is called under the lock."""
@@ -157,18 +154,14 @@ class Controller:
             if self._backend.capabilities.run or not any(plans):
                 plans.append(next_plan)
             starts, ends, _ = zip(*filter(None, plans), strict=True)
-            self._range = min(starts), max(ends)
-            choice = self._choice.value
-            self.bounds = self._range_with(choice)
+            swept = min(starts), max(ends)
+            choice = self._owner.value
             job = None if self._job is None else self._job.snapshot()
             testing = unbegun = False
             if job is not None and job.running and job.kind != "race":
                 testing, unbegun = True, job.runs > 0 and job.done == 0
             planned = runs[-1].history.num_it if testing and runs else 0
             curve = _EMPTY if unbegun else self.curve
-            self._suggestion = (
-                NO_SUGGESTION if testing else curve.suggestion(self._rule)
-            )
             return Snapshot(
                 capabilities=self._backend.capabilities,
                 config=self._config,
@@ -176,10 +169,11 @@ class Controller:
                 runs=runs,
                 curve=curve,
                 points=planned if testing else len(curve),
-                suggestion=self._suggestion,
+                suggestion=NO_SUGGESTION if testing else curve.suggestion(self._rule),
                 race=self.race_history,
                 job=job,
-                bounds=self.bounds,
+                swept=swept,
+                bounds=_extended(swept, choice),
                 choice=choice,
                 testing=testing,
             )
@@ -190,17 +184,17 @@ class Controller:
         """Show the present state."""
         with self._lock:
             if not self._closed:
-                self._shown = self.snapshot()
-                self._show(self._shown)
+                self.shown = self.snapshot()
+                self._show(self.shown)
 
     def show_choice(self) -> None:
         """Show the chosen rate, if nothing else has changed."""
         with self._lock:
-            if self._shown is not None and not self._closed:
-                choice = self._choice.value
-                self.bounds = self._range_with(choice)
-                self._shown = replace(self._shown, choice=choice, bounds=self.bounds)
-                self._show(self._shown)
+            if not self._closed:
+                choice = self._owner.value
+                bounds = _extended(self.shown.swept, choice)
+                self.shown = replace(self.shown, choice=choice, bounds=bounds)
+                self._show(self.shown)
 
     def toggle(self) -> None:
         """Start a test, or stop what runs."""
@@ -211,12 +205,12 @@ class Controller:
             # The error is in the status, and raised by wait().
             with suppress(Exception), self._backend.as_made():
                 self._run(None, {})
-            self.refresh()
+            self.refresh()  # here, since an error of the display is raised
 
     def start_race(self) -> None:
         """Start a race around the suggestion and the chosen rate."""
         with suppress(Exception), self._backend.as_made():  # as above
-            self._start_race(None, None)
+            self._race(None, None)
         self.refresh()
 
     def configure(self, fields: Mapping[str, Any]) -> None:
@@ -236,25 +230,25 @@ class Controller:
 
     def step(self, count: int) -> None:
         """Move the chosen rate by tenths of a decade, or begin with the suggestion."""
-        rate = self._choice.value
+        rate = self._owner.value
         if rate is None:
             self.home()
         else:
             moved = rate * 10 ** (count / _STEPS_PER_DECADE)
-            self._choice.pick(float(f"{moved:.2e}"))
+            self._owner.pick(float(f"{moved:.2e}"))
 
     def home(self) -> None:
         """Choose the suggestion, or the middle of the chart if there is none."""
         suggestion = self.snapshot().suggestion.lr
         if suggestion is not None:
-            self._choice.pick(suggestion)
-        elif self._choice.value is None:
-            low, high = self.bounds
-            self._choice.pick(math.sqrt(low * high))
+            self._owner.pick(suggestion)
+        elif self._owner.value is None:
+            low, high = self.shown.bounds
+            self._owner.pick(math.sqrt(low * high))
 
     def apply(self) -> str:
         """Write the chosen rate to the optimizer, and return what was written where."""
-        rate = self._choice.value
+        rate = self._owner.value
         if rate is None:
             msg = "value=None: choose a rate first: run() and wait(), or set value=1e-3"
             raise RuntimeError(msg)
@@ -262,7 +256,7 @@ class Controller:
 
     def export(self, kind: str, beta: float) -> bytes:
         """Return the latest curve as a file of a format."""
-        choice = self._choice.value
+        choice = self._owner.value
         looks: Looks = {"beta": beta, "rule": self._rule, "choice": choice}
         return exported(self.curve, kind, looks)
 
@@ -279,9 +273,9 @@ class Controller:
         with self._lock:
             self._rule = rule
             self.refresh()
-            suggestion = self._suggestion.lr
+            suggestion = self.shown.suggestion.lr
         if suggestion is not None:
-            self._choice.follow_suggestion(suggestion)
+            self._owner.follow_suggestion(suggestion)
 
     def run(self, label: str | None, changes: Mapping[str, Any]) -> None:
         """Start a test; see `LRWidget.run`."""
@@ -313,10 +307,10 @@ class Controller:
 
     def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
         """Start a race; see `LRWidget.race`."""
-        self._start_race(rates, steps)
+        self._race(rates, steps)
         self.refresh()
 
-    def _start_race(self, rates: Sequence[float] | None, steps: int | None) -> None:
+    def _race(self, rates: Sequence[float] | None, steps: int | None) -> None:
         self._check_can_run()
         with self._reserved("race") as state:
             history = self._race_at(rates, steps)
@@ -370,7 +364,7 @@ class Controller:
     # ---- the life of a job
 
     @contextmanager
-    def _reserved(self, kind: Kind) -> Iterator[_Job]:
+    def _reserved(self, kind: Kind) -> Iterator[_JobState]:
         """
         Let no other job start inside; an error inside is that of the new job.
 
@@ -383,7 +377,7 @@ class Controller:
                 how = "running" if self._job.ready.is_set() else "starting"
                 msg = f"a {what} is {how} already; call stop() and wait() first"
                 raise RuntimeError(msg)
-            self._job = state = _Job(kind)
+            self._job = state = _JobState(kind)
         try:
             yield state
         except BaseException as error:
@@ -408,7 +402,7 @@ class Controller:
 
     def _start_tests(
         self,
-        state: _Job,
+        state: _JobState,
         job: Job,
         described: Sequence[tuple[str | None, Mapping[str, Any]]],
     ) -> None:
@@ -421,7 +415,7 @@ class Controller:
         self._start(state, job, history, runs)
 
     def _start(
-        self, state: _Job, job: Job, history: JobHistory, runs: list[Run]
+        self, state: _JobState, job: Job, history: JobHistory, runs: list[Run]
     ) -> None:
         events = job.events()
         with ExitStack() as unless_started, self._lock:
@@ -440,7 +434,7 @@ class Controller:
                 self.race_history = history
             state.ready.set()
 
-    def _finish(self, state: _Job, error: BaseException | None) -> None:
+    def _finish(self, state: _JobState, error: BaseException | None) -> None:
         text = "" if error is None else _traceback(error)
         try:
             with self._lock:
@@ -452,26 +446,20 @@ class Controller:
                 if error is not None or state.kind == "comparison":
                     self._runs = without_empty(self._runs)
                 self.refresh()
-                suggestion = None if state.kind == "race" else self._suggestion.lr
-            if suggestion is not None:
-                self._choice.follow_suggestion(suggestion)
+                suggestion = self.shown.suggestion.lr
+            if suggestion is not None and state.kind != "race":
+                self._owner.follow_suggestion(suggestion)
         except BaseException as raised:  # noqa: BLE001 (of an observer; raised by wait)
             text = _traceback(raised)
             with self._lock:
                 state.fail(raised, text)
                 self.refresh()
 
-    # ---- what follows from the state
-
-    def _range_with(self, choice: float | None) -> tuple[float, float]:
-        low, high = self._range
-        return (low, high) if choice is None else (min(low, choice), max(high, choice))
-
     def _race_at(self, rates: Sequence[float] | None, steps: int | None) -> RaceHistory:
-        low, high = self.bounds
+        low, high = self.shown.bounds
         if rates is None:
             suggestion = self.curve.suggestion(self._rule)
-            rates = neighbours(suggestion, self._choice.value, low, high)
+            rates = neighbours(suggestion, self._owner.value, low, high)
             if not rates:
                 msg = "nothing to race: run() and wait() first, or pass rates"
                 raise RuntimeError(msg)
@@ -486,6 +474,12 @@ class Controller:
         if steps is None:  # the back end checks these settings
             return RaceHistory(checked, self._fields["num_it"])
         return RaceHistory(checked, usable_count("steps", steps))
+
+
+def _extended(swept: tuple[float, float], rate: float | None) -> tuple[float, float]:
+    """Return a range of rates, extended to a rate outside of it."""
+    low, high = swept
+    return swept if rate is None else (min(low, rate), max(high, rate))
 
 
 def _close(events: Generator[Event, None, None]) -> None:

@@ -153,7 +153,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         self._suggested: float | None = None
         super().__init__()
         self._controller = Controller(backend, rule, self)
-        first = self._controller.snapshot()
+        first = self._controller.shown
         self._display = Layout(self._controller, first, smoothing, rule)
         self.children = self._display.parts
         self.add_class("lrwidget")
@@ -613,7 +613,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         if math.isnan(rate):
             msg = "value=nan must be a number; set for example value=1e-3"
             raise traitlets.TraitError(msg)
-        low, high = self._controller.bounds
+        low, high = self._controller.shown.bounds
         return min(max(rate, low), high)
 
     @traitlets.observe("value")

@@ -385,7 +385,7 @@ def test_the_chart_holds_the_settings(make: Any) -> None:
         ("End rate", 100.0, (1e-9, 100.0)),
     ):
         _field(widget, field).value = value
-        assert chart.axes.range == widget._controller.bounds == edges
+        assert chart.axes.range == widget._controller.shown.bounds == edges
     said = "Idle: Run tries 100 rates from 1e-9 to 100."
     assert widget.status == said
     assert said in display_of(widget).run_bar.status.value

@@ -49,7 +49,8 @@ class Snapshot:
     suggestion: Suggestion  # of that curve; an empty one while its test runs
     race: RaceHistory | None  # the latest race
     job: JobSnapshot | None
-    bounds: tuple[float, float]  # lowest and highest rate of the chart
+    swept: tuple[float, float]  # lowest and highest rate of the runs and the next one
+    bounds: tuple[float, float]  # those of the chart, with room for the chosen rate
     choice: float | None  # the chosen rate
     testing: bool  # whether a test or a comparison runs, so that curves may grow
 
