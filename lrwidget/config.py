@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
-import numbers
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -14,15 +11,19 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, g
 from lrwidget.curve.checks import (
     check_function,
     check_known,
+    check_path,
     check_switch,
     invalid,
     usable_count,
     usable_integer,
+    usable_number,
 )
 from lrwidget.curve.history import Plan
 from lrwidget.curve.schedule import learning_rates
 
 if TYPE_CHECKING:
+    import os
+
     import numpy as np
     import numpy.typing as npt
     import torch
@@ -233,15 +234,17 @@ class EmptyLoaderError(ValueError):
     """A loader has no batch."""
 
 
-def empty_loader(name: str, loader: object) -> EmptyLoaderError:
+def empty_loader(name: str, loader: object) -> Exception:
     """Return the error of a loader that has no batch."""
+    problem = "is empty; pass one with at least one batch"
     if isinstance(loader, Iterator):
-        msg = f"{name}={loader!r} is an iterator with no batch left"
-        return EmptyLoaderError(msg + "; pass a loader that can be iterated again")
-    hint = "pass one with a batch at least"
-    if getattr(loader, "drop_last", False):
-        hint += "; with drop_last=True a data set smaller than batch_size has none"
-    return EmptyLoaderError(f"{name}={loader!r} is empty; {hint}")
+        problem = (
+            "is an iterator with no batch left; pass a loader that can be iterated "
+            "again"
+        )
+    elif getattr(loader, "drop_last", False):
+        problem += "; with drop_last=True a data set smaller than batch_size has none"
+    return invalid(loader, name, problem, EmptyLoaderError)
 
 
 def _val_loader(name: str, loader: object) -> object:
@@ -277,15 +280,9 @@ def _grad_scaler(name: str, scaler: object) -> object:
 
 
 def _norm(name: str, norm: object) -> float:
-    if isinstance(norm, bool) or not isinstance(norm, numbers.Real):
-        raise invalid(norm, name, "must be a number, or None", TypeError)
-    try:
-        limit = float(norm)
-    except OverflowError:
-        limit = math.nan
+    limit = usable_number(name, norm, "1.0, or None for no limit")
     if not limit > 0:
-        problem = "must be above 0, and in the range of a float; pass None for none"
-        raise invalid(norm, name, problem)
+        raise invalid(norm, name, "must be above 0; pass None for no limit")
     return limit
 
 
@@ -316,14 +313,6 @@ def _device(name: str, device: Any) -> object:  # noqa: ANN401 (anything of a us
     return tensor.device
 
 
-def _record(name: str, record: object) -> object:
-    path = os.fspath(record) if isinstance(record, os.PathLike) else record
-    if not isinstance(path, str):
-        problem = "must be the path of a file; pass one, or None"
-        raise invalid(record, name, problem, TypeError)
-    return record
-
-
 # The check of a setting returns its plain form. None is not checked if it is allowed.
 _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "stop_div": check_switch,
@@ -337,5 +326,5 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "seed": _seed,
     "isolation": partial(check_known, known=get_args(Isolation)),
     "device": _device,
-    "record": _record,
+    "record": check_path,
 }

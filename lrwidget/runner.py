@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
+from lrwidget.curve.checks import invalid
 from lrwidget.curve.history import Stepped
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ class Runner:
     def wait(self, timeout: float | None = None) -> None:
         """Wait for the end, or raise TimeoutError after some seconds."""
         if timeout is not None and not 0 <= timeout <= threading.TIMEOUT_MAX:
-            msg = f"timeout={timeout!r} must be a number of seconds; pass None for ever"
-            raise ValueError(msg)
+            problem = "must be a number of seconds; pass None to wait for ever"
+            raise invalid(timeout, "timeout", problem)
         if threading.current_thread() in self._threads:
             return  # an observer at the end cannot wait for the end
         # Not by Thread.join: after an interrupt of that, Python 3.11 believes that the

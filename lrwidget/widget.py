@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 import textwrap
 import threading
 from importlib import import_module
@@ -19,7 +18,7 @@ from lrwidget.backends.record import RecordBackend
 from lrwidget.config import with_settings
 from lrwidget.controller import Controller
 from lrwidget.curve import picture
-from lrwidget.curve.checks import invalid
+from lrwidget.curve.checks import invalid, usable_number
 from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.engine.isolation.random_state import RandomState
@@ -627,11 +626,9 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
 
 def _check_smoothing(smoothing: object) -> None:
     """Raise unless the slider has a position for a smoothing."""
-    if isinstance(smoothing, bool) or not isinstance(smoothing, numbers.Real):
-        problem = "must be a number; pass for example 0.98"
-        raise invalid(smoothing, "smoothing", problem, TypeError)
-    if not 0 <= smoothing <= MOST_SMOOTHING:  # type: ignore[operator]  # of any Real
-        raise invalid(smoothing, "smoothing", f"must be from 0 to {MOST_SMOOTHING}")
+    if not 0 <= usable_number("smoothing", smoothing, "0.98") <= MOST_SMOOTHING:
+        problem = f"must be from 0 to {MOST_SMOOTHING}; pass for example 0.98"
+        raise invalid(smoothing, "smoothing", problem)
 
 
 def _check_value(value: object) -> None:

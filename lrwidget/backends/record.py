@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from lrwidget.backends.base import Activity, Capabilities
 from lrwidget.config import TestConfig
+from lrwidget.curve.checks import check_path, invalid
 from lrwidget.curve.history import Ended, Plan, Started, Stepped
 from lrwidget.curve.lr_curve import Step, check_stop_reason
 from lrwidget.curve.records.reader import GrowingRecord, RecordedTest
 from lrwidget.curve.records.store import store_of
 from lrwidget.curve.schedule import learning_rates
-from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,14 +37,7 @@ class RecordBackend:
     as_made = nullcontext  # nothing is run here
 
     def __init__(self, path: str | os.PathLike[str], value: float | None) -> None:
-        if not isinstance(path, str | os.PathLike) or isinstance(
-            os.fspath(path), bytes
-        ):
-            msg = (
-                f"path={short_repr(path)} must be the path of a record; pass for "
-                "example a str"
-            )
-            raise TypeError(msg)
+        check_path("path", path)
         self.name = os.fspath(path)
         self.job = RecordJob(store_of(path))
         self.arguments: dict[str, Any] = {}
@@ -105,11 +98,8 @@ class RecordJob:
                 self._wake.clear()
             self._ask_to_stop()  # what was wanted before following was ended
         except ValueError as error:
-            msg = (
-                f"path={short_repr(self._store.given)} holds no record of a test that "
-                f"can be read: {error}"
-            )
-            raise ValueError(msg) from error
+            problem = f"holds no record of a test that can be read: {error}"
+            raise invalid(self._store.given, "path", problem) from error
 
     def stop(self) -> None:
         """Ask the test to stop; where there is none yet, end following."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lrwidget.curve.checks import invalid
 from lrwidget.curve.ticks import plain
 
 if TYPE_CHECKING:
@@ -95,8 +96,7 @@ def without(runs: list[Run], name: str) -> list[Run]:
     """Return the runs without a former run; raise ValueError if none has the name."""
     former = [run.name for run in runs[:-1]]
     if name not in former:
-        msg = f"name={name!r} is no former run; pass one of {former}"
-        raise ValueError(msg)
+        raise invalid(name, "name", f"is no former run; pass one of {former}")
     return [run for run in runs if run.name != name]
 
 

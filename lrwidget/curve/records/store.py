@@ -14,8 +14,8 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
+from lrwidget.curve.checks import invalid
 from lrwidget.curve.records.reader import FORMAT, LONGEST_LINE, is_record
-from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,8 +101,7 @@ class LocalStore:
             what = getattr(error, "strerror", None) or error
             problem = f"cannot be a file: {what}; pass another path"
         if problem:
-            msg = f"record={short_repr(self.given)} {problem}"
-            raise ValueError(msg)
+            raise invalid(self.given, "record", problem)
         _check_record(self.given, found)
 
     def create(self) -> LocalFile:
@@ -148,11 +147,11 @@ class LocalStore:
             free.unlink()
         except OSError as error:  # on Windows, while it is open
             free.unlink()
-            msg = (
-                f"record={short_repr(self.given)} is in use, and cannot be renamed to "
-                f"{free.name!r}: {error.strerror}; pass the path of a new file"
+            problem = (
+                f"is in use, and cannot be renamed to {free.name!r}: "
+                f"{error.strerror}; pass the path of a new file"
             )
-            raise OSError(msg) from error
+            raise invalid(self.given, "record", problem, OSError) from error
 
 
 @dataclass
@@ -207,12 +206,12 @@ class RemoteStore:
         """Raise ValueError if no record can be made here; nothing is sent."""
         system = self.given.partition("://")[0].lower()
         if system not in _APPENDING:
-            msg = (
-                f"record={short_repr(self.given)} is a URL, to which no steps can be "
-                "appended; pass a path of this machine, such as one on a shared disk, "
-                f"or a URL of {', '.join(_APPENDING[:-1])} or {_APPENDING[-1]}"
+            problem = (
+                "is a URL, to which no steps can be appended; pass a path of this "
+                "machine, such as one on a shared disk, or a URL of "
+                f"{', '.join(_APPENDING[:-1])} or {_APPENDING[-1]}"
             )
-            raise ValueError(msg)
+            raise invalid(self.given, "record", problem)
 
     def create(self) -> RemoteFile:
         """Create the file; an existing record is renamed first."""
@@ -285,11 +284,8 @@ def contents_of(store: RecordStore) -> bytes:
 def _check_record(given: str, found: bytes) -> None:
     """Raise ValueError if a file that begins with these bytes is not to be replaced."""
     if not _TORN_HEADER.startswith(found) and not is_record(found):
-        msg = (
-            f"record={short_repr(given)} is no record, and is not replaced; "
-            "pass another path"
-        )
-        raise ValueError(msg)
+        problem = "is no record, and is not replaced; pass another path"
+        raise invalid(given, "record", problem)
 
 
 def _names_after(name: str) -> Iterator[str]:

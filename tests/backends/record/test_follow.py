@@ -362,7 +362,7 @@ def test_what_is_no_file_is_told(
 @pytest.mark.parametrize(
     ("path", "options", "kind", "said"),
     [
-        (3, {}, TypeError, "path=3 must be the path of a record"),
+        (3, {}, TypeError, "path=3 must be the path of a file"),
         (b"run", {}, TypeError, "path=b'run' must be"),
         (None, {}, TypeError, "path=None must be"),
         ("run", {"value": -1}, ValueError, "value=-1 must be a rate"),
