@@ -17,7 +17,14 @@ from lrwidget.curve.checks import invalid, usable_count
 from lrwidget.curve.history import JobHistory, RunHistory
 from lrwidget.curve.picture import exported
 from lrwidget.curve.race_history import RaceHistory, checked_rates, neighbours
-from lrwidget.curve.runs import new_run, with_added, without, without_empty
+from lrwidget.curve.runs import (
+    check_comparison,
+    check_label,
+    new_run,
+    with_added,
+    without,
+    without_empty,
+)
 from lrwidget.curve.suggestion import NO_SUGGESTION
 from lrwidget.curve.ticks import short
 from lrwidget.runner import Runner
@@ -108,7 +115,7 @@ class Controller:
         self._config = backend.config
         self._fields = {name: getattr(self._config, name) for name in FIELDS}
         self._problem = ""
-        self._runs: list[Run] = []  # never changed, since other threads may read it
+        self._runs: list[Run] = []  # replaced, not changed: other threads may read it
         self.race_history: RaceHistory | None = None  # of the latest race
         self._job: _JobState | None = None
         self.pick = owner.pick
@@ -197,7 +204,7 @@ class Controller:
                 self._show(self.shown)
 
     def toggle(self) -> None:
-        """Start a test, or stop what runs."""
+        """Start a test, or stop the running job."""
         state = self._job
         if state is not None and state.running and state.ready.is_set():
             self.stop()
@@ -285,7 +292,7 @@ class Controller:
     def _run(self, label: str | None, changes: Mapping[str, Any]) -> None:
         self._check_can_run()
         with self._reserved("test") as state:
-            _check_label(label)
+            check_label(label)
             every = {**self._fields, **changes}
             self._start_tests(state, self._backend.test(every), [(label, every)])
 
@@ -299,7 +306,7 @@ class Controller:
         """Start several tests; see `LRWidget.compare`."""
         self._check_can_run()
         with self._reserved("comparison") as state:
-            _check_comparison(runs)
+            check_comparison(runs)
             every = [{**self._fields, **changes} for changes in runs.values()]
             job = self._backend.compare(every)
             self._start_tests(state, job, list(zip(runs, every, strict=True)))
@@ -366,9 +373,10 @@ class Controller:
     @contextmanager
     def _reserved(self, kind: Kind) -> Iterator[_JobState]:
         """
-        Let no other job start inside; an error inside is that of the new job.
+        Reserve the place of the running job for a new job.
 
-        An interrupt that comes after the job has started leaves the job running.
+        An error inside becomes the error of the new job. After the job has started, an
+        error or an interrupt leaves it running.
         """
         with self._lock:
             self._check_open()
@@ -393,7 +401,7 @@ class Controller:
 
     def _check_can_run(self) -> None:
         if not self._backend.capabilities.run:
-            self._backend.test({})  # which raises the reason
+            self._backend.test({})  # raises RuntimeError with the reason
 
     def _check_open(self) -> None:
         if self._closed:
@@ -466,11 +474,11 @@ class Controller:
         checked = checked_rates(rates)
         for rate in checked:
             if not low <= rate <= high:
-                msg = (
-                    f"rates={checked!r} must lie from start_lr={low!r} to "
-                    f"end_lr={high!r}; make the widget with a wider range"
+                problem = (
+                    f"must be from {low!r} to {high!r}, the range of the chart; make "
+                    "the widget with a wider range"
                 )
-                raise ValueError(msg)
+                raise invalid(checked, "rates", problem)
         if steps is None:  # the back end checks these settings
             return RaceHistory(checked, self._fields["num_it"])
         return RaceHistory(checked, usable_count("steps", steps))
@@ -490,27 +498,3 @@ def _close(events: Generator[Event, None, None]) -> None:
 def _traceback(error: BaseException) -> str:
     """Return an error with its traceback, for which files are read."""
     return "".join(traceback.format_exception(error)).strip()
-
-
-def _check_label(label: object) -> None:
-    """Raise unless a label is text, or None."""
-    if label is not None and not (isinstance(label, str) and label):
-        problem = "must be some text, or None; pass for example 'wd=1e-4'"
-        raise invalid(label, "label", problem, TypeError)
-
-
-def _check_comparison(runs: object) -> None:
-    """Raise unless a comparison is a dict of changes by labels."""
-    example = "pass for example {'wd=0': {'optimizer': one}, 'wd=0.1': {...}}"
-    if not isinstance(runs, Mapping) or not all(
-        isinstance(changes, Mapping) for changes in runs.values()
-    ):
-        problem = f"must be a dict of dicts; {example}"
-        raise invalid(runs, "runs", problem, TypeError)
-    if not runs:
-        raise invalid(runs, "runs", f"is empty; {example}")
-    for label in runs:
-        if label is None:
-            problem = f"has None for a label; {example}"
-            raise invalid(runs, "runs", problem, TypeError)
-        _check_label(label)

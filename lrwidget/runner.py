@@ -65,7 +65,7 @@ class Runner:
             # The refreshes first: the end of the job waits for their thread.
             for thread in reversed(self._threads):
                 thread.start()
-        except BaseException:  # where there can be no more threads, or an interrupt
+        except BaseException:  # no thread can be made, or an interrupt
             self.job.abandon()
             self._end_refreshes()
             _running.discard(self)
@@ -112,7 +112,7 @@ class Runner:
             for event in events:
                 apply(event)
                 self.last_event = now = time.monotonic()
-                # An earlier refresh would only delay the refresh of the first step.
+                # A refresh at the start would only delay that of the first step.
                 if isinstance(event, Stepped):
                     if first is None:
                         first = now

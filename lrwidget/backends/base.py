@@ -43,7 +43,7 @@ class Capabilities(NamedTuple):
 class Job(Protocol):
     """A test, a comparison or a race, wherever it runs."""
 
-    goes_on: bool  # elsewhere after `abandon`
+    goes_on: bool  # whether its runs continue elsewhere after `abandon`
 
     @property
     def plans(self) -> Sequence[Plan | None]:
@@ -51,9 +51,10 @@ class Job(Protocol):
 
     def events(self) -> Iterator[Event]:
         """
-        Start the job, and return its events, to be taken in any thread.
+        Return the events of the job, which any one thread may take.
 
-        An error of the start is raised at once, in the calling thread.
+        A job of this process starts at once, in the calling thread, and raises an error
+        of its start there. Any other job starts when the first event is taken.
         """
 
     def stop(self) -> None:
@@ -65,7 +66,7 @@ class Job(Protocol):
         """
 
     def abandon(self) -> None:
-        """Give no more events, and return at once."""
+        """Let the events end without further waiting, and return at once."""
 
     def activity(self) -> Activity:
         """Return what the job does at the moment."""

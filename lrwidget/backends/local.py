@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 class LocalJob:
-    """Trainings that run one after the other in this process, on loaders of tests."""
+    """
+    Trainings that run one after the other in this process.
+
+    ``tests`` are the range tests whose loaders the trainings use.
+    """
 
     goes_on = False
 
@@ -70,8 +74,8 @@ class LocalBackend:
     """
     The back end of a training in this process, with the arguments of a `RangeTest`.
 
-    ``write_rate`` writes a rate to where the training takes it from, and returns where;
-    None is for the optimizer itself.
+    ``write_rate`` writes a rate to where the training takes it from, and returns the
+    name of that place. If it is None, `apply_rate` writes to the optimizer.
     """
 
     def __init__(
