@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     TrainingStep: TypeAlias = Callable[[nn.Module, Any], Any]
     LossFunction: TypeAlias = Callable[..., torch.Tensor]
 
-F = TypeVar("F", bound="Callable[..., Any]")
+_F = TypeVar("_F", bound="Callable[..., Any]")
 Isolation: TypeAlias = Literal["auto", "copy", "restore"]
 _MAX_SEED = 2**32 - 1  # NumPy's limit
 _NOT_LOADERS = (str, bytes, Mapping)  # iterable, but not over batches
@@ -97,8 +97,8 @@ class TestConfig:
         given.
     val_loader:
         If given, the loss at each rate is the mean loss of its batches after the
-        step, in evaluation mode, weighted by their samples. Each rate then takes the
-        time of a validation.
+        step, in evaluation mode, weighted by their numbers of samples. Each rate then
+        takes the time of a validation.
     accumulate:
         The number of batches of an optimizer step, from 1 to 1,000,000. Its gradient
         and its loss are their means.
@@ -117,11 +117,11 @@ class TestConfig:
         A number from 0 to 2**32 - 1. Each test begins with the random states of
         Python, NumPy and torch (CPU, and CUDA in use), and the generators of loaders
         and samplers, seeded with it: tests with one seed see the same batches and
-        the same dropout, where no other code draws random numbers meanwhile. The
-        weights of the model stay the given ones. Not seeded are generators that
-        model or data set hold, `random.SystemRandom`, worker processes that run
-        already, and samplers that shuffle by a number of their own, as distributed
-        ones do. None continues from the present states.
+        the same dropout, if no other code draws random numbers meanwhile. The
+        weights of the model are not changed. Not seeded: generators that the model or
+        the data set holds, `random.SystemRandom`, worker processes that run already,
+        and samplers with their own seed, such as distributed ones. None continues from
+        the present states.
     isolation:
         ``"copy"`` trains a deep copy, ``"restore"`` trains the original and puts it
         back, and ``"auto"`` copies wherever a copy can be made.
@@ -129,12 +129,13 @@ class TestConfig:
         The device of the copy and of the batches; None for that of the model.
     record:
         A path of this machine, or a URL of an fsspec file system that can append
-        to a file, such as ``sftp``. The test writes its steps there one by one: if the
-        process is killed, the steps are there, for `LRCurve.load`. The format is JSON
-        lines: a header with the settings and versions, a line for each step, and the
-        reason of the end. A record that is there is renamed first, to ``run.1.jsonl``
-        and so on. `LRWidget.follow` shows the file meanwhile, and can stop the test.
-        Of several ranks, the first one alone writes it. A race writes none.
+        to a file, such as ``sftp``. The test writes each step there as soon as it is
+        done: if the process is killed, `LRCurve.load` reads the steps so far. The
+        format is JSON lines: a header with the settings and versions, a line for each
+        step, and the reason of the end. An existing record is renamed first, to
+        ``run.1.jsonl`` and so on. `LRWidget.follow` shows the test while it runs, and
+        can stop it. Of several ranks, only the first writes a record. A race writes
+        none.
 
     Raises
     ------
@@ -194,7 +195,7 @@ SETTINGS: tuple[str, ...] = tuple(x.name for x in fields(TestConfig) if x.init)
 _OPTIONAL = {x.name for x in fields(TestConfig) if x.default is None}
 
 
-def with_settings(function: F) -> F:
+def with_settings(function: _F) -> _F:
     """Show each setting in the signature of a function that takes ``**settings``."""
     signature = inspect.signature(function)
     own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
