@@ -263,9 +263,11 @@ class Controller:
 
     def export(self, kind: str, beta: float) -> bytes:
         """Return the latest curve as a file of a format."""
-        choice = self._owner.value
-        looks: Looks = {"beta": beta, "rule": self._rule, "choice": choice}
-        return exported(self.curve, kind, looks)
+        return exported(self.curve, kind, self.looks(beta))
+
+    def looks(self, beta: float) -> Looks:
+        """Return the look of a picture with this smoothing."""
+        return {"beta": beta, "rule": self._rule, "choice": self._owner.value}
 
     def remove(self, name: str) -> None:
         """Forget a former run; see `LRWidget.remove`."""

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from lrwidget.backends.base import Backend
     from lrwidget.config import Changes, LossFunction, Settings
     from lrwidget.curve.lr_curve import LRCurve
-    from lrwidget.curve.picture import Looks
     from lrwidget.curve.training_curve import TrainingCurve
     from lrwidget.integrations import Parts
 
@@ -616,8 +615,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
 
     def _repr_png_(self) -> bytes | None:
         """Return a picture of the curve, for where no widget is shown."""
-        beta = self._display.view_bar.view.beta
-        looks: Looks = {"beta": beta, "rule": self.rule, "choice": self.value}
+        looks = self._controller.looks(self._display.view_bar.view.beta)
         return picture.cached_png(self.curve, **looks)
 
     @traitlets.validate("value")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.backends.base import Activity, Capabilities
-from lrwidget.curve.race_history import RaceHistory
+from lrwidget.curve.race_history import race_plans
 from lrwidget.curve.ticks import short
 from lrwidget.engine.distributed import context
 from lrwidget.engine.optimizers import apply_rate, rate_ratios
@@ -109,10 +109,8 @@ class LocalBackend:
         self, changes: Mapping[str, Any], rates: Sequence[float], steps: int
     ) -> LocalJob:
         """Return trainings at constant rates that run one after the other."""
-        test = self._test(changes)
-        history = RaceHistory(rates, steps)
-        plans = [run.plan for run in history.runs if run.plan is not None]
-        return LocalJob(race_runs(test, history), plans, [test])
+        test, plans = self._test(changes), race_plans(rates, steps)
+        return LocalJob(race_runs(test, plans), plans, [test])
 
     def rate_ratios(self) -> list[float]:
         """Return the rate of each parameter group over that of the last one."""

@@ -16,7 +16,7 @@ from lrwidget.backends.ray.job import RayJob
 from lrwidget.backends.ray.worker import Work
 from lrwidget.config import TestConfig
 from lrwidget.curve.checks import check_switch, invalid, usable_count, usable_number
-from lrwidget.curve.history import Plan
+from lrwidget.curve.race_history import race_plans
 from lrwidget.curve.records.store import writable_store
 from lrwidget.curve.records.writer import recorded
 
@@ -123,7 +123,7 @@ class RayBackend:
         """Return trainings at constant rates that run at the same time."""
         # The same weights and batches for all.
         work = self._work(*self._changed(changes), randbelow(_MOST_SEED))
-        works = [work._replace(plan=Plan(rate, rate, steps)) for rate in rates]
+        works = [work._replace(plan=plan) for plan in race_plans(rates, steps)]
         return RayJob(_numbered(works), self._scaling)
 
     def _work(self, build: Callable[[], Any], config: TestConfig, seed: int) -> Work:
