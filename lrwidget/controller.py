@@ -64,7 +64,7 @@ class _JobState:
         self.kind = kind
         self.history = _NO_HISTORY
         self.runner: Runner | None = None
-        self.ready = threading.Event()  # when there is a runner, or an error
+        self.ready = threading.Event()  # set once there is a runner, or an error
         self.running = True
         self.stopping = False
         self.stopped_at: int | None = None  # number of started tests at the last stop

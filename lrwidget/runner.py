@@ -30,9 +30,9 @@ class Runner:
 
     ``refresh`` is called in a second thread, and the job does not wait for it. It is
     called soon after new steps, at most ten times a second; without new steps, once a
-    second. An error in ``refresh`` stops the job. ``finish`` is called in the first
-    thread, after the last event and the last refresh, with the error that has ended
-    the job, if any.
+    second. An error in ``refresh`` stops the job. ``finish`` is called in the thread
+    of the job, after the last event and the last refresh, with the error that has
+    ended the job, if any.
     """
 
     def __init__(

@@ -111,7 +111,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         tuple(RULES),
         DEFAULT_RULE,
         help="The rule of the suggestion that is shown and where the handle starts; "
-        "one of the keys of `suggestions`. None depends on the smoothing slider.",
+        "one of the keys of `suggestions`. The smoothing slider changes no suggestion.",
     ).tag(sync=True)
     description = traitlets.Unicode(
         help="The name that `interact` and similar functions give to a widget."
@@ -311,12 +311,13 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         `run` trains on all workers together, in one process group of torch; the model
         is replicated, unless ``build`` has wrapped or sharded it, and a
         `torch.utils.data.DataLoader` without a sampler of its own gives each worker
-        its share. Any other loader is used as it is on each. `race` and `compare` have
-        a worker for each training, all at once. Unless Ray is connected, the first job
-        connects as ``ray.init()`` does: to the cluster of ``RAY_ADDRESS``, to one that
-        was started on this machine, or to one that it starts. However a job ends, the
-        cluster has its resources back. Workers that cannot start for ten minutes are an
-        error. Without a model here, `apply` and `values` raise RuntimeError.
+        its share. Each worker uses any other loader as it is. `race` and `compare` run
+        each training on a worker of its own, as many at a time as fit. Unless Ray is
+        connected, the first job connects like ``ray.init()``: to the cluster of
+        ``RAY_ADDRESS``, to one that was started on this machine, or to one that it
+        starts. The cluster gets its resources back however a job ends. If workers
+        cannot start for ten minutes, the job fails. Without a model here, `apply` and
+        `values` raise RuntimeError.
 
         Parameters
         ----------
@@ -424,7 +425,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
     @property
     def values(self) -> list[float] | None:
         """
-        The rate of each parameter group for the chosen `value`; None without one.
+        The rate of each parameter group; None if no rate is chosen.
 
         `value` is the rate of the last group, as in fastai: the head of a model that is
         fine-tuned. The other groups keep their ratios to it in the optimizer.

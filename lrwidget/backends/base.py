@@ -20,14 +20,14 @@ class Activity(NamedTuple):
     """The present state of a job."""
 
     phase: Phase
-    # The time of the last news, by `time.monotonic`; None for that of the last event.
+    # The time of the latest news, by `time.monotonic`; None for that of the last event.
     since: float | None = None
     # The workers that start, the loader with the next batch, or the test's process.
     detail: str = ""
     # The problem that delays the job: missing resources, or an error of reading.
     problem: str = ""
     where: Literal["here", "record", "ray"] = "here"
-    # The time from the first step to the last; None for that between their events.
+    # The time from the first to the latest step; None if the runner measures it.
     seconds: float | None = None
 
 

@@ -60,7 +60,7 @@ class RecordBackend:
 
 class RecordJob:
     """
-    A test of another process: the steps that are there and those that come.
+    A test of another process: the steps in its record, and those to come.
 
     If the record of a new test takes the place of the file, the job continues with it.
     """

@@ -71,7 +71,7 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.show_running(running=False, raceable=False)
 
     def show_running(self, *, running: bool, raceable: bool) -> None:
-        """Label the buttons with their next action; disable one without any."""
+        """Label the buttons with their next action; disable a button without one."""
         self.race.disabled = running or not raceable
         show_if(self.button, shown=running or self._reruns)
         with self.button.hold_sync():
@@ -85,7 +85,7 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
     def show(
         self, done: int, total: int, status: str, traceback: str | None = None
     ) -> None:
-        """Show the steps and the status of a job; one that failed has a traceback."""
+        """Show the steps and the status of a job, with the traceback if it failed."""
         failed = traceback is not None
         with self.progress.hold_sync():
             self.progress.max = total
@@ -140,7 +140,7 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             options=_RULES,
             value=rule,
             description="Suggestion",
-            tooltip="The rule of the suggestion; none depends on the smoothing",
+            tooltip="The rule of the suggestion; the smoothing does not change it",
             style=_NAMED,
             layout={"width": "230px"},
         )

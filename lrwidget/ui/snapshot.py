@@ -45,7 +45,7 @@ class Snapshot:
     problem: str  # why the fields of the settings cannot be used; empty if they can
     runs: Sequence[Run]  # the latest last
     curve: LRCurve  # of the latest run
-    points: int  # of that curve, as many as it has or will have; 0 before the first run
+    points: int  # of that curve, with the points to come; 0 before the first run
     suggestion: Suggestion  # of that curve; an empty one while its test runs
     race: RaceHistory | None  # the latest race
     job: JobSnapshot | None

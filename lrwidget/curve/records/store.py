@@ -64,7 +64,7 @@ class LocalFile:
 
 @dataclass(frozen=True)
 class LocalStore:
-    """A file of this machine, perhaps on a disk that it shares with others."""
+    """A file of this machine, perhaps on a disk that other machines share."""
 
     given: str  # the path as the user wrote it
     path: Path

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.records.store import RecordStore
 
 _LONGEST_ERROR = 2000
-_ENCODER = json.JSONEncoder(allow_nan=False)  # made once, which takes long
+_ENCODER = json.JSONEncoder(allow_nan=False)  # made once, since that is slow
 
 
 class RecordFile:
