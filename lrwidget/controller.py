@@ -149,9 +149,9 @@ class Controller:
     @property
     def progress(self) -> float:
         """The share of the steps of the latest job that are done, from 0 to 1."""
-        if self._job is None:
-            return 0.0
-        return len(self._job.history) / (self._job.history.num_it or 1)
+        state = self._job  # read once, since a new job may take its place
+        history = _NO_HISTORY if state is None else state.history
+        return min(len(history) / (history.num_it or 1), 1.0)
 
     def snapshot(self) -> Snapshot:
         """Return the present state."""
