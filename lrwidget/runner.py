@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextvars
+import math
 import threading
 import time
 from collections.abc import Generator
@@ -13,7 +14,7 @@ from lrwidget.curve.checks import invalid
 from lrwidget.curve.history import Stepped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from lrwidget.backends.base import Job
     from lrwidget.curve.history import Event, JobHistory
@@ -53,6 +54,7 @@ class Runner:
         self._ending = threading.Event()
         self._finished = threading.Event()
         self._refresh_error: BaseException | None = None
+        self._deadline = math.inf  # to end, after the first call of abandon()
         self._threads = [
             _thread("lrwidget", self._run, events),
             _thread("lrwidget-refresh", self._refresh_at_news),
@@ -87,8 +89,8 @@ class Runner:
             thread.join()
 
     def abandon(self) -> None:
-        """Stop the job, and wait at most 5 seconds for its end."""
-        abandon_all([self])
+        """Stop the job, and wait for its end until 5 seconds after the first call."""
+        _abandon([self])
 
     def _run(self, events: Iterator[Event]) -> None:
         error: BaseException | None = None
@@ -145,12 +147,16 @@ class Runner:
         self._ending.set()
         self._news.set()
 
-    def _join(self, deadline: float) -> None:
+    def _ask_to_end(self) -> None:
+        self.job.abandon()
+        self._deadline = min(self._deadline, time.monotonic() + _SECONDS_TO_END)
+
+    def _join(self) -> None:
         # Join the refresh thread first: a job that hangs uses up the time to wait.
         self._end_refreshes()
         for thread in reversed(self._threads):
             if thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - time.monotonic()))
+                thread.join(max(0.0, self._deadline - time.monotonic()))
 
 
 def _thread(
@@ -162,21 +168,15 @@ def _thread(
     return threading.Thread(target=run, args=(function, *args), name=name, daemon=True)
 
 
-def abandon_all(runners: Iterable[Runner]) -> None:
-    """Stop jobs, and wait at most 5 seconds for the end of all."""
-    runners = list(runners)
+def _abandon(runners: list[Runner]) -> None:
+    for runner in runners:  # all of them first, to wait for all at the same time
+        runner._ask_to_end()  # noqa: SLF001 (of this module)
     for runner in runners:
-        runner.job.abandon()
-    deadline = time.monotonic() + _SECONDS_TO_END
-    for runner in runners:
-        runner._join(deadline)  # noqa: SLF001 (of this module)
+        runner._join()  # noqa: SLF001 (as above)
 
 
 @atexit.register
 def abandon_running() -> None:
-    """Stop all jobs before the interpreter exits."""
+    """Stop all jobs before the interpreter exits; a second call does not wait again."""
     # Python aborts if a daemon thread is in torch's backward pass at that moment.
-    runners = list(_running)
-    abandon_all(runners)
-    # This may be registered twice: the second call does not wait for them again.
-    _running.difference_update(runners)
+    _abandon(list(_running))
