@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
-import numbers
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -14,15 +11,19 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, g
 from lrwidget.curve.checks import (
     check_function,
     check_known,
+    check_path,
     check_switch,
     invalid,
     usable_count,
     usable_integer,
+    usable_number,
 )
 from lrwidget.curve.history import Plan
 from lrwidget.curve.schedule import learning_rates
 
 if TYPE_CHECKING:
+    import os
+
     import numpy as np
     import numpy.typing as npt
     import torch
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     TrainingStep: TypeAlias = Callable[[nn.Module, Any], Any]
     LossFunction: TypeAlias = Callable[..., torch.Tensor]
 
-F = TypeVar("F", bound="Callable[..., Any]")
+_F = TypeVar("_F", bound="Callable[..., Any]")
 Isolation: TypeAlias = Literal["auto", "copy", "restore"]
 _MAX_SEED = 2**32 - 1  # NumPy's limit
 _NOT_LOADERS = (str, bytes, Mapping)  # iterable, but not over batches
@@ -96,8 +97,8 @@ class TestConfig:
         given.
     val_loader:
         If given, the loss at each rate is the mean loss of its batches after the
-        step, in evaluation mode, weighted by their samples. Each rate then takes the
-        time of a validation.
+        step, in evaluation mode, weighted by their numbers of samples. Each rate then
+        takes the time of a validation.
     accumulate:
         The number of batches of an optimizer step, from 1 to 1,000,000. Its gradient
         and its loss are their means.
@@ -116,11 +117,11 @@ class TestConfig:
         A number from 0 to 2**32 - 1. Each test begins with the random states of
         Python, NumPy and torch (CPU, and CUDA in use), and the generators of loaders
         and samplers, seeded with it: tests with one seed see the same batches and
-        the same dropout, where no other code draws random numbers meanwhile. The
-        weights of the model stay the given ones. Not seeded are generators that
-        model or data set hold, `random.SystemRandom`, worker processes that run
-        already, and samplers that shuffle by a number of their own, as distributed
-        ones do. None continues from the present states.
+        the same dropout, if no other code draws random numbers meanwhile. The
+        weights of the model are not changed. Not seeded: generators that the model or
+        the data set holds, `random.SystemRandom`, worker processes that run already,
+        and samplers with their own seed, such as distributed ones. None continues from
+        the present states.
     isolation:
         ``"copy"`` trains a deep copy, ``"restore"`` trains the original and puts it
         back, and ``"auto"`` copies wherever a copy can be made.
@@ -128,12 +129,13 @@ class TestConfig:
         The device of the copy and of the batches; None for that of the model.
     record:
         A path of this machine, or a URL of an fsspec file system that can append
-        to a file, such as ``sftp``. The test writes its steps there one by one: if the
-        process is killed, the steps are there, for `LRCurve.load`. The format is JSON
-        lines: a header with the settings and versions, a line for each step, and the
-        reason of the end. A record that is there is renamed first, to ``run.1.jsonl``
-        and so on. `LRWidget.follow` shows the file meanwhile, and can stop the test.
-        Of several ranks, the first one alone writes it. A race writes none.
+        to a file, such as ``sftp``. The test writes each step there as soon as it is
+        done: if the process is killed, `LRCurve.load` reads the steps so far. The
+        format is JSON lines: a header with the settings and versions, a line for each
+        step, and the reason of the end. An existing record is renamed first, to
+        ``run.1.jsonl`` and so on. `LRWidget.follow` shows the test while it runs, and
+        can stop it. Of several ranks, only the first writes a record. A race writes
+        none.
 
     Raises
     ------
@@ -193,7 +195,7 @@ SETTINGS: tuple[str, ...] = tuple(x.name for x in fields(TestConfig) if x.init)
 _OPTIONAL = {x.name for x in fields(TestConfig) if x.default is None}
 
 
-def with_settings(function: F) -> F:
+def with_settings(function: _F) -> _F:
     """Show each setting in the signature of a function that takes ``**settings``."""
     signature = inspect.signature(function)
     own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
@@ -233,15 +235,17 @@ class EmptyLoaderError(ValueError):
     """A loader has no batch."""
 
 
-def empty_loader(name: str, loader: object) -> EmptyLoaderError:
+def empty_loader(name: str, loader: object) -> Exception:
     """Return the error of a loader that has no batch."""
+    problem = "is empty; pass one with at least one batch"
     if isinstance(loader, Iterator):
-        msg = f"{name}={loader!r} is an iterator with no batch left"
-        return EmptyLoaderError(msg + "; pass a loader that can be iterated again")
-    hint = "pass one with a batch at least"
-    if getattr(loader, "drop_last", False):
-        hint += "; with drop_last=True a data set smaller than batch_size has none"
-    return EmptyLoaderError(f"{name}={loader!r} is empty; {hint}")
+        problem = (
+            "is an iterator with no batch left; pass a loader that can be iterated "
+            "again"
+        )
+    elif getattr(loader, "drop_last", False):
+        problem += "; with drop_last=True a data set smaller than batch_size has none"
+    return invalid(loader, name, problem, EmptyLoaderError)
 
 
 def _val_loader(name: str, loader: object) -> object:
@@ -277,15 +281,9 @@ def _grad_scaler(name: str, scaler: object) -> object:
 
 
 def _norm(name: str, norm: object) -> float:
-    if isinstance(norm, bool) or not isinstance(norm, numbers.Real):
-        raise invalid(norm, name, "must be a number, or None", TypeError)
-    try:
-        limit = float(norm)
-    except OverflowError:
-        limit = math.nan
+    limit = usable_number(name, norm, "1.0, or None for no limit")
     if not limit > 0:
-        problem = "must be above 0, and in the range of a float; pass None for none"
-        raise invalid(norm, name, problem)
+        raise invalid(norm, name, "must be above 0; pass None for no limit")
     return limit
 
 
@@ -316,14 +314,6 @@ def _device(name: str, device: Any) -> object:  # noqa: ANN401 (anything of a us
     return tensor.device
 
 
-def _record(name: str, record: object) -> object:
-    path = os.fspath(record) if isinstance(record, os.PathLike) else record
-    if not isinstance(path, str):
-        problem = "must be the path of a file; pass one, or None"
-        raise invalid(record, name, problem, TypeError)
-    return record
-
-
 # The check of a setting returns its plain form. None is not checked if it is allowed.
 _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "stop_div": check_switch,
@@ -337,5 +327,5 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "seed": _seed,
     "isolation": partial(check_known, known=get_args(Isolation)),
     "device": _device,
-    "record": _record,
+    "record": check_path,
 }

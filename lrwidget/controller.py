@@ -17,7 +17,14 @@ from lrwidget.curve.checks import invalid, usable_count
 from lrwidget.curve.history import JobHistory, RunHistory
 from lrwidget.curve.picture import exported
 from lrwidget.curve.race_history import RaceHistory, checked_rates, neighbours
-from lrwidget.curve.runs import new_run, with_added, without, without_empty
+from lrwidget.curve.runs import (
+    check_comparison,
+    check_label,
+    new_run,
+    with_added,
+    without,
+    without_empty,
+)
 from lrwidget.curve.suggestion import NO_SUGGESTION
 from lrwidget.curve.ticks import short
 from lrwidget.runner import Runner
@@ -38,7 +45,7 @@ _EMPTY = RunHistory(None).curve()
 _NO_HISTORY = JobHistory([])
 
 
-class Choice(Protocol):
+class RateOwner(Protocol):
     """The owner of the chosen rate, which calls its observers."""
 
     value: float | None
@@ -50,14 +57,14 @@ class Choice(Protocol):
         """Choose a suggestion, unless another rate was picked."""
 
 
-class _Job:
+class _JobState:
     """The latest job, as far as it has come."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.history = _NO_HISTORY
         self.runner: Runner | None = None
-        self.ready = threading.Event()  # when there is a runner, or an error
+        self.ready = threading.Event()  # set once there is a runner, or an error
         self.running = True
         self.stopping = False
         self.stopped_at: int | None = None  # number of started tests at the last stop
@@ -98,25 +105,22 @@ class Controller:
     and no observer called while the lock is held.
     """
 
-    def __init__(self, backend: Backend, rule: str, choice: Choice) -> None:
+    def __init__(self, backend: Backend, rule: str, owner: RateOwner) -> None:
         self._backend = backend
         self._rule = rule
-        self._choice = choice
+        self._owner = owner
         self._lock = threading.RLock()
         self._show: Callable[[Snapshot], object] = lambda _snapshot: None
         self._closed = False
         self._config = backend.config
         self._fields = {name: getattr(self._config, name) for name in FIELDS}
         self._problem = ""
-        self._runs: list[Run] = []  # never changed, since other threads may read it
+        self._runs: list[Run] = []  # replaced, not changed: other threads may read it
         self.race_history: RaceHistory | None = None  # of the latest race
-        self._job: _Job | None = None
-        self._suggestion = NO_SUGGESTION
-        self._range = self._config.start_lr, self._config.end_lr
-        self.bounds = self._range  # of the chart
-        self._shown: Snapshot | None = None
-        self.pick = choice.pick
+        self._job: _JobState | None = None
+        self.pick = owner.pick
         self.rate_ratios = backend.rate_ratios
+        self.shown = self.snapshot()  # in the display
 
     def display(self, show: Callable[[Snapshot], object]) -> None:
         """Give each new state to a function, which is called under the lock."""
@@ -145,9 +149,9 @@ class Controller:
     @property
     def progress(self) -> float:
         """The share of the steps of the latest job that are done, from 0 to 1."""
-        if self._job is None:
-            return 0.0
-        return len(self._job.history) / (self._job.history.num_it or 1)
+        state = self._job  # read once, since a new job may take its place
+        history = _NO_HISTORY if state is None else state.history
+        return min(len(history) / (history.num_it or 1), 1.0)
 
     def snapshot(self) -> Snapshot:
         """Return the present state."""
@@ -157,18 +161,14 @@ class Controller:
             if self._backend.capabilities.run or not any(plans):
                 plans.append(next_plan)
             starts, ends, _ = zip(*filter(None, plans), strict=True)
-            self._range = min(starts), max(ends)
-            choice = self._choice.value
-            self.bounds = self._range_with(choice)
+            swept = min(starts), max(ends)
+            choice = self._owner.value
             job = None if self._job is None else self._job.snapshot()
             testing = unbegun = False
             if job is not None and job.running and job.kind != "race":
                 testing, unbegun = True, job.runs > 0 and job.done == 0
             planned = runs[-1].history.num_it if testing and runs else 0
             curve = _EMPTY if unbegun else self.curve
-            self._suggestion = (
-                NO_SUGGESTION if testing else curve.suggestion(self._rule)
-            )
             return Snapshot(
                 capabilities=self._backend.capabilities,
                 config=self._config,
@@ -176,10 +176,11 @@ class Controller:
                 runs=runs,
                 curve=curve,
                 points=planned if testing else len(curve),
-                suggestion=self._suggestion,
+                suggestion=NO_SUGGESTION if testing else curve.suggestion(self._rule),
                 race=self.race_history,
                 job=job,
-                bounds=self.bounds,
+                swept=swept,
+                bounds=_extended(swept, choice),
                 choice=choice,
                 testing=testing,
             )
@@ -190,20 +191,20 @@ class Controller:
         """Show the present state."""
         with self._lock:
             if not self._closed:
-                self._shown = self.snapshot()
-                self._show(self._shown)
+                self.shown = self.snapshot()
+                self._show(self.shown)
 
     def show_choice(self) -> None:
         """Show the chosen rate, if nothing else has changed."""
         with self._lock:
-            if self._shown is not None and not self._closed:
-                choice = self._choice.value
-                self.bounds = self._range_with(choice)
-                self._shown = replace(self._shown, choice=choice, bounds=self.bounds)
-                self._show(self._shown)
+            if not self._closed:
+                choice = self._owner.value
+                bounds = _extended(self.shown.swept, choice)
+                self.shown = replace(self.shown, choice=choice, bounds=bounds)
+                self._show(self.shown)
 
     def toggle(self) -> None:
-        """Start a test, or stop what runs."""
+        """Start a test, or stop the running job."""
         state = self._job
         if state is not None and state.running and state.ready.is_set():
             self.stop()
@@ -211,12 +212,12 @@ class Controller:
             # The error is in the status, and raised by wait().
             with suppress(Exception), self._backend.as_made():
                 self._run(None, {})
-            self.refresh()
+            self.refresh()  # here, since an error of the display is raised
 
     def start_race(self) -> None:
         """Start a race around the suggestion and the chosen rate."""
         with suppress(Exception), self._backend.as_made():  # as above
-            self._start_race(None, None)
+            self._race(None, None)
         self.refresh()
 
     def configure(self, fields: Mapping[str, Any]) -> None:
@@ -236,25 +237,25 @@ class Controller:
 
     def step(self, count: int) -> None:
         """Move the chosen rate by tenths of a decade, or begin with the suggestion."""
-        rate = self._choice.value
+        rate = self._owner.value
         if rate is None:
             self.home()
         else:
             moved = rate * 10 ** (count / _STEPS_PER_DECADE)
-            self._choice.pick(float(f"{moved:.2e}"))
+            self._owner.pick(float(f"{moved:.2e}"))
 
     def home(self) -> None:
         """Choose the suggestion, or the middle of the chart if there is none."""
         suggestion = self.snapshot().suggestion.lr
         if suggestion is not None:
-            self._choice.pick(suggestion)
-        elif self._choice.value is None:
-            low, high = self.bounds
-            self._choice.pick(math.sqrt(low * high))
+            self._owner.pick(suggestion)
+        elif self._owner.value is None:
+            low, high = self.shown.bounds
+            self._owner.pick(math.sqrt(low * high))
 
     def apply(self) -> str:
         """Write the chosen rate to the optimizer, and return what was written where."""
-        rate = self._choice.value
+        rate = self._owner.value
         if rate is None:
             msg = "value=None: choose a rate first: run() and wait(), or set value=1e-3"
             raise RuntimeError(msg)
@@ -262,9 +263,11 @@ class Controller:
 
     def export(self, kind: str, beta: float) -> bytes:
         """Return the latest curve as a file of a format."""
-        choice = self._choice.value
-        looks: Looks = {"beta": beta, "rule": self._rule, "choice": choice}
-        return exported(self.curve, kind, looks)
+        return exported(self.curve, kind, self.looks(beta))
+
+    def looks(self, beta: float) -> Looks:
+        """Return the look of a picture with this smoothing."""
+        return {"beta": beta, "rule": self._rule, "choice": self._owner.value}
 
     def remove(self, name: str) -> None:
         """Forget a former run; see `LRWidget.remove`."""
@@ -279,9 +282,9 @@ class Controller:
         with self._lock:
             self._rule = rule
             self.refresh()
-            suggestion = self._suggestion.lr
+            suggestion = self.shown.suggestion.lr
         if suggestion is not None:
-            self._choice.follow_suggestion(suggestion)
+            self._owner.follow_suggestion(suggestion)
 
     def run(self, label: str | None, changes: Mapping[str, Any]) -> None:
         """Start a test; see `LRWidget.run`."""
@@ -291,7 +294,7 @@ class Controller:
     def _run(self, label: str | None, changes: Mapping[str, Any]) -> None:
         self._check_can_run()
         with self._reserved("test") as state:
-            _check_label(label)
+            check_label(label)
             every = {**self._fields, **changes}
             self._start_tests(state, self._backend.test(every), [(label, every)])
 
@@ -305,7 +308,7 @@ class Controller:
         """Start several tests; see `LRWidget.compare`."""
         self._check_can_run()
         with self._reserved("comparison") as state:
-            _check_comparison(runs)
+            check_comparison(runs)
             every = [{**self._fields, **changes} for changes in runs.values()]
             job = self._backend.compare(every)
             self._start_tests(state, job, list(zip(runs, every, strict=True)))
@@ -313,10 +316,10 @@ class Controller:
 
     def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
         """Start a race; see `LRWidget.race`."""
-        self._start_race(rates, steps)
+        self._race(rates, steps)
         self.refresh()
 
-    def _start_race(self, rates: Sequence[float] | None, steps: int | None) -> None:
+    def _race(self, rates: Sequence[float] | None, steps: int | None) -> None:
         self._check_can_run()
         with self._reserved("race") as state:
             history = self._race_at(rates, steps)
@@ -370,11 +373,12 @@ class Controller:
     # ---- the life of a job
 
     @contextmanager
-    def _reserved(self, kind: Kind) -> Iterator[_Job]:
+    def _reserved(self, kind: Kind) -> Iterator[_JobState]:
         """
-        Let no other job start inside; an error inside is that of the new job.
+        Reserve the place of the running job for a new job.
 
-        An interrupt that comes after the job has started leaves the job running.
+        An error inside becomes the error of the new job. After the job has started, an
+        error or an interrupt leaves it running.
         """
         with self._lock:
             self._check_open()
@@ -383,7 +387,7 @@ class Controller:
                 how = "running" if self._job.ready.is_set() else "starting"
                 msg = f"a {what} is {how} already; call stop() and wait() first"
                 raise RuntimeError(msg)
-            self._job = state = _Job(kind)
+            self._job = state = _JobState(kind)
         try:
             yield state
         except BaseException as error:
@@ -399,7 +403,7 @@ class Controller:
 
     def _check_can_run(self) -> None:
         if not self._backend.capabilities.run:
-            self._backend.test({})  # which raises the reason
+            self._backend.test({})  # raises RuntimeError with the reason
 
     def _check_open(self) -> None:
         if self._closed:
@@ -408,7 +412,7 @@ class Controller:
 
     def _start_tests(
         self,
-        state: _Job,
+        state: _JobState,
         job: Job,
         described: Sequence[tuple[str | None, Mapping[str, Any]]],
     ) -> None:
@@ -421,7 +425,7 @@ class Controller:
         self._start(state, job, history, runs)
 
     def _start(
-        self, state: _Job, job: Job, history: JobHistory, runs: list[Run]
+        self, state: _JobState, job: Job, history: JobHistory, runs: list[Run]
     ) -> None:
         events = job.events()
         with ExitStack() as unless_started, self._lock:
@@ -440,7 +444,7 @@ class Controller:
                 self.race_history = history
             state.ready.set()
 
-    def _finish(self, state: _Job, error: BaseException | None) -> None:
+    def _finish(self, state: _JobState, error: BaseException | None) -> None:
         text = "" if error is None else _traceback(error)
         try:
             with self._lock:
@@ -452,40 +456,40 @@ class Controller:
                 if error is not None or state.kind == "comparison":
                     self._runs = without_empty(self._runs)
                 self.refresh()
-                suggestion = None if state.kind == "race" else self._suggestion.lr
-            if suggestion is not None:
-                self._choice.follow_suggestion(suggestion)
+                suggestion = self.shown.suggestion.lr
+            if suggestion is not None and state.kind != "race":
+                self._owner.follow_suggestion(suggestion)
         except BaseException as raised:  # noqa: BLE001 (of an observer; raised by wait)
             text = _traceback(raised)
             with self._lock:
                 state.fail(raised, text)
                 self.refresh()
 
-    # ---- what follows from the state
-
-    def _range_with(self, choice: float | None) -> tuple[float, float]:
-        low, high = self._range
-        return (low, high) if choice is None else (min(low, choice), max(high, choice))
-
     def _race_at(self, rates: Sequence[float] | None, steps: int | None) -> RaceHistory:
-        low, high = self.bounds
+        low, high = self.shown.bounds
         if rates is None:
             suggestion = self.curve.suggestion(self._rule)
-            rates = neighbours(suggestion, self._choice.value, low, high)
+            rates = neighbours(suggestion, self._owner.value, low, high)
             if not rates:
                 msg = "nothing to race: run() and wait() first, or pass rates"
                 raise RuntimeError(msg)
         checked = checked_rates(rates)
         for rate in checked:
             if not low <= rate <= high:
-                msg = (
-                    f"rates={checked!r} must lie from start_lr={low!r} to "
-                    f"end_lr={high!r}; make the widget with a wider range"
+                problem = (
+                    f"must be from {low!r} to {high!r}, the range of the chart; make "
+                    "the widget with a wider range"
                 )
-                raise ValueError(msg)
+                raise invalid(checked, "rates", problem)
         if steps is None:  # the back end checks these settings
             return RaceHistory(checked, self._fields["num_it"])
         return RaceHistory(checked, usable_count("steps", steps))
+
+
+def _extended(swept: tuple[float, float], rate: float | None) -> tuple[float, float]:
+    """Return a range of rates, extended to a rate outside of it."""
+    low, high = swept
+    return swept if rate is None else (min(low, rate), max(high, rate))
 
 
 def _close(events: Generator[Event, None, None]) -> None:
@@ -496,27 +500,3 @@ def _close(events: Generator[Event, None, None]) -> None:
 def _traceback(error: BaseException) -> str:
     """Return an error with its traceback, for which files are read."""
     return "".join(traceback.format_exception(error)).strip()
-
-
-def _check_label(label: object) -> None:
-    """Raise unless a label is text, or None."""
-    if label is not None and not (isinstance(label, str) and label):
-        problem = "must be some text, or None; pass for example 'wd=1e-4'"
-        raise invalid(label, "label", problem, TypeError)
-
-
-def _check_comparison(runs: object) -> None:
-    """Raise unless a comparison is a dict of changes by labels."""
-    example = "pass for example {'wd=0': {'optimizer': one}, 'wd=0.1': {...}}"
-    if not isinstance(runs, Mapping) or not all(
-        isinstance(changes, Mapping) for changes in runs.values()
-    ):
-        problem = f"must be a dict of dicts; {example}"
-        raise invalid(runs, "runs", problem, TypeError)
-    if not runs:
-        raise invalid(runs, "runs", f"is empty; {example}")
-    for label in runs:
-        if label is None:
-            problem = f"has None for a label; {example}"
-            raise invalid(runs, "runs", problem, TypeError)
-        _check_label(label)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import ipywidgets as ipw
 
-# A few seconds. Where Python has more objects, no widget is closed.
+# With more objects, the search would take more than a few seconds: no widget is closed.
 _MOST_OBJECTS = 2_000_000
 _PACKAGE = __name__.partition(".")[0]
 
@@ -43,19 +43,19 @@ def watch(widget: ipw.Widget) -> None:
     not identify cells, no widget is closed.
     """
     shell = _shell()
-    place = _place(shell)
-    if place is not None:
+    current = _execution(shell)
+    if current is not None:
         if _close_orphans not in shell.events.callbacks["post_run_cell"]:
             shell.events.register("post_run_cell", _close_orphans)
-        _made.append(_Made(weakref.ref(widget), *place))
+        _made.append(_Made(weakref.ref(widget), *current))
 
 
 def _close_orphans(_result: object) -> None:
     shell = _shell()
-    place = _place(shell)
-    if place is None:
+    current = _execution(shell)
+    if current is None:
         return
-    cell, execution = place
+    cell, execution = current
     _made[:] = [made for made in _made if made.widget() is not None]
     earlier = [x for x in _made if x.cell == cell and x.execution != execution]
     if not earlier or len(gc.get_objects()) > _MOST_OBJECTS or gc.get_freeze_count():
@@ -94,14 +94,14 @@ def _held(shell: Any) -> set[int]:  # noqa: ANN401 (IPython is not imported)
             roots += list(frame.f_locals.values())
         else:
             uncounted.add(id(frame))
-    passed = uncounted | {id(x) for x in _globals()}
+    skipped = uncounted | {id(x) for x in _globals()}
     values = [x.values() if isinstance(x, dict) else x for x in registries]
-    known = _reachable([x for each in values for x in list(each)], passed)
+    known = _reachable([x for each in values for x in list(each)], skipped)
     counted = [x for x in objects if id(x) not in known and id(x) not in uncounted]
-    passed.update(map(id, own))
+    skipped.update(map(id, own))
     referents = map(id, chain(roots, gc.get_referents(*counted)))
     held = set(filter(known.__contains__, referents))
-    return set(_reachable([known[identity] for identity in held], passed))
+    return set(_reachable([known[identity] for identity in held], skipped))
 
 
 def _registries(shell: Any) -> list[Any]:  # noqa: ANN401 (as above)
@@ -121,14 +121,14 @@ def _registries(shell: Any) -> list[Any]:  # noqa: ANN401 (as above)
 
 
 def _globals() -> Iterator[dict[str, Any]]:
-    """Yield the variables of each module, which may be one that is loaded when used."""
+    """Yield the variables of each module, without the import of a lazy one."""
     for module in list(sys.modules.values()):
         if issubclass(type(module), ModuleType):
             yield ModuleType.__getattribute__(module, "__dict__")
 
 
 def _frames(own: set[int | None]) -> Iterator[tuple[FrameType, bool]]:
-    """Yield each running frame, and whether its variables count as the user's."""
+    """Yield each running frame, and whether its variables are those of a user."""
     for thread, current in sys._current_frames().items():  # noqa: SLF001 (documented)
         frame: FrameType | None = current
         while frame is not None:
@@ -140,17 +140,17 @@ def _own_threads() -> list[threading.Thread]:
     return [x for x in threading.enumerate() if x.name.startswith(_PACKAGE)]
 
 
-def _reachable(found: list[Any], passed: set[int]) -> dict[int, Any]:
+def _reachable(found: list[Any], skipped: set[int]) -> dict[int, Any]:
     """
     Return some objects, and all objects that can be reached from them, by identity.
 
-    The objects in ``passed`` are left out. Classes are left out, too, since each leads
+    The objects in ``skipped`` are left out. Classes are left out, too, since each leads
     to a large part of all objects.
     """
-    # The objects too, or another one may be given the identity of one that is gone.
+    # Holds the objects, since the identity of a deleted one may be used again.
     seen: dict[int, Any] = {}
     while found:
-        new = {id(x): x for x in found if id(x) not in seen and id(x) not in passed}
+        new = {id(x): x for x in found if id(x) not in seen and id(x) not in skipped}
         seen.update(new)
         # This runs no code of the user's, and follows no weak references.
         found = [
@@ -166,8 +166,8 @@ def _shell() -> Any:  # noqa: ANN401 (as above)
     return None if ipython is None else ipython.get_ipython()
 
 
-def _place(shell: Any) -> tuple[str, str] | None:  # noqa: ANN401 (as above)
-    """Return which cell is executed at the moment, and in which execution."""
+def _execution(shell: Any) -> tuple[str, str] | None:  # noqa: ANN401 (as above)
+    """Return the ids of the cell that runs now and of its execution, if known."""
     if not hasattr(shell, "get_parent"):
         return None
     request = shell.get_parent()

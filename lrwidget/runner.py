@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import atexit
 import contextvars
+import math
 import threading
 import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
+from lrwidget.curve.checks import invalid
 from lrwidget.curve.history import Stepped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from lrwidget.backends.base import Job
     from lrwidget.curve.history import Event, JobHistory
@@ -29,9 +31,9 @@ class Runner:
 
     ``refresh`` is called in a second thread, and the job does not wait for it. It is
     called soon after new steps, at most ten times a second; without new steps, once a
-    second. An error in ``refresh`` stops the job. ``finish`` is called in the first
-    thread, after the last event and the last refresh, with the error that has ended
-    the job, if any.
+    second. An error in ``refresh`` stops the job. ``finish`` is called in the thread
+    of the job, after the last event and the last refresh, with the error that has
+    ended the job, if any.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Runner:
         self._ending = threading.Event()
         self._finished = threading.Event()
         self._refresh_error: BaseException | None = None
+        self._deadline = math.inf  # to end, after the first call of abandon()
         self._threads = [
             _thread("lrwidget", self._run, events),
             _thread("lrwidget-refresh", self._refresh_at_news),
@@ -64,7 +67,7 @@ class Runner:
             # The refreshes first: the end of the job waits for their thread.
             for thread in reversed(self._threads):
                 thread.start()
-        except BaseException:  # where there can be no more threads, or an interrupt
+        except BaseException:  # no thread can be made, or an interrupt
             self.job.abandon()
             self._end_refreshes()
             _running.discard(self)
@@ -73,8 +76,8 @@ class Runner:
     def wait(self, timeout: float | None = None) -> None:
         """Wait for the end, or raise TimeoutError after some seconds."""
         if timeout is not None and not 0 <= timeout <= threading.TIMEOUT_MAX:
-            msg = f"timeout={timeout!r} must be a number of seconds; pass None for ever"
-            raise ValueError(msg)
+            problem = "must be a number of seconds; pass None to wait for ever"
+            raise invalid(timeout, "timeout", problem)
         if threading.current_thread() in self._threads:
             return  # an observer at the end cannot wait for the end
         # Not by Thread.join: after an interrupt of that, Python 3.11 believes that the
@@ -86,8 +89,8 @@ class Runner:
             thread.join()
 
     def abandon(self) -> None:
-        """Stop the job, and wait at most 5 seconds for its end."""
-        abandon_all([self])
+        """Stop the job, and wait for its end until 5 seconds after the first call."""
+        _abandon([self])
 
     def _run(self, events: Iterator[Event]) -> None:
         error: BaseException | None = None
@@ -111,7 +114,7 @@ class Runner:
             for event in events:
                 apply(event)
                 self.last_event = now = time.monotonic()
-                # An earlier refresh would only delay the refresh of the first step.
+                # A refresh at the start would only delay that of the first step.
                 if isinstance(event, Stepped):
                     if first is None:
                         first = now
@@ -144,12 +147,16 @@ class Runner:
         self._ending.set()
         self._news.set()
 
-    def _join(self, deadline: float) -> None:
+    def _ask_to_end(self) -> None:
+        self.job.abandon()
+        self._deadline = min(self._deadline, time.monotonic() + _SECONDS_TO_END)
+
+    def _join(self) -> None:
         # Join the refresh thread first: a job that hangs uses up the time to wait.
         self._end_refreshes()
         for thread in reversed(self._threads):
             if thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - time.monotonic()))
+                thread.join(max(0.0, self._deadline - time.monotonic()))
 
 
 def _thread(
@@ -161,21 +168,15 @@ def _thread(
     return threading.Thread(target=run, args=(function, *args), name=name, daemon=True)
 
 
-def abandon_all(runners: Iterable[Runner]) -> None:
-    """Stop jobs, and wait at most 5 seconds for the end of all."""
-    runners = list(runners)
+def _abandon(runners: list[Runner]) -> None:
+    for runner in runners:  # all of them first, to wait for all at the same time
+        runner._ask_to_end()  # noqa: SLF001 (of this module)
     for runner in runners:
-        runner.job.abandon()
-    deadline = time.monotonic() + _SECONDS_TO_END
-    for runner in runners:
-        runner._join(deadline)  # noqa: SLF001 (of this module)
+        runner._join()  # noqa: SLF001 (as above)
 
 
 @atexit.register
 def abandon_running() -> None:
-    """Stop all jobs before the interpreter exits."""
+    """Stop all jobs before the interpreter exits; a second call does not wait again."""
     # Python aborts if a daemon thread is in torch's backward pass at that moment.
-    runners = list(_running)
-    abandon_all(runners)
-    # This may be registered twice: the second call does not wait for them again.
-    _running.difference_update(runners)
+    _abandon(list(_running))

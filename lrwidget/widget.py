@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 import textwrap
 import threading
 from importlib import import_module
@@ -19,7 +18,7 @@ from lrwidget.backends.record import RecordBackend
 from lrwidget.config import with_settings
 from lrwidget.controller import Controller
 from lrwidget.curve import picture
-from lrwidget.curve.checks import invalid
+from lrwidget.curve.checks import invalid, usable_number
 from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule
 from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.engine.isolation.random_state import RandomState
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from lrwidget.backends.base import Backend
     from lrwidget.config import Changes, LossFunction, Settings
     from lrwidget.curve.lr_curve import LRCurve
-    from lrwidget.curve.picture import Looks
     from lrwidget.curve.training_curve import TrainingCurve
     from lrwidget.integrations import Parts
 
@@ -56,11 +54,12 @@ class _Rate(traitlets.CFloat[Any, Any]):
 
     def change(self, obj: LRWidget, value: object, *, suggested: bool | None) -> bool:
         """
-        Set the rate that is picked or suggested, and return whether it is another one.
+        Set the rate, and return whether it has changed.
 
-        A suggestion is not set if another rate was picked, which is decided under a
-        lock. Observers are called after that: they may wait for a thread that sets the
-        rate.
+        ``suggested`` is True for a suggestion, which does not replace another rate that
+        was chosen; False for a rate that a person picks; and None for an assignment.
+        This is decided under a lock. Observers are called without the lock, since they
+        may wait for a thread that sets the rate.
         """
         rate = self._validate(obj, value)
         with obj._deciding:  # noqa: SLF001 (made for this)
@@ -90,7 +89,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
     model, optimizer, dataloader, loss_fn, **settings:
         The arguments of `RangeTest`.
     smoothing:
-        The first position of the smoothing slider, from 0 to 0.99.
+        The initial position of the smoothing slider, from 0 to 0.99.
     value:
         A rate that is chosen from the start.
     rule:
@@ -99,7 +98,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
     Raises
     ------
     TypeError, ValueError
-        As `RangeTest` raises them, and for a bad smoothing, value or rule.
+        If an argument is not as described here or in `RangeTest`.
     """
 
     value = _Rate(
@@ -112,7 +111,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         tuple(RULES),
         DEFAULT_RULE,
         help="The rule of the suggestion that is shown and where the handle starts; "
-        "one of the keys of `suggestions`. None depends on the smoothing slider.",
+        "one of the keys of `suggestions`. The smoothing slider changes no suggestion.",
     ).tag(sync=True)
     description = traitlets.Unicode(
         help="The name that `interact` and similar functions give to a widget."
@@ -136,9 +135,9 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
             "dataloader": dataloader,
             "loss_fn": loss_fn,
         }
-        self._open(LocalBackend({**components, **settings}), smoothing, value, rule)
+        self._set_up(LocalBackend({**components, **settings}), smoothing, value, rule)
 
-    def _open(
+    def _set_up(
         self,
         backend: Backend,
         smoothing: float = DEFAULT_BETA,
@@ -153,7 +152,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         self._suggested: float | None = None
         super().__init__()
         self._controller = Controller(backend, rule, self)
-        first = self._controller.snapshot()
+        first = self._controller.shown
         self._display = Layout(self._controller, first, smoothing, rule)
         self.children = self._display.parts
         self.add_class("lrwidget")
@@ -177,12 +176,12 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         """
         Return a widget for a Lightning module.
 
-        The loss, also that of ``val_loader``, is that of its ``training_step``; its
+        The losses, those of ``val_loader`` included, come from ``training_step``, whose
         logs are dropped. The hooks around the transfer of a batch are called; a module
         with its own ``backward``, ``optimizer_step`` or ``configure_gradient_clipping``
-        is refused. `apply` writes the rate to the module's ``lr`` or else
-        ``learning_rate``, and to that of its ``hparams``, as Lightning's own finder
-        does; without any of them it raises RuntimeError.
+        is refused. `apply` writes the rate to the attribute ``lr`` or else
+        ``learning_rate`` of the module and of its ``hparams``, like Lightning's own
+        finder; if there is none, it raises RuntimeError.
 
         Parameters
         ----------
@@ -192,7 +191,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
             A ``LightningDataModule``, a loader, or None for the module's own. Data are
             prepared and set up as in Lightning before a training.
         optimizer:
-            An optimizer; that of the module's ``configure_optimizers`` if None.
+            An optimizer; None for that of the module's ``configure_optimizers``.
         **options:
             The arguments of the constructor: ``accumulate``, ``clip_grad_norm`` and
             ``autocast`` in place of the settings of Lightning's ``Trainer``.
@@ -200,9 +199,11 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         Raises
         ------
         TypeError, ValueError
-            If ``module`` is no such module, or does not have one optimizer.
+            If ``module`` is no ``LightningModule``, or has not exactly one optimizer.
         """
-        return cls._of(lambda: lightning.parts_of(module, data, optimizer), options)
+        return cls._from_parts(
+            lambda: lightning.parts_of(module, data, optimizer), options
+        )
 
     @classmethod
     def from_trainer(cls, trainer: Any, **options: Any) -> Self:  # noqa: ANN401 (transformers is not imported)
@@ -223,9 +224,9 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         Raises
         ------
         TypeError
-            If it is no such trainer.
+            If ``trainer`` is no ``Trainer``.
         """
-        return cls._of(lambda: transformers.parts_of(trainer), options)
+        return cls._from_parts(lambda: transformers.parts_of(trainer), options)
 
     @classmethod
     def from_learner(cls, learner: Any, **options: Any) -> Self:  # noqa: ANN401 (fastai is not imported)
@@ -246,12 +247,12 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         Raises
         ------
         TypeError
-            If it is no such learner.
+            If ``learner`` is no ``Learner``.
         ValueError
             If one of its callbacks acts between the loss and the optimizer step;
             ``clip_grad_norm``, ``accumulate`` and ``autocast`` take their place.
         """
-        return cls._of(lambda: fastai.parts_of(learner), options)
+        return cls._from_parts(lambda: fastai.parts_of(learner), options)
 
     @classmethod
     def follow(
@@ -274,8 +275,8 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         Parameters
         ----------
         path:
-            The ``record`` of the test: a path that leads here to the same file, or a
-            URL that fsspec opens, such as ``s3://...``.
+            The ``record`` of the test: its path on this machine, or a URL that fsspec
+            opens, such as ``s3://...``.
         smoothing, value, rule:
             The arguments of the constructor.
 
@@ -287,7 +288,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         """
         _check_value(value)
         backend = RecordBackend(path, None if value is None else float(value))
-        widget = cls._on(backend, smoothing=smoothing, value=value, rule=rule)
+        widget = cls._from_backend(backend, smoothing=smoothing, value=value, rule=rule)
         widget._controller.follow(backend.name, backend.job)  # noqa: SLF001 (its own)
         return widget
 
@@ -310,12 +311,13 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         `run` trains on all workers together, in one process group of torch; the model
         is replicated, unless ``build`` has wrapped or sharded it, and a
         `torch.utils.data.DataLoader` without a sampler of its own gives each worker
-        its share. Any other loader is used as it is on each. `race` and `compare` have
-        a worker for each training, all at once. Unless Ray is connected, the first job
-        connects as ``ray.init()`` does: to the cluster of ``RAY_ADDRESS``, to one that
-        was started on this machine, or to one that it starts. However a job ends, the
-        cluster has its resources back. Workers that cannot start for ten minutes are an
-        error. Without a model here, `apply` and `values` raise RuntimeError.
+        its share. Each worker uses any other loader as it is. `race` and `compare` run
+        each training on a worker of its own, as many at a time as fit. Unless Ray is
+        connected, the first job connects like ``ray.init()``: to the cluster of
+        ``RAY_ADDRESS``, to one that was started on this machine, or to one that it
+        starts. The cluster gets its resources back however a job ends. If workers
+        cannot start for ten minutes, the job fails. Without a model here, `apply` and
+        `values` raise RuntimeError.
 
         Parameters
         ----------
@@ -323,14 +325,15 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
             Called on each worker without arguments, with the same random numbers on
             all. Returns ``(model, optimizer, dataloader, loss_fn)`` and, as an optional
             fifth item, a dict of further arguments of `RangeTest`, such as
-            ``val_loader``, but for the settings that the widget has fields for.
-            A run may have another one: ``run(build=...)``.
+            ``val_loader``. Settings that the widget has fields for are not allowed
+            there. ``run(build=...)`` calls another function for one run.
         num_workers:
             The number of workers of a test, at least 1.
         use_gpu:
             Whether each worker has a GPU.
         resources_per_worker:
-            Needs of each worker, such as ``{"CPU": 4}``; one processor by default.
+            The resources of each worker, such as ``{"CPU": 4}``; one processor by
+            default.
         smoothing, value, rule:
             The arguments of the constructor.
         **settings:
@@ -351,10 +354,12 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         ray = import_module("lrwidget.backends.ray.backend")
         scaling = ray.usable_scaling(num_workers, use_gpu, resources_per_worker)
         backend = ray.RayBackend(build, settings, scaling)
-        return cls._on(backend, smoothing=smoothing, value=value, rule=rule)
+        return cls._from_backend(backend, smoothing=smoothing, value=value, rule=rule)
 
     @classmethod
-    def _of(cls, make_parts: Callable[[], Parts], options: dict[str, Any]) -> Self:
+    def _from_parts(
+        cls, make_parts: Callable[[], Parts], options: dict[str, Any]
+    ) -> Self:
         """Return a widget for the parts of a framework's object."""
         random_state = RandomState()
         try:
@@ -370,13 +375,13 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
             **parts.settings,
             **options,
         }
-        return cls._on(LocalBackend(arguments, parts.write_rate), **shown)
+        return cls._from_backend(LocalBackend(arguments, parts.write_rate), **shown)
 
     @classmethod
-    def _on(cls, backend: Backend, **display: Any) -> Self:  # noqa: ANN401 (of any type)
+    def _from_backend(cls, backend: Backend, **display: Any) -> Self:  # noqa: ANN401 (of any type)
         """Return a widget for a back end."""
         widget = cls.__new__(cls)
-        widget._open(backend, **display)  # noqa: SLF001 (its own)
+        widget._set_up(backend, **display)  # noqa: SLF001 (its own)
         return widget
 
     # ---- the results
@@ -404,23 +409,23 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
 
     @property
     def running(self) -> bool:
-        """Whether a test or a race is running."""
+        """Whether a job is running: a test, a comparison or a race."""
         return self._controller.running
 
     @property
     def progress(self) -> float:
-        """The share of the steps of the latest run that are done, from 0 to 1."""
+        """The share of the steps of the latest job that are done, from 0 to 1."""
         return self._controller.progress
 
     @property
     def status(self) -> str:
-        """The status of the latest run, in words."""
+        """The status of the latest job, in words."""
         return status(self._controller.snapshot())
 
     @property
     def values(self) -> list[float] | None:
         """
-        The rate of each parameter group for the chosen `value`; None without one.
+        The rate of each parameter group; None if no rate is chosen.
 
         `value` is the rate of the last group, as in fastai: the head of a model that is
         fine-tuned. The other groups keep their ratios to it in the optimizer.
@@ -442,10 +447,10 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         Parameters
         ----------
         label:
-            The name of the run, in the legend and in `curves`; if None, the arguments
-            that differ from those of the widget. Of three or more runs that have one
-            label and the same rates, or no label and the same arguments but for the
-            seed, the chart shows the median and the extent.
+            The name of the run, in the legend and in `curves`; None for the arguments
+            that differ from those of the widget. Three or more runs repeat each other
+            if they have the same label and rates, or no label and the same arguments
+            except the seed; the chart shows their median and extent.
         **changes:
             Arguments of `RangeTest` for this run, such as ``optimizer``,
             ``dataloader``, ``num_it`` or ``seed``.
@@ -455,7 +460,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         RuntimeError
             If a job is running already, or the widget is closed.
         TypeError, ValueError
-            As `RangeTest` raises them for the changes, or the settings in the widget.
+            If a change, or a setting in the widget, is not as described in `RangeTest`.
         """
         self._controller.run(label, changes)
 
@@ -478,7 +483,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         RuntimeError
             If a job is running already, or the widget is closed.
         TypeError, ValueError
-            If ``runs`` is not as described, and as `RangeTest` raises them.
+            If ``runs`` is not as described, or a change not as in `RangeTest`.
         """
         self._controller.compare(runs)
 
@@ -517,7 +522,12 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         Parameters
         ----------
         name:
-            One of the keys of `curves`, but the last; ValueError for others.
+            A key of `curves`, except the last.
+
+        Raises
+        ------
+        ValueError
+            If it is another name.
         """
         self._controller.remove(name)
 
@@ -533,9 +543,10 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
 
     def wait(self, timeout: float | None = None) -> LRCurve:
         """
-        Wait for the end of the running job, which an interrupt of the kernel stops.
+        Wait for the end of the running job.
 
-        A followed test goes on after an interrupt; following it ends.
+        An interrupt of the kernel stops the job. A followed test goes on then, and
+        following it ends.
 
         Parameters
         ----------
@@ -545,16 +556,16 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         Returns
         -------
         :
-            The curve of the test.
+            The curve of the latest test.
 
         Raises
         ------
         RuntimeError
-            If nothing was run.
+            If no job was started.
         TimeoutError
-            If it has not ended by then. It goes on.
+            If the job has not ended by then. The job goes on.
         Exception
-            The error of the run, or of an observer of `value` at its end.
+            The error of the job, or of an observer of `value` at its end.
         """
         self._controller.wait(timeout)
         return self.curve
@@ -575,7 +586,11 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         self._controller.apply()
 
     def close(self) -> None:
-        """Stop the running job, and close the widget with all its parts."""
+        """
+        Stop the running job, and close the widget with all its parts.
+
+        The job has up to 5 seconds to end. A followed test goes on.
+        """
         if self.comm is None:  # closed already, or never finished
             return
         self._controller.close()
@@ -601,8 +616,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
 
     def _repr_png_(self) -> bytes | None:
         """Return a picture of the curve, for where no widget is shown."""
-        beta = self._display.view_bar.view.beta
-        looks: Looks = {"beta": beta, "rule": self.rule, "choice": self.value}
+        looks = self._controller.looks(self._display.view_bar.view.beta)
         return picture.cached_png(self.curve, **looks)
 
     @traitlets.validate("value")
@@ -613,7 +627,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         if math.isnan(rate):
             msg = "value=nan must be a number; set for example value=1e-3"
             raise traitlets.TraitError(msg)
-        low, high = self._controller.bounds
+        low, high = self._controller.shown.bounds
         return min(max(rate, low), high)
 
     @traitlets.observe("value")
@@ -627,11 +641,9 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
 
 def _check_smoothing(smoothing: object) -> None:
     """Raise unless the slider has a position for a smoothing."""
-    if isinstance(smoothing, bool) or not isinstance(smoothing, numbers.Real):
-        problem = "must be a number; pass for example 0.98"
-        raise invalid(smoothing, "smoothing", problem, TypeError)
-    if not 0 <= smoothing <= MOST_SMOOTHING:  # type: ignore[operator]  # of any Real
-        raise invalid(smoothing, "smoothing", f"must be from 0 to {MOST_SMOOTHING}")
+    if not 0 <= usable_number("smoothing", smoothing, "0.98") <= MOST_SMOOTHING:
+        problem = f"must be from 0 to {MOST_SMOOTHING}; pass for example 0.98"
+        raise invalid(smoothing, "smoothing", problem)
 
 
 def _check_value(value: object) -> None:

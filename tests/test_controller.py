@@ -28,6 +28,7 @@ from lrwidget import LRWidget, RangeTest
 from lrwidget import controller as controller_module
 from lrwidget.backends.local import LocalBackend
 from lrwidget.controller import Controller
+from lrwidget.curve.history import JobHistory
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
 from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.records.store import LocalStore
@@ -205,6 +206,23 @@ def test_what_cannot_start_is_no_run(alone: Any) -> None:
     controller.wait(SECONDS)
     assert controller.snapshot().job.error is None
     assert list(controller.curves) == ["a", "b"]
+
+
+def test_progress_is_that_of_one_job(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = make(num_it=5, stop_div=False)
+    _run(widget)
+    controller, count = widget._controller, JobHistory.__len__
+
+    def started_meanwhile(history: JobHistory) -> int:
+        controller._job = type(controller._job)("test")
+        return count(history)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JobHistory, "__len__", started_meanwhile)
+        assert widget.progress == 1
+    controller._job.running = False
 
 
 def test_a_job_is_started_in_the_thread_of_the_caller() -> None:
@@ -385,7 +403,7 @@ def test_the_chart_holds_the_settings(make: Any) -> None:
         ("End rate", 100.0, (1e-9, 100.0)),
     ):
         _field(widget, field).value = value
-        assert chart.axes.range == widget._controller.bounds == edges
+        assert chart.axes.range == widget._controller.shown.bounds == edges
     said = "Idle: Run tries 100 rates from 1e-9 to 100."
     assert widget.status == said
     assert said in display_of(widget).run_bar.status.value

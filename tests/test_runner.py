@@ -541,6 +541,8 @@ def test_abandoning_what_hangs_waits_once(
     endless.runner.start()
     began = time.monotonic()
     endless.runner.abandon()
+    endless.runner.abandon()
+    abandon_running()  # as at an exit after close()
     assert 2 <= time.monotonic() - began < 4
     assert endless.ends == []
 

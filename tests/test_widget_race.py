@@ -111,7 +111,7 @@ def test_the_choice_races_wherever_the_chart_is(make: Any) -> None:
     [
         ((), RuntimeError, r"nothing to race: run\(\) and wait\(\) first, or pass rat"),
         (([],), ValueError, r"rates=\[\] is empty"),
-        (([0.1, 20],), ValueError, r"rates=\[0\.1, 20\.0\] must lie from start_lr="),
+        (([0.1, 20],), ValueError, r"rates=\[0\.1, 20\.0\] must be from 1e-07 to "),
         (([0.1], 0), ValueError, "steps=0 must be at least 1"),
     ],
 )

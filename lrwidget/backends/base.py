@@ -20,14 +20,14 @@ class Activity(NamedTuple):
     """The present state of a job."""
 
     phase: Phase
-    # The time of the last news, by `time.monotonic`; None for that of the last event.
+    # The time of the latest news, by `time.monotonic`; None for that of the last event.
     since: float | None = None
     # The workers that start, the loader with the next batch, or the test's process.
     detail: str = ""
     # The problem that delays the job: missing resources, or an error of reading.
     problem: str = ""
     where: Literal["here", "record", "ray"] = "here"
-    # The time from the first step to the last; None for that between their events.
+    # The time from the first to the latest step; None if the runner measures it.
     seconds: float | None = None
 
 
@@ -43,7 +43,7 @@ class Capabilities(NamedTuple):
 class Job(Protocol):
     """A test, a comparison or a race, wherever it runs."""
 
-    goes_on: bool  # elsewhere after `abandon`
+    goes_on: bool  # whether its runs continue elsewhere after `abandon`
 
     @property
     def plans(self) -> Sequence[Plan | None]:
@@ -51,9 +51,10 @@ class Job(Protocol):
 
     def events(self) -> Iterator[Event]:
         """
-        Start the job, and return its events, to be taken in any thread.
+        Return the events of the job, which any one thread may take.
 
-        An error of the start is raised at once, in the calling thread.
+        A job of this process starts at once, in the calling thread, and raises an error
+        of its start there. Any other job starts when the first event is taken.
         """
 
     def stop(self) -> None:
@@ -65,7 +66,7 @@ class Job(Protocol):
         """
 
     def abandon(self) -> None:
-        """Give no more events, and return at once."""
+        """Let the events end without further waiting, and return at once."""
 
     def activity(self) -> Activity:
         """Return what the job does at the moment."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.backends.base import Activity, Capabilities
-from lrwidget.curve.race_history import RaceHistory
+from lrwidget.curve.race_history import race_plans
 from lrwidget.curve.ticks import short
 from lrwidget.engine.distributed import context
 from lrwidget.engine.optimizers import apply_rate, rate_ratios
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 class LocalJob:
-    """Trainings that run one after the other in this process, on loaders of tests."""
+    """
+    Trainings that run one after the other in this process.
+
+    ``tests`` are the range tests whose loaders the trainings use.
+    """
 
     goes_on = False
 
@@ -70,8 +74,8 @@ class LocalBackend:
     """
     The back end of a training in this process, with the arguments of a `RangeTest`.
 
-    ``write_rate`` writes a rate to where the training takes it from, and returns where;
-    None is for the optimizer itself.
+    ``write_rate`` writes a rate to where the training takes it from, and returns the
+    name of that place. If it is None, `apply_rate` writes to the optimizer.
     """
 
     def __init__(
@@ -105,10 +109,8 @@ class LocalBackend:
         self, changes: Mapping[str, Any], rates: Sequence[float], steps: int
     ) -> LocalJob:
         """Return trainings at constant rates that run one after the other."""
-        test = self._test(changes)
-        history = RaceHistory(rates, steps)
-        plans = [run.plan for run in history.runs if run.plan is not None]
-        return LocalJob(race_runs(test, history), plans, [test])
+        test, plans = self._test(changes), race_plans(rates, steps)
+        return LocalJob(race_runs(test, plans), plans, [test])
 
     def rate_ratios(self) -> list[float]:
         """Return the rate of each parameter group over that of the last one."""

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from lrwidget.backends.base import Activity, Capabilities
 from lrwidget.config import TestConfig
+from lrwidget.curve.checks import check_path, invalid
 from lrwidget.curve.history import Ended, Plan, Started, Stepped
 from lrwidget.curve.lr_curve import Step, check_stop_reason
 from lrwidget.curve.records.reader import GrowingRecord, RecordedTest
 from lrwidget.curve.records.store import store_of
 from lrwidget.curve.schedule import learning_rates
-from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,20 +31,13 @@ _TOLERANCE = 1e-6  # rates are rounded
 
 
 class RecordBackend:
-    """The test of one record, which runs elsewhere."""
+    """The back end of one test that runs elsewhere, and is known by its record."""
 
     capabilities = Capabilities(run=False, race=False, apply=False)
     as_made = nullcontext  # nothing is run here
 
     def __init__(self, path: str | os.PathLike[str], value: float | None) -> None:
-        if not isinstance(path, str | os.PathLike) or isinstance(
-            os.fspath(path), bytes
-        ):
-            msg = (
-                f"path={short_repr(path)} must be the path of a record; pass for "
-                "example a str"
-            )
-            raise TypeError(msg)
+        check_path("path", path)
         self.name = os.fspath(path)
         self.job = RecordJob(store_of(path))
         self.arguments: dict[str, Any] = {}
@@ -67,7 +60,7 @@ class RecordBackend:
 
 class RecordJob:
     """
-    A test of another process: the steps that are there and those that come.
+    A test of another process: the steps in its record, and those to come.
 
     If the record of a new test takes the place of the file, the job continues with it.
     """
@@ -79,11 +72,11 @@ class RecordJob:
         self._store = store
         self._record = GrowingRecord(store)
         self._plan = Plan(0.0, 0.0, 0)
-        self._left = threading.Event()
+        self._abandoned = threading.Event()
         self._wake = threading.Event()
         self._last_news = time.monotonic()
-        self._test = RecordedTest()  # the one of the latest events, after the first
-        self._given = 0
+        self._test = RecordedTest()  # the test of the latest events; empty at first
+        self._steps_given = 0
         self._to_ask = self._test  # the test that is to stop
         self._asked = self._test  # the test whose request is written
         self._stop_problem = self._read_problem = ""
@@ -91,25 +84,22 @@ class RecordJob:
     def events(self) -> Iterator[Event]:
         """Return the events; raise OSError, ValueError, or the error of the test."""
         try:
-            while not self._left.is_set():
+            while not self._abandoned.is_set():
                 try:
                     self._read()
-                finally:  # also the steps before a malformed line
+                finally:  # also those before a malformed line
                     yield from self._new_events()
-                reason = _reason(self._test)
+                reason = _checked_reason(self._test)
                 if reason is not None:
                     yield Ended(0, reason)
                     return
                 self._ask_to_stop()
                 self._wake.wait(self._store.seconds_between_reads)
                 self._wake.clear()
-            self._ask_to_stop()  # what was wanted before following was ended
+            self._ask_to_stop()  # if Stop came just before `abandon`
         except ValueError as error:
-            msg = (
-                f"path={short_repr(self._store.given)} holds no record of a test that "
-                f"can be read: {error}"
-            )
-            raise ValueError(msg) from error
+            problem = f"holds no record of a test that can be read: {error}"
+            raise invalid(self._store.given, "path", problem) from error
 
     def stop(self) -> None:
         """Ask the test to stop; where there is none yet, end following."""
@@ -121,7 +111,7 @@ class RecordJob:
 
     def abandon(self) -> None:
         """End following; the test goes on."""
-        self._left.set()
+        self._abandoned.set()
         self._wake.set()
 
     def activity(self) -> Activity:
@@ -152,7 +142,7 @@ class RecordJob:
 
     def _read(self) -> None:
         try:
-            self._record.read_on(lambda: not self._left.is_set())
+            self._record.read_on(lambda: not self._abandoned.is_set())
             self._read_problem = ""
         except OSError as error:
             if not self._test.header:
@@ -167,18 +157,18 @@ class RecordJob:
         count = len(test.lrs)
         if test is not self._test:
             self._plan = _checked_plan(test.header["settings"])
-            self._given, self._test, self._stop_problem = 0, test, ""
+            self._steps_given, self._test, self._stop_problem = 0, test, ""
             self._last_news = time.monotonic() - self._record.age
             yield Started(0, self._plan)
-        elif self._given < count:
+        elif self._steps_given < count:
             self._last_news = time.monotonic()
         start_lr, end_lr, _ = self._plan
-        for number in range(self._given, count):
+        for number in range(self._steps_given, count):
             lr = test.lrs[number]
             if not start_lr * (1 - _TOLERANCE) <= lr <= end_lr * (1 + _TOLERANCE):
                 msg = f"{lr=} is not between {start_lr=} and {end_lr=}"
                 raise ValueError(msg)
-            self._given = number + 1
+            self._steps_given = number + 1
             yield Stepped(0, Step(number, lr, test.losses[number]))
 
 
@@ -193,8 +183,8 @@ def _checked_plan(settings: dict[str, Any]) -> Plan:
     return Plan(float(rates[0]), float(rates[-1]), len(rates))
 
 
-def _reason(test: RecordedTest) -> StopReason | None:
-    """Return the reason of the end of a test; None while it goes on."""
+def _checked_reason(test: RecordedTest) -> StopReason | None:
+    """Return why a test ended, None if it goes on; RuntimeError if it failed."""
     if test.error is not None:
         words = _printable(test.error)[:_MAX_ERROR]
         msg = f"the test that was followed has failed: {words}"

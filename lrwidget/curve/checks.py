@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import os
 from typing import TYPE_CHECKING
 
 from lrwidget.curve.short_repr import short_repr
@@ -44,18 +45,35 @@ def check_known(name: str, value: object, known: Collection[str | None]) -> obje
     return value
 
 
+def check_path(name: str, value: object) -> object:
+    """Return a value; raise TypeError unless it is a path as text, or a path object."""
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str):
+        problem = "must be the path of a file; pass for example 'run.jsonl'"
+        raise invalid(value, name, problem, TypeError)
+    return value
+
+
 def positive_rate(name: str, value: object) -> float:
     """Return a learning rate as a float; raise unless it is finite and above 0."""
-    example = f"; pass for example {name}=1e-3"
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise invalid(value, name, f"must be a number{example}", TypeError)
-    try:
-        rate = float(value)
-    except OverflowError:
-        rate = math.inf
-    if not (math.isfinite(rate) and rate > 0):
-        raise invalid(value, name, f"must be finite and above 0{example}")
+    example = f"{name}=1e-3"
+    rate = usable_number(name, value, example)
+    if not 0 < rate < math.inf:
+        problem = f"must be finite and above 0; pass for example {example}"
+        raise invalid(value, name, problem)
     return rate
+
+
+def usable_number(name: str, value: object, example: str) -> float:
+    """Return a real number of any library as a float, or raise what is wrong."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        problem = f"must be a number; pass for example {example}"
+        raise invalid(value, name, problem, TypeError)
+    try:
+        return float(value)
+    except OverflowError:
+        problem = f"is too large for a float; pass for example {example}"
+        raise invalid(value, name, problem) from None
 
 
 def usable_count(name: str, value: object, least: int = 1, example: str = "1") -> int:

@@ -61,11 +61,16 @@ def neighbours(
     return sorted(kept)
 
 
+def race_plans(rates: Sequence[float], steps: int) -> list[Plan]:
+    """Return the plan of each training of a race."""
+    return [Plan(rate, rate, steps) for rate in rates]
+
+
 class RaceHistory(JobHistory):
     """The steps of a race so far: trainings of some steps at increasing rates."""
 
     def __init__(self, rates: Sequence[float], steps: int) -> None:
-        super().__init__([Plan(rate, rate, steps) for rate in rates])
+        super().__init__(race_plans(rates, steps))
         self.rates = rates
         self.steps = steps
 

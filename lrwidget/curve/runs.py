@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lrwidget.curve.checks import invalid
 from lrwidget.curve.ticks import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from lrwidget.curve.history import Plan, RunHistory
 
@@ -95,9 +97,32 @@ def without(runs: list[Run], name: str) -> list[Run]:
     """Return the runs without a former run; raise ValueError if none has the name."""
     former = [run.name for run in runs[:-1]]
     if name not in former:
-        msg = f"name={name!r} is no former run; pass one of {former}"
-        raise ValueError(msg)
+        raise invalid(name, "name", f"is no former run; pass one of {former}")
     return [run for run in runs if run.name != name]
+
+
+def check_label(label: object) -> None:
+    """Raise unless a label is text, or None."""
+    if label is not None and not (isinstance(label, str) and label):
+        problem = "must be some text, or None; pass for example 'wd=1e-4'"
+        raise invalid(label, "label", problem, TypeError)
+
+
+def check_comparison(runs: object) -> None:
+    """Raise unless a comparison is a dict of changes by labels."""
+    example = "pass for example {'wd=0': {'optimizer': one}, 'wd=0.1': {...}}"
+    if not isinstance(runs, Mapping) or not all(
+        isinstance(changes, Mapping) for changes in runs.values()
+    ):
+        problem = f"must be a dict of dicts; {example}"
+        raise invalid(runs, "runs", problem, TypeError)
+    if not runs:
+        raise invalid(runs, "runs", f"is empty; {example}")
+    for label in runs:
+        if label is None:
+            problem = f"has None for a label; {example}"
+            raise invalid(runs, "runs", problem, TypeError)
+        check_label(label)
 
 
 def _same(one: object, other: object) -> bool:

@@ -70,24 +70,7 @@ class TrainingCurve:
         )
 
     def smoothed(self, beta: float = _BETA) -> FloatArray:
-        """
-        Return the losses smoothed by fastai's debiased exponential mean.
-
-        Parameters
-        ----------
-        beta:
-            The weight of the past, from 0 (raw) to below 1.
-
-        Returns
-        -------
-        :
-            One value a step; NaN where the raw loss is not finite.
-
-        Raises
-        ------
-        ValueError
-            If ``beta`` is not in ``[0, 1)``.
-        """
+        """Return the losses smoothed like `LRCurve.smoothed`, by default less."""
         return exponential_mean(self.losses, beta)
 
     @property

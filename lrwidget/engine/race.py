@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from lrwidget.config import EmptyLoaderError, with_settings
 from lrwidget.curve.checks import usable_count
 from lrwidget.curve.history import Ended, Started, Stepped
-from lrwidget.curve.race_history import RaceHistory, checked_rates, neighbours
+from lrwidget.curve.race_history import (
+    RaceHistory,
+    checked_rates,
+    neighbours,
+    race_plans,
+)
 from lrwidget.engine.distributed import context
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.thread_settings import ThreadSettings
@@ -122,17 +127,17 @@ def _until_empty(
         return "exhausted"
 
 
-def race_runs(test: RangeTest, history: RaceHistory) -> list[RaceRun]:
+def race_runs(test: RangeTest, plans: Sequence[Plan]) -> list[RaceRun]:
     """
-    Return the trainings of a race, at the rates of its history.
+    Return the trainings of a race, one for each plan.
 
     Each training copies the model at its own start, so that there is only one copy at
     a time: do not change the model until the end. All trainings see the same batches in
     the same order, and the same random numbers.
     """
     return [
-        RaceRun(test.at(rate, history.steps), position)
-        for position, rate in enumerate(history.rates)
+        RaceRun(test.at(plan.start_lr, plan.num_it), position)
+        for position, plan in enumerate(plans)
     ]
 
 
@@ -173,7 +178,7 @@ def race(  # noqa: PLR0913 (the components of a training, and two numbers)
     RuntimeError
         If ``rates`` is None, and the range test suggests nothing.
     TypeError, ValueError
-        As `RangeTest` raises them, and for bad rates or steps.
+        If an argument is not as described here or in `RangeTest`.
     Exception
         The error of a training, if one fails.
     """
@@ -181,9 +186,9 @@ def race(  # noqa: PLR0913 (the components of a training, and two numbers)
     with context.errors_reported():
         steps = usable_count("steps", steps)  # before a test that may take long
         wanted = None if rates is None else checked_rates(rates)
-    history = RaceHistory(_suggested_rates(test) if wanted is None else wanted, steps)
-    plans = [run.plan for run in history.runs if run.plan is not None]
-    for event in run_in_turn(race_runs(test, history), plans):
+    used = _suggested_rates(test) if wanted is None else wanted
+    history, plans = RaceHistory(used, steps), race_plans(used, steps)
+    for event in run_in_turn(race_runs(test, plans), plans):
         history.apply(event)
     return list(history.curves().values())
 

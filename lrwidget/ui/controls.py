@@ -1,4 +1,4 @@
-"""The controls around the chart: buttons, progress, status and the field."""
+"""The three rows of controls around the chart: to run, to pick and to apply."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _BUTTON = {"flex": "0 0 auto", "width": "96px"}
 _FIELD = {"flex": "0 0 auto", "width": "215px"}
 _SMALL = {"flex": "0 0 auto", "width": "36px"}
 _NAMED = {"description_width": "initial"}
-_FIELD_DIGITS = 3
-_FIELD_ROOM = 12
+_FIELD_DIGITS = 3  # that the arrow keys change, and a long rate is rounded to
+_FIELD_ROOM = 12  # characters
 
 
 def show_if(part: ipw.DOMWidget, *, shown: bool) -> None:
@@ -71,7 +71,7 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.show_running(running=False, raceable=False)
 
     def show_running(self, *, running: bool, raceable: bool) -> None:
-        """Label the buttons with their next action; disable one without any."""
+        """Label the buttons with their next action; disable a button without one."""
         self.race.disabled = running or not raceable
         show_if(self.button, shown=running or self._reruns)
         with self.button.hold_sync():
@@ -85,7 +85,7 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
     def show(
         self, done: int, total: int, status: str, traceback: str | None = None
     ) -> None:
-        """Show the steps and the status of a job; one that failed has a traceback."""
+        """Show the steps and the status of a job, with the traceback if it failed."""
         failed = traceback is not None
         with self.progress.hold_sync():
             self.progress.max = total
@@ -140,7 +140,7 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             options=_RULES,
             value=rule,
             description="Suggestion",
-            tooltip="The rule of the suggestion; none depends on the smoothing",
+            tooltip="The rule of the suggestion; the smoothing does not change it",
             style=_NAMED,
             layout={"width": "230px"},
         )
@@ -157,7 +157,7 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         self.show_rate(None)
 
     def show_rate(self, rate: float | None) -> None:
-        """Put a rate into the field, or hide it."""
+        """Show a rate in the field, or the hint without one."""
         self._rate = rate
         show_if(self.field, shown=rate is not None)
         show_if(self.hint, shown=rate is None)
@@ -173,8 +173,9 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
 
 
 def _shown(rate: float) -> float:
-    """Return a rate in the digits that fit the field; a typed rate fits."""
-    return rate if len(repr(rate)) <= _FIELD_ROOM else float(f"{rate:.3g}")
+    """Return a rate as the field shows it, which has no room for many digits."""
+    long = len(repr(rate)) > _FIELD_ROOM
+    return float(f"{rate:.{_FIELD_DIGITS}g}") if long else rate
 
 
 class ApplyBar(ipw.HBox):  # type: ignore[misc]  # untyped base
@@ -208,4 +209,4 @@ class ApplyBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         try:
             self.said.value = self._on_apply()
         except Exception as error:  # noqa: BLE001 (any error is shown)
-            self.said.value = str(error)
+            self.said.value = str(error) or type(error).__name__

@@ -74,7 +74,7 @@ class Layout:
         self.race: RaceChart | None = None
         self._race_history: RaceHistory | None = None
         self._race_box = ipw.VBox()
-        # Presses without an effect are answered, too.
+        # The page gets an answer to presses without an effect, too.
         self.chart.handle.dot.on_drag_end(self.page.answer)
         self.chart.suggestion.dot.on_element_click(self.page.answer)
         upper = [self.run_bar, self.settings, self.chart, self.legend]
@@ -156,7 +156,7 @@ class Layout:
         if race is None or history is not self._race_history:
             rates, name = list(history.rates), snapshot.capabilities.loss_name
             self.race = RaceChart(rates, history.steps, self._pick, name)
-            # A click before there is a line is answered, too.
+            # It gets an answer to a click before there is a line, too.
             self.race.background.on_element_click(self.page.answer)
             self.race.show_rate(snapshot.choice)
             self._race_box.children = (self.race,)

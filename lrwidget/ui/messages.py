@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from lrwidget.curve.training_curve import TrainingCurve
     from lrwidget.ui.snapshot import JobSnapshot, Snapshot
 
-_SAME = 0.005
-_FAST = 10
-_MAX_ERROR = 250
-_LONG_SILENCE = 10.0
+_SAME = 0.005  # relative difference of two rates
+_FAST = 10  # steps per second, from which the pace has no decimals
+_MAX_ERROR = 250  # characters
+_LONG_SILENCE = 10.0  # seconds
 
 
 def beside_the_handle(
@@ -85,36 +85,36 @@ def _special_case(job: JobSnapshot) -> str:
     what, problem = activity.detail, activity.problem
     long, silence = job.silence >= _LONG_SILENCE, _duration(job.silence)
     steps = f"step {job.done} of {job.total}"
-    pace = f"No new step for {silence}, at {steps}." if long else f"Running: {steps}."
+    news = f"No new step for {silence}, at {steps}." if long else f"Running: {steps}."
     words = ""
     match activity.where, activity.phase:
         case "here", "waiting" if long:
             words = (
-                f"Waiting {int(job.silence)} s for the next batch of {what}, at "
-                f"{steps}. Stop takes effect when that batch arrives; close() does not "
-                "wait for it."
+                f"Waiting {silence} for the next batch of {what}, at {steps}. Stop "
+                "takes effect when that batch arrives; close() waits for it at most "
+                "5 s."
             )
         case "record", "starting":
             words = f"Waiting for a test to begin in {what}."
             words += f" No test for {silence}; Stop ends following it." if long else ""
         case "record", "stopping":
             words = (
-                f"{pace} Asked {what} to stop, which it does at its next step; a "
+                f"{news} Asked {what} to stop, which it does at its next step; a "
                 "second Stop ends following it."
             )
         case "record", _ if long or problem:
             words = (
-                f"{pace} The test runs in {what}: Stop asks it to stop; a second Stop "
+                f"{news} The test runs in {what}: Stop asks it to stop; a second Stop "
                 "ends following it."
             )
         case "ray", "starting":
             words = f"Starting {what} on the Ray cluster"
-            words += f": {job.silence:.0f} s so far." if job.silence >= 1 else "."
+            words += f": {silence} so far." if job.silence >= 1 else "."
             problem = f"It has {problem}." if problem else ""
         case "ray", "stopping":
-            words = f"Stopping. {pace}"
+            words = f"Stopping. {news}"
         case "ray", _ if long:
-            words = pace
+            words = news
     return f"{words} {problem}".rstrip() if words else ""
 
 

@@ -45,11 +45,12 @@ class Snapshot:
     problem: str  # why the fields of the settings cannot be used; empty if they can
     runs: Sequence[Run]  # the latest last
     curve: LRCurve  # of the latest run
-    points: int  # of that curve, as many as it has or will have; 0 before the first run
+    points: int  # of that curve, with the points to come; 0 before the first run
     suggestion: Suggestion  # of that curve; an empty one while its test runs
     race: RaceHistory | None  # the latest race
     job: JobSnapshot | None
-    bounds: tuple[float, float]  # lowest and highest rate of the chart
+    swept: tuple[float, float]  # lowest and highest rate of the runs and the next one
+    bounds: tuple[float, float]  # those of the chart, with room for the chosen rate
     choice: float | None  # the chosen rate
     testing: bool  # whether a test or a comparison runs, so that curves may grow
 

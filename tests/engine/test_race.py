@@ -14,8 +14,8 @@ from torch import nn
 from torch.optim import LBFGS, SGD, Adam, AdamW
 
 from lrwidget import RangeTest, Step, race
-from lrwidget.curve.history import Ended, Plan, Started, Stepped
-from lrwidget.curve.race_history import RaceHistory, checked_rates
+from lrwidget.curve.history import Ended, Started, Stepped
+from lrwidget.curve.race_history import RaceHistory, checked_rates, race_plans
 from lrwidget.engine.race import race_runs, run_in_turn
 from tests.engine.training_parts import Net, data, loader, state, train, warm
 
@@ -55,9 +55,8 @@ def _events(
     test: RangeTest, rates: list[float], steps: int
 ) -> Generator[Event, None, None]:
     """Start a race, and return its events."""
-    rates = checked_rates(rates)
-    plans = [Plan(rate, rate, steps) for rate in rates]
-    return run_in_turn(race_runs(test, RaceHistory(rates, steps)), plans)
+    plans = race_plans(checked_rates(rates), steps)
+    return run_in_turn(race_runs(test, plans), plans)
 
 
 def _items(*args: Any, **settings: Any) -> list[Any]:

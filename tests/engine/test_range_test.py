@@ -251,7 +251,7 @@ _GOOD: dict[str, Any] = {"start_lr": 1e-7, "end_lr": 10, "num_it": 5}
             TypeError,
             r"is a class; pass an object .* MSELoss\(\)",
         ),
-        ({"start_lr": 10**400}, ValueError, "start_lr=1000.* must be finite"),
+        ({"start_lr": 10**400}, ValueError, "start_lr=1000.* is too large for a float"),
         ({"dataloader": "abc"}, TypeError, "dataloader='abc' must be an iterable of"),
         ({"dataloader": {}}, TypeError, "dataloader={} must be an iterable of"),
         ({"model": print}, TypeError, r"model=.* must be a torch\.nn\.Module; pass"),

@@ -64,7 +64,7 @@ class _Users:
             thread.join(SECONDS)
 
     def _use(self, action: Callable[[int], object]) -> None:
-        low, high = self._widget._controller.bounds
+        low, high = self._widget._controller.shown.bounds
         turn = 0
         try:
             while not self._over.is_set():

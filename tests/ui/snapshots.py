@@ -25,6 +25,7 @@ IDLE = Snapshot(
     suggestion=NO_SUGGESTION,
     race=None,
     job=None,
+    swept=(1e-7, 10.0),
     bounds=(1e-7, 10.0),
     choice=None,
     testing=False,

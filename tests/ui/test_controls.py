@@ -179,15 +179,23 @@ def test_nothing_is_applied_without_a_rate(apply_bar: ApplyBar) -> None:
         assert apply_bar.button.disabled == (rate is None)
 
 
-def test_what_keeps_a_rate_from_being_applied_is_said() -> None:
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("it is trained now"), "it is trained now"),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_what_keeps_a_rate_from_being_applied_is_said(
+    error: Exception, said: str
+) -> None:
     def apply() -> str:
-        msg = "it is trained now"
-        raise RuntimeError(msg)
+        raise error
 
     bar = ApplyBar(apply, ipw.Label(), Capabilities())
     bar.show_rate(0.01)
     bar.button.click()
-    assert bar.said.value == "it is trained now"
+    assert bar.said.value == said
     close_with_parts(bar)
 
 

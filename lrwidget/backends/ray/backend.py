@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
@@ -16,11 +15,10 @@ from lrwidget.backends.base import Capabilities
 from lrwidget.backends.ray.job import RayJob
 from lrwidget.backends.ray.worker import Work
 from lrwidget.config import TestConfig
-from lrwidget.curve.checks import check_switch, usable_count
-from lrwidget.curve.history import Plan
+from lrwidget.curve.checks import check_switch, invalid, usable_count, usable_number
+from lrwidget.curve.race_history import race_plans
 from lrwidget.curve.records.store import writable_store
 from lrwidget.curve.records.writer import recorded
-from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -125,7 +123,7 @@ class RayBackend:
         """Return trainings at constant rates that run at the same time."""
         # The same weights and batches for all.
         work = self._work(*self._changed(changes), randbelow(_MOST_SEED))
-        works = [work._replace(plan=Plan(rate, rate, steps)) for rate in rates]
+        works = [work._replace(plan=plan) for plan in race_plans(rates, steps)]
         return RayJob(_numbered(works), self._scaling)
 
     def _work(self, build: Callable[[], Any], config: TestConfig, seed: int) -> Work:
@@ -154,23 +152,21 @@ class RayBackend:
         settings = {**self.arguments, **changes}
         build = settings.pop("build")
         if not callable(build):
-            msg = (
-                f"build={short_repr(build)} must be a function; pass one that returns "
-                "(model, optimizer, dataloader, loss_fn)"
+            problem = (
+                "must be a function; pass one that returns (model, optimizer, "
+                "dataloader, loss_fn)"
             )
-            raise TypeError(msg)
+            raise invalid(build, "build", problem, TypeError)
         for name in _BUILT:
             if settings.get(name) is not None:
-                msg = (
-                    f"{name}={short_repr(settings[name])} must be made where the "
-                    f"workers are; let build return a dict with {name!r} after the "
-                    "loss function"
+                problem = (
+                    "must be made where the workers are; let build return a dict with "
+                    f"{name!r} after the loss function"
                 )
-                raise ValueError(msg)
+                raise invalid(settings[name], name, problem)
         if settings.get("device") is not None:
-            device = short_repr(settings["device"])
-            msg = f"device={device} is up to the cluster; pass use_gpu=True for GPUs"
-            raise ValueError(msg)
+            problem = "is up to the cluster; pass use_gpu=True for GPUs"
+            raise invalid(settings["device"], "device", problem)
         return build, TestConfig(**settings)
 
 
@@ -189,8 +185,8 @@ def _bytes(name: str, value: object) -> bytes:
         # A function of a notebook is sent with its code.
         contents: bytes = cloudpickle.dumps(value)
     except Exception as error:
-        msg = f"{name}={short_repr(value)} cannot be sent to the workers: {error}"
-        raise TypeError(msg) from error
+        problem = f"cannot be sent to the workers: {error}"
+        raise invalid(value, name, problem, TypeError) from error
     return contents
 
 
@@ -198,19 +194,14 @@ def _usable_resources(given: object) -> dict[str, float]:
     if given is None:
         return {}
     if not isinstance(given, Mapping) or not all(isinstance(x, str) for x in given):
-        words = f"resources_per_worker={short_repr(given)}"
-        msg = f"{words} must be a dict of numbers by their names; {_EXAMPLE}"
-        raise TypeError(msg)
+        problem = f"must be a dict of numbers by their names; {_EXAMPLE}"
+        raise invalid(given, "resources_per_worker", problem, TypeError)
     return {name: _usable_amount(name, amount) for name, amount in given.items()}
 
 
 def _usable_amount(name: str, amount: object) -> float:
-    where = f"resources_per_worker[{name!r}]={short_repr(amount)}"
-    if isinstance(amount, bool) or not isinstance(amount, numbers.Real):
-        msg = f"{where} must be a number; {_EXAMPLE}"
-        raise TypeError(msg)
-    number = float(amount)
+    where = f"resources_per_worker[{name!r}]"
+    number = usable_number(where, amount, "2")
     if not 0 <= number < math.inf:
-        msg = f"{where} must be at least 0 and finite; {_EXAMPLE}"
-        raise ValueError(msg)
+        raise invalid(amount, where, f"must be at least 0 and finite; {_EXAMPLE}")
     return number

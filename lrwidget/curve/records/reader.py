@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve.arrays import number
+from lrwidget.curve.checks import invalid
 from lrwidget.curve.short_repr import short_repr
 from lrwidget.curve.strict_json import check_version, parsed
 
@@ -36,11 +37,11 @@ class RecordedTest:
     without its end is not read: it is being written, or its test was killed.
     """
 
-    # The name of the test, its settings, the versions, when it started and where.
+    # The name of the test, its settings, the versions, and its start, host and process.
     header: dict[str, Any] = field(default_factory=dict)
     lrs: array[float] = field(default_factory=lambda: array("d"))
     losses: array[float] = field(default_factory=lambda: array("d"))
-    # Of the first step and of the latest, in seconds after the start.
+    # The times of the first and the latest step, in seconds after the start.
     times: tuple[float, float] = (0.0, 0.0)
     stop_reason: str | None = None
     error: str | None = None
@@ -92,7 +93,7 @@ class RecordedTest:
             msg = f"it is step {short_repr(line['iteration'])}, not {count}"
             raise ValueError(msg)
         if isinstance(num_it, int) and 0 < num_it <= count:
-            msg = f"it is step {count}, of {num_it} from 0"
+            msg = f"it is step {count}, after the last step {num_it - 1} of the test"
             raise ValueError(msg)
         lr, loss = number("lr", line["lr"]), number("loss", line["loss"])
         before = self.lrs[-1] if count else 0
@@ -107,11 +108,11 @@ class RecordedTest:
 
 
 class GrowingRecord:
-    """The test of a record, as far as it is read; a new file begins anew."""
+    """A record that may grow; a new file in its place is read from its beginning."""
 
     def __init__(self, store: RecordStore) -> None:
         self.test = RecordedTest()
-        self.age = 0.0  # of the file when its reading began, in seconds; later 0
+        self.age = 0.0  # of the file in seconds, after its first read; then 0
         self._store = store
         self._offset = 0
         self._beginning = b""
@@ -124,7 +125,7 @@ class GrowingRecord:
                 chunk = self._store.read(self._offset)
             except FileNotFoundError:
                 return
-            # A shorter file is no new one: it may be a copy that is written again.
+            # A shorter file is not a new one: it may be a copy that is being rewritten.
             known, found = self._beginning, chunk.beginning
             if known[: len(found)] != found[: len(known)]:
                 self.test, self._offset, self._beginning = RecordedTest(), 0, b""
@@ -146,13 +147,12 @@ def is_record(contents: bytes) -> bool:
 
 
 def _checked(header: dict[str, Any]) -> dict[str, Any]:
-    """Return a header; raise ValueError if it is none."""
+    """Return a header; raise ValueError if it cannot be used."""
     if header.get("format") != FORMAT:
-        msg = f"it is no header, with format={FORMAT!r}"
+        msg = f"it must be the header of a record, with format={FORMAT!r}"
         raise ValueError(msg)
     check_version(header.get("version"), VERSION)
     for name, kind in (("test", str), ("settings", dict)):
         if not isinstance(header.get(name), kind):
-            msg = f"{name}={short_repr(header.get(name))} must be of another kind"
-            raise ValueError(msg)  # noqa: TRY004 (one error for all that is malformed)
+            raise invalid(header.get(name), name, f"must be a {kind.__name__}")
     return header

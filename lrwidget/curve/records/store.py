@@ -14,20 +14,20 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
+from lrwidget.curve.checks import invalid
 from lrwidget.curve.records.reader import FORMAT, LONGEST_LINE, is_record
-from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PIECE = 2**20
-_SECONDS_UNSHARED = 1.0
+_PIECE = 2**20  # bytes of one read
+_SECONDS_UNSHARED = 1.0  # at most, before other machines see the bytes
 _BEGINNING = 256  # bytes, which include the name of the test
 _MAX_SIZE = 256 * 2**20  # what is read takes up to 25 times as much in memory
 _TORN_HEADER = f'{{"format": "{FORMAT}"'.encode()
 _URL = re.compile(r"[a-z][a-z0-9+.:-]*://", re.IGNORECASE)
 _LOCAL_URLS = ("file://", "local://")
-# The file systems of fsspec that add to a file; others send it all again, or cannot.
+# The file systems of fsspec that append; others rewrite the file, or refuse.
 _APPENDING = ("hdfs", "memory", "sftp", "smb", "ssh", "webhdfs")
 
 
@@ -37,7 +37,8 @@ class Chunk(NamedTuple):
     contents: bytes
     beginning: bytes  # the first 256 bytes of the file
     size: int
-    # In seconds since 1970, where that is known; of a URL, with the first piece alone.
+    # The time of the last change in seconds since 1970; None if not known, and for the
+    # later pieces of a URL.
     changed: float | None
 
 
@@ -46,7 +47,7 @@ class LocalFile:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("xb", buffering=0)
-        self.close = self._file.close  # to append is a ValueError after that
+        self.close = self._file.close  # append() raises ValueError after that
         self._shared = -math.inf
 
     def append(self, contents: bytes) -> None:
@@ -63,7 +64,7 @@ class LocalFile:
 
 @dataclass(frozen=True)
 class LocalStore:
-    """A file of this machine, perhaps on a disk that it shares with others."""
+    """A file of this machine, perhaps on a disk that other machines share."""
 
     given: str  # the path as the user wrote it
     path: Path
@@ -101,8 +102,7 @@ class LocalStore:
             what = getattr(error, "strerror", None) or error
             problem = f"cannot be a file: {what}; pass another path"
         if problem:
-            msg = f"record={short_repr(self.given)} {problem}"
-            raise ValueError(msg)
+            raise invalid(self.given, "record", problem)
         _check_record(self.given, found)
 
     def create(self) -> LocalFile:
@@ -123,10 +123,10 @@ class LocalStore:
     def stop_requested(self, test: str) -> bool:
         """Whether a test is asked to stop; without a request, this takes 1 µs."""
         there = os.access(self._request.path, os.F_OK)
-        return there and _names(self._request, test)
+        return there and _asks_for(self._request, test)
 
     def clear_stop_request(self) -> None:
-        """Remove a request to stop, to whichever test it is."""
+        """Remove a request to stop any test."""
         with suppress(OSError):
             self._request.path.unlink()
 
@@ -138,7 +138,7 @@ class LocalStore:
         """Give a record the next free name."""
         for name in _names_after(path.name):
             free = path.with_name(name)
-            # Made first, so that no other job renames its file to this one.
+            # Created first, so that no other job takes this name.
             with suppress(FileExistsError):
                 free.touch(exist_ok=False)
                 break
@@ -148,11 +148,11 @@ class LocalStore:
             free.unlink()
         except OSError as error:  # on Windows, while it is open
             free.unlink()
-            msg = (
-                f"record={short_repr(self.given)} is in use, and cannot be renamed to "
-                f"{free.name!r}: {error.strerror}; pass the path of a new file"
+            problem = (
+                f"is in use, and cannot be renamed to {free.name!r}: "
+                f"{error.strerror}; pass the path of a new file"
             )
-            raise OSError(msg) from error
+            raise invalid(self.given, "record", problem, OSError) from error
 
 
 @dataclass
@@ -172,7 +172,7 @@ class RemoteFile:
             file.write(contents)
 
     def close(self) -> None:
-        """Append no more; to append is a ValueError after that."""
+        """Let each later append() raise ValueError."""
         self.closed = True
 
 
@@ -185,7 +185,7 @@ class RemoteStore:
     seconds_between_stop_checks: ClassVar[float] = 1.0
 
     def resolved(self) -> RemoteStore:
-        """Return this store: a link is the concern of the file system."""
+        """Return this store, since the file system follows its own links."""
         return self
 
     def read(self, offset: int, most: int = _PIECE) -> Chunk:
@@ -207,12 +207,12 @@ class RemoteStore:
         """Raise ValueError if no record can be made here; nothing is sent."""
         system = self.given.partition("://")[0].lower()
         if system not in _APPENDING:
-            msg = (
-                f"record={short_repr(self.given)} is a URL, to which no steps can be "
-                "appended; pass a path of this machine, such as one on a shared disk, "
-                f"or a URL of {', '.join(_APPENDING[:-1])} or {_APPENDING[-1]}"
+            problem = (
+                "is a URL, to which no steps can be appended; pass a path of this "
+                "machine, such as one on a shared disk, or a URL of "
+                f"{', '.join(_APPENDING[:-1])} or {_APPENDING[-1]}"
             )
-            raise ValueError(msg)
+            raise invalid(self.given, "record", problem)
 
     def create(self) -> RemoteFile:
         """Create the file; an existing record is renamed first."""
@@ -233,10 +233,10 @@ class RemoteStore:
 
     def stop_requested(self, test: str) -> bool:
         """Whether a test is asked to stop."""
-        return _names(RemoteStore(f"{self.given}.stop"), test)
+        return _asks_for(RemoteStore(f"{self.given}.stop"), test)
 
     def clear_stop_request(self) -> None:
-        """Remove a request to stop, to whichever test it is."""
+        """Remove a request to stop any test."""
         with suppress(OSError), self._file() as (system, path):
             system.rm_file(f"{path}.stop")
 
@@ -283,13 +283,10 @@ def contents_of(store: RecordStore) -> bytes:
 
 
 def _check_record(given: str, found: bytes) -> None:
-    """Raise ValueError if a file that begins with these bytes is not to be replaced."""
+    """Raise ValueError unless a file begins as a record does, or is part of one."""
     if not _TORN_HEADER.startswith(found) and not is_record(found):
-        msg = (
-            f"record={short_repr(given)} is no record, and is not replaced; "
-            "pass another path"
-        )
-        raise ValueError(msg)
+        problem = "is no record, and is not replaced; pass another path"
+        raise invalid(given, "record", problem)
 
 
 def _names_after(name: str) -> Iterator[str]:
@@ -298,8 +295,8 @@ def _names_after(name: str) -> Iterator[str]:
     return (f"{path.stem}.{number}{path.suffix}" for number in count(1))
 
 
-def _names(request: RecordStore, test: str) -> bool:
-    """Whether a request to stop is there, and names the test."""
+def _asks_for(request: RecordStore, test: str) -> bool:
+    """Whether there is a request to stop, and it names the test."""
     try:
         return request.read(0).contents == test.encode()
     except (OSError, ValueError):  # the test goes on: its steps are worth more

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.records.store import RecordStore
 
 _LONGEST_ERROR = 2000
-_ENCODER = json.JSONEncoder(allow_nan=False)  # made once, which takes long
+_ENCODER = json.JSONEncoder(allow_nan=False)  # made once, since that is slow
 
 
 class RecordFile:
@@ -34,7 +34,7 @@ class RecordFile:
     def __init__(self, store: RecordStore) -> None:
         self._store = store
         self._file = store.create()
-        self.close = self._file.close  # to append is a ValueError after that
+        self.close = self._file.close  # append() raises ValueError after that
         self._checked = -math.inf
 
     def append(self, line: Mapping[str, object]) -> None:
@@ -74,7 +74,7 @@ def recorded(
     began = time.monotonic()
     reason: StopReason = "stopped"
     with closing(steps), closing(RecordFile(store)) as file:
-        store.clear_stop_request()  # to an earlier test: this one has no name yet
+        store.clear_stop_request()  # for an earlier test: nobody knows this one yet
         file.append(header)
         try:
             while True:

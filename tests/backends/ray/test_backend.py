@@ -40,6 +40,7 @@ def test_what_each_worker_needs(
         ((2, False, {1: 1}), TypeError, "must be a dict of numbers by their names"),
         ((2, False, {"CPU": "2"}), TypeError, r"\['CPU'\]='2' must be a number"),
         ((2, False, {"CPU": -1}), ValueError, r"\['CPU'\]=-1 must be at least 0"),
+        ((2, False, {"CPU": 10**400}), ValueError, r"\['CPU'\]=10.* is too large"),
         ((2, False, {"CPU": np.nan}), ValueError, "must be at least 0 and finite"),
         ((2, False, {"CPU": 0}), ValueError, "must have something above 0"),
         ((2, True, {"GPU": 0}), ValueError, "must have a GPU above 0"),

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import fsspec
@@ -24,6 +25,8 @@ from tests.widget_parts import BATCHES, SECONDS, display_of, parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.jobs import Job
 
 pytestmark = pytest.mark.slow
 _RATES: dict[str, Any] = {
@@ -58,6 +61,18 @@ def _await_steps(widget: LRWidget, count: int) -> None:
     eventually(lambda: len(widget.curve) >= count, lambda: widget.status)
 
 
+@contextmanager
+def _held(
+    path: Path, follow: Callable[..., LRWidget]
+) -> Iterator[tuple[Job, LRWidget]]:
+    """Start a job that is held after ten steps, and a widget that has them."""
+    with job(path, 9, **_RATES) as running:
+        running.await_held()
+        widget = follow(path)
+        _await_steps(widget, 10)
+        yield running, widget
+
+
 def _await_status(widget: LRWidget, said: str) -> None:
     """Wait until the status says something, in the widget as well as in Python."""
     shown = display_of(widget).run_bar.status
@@ -83,7 +98,7 @@ def test_a_test_is_shown_while_it_grows_and_after_it(
         eventually(lambda: _drawn(widget) == 21, lambda: _drawn(widget))
         _await_status(widget, "Running: step 21 of 60, ")
         assert widget.progress == 21 / 60
-        assert widget._controller.bounds == display.page.range == (1e-5, 1.0)
+        assert widget._controller.shown.bounds == display.page.range == (1e-5, 1.0)
         assert display.view_bar.points.max == 60
         assert widget.curve.to_dict() == LRCurve.load(path).to_dict()
         widget.value = 1e-7
@@ -138,10 +153,7 @@ def test_stop_is_obeyed_at_the_next_step(
     tmp_path: Path, follow: Callable[..., LRWidget]
 ) -> None:
     path = tmp_path / "run.jsonl"
-    with job(path, 9, **_RATES) as running:
-        running.await_held()
-        widget = follow(path)
-        _await_steps(widget, 10)
+    with _held(path, follow) as (running, widget):
         display_of(widget).run_bar.button.click()
         _await_status(widget, f"Asked process {running.number} on ")
         assert widget.running
@@ -158,10 +170,7 @@ def test_stop_asks_the_test_that_takes_over(
     tmp_path: Path, follow: Callable[..., LRWidget]
 ) -> None:
     path = tmp_path / "run.jsonl"
-    with job(path, 9, **_RATES) as first:
-        first.await_held()
-        widget = follow(path)
-        _await_steps(widget, 10)
+    with _held(path, follow) as (first, widget):
         widget.stop()
         _await_status(widget, f"Asked process {first.number} on ")
         first.kill()
@@ -181,10 +190,7 @@ def test_a_killed_test_leaves_its_steps_and_is_silent(
     tmp_path: Path, follow: Callable[..., LRWidget]
 ) -> None:
     path = tmp_path / "run.jsonl"
-    with job(path, 9, **_RATES) as running:
-        running.await_held()
-        widget = follow(path)
-        _await_steps(widget, 10)
+    with _held(path, follow) as (running, widget):
         running.kill()
     _await_status(widget, "No new step for ")
     _await_status(widget, "No new step for 1 s")
@@ -207,9 +213,7 @@ def test_it_goes_on_when_a_step_comes(
     tmp_path: Path, follow: Callable[..., LRWidget]
 ) -> None:
     path = tmp_path / "run.jsonl"
-    with job(path, 9, **_RATES) as running:
-        running.await_held()
-        widget = follow(path)
+    with _held(path, follow) as (running, widget):
         _await_status(widget, "No new step for")
         running.go_on()
         assert widget.wait(SECONDS).stop_reason == "completed"
@@ -231,10 +235,7 @@ def test_the_test_that_takes_over_is_the_one_that_is_shown(
     tmp_path: Path, follow: Callable[..., LRWidget]
 ) -> None:
     path = tmp_path / "run.jsonl"
-    with job(path, 9, **_RATES) as running:
-        running.await_held()
-        widget = follow(path)
-        _await_steps(widget, 10)
+    with _held(path, follow) as (running, widget):
         running.kill()
     with path.open("a") as file:
         file.write('{"iteration": 1')
@@ -242,7 +243,7 @@ def test_the_test_that_takes_over_is_the_one_that_is_shown(
         again.await_held()
         eventually(lambda: len(widget.curve) == 5, lambda: widget.status)
         eventually(lambda: _drawn(widget) == 5, lambda: _drawn(widget))
-        assert widget._controller.bounds == (1e-3, 0.1)
+        assert widget._controller.shown.bounds == (1e-3, 0.1)
         again.go_on()
         assert widget.wait(SECONDS).to_dict() == LRCurve.load(path).to_dict()
     assert len(widget.curve) == 20
@@ -252,9 +253,7 @@ def test_a_failure_is_shown_and_raised_in_its_own_words(
     tmp_path: Path, follow: Callable[..., LRWidget]
 ) -> None:
     path = tmp_path / "run.jsonl"
-    with job(path, 9, **_RATES) as running:
-        running.await_held()
-        widget = follow(path)
+    with _held(path, follow) as (running, widget):
         running.go_on("break")
         with pytest.raises(RuntimeError, match=r"has failed: .*Error") as raised:
             widget.wait(SECONDS)
@@ -362,7 +361,7 @@ def test_what_is_no_file_is_told(
 @pytest.mark.parametrize(
     ("path", "options", "kind", "said"),
     [
-        (3, {}, TypeError, "path=3 must be the path of a record"),
+        (3, {}, TypeError, "path=3 must be the path of a file"),
         (b"run", {}, TypeError, "path=b'run' must be"),
         (None, {}, TypeError, "path=None must be"),
         ("run", {"value": -1}, ValueError, "value=-1 must be a rate"),
@@ -386,8 +385,8 @@ def test_a_rate_may_be_chosen_before_there_is_a_test(
     path.write_bytes(_BEGUN.replace(b"1e-07", b"1e-10") + _STEP % (b"1.0", b"0"))
     _await_steps(widget, 1)
     eventually(
-        lambda: widget._controller.bounds == (1e-10, 10.0),
-        lambda: widget._controller.bounds,
+        lambda: widget._controller.shown.bounds == (1e-10, 10.0),
+        lambda: widget._controller.shown.bounds,
     )
     assert widget.value == 1e-9
 

@@ -242,7 +242,7 @@ def test_what_could_be_read_is_tried_again(
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ([{"lrs": []}], "line 1: it is no header"),
+        ([{"lrs": []}], "line 1: it must be the header"),
         ([_header(version=2)], "line 1: version=2 is not known"),
         (
             [_header(settings={})],

@@ -37,8 +37,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
 from lrwidget import LRWidget, RangeTest, race, range_test
-from lrwidget.curve.history import Ended, Event, Plan
-from lrwidget.curve.race_history import RaceHistory
+from lrwidget.curve.history import Ended, Event
+from lrwidget.curve.race_history import race_plans
 from lrwidget.curve.records.store import LocalStore, store_of
 from lrwidget.engine.distributed import context, rank_errors
 from lrwidget.engine.distributed.process_groups import AsyncSum
@@ -570,10 +570,8 @@ class Once:
 
 def race_of(test: RangeTest, rates: list[float]) -> Generator[Event, None, None]:
     """Start a race of five steps at each rate."""
-    history = RaceHistory(rates, 5)
-    return run_in_turn(
-        race_runs(test, history), [Plan(rate, rate, 5) for rate in rates]
-    )
+    plans = race_plans(rates, 5)
+    return run_in_turn(race_runs(test, plans), plans)
 
 
 def raced_on(fault: str, at: list[int]) -> Any:
