@@ -193,6 +193,16 @@ SETTINGS: tuple[str, ...] = tuple(x.name for x in fields(TestConfig) if x.init)
 _OPTIONAL = {x.name for x in fields(TestConfig) if x.default is None}
 
 
+def config_of(settings: Mapping[str, Any], others: tuple[str, ...]) -> TestConfig:
+    """Return the checked settings; raise TypeError at the first one that is unknown."""
+    for name in settings:
+        if name not in SETTINGS:
+            known = ", ".join((*others, *SETTINGS))
+            msg = f"unexpected keyword argument {name!r}; pass one of {known}"
+            raise TypeError(msg)
+    return TestConfig(**settings)
+
+
 def with_settings(function: F) -> F:
     """Show each setting in the signature of a function that takes ``**settings``."""
     signature = inspect.signature(function)

@@ -20,6 +20,7 @@ from lrwidget.config import (
     Settings,
     TestConfig,
     check_loader,
+    config_of,
     with_settings,
 )
 from lrwidget.curve.history import Plan
@@ -163,14 +164,18 @@ class _Path:
         ({"record": 3}, TypeError, "record=3 must be the path of a file; pass one"),
         ({"record": b"a"}, TypeError, "record=b'a' must be the path of a file"),
         ({"record": _Path()}, TypeError, "record=.* must be the path of a file"),
-        ({"learning_rate": 1}, TypeError, "unexpected keyword argument 'learning_rat"),
+        (
+            {"learning_rate": 1},
+            TypeError,
+            r"^unexpected keyword argument 'learning_rate'; pass one of model, start_.*",
+        ),
     ],
 )
 def test_a_bad_setting_is_named_with_its_value(
     settings: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        TestConfig(**settings)
+        config_of(settings, ("model",))
 
 
 @pytest.mark.parametrize("loader", ["abc", b"abc", {}, 3, torch.ones(3), None])

@@ -264,7 +264,7 @@ _GOOD: dict[str, Any] = {"start_lr": 1e-7, "end_lr": 10, "num_it": 5}
         (
             {"learning_rate": 1},
             TypeError,
-            "unexpected keyword argument 'learning_rate'",
+            "unexpected keyword argument 'learning_rate'; pass one of model, optimizer",
         ),
     ],
 )

@@ -15,7 +15,7 @@ from ray import cloudpickle
 from lrwidget.backends.base import Capabilities
 from lrwidget.backends.ray.job import RayJob
 from lrwidget.backends.ray.worker import Work
-from lrwidget.config import TestConfig
+from lrwidget.config import config_of
 from lrwidget.curve.checks import check_switch, usable_count
 from lrwidget.curve.history import Plan
 from lrwidget.curve.records.store import writable_store
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from typing import NoReturn
+
+    from lrwidget.config import TestConfig
 
 _BUILT = ("val_loader", "grad_scaler")
 _MOST_SEED = 2**31
@@ -171,7 +173,7 @@ class RayBackend:
             device = short_repr(settings["device"])
             msg = f"device={device} is up to the cluster; pass use_gpu=True for GPUs"
             raise ValueError(msg)
-        return build, TestConfig(**settings)
+        return build, config_of(settings, ("build",))
 
 
 def _numbered(works: Sequence[Work]) -> list[Work]:
