@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from lrwidget.config import is_kind
+from lrwidget.curve.checks import check_object
 from lrwidget.curve.short_repr import short_repr
 from lrwidget.engine.batches import parts_in, structure
 
@@ -31,12 +32,7 @@ class NoLossError(Exception):
 
 def check_loss(model: Any, loss_fn: object, training_step: object) -> None:  # noqa: ANN401 (Lightning is not imported)
     """Raise unless one function gives the loss, or the model in a way that is known."""
-    if inspect.isclass(loss_fn):
-        name = loss_fn.__name__
-        msg = (
-            f"loss_fn={short_repr(loss_fn)} is a class; pass an object of it: {name}()"
-        )
-        raise TypeError(msg)
+    check_object("loss_fn", loss_fn, "")
     if loss_fn is not None and training_step is not None:
         msg = (
             f"loss_fn={short_repr(loss_fn)} and training_step="

@@ -251,6 +251,16 @@ _GOOD: dict[str, Any] = {"start_lr": 1e-7, "end_lr": 10, "num_it": 5}
             TypeError,
             r"is a class; pass an object .* MSELoss\(\)",
         ),
+        (
+            {"model": nn.Linear},
+            TypeError,
+            r"model=.* is a class; pass an object of it: Linear\(\.\.\.\)",
+        ),
+        (
+            {"optimizer": SGD},
+            TypeError,
+            r"optimizer=.* is a class; .* of it: SGD\(model\.parameters\(\)\)",
+        ),
         ({"start_lr": 10**400}, ValueError, "start_lr=1000.* must be finite"),
         ({"dataloader": "abc"}, TypeError, "dataloader='abc' must be an iterable of"),
         ({"dataloader": {}}, TypeError, "dataloader={} must be an iterable of"),
