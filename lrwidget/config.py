@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 Isolation: TypeAlias = Literal["auto", "copy", "restore"]
 _MAX_SEED = 2**32 - 1  # NumPy's limit
-_NOT_LOADERS = (str, bytes, Mapping)  # iterable, but not over batches
+# Iterable, but not over batches.
+_NOT_LOADERS = (str, bytes, Mapping)
+_TABLES = ("Tensor", "ndarray", "DataFrame", "Series")
 
 
 class Settings(TypedDict, total=False):
@@ -224,7 +226,7 @@ def is_kind(value: object, *names: str) -> bool:
 
 def check_loader(name: str, loader: object) -> None:
     """Raise unless an object can be a loader of batches."""
-    not_loader = isinstance(loader, _NOT_LOADERS) or is_kind(loader, "Tensor")
+    not_loader = isinstance(loader, _NOT_LOADERS) or is_kind(loader, *_TABLES)
     if not isinstance(loader, Iterable) or not_loader:
         problem = (
             "must be an iterable of batches; pass for example "
