@@ -39,6 +39,12 @@ def check_loss(model: Any, loss_fn: object, training_step: object) -> None:  # n
             f"{short_repr(training_step)} both give the loss; pass one of them"
         )
         raise ValueError(msg)
+    if training_step is not None and not _takes_two(training_step):
+        msg = (
+            f"training_step={short_repr(training_step)} cannot be called with (model, "
+            "batch); pass a function of these two arguments that returns the loss"
+        )
+        raise TypeError(msg)
     given = loss_fn is not None or training_step is not None
     if given or not is_kind(model, "LightningModule"):
         return
@@ -57,6 +63,19 @@ def check_loss(model: Any, loss_fn: object, training_step: object) -> None:  # n
                 "test does not call; pass training_step=... to return a batch's loss"
             )
             raise ValueError(msg)
+
+
+def _takes_two(function: Any) -> bool:  # noqa: ANN401 (anything callable)
+    """Whether a function can be called with two arguments, as far as is known."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some functions written in C have none
+        return True
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        return False
+    return True
 
 
 def loss_function(

@@ -244,6 +244,11 @@ _GOOD: dict[str, Any] = {"start_lr": 1e-7, "end_lr": 10, "num_it": 5}
         ({"device": "x"}, ValueError, "device='x' cannot be used here: .* pass None"),
         ({"device": "cuda:99"}, ValueError, "device='cuda:99' cannot be used here"),
         ({"training_step": 3}, TypeError, "training_step=3 must be callable"),
+        (
+            {"training_step": lambda batch: batch, "loss_fn": None},
+            TypeError,
+            r"training_step=.* cannot be called with \(model, batch\); pass a function",
+        ),
         ({"training_step": print}, ValueError, "loss_fn=.* and training_step=.* both"),
         ({"loss_fn": "mse"}, TypeError, "loss_fn='mse' must be callable"),
         (
