@@ -250,7 +250,7 @@ def empty_loader(name: str, loader: object) -> EmptyLoaderError:
     if isinstance(loader, Iterator):
         msg = f"{name}={loader!r} is an iterator with no batch left"
         return EmptyLoaderError(msg + "; pass a loader that can be iterated again")
-    hint = "pass one with a batch at least"
+    hint = "pass one with at least one batch"
     if getattr(loader, "drop_last", False):
         hint += "; with drop_last=True a data set smaller than batch_size has none"
     return EmptyLoaderError(f"{name}={loader!r} is empty; {hint}")
@@ -323,7 +323,7 @@ def _device(name: str, device: Any) -> object:  # noqa: ANN401 (anything of a us
         OverflowError,
         AssertionError,
     ) as error:
-        problem = f"cannot be used here: {error}; pass None for the model's"
+        problem = f"cannot be used here: {error}; pass None for the device of the model"
         raise invalid(device, name, problem) from error
     return tensor.device
 

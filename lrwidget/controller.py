@@ -507,7 +507,7 @@ def _check_label(label: object) -> None:
 
 def _check_comparison(runs: object) -> None:
     """Raise unless a comparison is a dict of changes by labels."""
-    example = "pass for example {'wd=0': {'optimizer': one}, 'wd=0.1': {...}}"
+    example = "pass for example {'short': {'num_it': 50}, 'long': {'num_it': 200}}"
     if not isinstance(runs, Mapping) or not all(
         isinstance(changes, Mapping) for changes in runs.values()
     ):

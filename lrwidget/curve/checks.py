@@ -32,7 +32,7 @@ def check_object(name: str, value: object, example: str) -> None:
 def check_switch(name: str, value: object) -> object:
     """Return a value; raise TypeError unless it is True or False."""
     if not isinstance(value, bool):
-        raise invalid(value, name, "is neither; pass True or False", TypeError)
+        raise invalid(value, name, "must be True or False", TypeError)
     return value
 
 

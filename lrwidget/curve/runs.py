@@ -95,7 +95,8 @@ def without(runs: list[Run], name: str) -> list[Run]:
     """Return the runs without a former run; raise ValueError if none has the name."""
     former = [run.name for run in runs[:-1]]
     if name not in former:
-        msg = f"name={name!r} is no former run; pass one of {former}"
+        hint = f"pass one of {former}" if former else "there is none to remove yet"
+        msg = f"name={name!r} is no former run; {hint}"
         raise ValueError(msg)
     return [run for run in runs if run.name != name]
 
