@@ -133,7 +133,7 @@ def _by_loss_fn(
             raise
         msg = (
             f"loss_fn cannot be called with what the model returned, "
-            f"{structure(outputs)}: {error}; {_to_paste(batch)}"
+            f"{structure(outputs)}: {error}; {_to_paste(batch, has_loss_fn=True)}"
         )
         raise TypeError(msg) from error
     hint = "return the mean loss, as reduction='mean' does"
@@ -163,7 +163,7 @@ def _inputs_and_target(
     msg = (
         "loss_fn needs batches of the form (inputs, target), or a mapping with one of "
         f"the keys {_TARGETS}, or an object with a y; the dataloader gave "
-        f"{structure(batch)}; {_to_paste(batch)}"
+        f"{structure(batch)}; {_to_paste(batch, has_loss_fn=True)}"
     )
     raise TypeError(msg)
 
@@ -208,9 +208,10 @@ def _called(
     except TypeError as error:
         if _accepts(model, *args, **kwargs):
             raise
+        advice = _to_paste(batch, has_loss_fn=not hint)
         msg = (
             f"the model cannot be called with what the dataloader gave, "
-            f"{structure(batch)}: {error}; {hint}{_to_paste(batch)}"
+            f"{structure(batch)}: {error}; {hint}{advice}"
         )
         raise TypeError(msg) from error
 
@@ -269,8 +270,16 @@ def _one(loss: Tensor | None, source: str, result: object, hint: str) -> Tensor:
     return loss
 
 
-def _to_paste(batch: Any) -> str:  # noqa: ANN401 (any batch)
-    """Return the advice to pass a training step, with an example for this batch."""
+def _to_paste(
+    batch: Any,  # noqa: ANN401 (any batch)
+    *,
+    has_loss_fn: bool = False,
+) -> str:
+    """
+    Return the advice to pass a training step, with an example for this batch.
+
+    The example uses the loss function of the user, if there is one.
+    """
     parts = parts_in(batch, "batch")
     named = [code for code, (name, _) in parts.items() if name in _TARGETS]
     tensors = [
@@ -279,13 +288,14 @@ def _to_paste(batch: Any) -> str:  # noqa: ANN401 (any batch)
     usable = tensors or list(parts) or ["batch"]
     target = named[0] if named else usable[-1]
     inputs = ", ".join(x for x in usable if x not in (target, *named)) or target
-    return f"""pass training_step=... to say how
+    define, instead, yours = "loss_fn = torch.nn.CrossEntropyLoss()\n\n    ", "", ""
+    if has_loss_fn:  # it is used by its name, and not replaced by another one
+        define, instead, yours = "", " in place of loss_fn", "  # your loss function"
+    return f"""pass training_step=...{instead}, a function that returns the loss
 
 For example:
 
-    loss_fn = torch.nn.CrossEntropyLoss()
-
-    def training_step(model, batch):
+    {define}def training_step(model, batch):
         outputs = model({inputs})
-        return loss_fn(outputs, {target})
+        return loss_fn(outputs, {target}){yours}
 """
