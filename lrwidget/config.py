@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound="Callable[..., Any]")
 Isolation: TypeAlias = Literal["auto", "copy", "restore"]
 _MAX_SEED = 2**32 - 1  # NumPy's limit
-_NOT_LOADERS = (str, bytes, Mapping)  # iterable, but not over batches
+# Iterable, but not over batches.
+_NOT_LOADERS = (str, bytes, Mapping)
+_TABLES = ("Tensor", "ndarray", "DataFrame", "Series")
 
 
 class Settings(TypedDict, total=False):
@@ -195,6 +197,16 @@ SETTINGS: tuple[str, ...] = tuple(x.name for x in fields(TestConfig) if x.init)
 _OPTIONAL = {x.name for x in fields(TestConfig) if x.default is None}
 
 
+def config_of(settings: Mapping[str, Any], others: tuple[str, ...]) -> TestConfig:
+    """Return the checked settings; raise TypeError at the first one that is unknown."""
+    for name in settings:
+        if name not in SETTINGS:
+            known = ", ".join((*others, *SETTINGS))
+            msg = f"unexpected keyword argument {name!r}; pass one of {known}"
+            raise TypeError(msg)
+    return TestConfig(**settings)
+
+
 def with_settings(function: _F) -> _F:
     """Show each setting in the signature of a function that takes ``**settings``."""
     signature = inspect.signature(function)
@@ -216,7 +228,7 @@ def is_kind(value: object, *names: str) -> bool:
 
 def check_loader(name: str, loader: object) -> None:
     """Raise unless an object can be a loader of batches."""
-    not_loader = isinstance(loader, _NOT_LOADERS) or is_kind(loader, "Tensor")
+    not_loader = isinstance(loader, _NOT_LOADERS) or is_kind(loader, *_TABLES)
     if not isinstance(loader, Iterable) or not_loader:
         problem = (
             "must be an iterable of batches; pass for example "
@@ -309,7 +321,7 @@ def _device(name: str, device: Any) -> object:  # noqa: ANN401 (anything of a us
         OverflowError,
         AssertionError,
     ) as error:
-        problem = f"cannot be used here: {error}; pass None for the model's"
+        problem = f"cannot be used here: {error}; pass None for the device of the model"
         raise invalid(device, name, problem) from error
     return tensor.device
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ from xdist.scheduler import LoadScopeScheduling
 import lrwidget
 import tests.torchvision_operators  # noqa: F401 (before any import of torchvision)
 from tests.widget_parts import BATCHES, parts
+
+# Programs of `nohup` and of a shell's background ignore interrupts, which tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine under load is slow, and no test here is about speed.
 settings.register_profile("lrwidget", deadline=None)

@@ -23,10 +23,17 @@ def invalid(
     return error(f"{name}={short_repr(value)} {problem}")
 
 
+def check_object(name: str, value: object, example: str) -> None:
+    """Raise TypeError if a class is given in place of an object of it."""
+    if isinstance(value, type):
+        problem = f"is a class; pass an object of it: {value.__name__}({example})"
+        raise invalid(value, name, problem, TypeError)
+
+
 def check_switch(name: str, value: object) -> object:
     """Return a value; raise TypeError unless it is True or False."""
     if not isinstance(value, bool):
-        raise invalid(value, name, "is neither; pass True or False", TypeError)
+        raise invalid(value, name, "must be True or False", TypeError)
     return value
 
 

@@ -97,7 +97,8 @@ def without(runs: list[Run], name: str) -> list[Run]:
     """Return the runs without a former run; raise ValueError if none has the name."""
     former = [run.name for run in runs[:-1]]
     if name not in former:
-        raise invalid(name, "name", f"is no former run; pass one of {former}")
+        hint = f"pass one of {former}" if former else "there is none to remove yet"
+        raise invalid(name, "name", f"is no former run; {hint}")
     return [run for run in runs if run.name != name]
 
 
@@ -110,7 +111,7 @@ def check_label(label: object) -> None:
 
 def check_comparison(runs: object) -> None:
     """Raise unless a comparison is a dict of changes by labels."""
-    example = "pass for example {'wd=0': {'optimizer': one}, 'wd=0.1': {...}}"
+    example = "pass for example {'short': {'num_it': 50}, 'long': {'num_it': 200}}"
     if not isinstance(runs, Mapping) or not all(
         isinstance(changes, Mapping) for changes in runs.values()
     ):

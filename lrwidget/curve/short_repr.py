@@ -12,7 +12,7 @@ _CUT.maxstring = _CUT.maxother = _MOST
 
 
 def short_repr(value: object) -> str:
-    """Return the repr of a value, or its type if the repr is too long or fails."""
+    """Return the repr of a value if it is one short line, or else the type."""
     try:
         text = _CUT.repr(value) if isinstance(value, _TEXTS) else repr(value)
     # An integer of thousands of digits has none, nor have lists in lists in lists, and
@@ -21,4 +21,5 @@ def short_repr(value: object) -> str:
         text = ""
     if isinstance(value, int) and len(text) > _MOST:
         return f"{text[: _MOST - 3]}..."
-    return text if 0 < len(text) <= _MOST else f"<{type(value).__name__}>"
+    fits = 0 < len(text) <= _MOST and "\n" not in text
+    return text if fits else f"<{type(value).__name__}>"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from lrwidget.config import is_kind
+from lrwidget.curve.checks import check_object
 from lrwidget.curve.short_repr import short_repr
 from lrwidget.engine.batches import parts_in, structure
 
@@ -31,18 +32,19 @@ class NoLossError(Exception):
 
 def check_loss(model: Any, loss_fn: object, training_step: object) -> None:  # noqa: ANN401 (Lightning is not imported)
     """Raise unless one function gives the loss, or the model in a way that is known."""
-    if inspect.isclass(loss_fn):
-        name = loss_fn.__name__
-        msg = (
-            f"loss_fn={short_repr(loss_fn)} is a class; pass an object of it: {name}()"
-        )
-        raise TypeError(msg)
+    check_object("loss_fn", loss_fn, "")
     if loss_fn is not None and training_step is not None:
         msg = (
             f"loss_fn={short_repr(loss_fn)} and training_step="
             f"{short_repr(training_step)} both give the loss; pass one of them"
         )
         raise ValueError(msg)
+    if training_step is not None and not _takes_two(training_step):
+        msg = (
+            f"training_step={short_repr(training_step)} cannot be called with (model, "
+            "batch); pass a function of these two arguments that returns the loss"
+        )
+        raise TypeError(msg)
     given = loss_fn is not None or training_step is not None
     if given or not is_kind(model, "LightningModule"):
         return
@@ -61,6 +63,19 @@ def check_loss(model: Any, loss_fn: object, training_step: object) -> None:  # n
                 "test does not call; pass training_step=... to return a batch's loss"
             )
             raise ValueError(msg)
+
+
+def _takes_two(function: Any) -> bool:  # noqa: ANN401 (anything callable)
+    """Whether a function can be called with two arguments, as far as is known."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some functions written in C have none
+        return True
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        return False
+    return True
 
 
 def loss_function(
@@ -118,7 +133,7 @@ def _by_loss_fn(
             raise
         msg = (
             f"loss_fn cannot be called with what the model returned, "
-            f"{structure(outputs)}: {error}; {_to_paste(batch)}"
+            f"{structure(outputs)}: {error}; {_to_paste(batch, has_loss_fn=True)}"
         )
         raise TypeError(msg) from error
     hint = "return the mean loss, as reduction='mean' does"
@@ -148,7 +163,7 @@ def _inputs_and_target(
     msg = (
         "loss_fn needs batches of the form (inputs, target), or a mapping with one of "
         f"the keys {_TARGETS}, or an object with a y; the dataloader gave "
-        f"{structure(batch)}; {_to_paste(batch)}"
+        f"{structure(batch)}; {_to_paste(batch, has_loss_fn=True)}"
     )
     raise TypeError(msg)
 
@@ -193,9 +208,10 @@ def _called(
     except TypeError as error:
         if _accepts(model, *args, **kwargs):
             raise
+        advice = _to_paste(batch, has_loss_fn=not hint)
         msg = (
             f"the model cannot be called with what the dataloader gave, "
-            f"{structure(batch)}: {error}; {hint}{_to_paste(batch)}"
+            f"{structure(batch)}: {error}; {hint}{advice}"
         )
         raise TypeError(msg) from error
 
@@ -254,8 +270,16 @@ def _one(loss: Tensor | None, source: str, result: object, hint: str) -> Tensor:
     return loss
 
 
-def _to_paste(batch: Any) -> str:  # noqa: ANN401 (any batch)
-    """Return the advice to pass a training step, with an example for this batch."""
+def _to_paste(
+    batch: Any,  # noqa: ANN401 (any batch)
+    *,
+    has_loss_fn: bool = False,
+) -> str:
+    """
+    Return the advice to pass a training step, with an example for this batch.
+
+    The example uses the loss function of the user, if there is one.
+    """
     parts = parts_in(batch, "batch")
     named = [code for code, (name, _) in parts.items() if name in _TARGETS]
     tensors = [
@@ -264,13 +288,14 @@ def _to_paste(batch: Any) -> str:  # noqa: ANN401 (any batch)
     usable = tensors or list(parts) or ["batch"]
     target = named[0] if named else usable[-1]
     inputs = ", ".join(x for x in usable if x not in (target, *named)) or target
-    return f"""pass training_step=... to say how
+    define, instead, yours = "loss_fn = torch.nn.CrossEntropyLoss()\n\n    ", "", ""
+    if has_loss_fn:  # it is used by its name, and not replaced by another one
+        define, instead, yours = "", " in place of loss_fn", "  # your loss function"
+    return f"""pass training_step=...{instead}, a function that returns the loss
 
 For example:
 
-    loss_fn = torch.nn.CrossEntropyLoss()
-
-    def training_step(model, batch):
+    {define}def training_step(model, batch):
         outputs = model({inputs})
-        return loss_fn(outputs, {target})
+        return loss_fn(outputs, {target}){yours}
 """

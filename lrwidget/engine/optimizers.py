@@ -15,6 +15,7 @@ from torch.optim.optimizer import (
     _global_optimizer_pre_hooks,
 )
 
+from lrwidget.curve.checks import check_object
 from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
@@ -138,6 +139,8 @@ def check_optimizer(
     lrs: Sequence[float],
 ) -> None:
     """Raise unless an optimizer can train a model at some learning rates."""
+    check_object("model", model, "...")
+    check_object("optimizer", optimizer, "model.parameters()")
     if not isinstance(model, nn.Module):
         msg = (
             f"model={short_repr(model)} must be a torch.nn.Module; "

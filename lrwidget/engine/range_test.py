@@ -6,7 +6,7 @@ from array import array
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.config import TestConfig, check_loader, is_kind, with_settings
+from lrwidget.config import check_loader, config_of, is_kind, with_settings
 from lrwidget.curve.checks import check_function
 from lrwidget.curve.history import RunHistory
 from lrwidget.curve.records.store import writable_store
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from lrwidget.config import LossFunction, Settings
     from lrwidget.curve.lr_curve import LRCurve, Step, StopReason
+
+_COMPONENTS = ("model", "optimizer", "dataloader", "loss_fn")
 
 
 @with_settings
@@ -87,7 +89,7 @@ class RangeTest:
         loss_fn: LossFunction | None = None,
         **settings: Unpack[Settings],
     ) -> None:
-        self.config = config = TestConfig(**settings)
+        self.config = config = config_of(settings, _COMPONENTS)
         check_loader("dataloader", dataloader)
         check_function("loss_fn", loss_fn)
         scaler = config.grad_scaler

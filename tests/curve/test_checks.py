@@ -55,7 +55,7 @@ def test_numbers_become_those_of_python() -> None:
 @pytest.mark.parametrize(
     ("check", "value", "error", "message"),
     [
-        (check_switch, 1, TypeError, "name=1 is neither; pass True or False"),
+        (check_switch, 1, TypeError, "name=1 must be True or False"),
         (check_function, 1, TypeError, "name=1 must be callable; pass a function"),
         (usable_count, 0, ValueError, "name=0 must be at least 1; pass for example 1"),
         (usable_count, 10**7, ValueError, "name=10000000 must be at most 1000000"),

@@ -141,6 +141,11 @@ def test_what_was_got_before_a_change_stays() -> None:
     assert _names(before) == ["a", "b"]
 
 
+def test_no_run_can_be_removed_before_the_second_one() -> None:
+    with pytest.raises(ValueError, match="name='a' is no former run; there is none"):
+        without(_runs("a"), "a")
+
+
 @pytest.mark.parametrize("name", ["b", "c"])
 def test_only_a_former_run_can_be_removed(name: str) -> None:
     runs = _runs("a", "b")

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +60,7 @@ def test_what_is_short_is_shown_as_it_is(value: Any) -> None:
 
 def test_what_else_is_long_is_shown_by_its_type() -> None:
     assert short_repr(["a"] * 100) == "<list>"
+    assert short_repr(np.ones((2, 2))) == "<ndarray>"  # of two lines
     assert short_repr(10**5000) == "<int>"
     assert short_repr(10**80) == "1" + "0" * 76 + "..."
 

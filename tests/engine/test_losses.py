@@ -202,10 +202,25 @@ def test_the_advice_can_be_pasted(model: Any, batch: Any, expected: str | None) 
         _loss(model, batch, nn.CrossEntropyLoss())
     text = str(caught.value).partition("For example:")[2]
     assert expected is None or expected.replace('"', "'") in text
-    names: dict[str, Any] = {"torch": torch}
+    names: dict[str, Any] = {"loss_fn": nn.CrossEntropyLoss()}
     exec(dedent(text), names)  # noqa: S102 (as a user does)
     if expected is not None:
         assert _loss(model, batch, None, names["training_step"]).isfinite()
+
+
+def test_the_advice_keeps_the_loss_function_of_the_user() -> None:
+    batch = torch.eye(4)
+    with pytest.raises(
+        TypeError, match=r"pass training_step=\.\.\. in place of"
+    ) as got:
+        _loss(nn.Linear(4, 4), batch, nn.MSELoss())
+    assert "CrossEntropy" not in str(got.value)
+    with pytest.raises(TypeError, match=r"pass loss_fn=\.\.\. for batches") as got:
+        _loss(nn.Linear(4, 4), [batch, batch])
+    names: dict[str, Any] = {"torch": torch}
+    exec(dedent(str(got.value).partition("For example:")[2]), names)  # noqa: S102 (as above)
+    loss = _loss(nn.Linear(4, 4), [batch, batch], None, names["training_step"])
+    assert loss.isfinite()
 
 
 def test_a_loss_function_that_does_not_fit_the_outputs() -> None:

@@ -239,17 +239,32 @@ _GOOD: dict[str, Any] = {"start_lr": 1e-7, "end_lr": 10, "num_it": 5}
         ({"end_lr": 1e-9}, ValueError, "start_lr=1e-07 must be below end_lr=1e-09"),
         ({"num_it": 1}, ValueError, "num_it=1 must"),
         ({"step_mode": "x"}, ValueError, "step_mode='x' is not known; pass one of"),
-        ({"stop_div": 1}, TypeError, "stop_div=1 is neither; pass True or False"),
+        ({"stop_div": 1}, TypeError, "stop_div=1 must be True or False"),
         ({"isolation": "x"}, ValueError, "isolation='x' is not known; pass one of"),
         ({"device": "x"}, ValueError, "device='x' cannot be used here: .* pass None"),
         ({"device": "cuda:99"}, ValueError, "device='cuda:99' cannot be used here"),
         ({"training_step": 3}, TypeError, "training_step=3 must be callable"),
+        (
+            {"training_step": lambda batch: batch, "loss_fn": None},
+            TypeError,
+            r"training_step=.* cannot be called with \(model, batch\); pass a function",
+        ),
         ({"training_step": print}, ValueError, "loss_fn=.* and training_step=.* both"),
         ({"loss_fn": "mse"}, TypeError, "loss_fn='mse' must be callable"),
         (
             {"loss_fn": nn.MSELoss},
             TypeError,
             r"is a class; pass an object .* MSELoss\(\)",
+        ),
+        (
+            {"model": nn.Linear},
+            TypeError,
+            r"model=.* is a class; pass an object of it: Linear\(\.\.\.\)",
+        ),
+        (
+            {"optimizer": SGD},
+            TypeError,
+            r"optimizer=.* is a class; .* of it: SGD\(model\.parameters\(\)\)",
         ),
         ({"start_lr": 10**400}, ValueError, "start_lr=1000.* is too large for a float"),
         ({"dataloader": "abc"}, TypeError, "dataloader='abc' must be an iterable of"),
@@ -264,7 +279,7 @@ _GOOD: dict[str, Any] = {"start_lr": 1e-7, "end_lr": 10, "num_it": 5}
         (
             {"learning_rate": 1},
             TypeError,
-            "unexpected keyword argument 'learning_rate'",
+            "unexpected keyword argument 'learning_rate'; pass one of model, optimizer",
         ),
     ],
 )

@@ -14,7 +14,7 @@ from ray import cloudpickle
 from lrwidget.backends.base import Capabilities
 from lrwidget.backends.ray.job import RayJob
 from lrwidget.backends.ray.worker import Work
-from lrwidget.config import TestConfig
+from lrwidget.config import config_of
 from lrwidget.curve.checks import check_switch, invalid, usable_count, usable_number
 from lrwidget.curve.race_history import race_plans
 from lrwidget.curve.records.store import writable_store
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from typing import NoReturn
+
+    from lrwidget.config import TestConfig
 
 _BUILT = ("val_loader", "grad_scaler")
 _MOST_SEED = 2**31
@@ -167,7 +169,7 @@ class RayBackend:
         if settings.get("device") is not None:
             problem = "is up to the cluster; pass use_gpu=True for GPUs"
             raise invalid(settings["device"], "device", problem)
-        return build, TestConfig(**settings)
+        return build, config_of(settings, ("build",))
 
 
 def _numbered(works: Sequence[Work]) -> list[Work]:

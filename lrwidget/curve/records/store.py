@@ -96,7 +96,7 @@ class LocalStore:
             found = self.read(0, LONGEST_LINE).contents
         except FileNotFoundError:
             if not self.path.parent.is_dir():
-                problem = "is in a folder that is not there; make it first"
+                problem = "is in a folder that does not exist; create the folder first"
         except (OSError, ValueError) as error:
             # The text of an OSError would add the path, which may be very long.
             what = getattr(error, "strerror", None) or error
