@@ -157,10 +157,17 @@ class LocalStore:
 
 @dataclass
 class RemoteFile:
-    """A new file at a URL, to which bytes are appended."""
+    """
+    A new file at a URL, to which bytes are appended.
 
+    If the record of another test takes its place, it continues in the renamed file.
+    """
+
+    given: str
     system: Any  # of fsspec, which has no types
     path: str
+    size: int = 0
+    beginning: bytes = b""
     closed: bool = False
 
     def append(self, contents: bytes) -> None:
@@ -168,8 +175,33 @@ class RemoteFile:
         if self.closed:
             msg = "the file is closed"
             raise ValueError(msg)
-        with _os_errors(self.path), self.system.open(self.path, "ab") as file:
-            file.write(contents)
+        with _os_errors(self.given), _connected(self.system):
+            # The file is opened anew each time, and may be that of another test by now.
+            if self._size_of(self.path) != self.size:
+                self.path = self._renamed()
+            with self.system.open(self.path, "ab") as file:
+                file.write(contents)
+        self.size += len(contents)
+        self.beginning = (self.beginning + contents)[:_BEGINNING]
+
+    def _size_of(self, path: str) -> int | None:
+        self.system.invalidate_cache(path)
+        try:
+            size: int = self.system.info(path)["size"]
+        except FileNotFoundError:
+            return None
+        return size
+
+    def _renamed(self) -> str:
+        for path in _paths_after(self.path):
+            size = self._size_of(path)
+            if size is None:
+                msg = f"{self.given} is no longer the record of this test"
+                raise OSError(msg)
+            beginning = _part(self.system, path, 0, len(self.beginning))
+            if (size, beginning) == (self.size, self.beginning):
+                return path
+        raise AssertionError  # the names have no end
 
     def close(self) -> None:
         """Append no more; to append is a ValueError after that."""
@@ -219,12 +251,11 @@ class RemoteStore:
         with suppress(FileNotFoundError):
             _check_record(self.given, self.read(0, LONGEST_LINE).contents)
             with self._file() as (system, path):
-                folder, slash, name = path.rpartition("/")
-                names = (folder + slash + free for free in _names_after(name))
-                system.mv(path, next(free for free in names if not system.exists(free)))
+                free = (x for x in _paths_after(path) if not system.exists(x))
+                system.mv(path, next(free))
         with self._file() as (system, path):
             system.pipe_file(path, b"")
-            return RemoteFile(system, path)
+            return RemoteFile(self.given, system, path)
 
     def request_stop(self, test: str) -> None:
         """Ask a test to stop, by a file beside the record with the test's name."""
@@ -246,7 +277,9 @@ class RemoteStore:
         from fsspec.core import url_to_fs  # noqa: PLC0415 (slow to import)
 
         with _os_errors(self.given):
-            yield url_to_fs(self.given)
+            system, path = url_to_fs(self.given)
+            with _connected(system):
+                yield system, path
 
 
 RecordStore: TypeAlias = LocalStore | RemoteStore
@@ -298,6 +331,12 @@ def _names_after(name: str) -> Iterator[str]:
     return (f"{path.stem}.{number}{path.suffix}" for number in count(1))
 
 
+def _paths_after(path: str) -> Iterator[str]:
+    """Yield the paths of earlier records at a URL."""
+    folder, slash, name = path.rpartition("/")
+    return (folder + slash + earlier for earlier in _names_after(name))
+
+
 def _names(request: RecordStore, test: str) -> bool:
     """Whether a request to stop is there, and names the test."""
     try:
@@ -316,6 +355,18 @@ def _os_errors(where: str) -> Iterator[None]:
     except Exception as error:
         msg = f"{where}: {str(error) or type(error).__name__}"
         raise OSError(msg) from error
+
+
+@contextmanager
+def _connected(system: Any) -> Iterator[None]:  # noqa: ANN401 (of fsspec, which has no types)
+    """Let the next request connect anew after an error: fsspec keeps a lost one."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception:
+        system.clear_instance_cache()
+        raise
 
 
 def _part(system: Any, path: str, begin: int, end: int) -> bytes:  # noqa: ANN401 (of fsspec, which has no types)

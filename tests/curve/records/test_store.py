@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import fsspec
 import pytest
 from fsspec.core import url_to_fs
+from fsspec.implementations.memory import MemoryFileSystem
 
 from lrwidget.curve.curve_files import as_json
 from lrwidget.curve.lr_curve import LRCurve
@@ -62,6 +63,61 @@ def test_what_is_added_is_there_at_once(store: RecordStore) -> None:
     with pytest.raises(ValueError, match="closed"):
         file.append(b"e")
     assert contents_of(store) == b"abcd"
+
+
+def test_of_tests_that_overlap_each_has_its_file(store: RecordStore) -> None:
+    def added(number: int) -> bytes:
+        contents = b"%d" % number * (number + 1)
+        files[number].append(contents)
+        return contents
+
+    files, expected = [], []
+    for number in range(3):
+        files.append(store.create())
+        files[-1].append(_RECORD)
+        expected.append(_RECORD + added(number))
+        for earlier in range(number):
+            expected[earlier] += added(earlier)
+            expected[earlier] += added(earlier)
+    earlier_records = [store.given.replace("run.", f"run.{n}.") for n in (1, 2)]
+    found = [contents_of(store_of(x)) for x in (*earlier_records, store.given)]
+    assert found == expected
+    for file in files:
+        file.close()
+
+
+def test_a_remote_record_that_is_gone_is_not_continued(memory: str) -> None:
+    file = store_of(memory).create()  # type: ignore[union-attr]  # of both stores
+    file.append(_RECORD)
+    fsspec.filesystem("memory").pipe_file(memory, b"a file of someone else")
+    with pytest.raises(OSError, match="is no longer the record of this test"):
+        file.append(b"a")
+    fsspec.filesystem("memory").rm_file(memory)
+    with pytest.raises(OSError, match="is no longer the record of this test"):
+        file.append(b"a")
+    assert fsspec.filesystem("memory").find("") == []
+
+
+def test_after_a_lost_connection_the_next_request_connects_anew(
+    memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        msg = "Socket is closed"
+        raise OSError(msg)
+
+    store = store_of(memory)
+    file = store.create()
+    file.append(b"abc")
+    system = fsspec.filesystem("memory")
+    with pytest.raises(FileNotFoundError):
+        store_of(f"{memory}.other").read(0)
+    assert fsspec.filesystem("memory") is system
+    for ask in (lambda: store.read(0), lambda: file.append(b"d")):
+        for name in ("info", "open", "cat_file"):
+            monkeypatch.setattr(fsspec.filesystem("memory"), name, lost)
+        with pytest.raises(OSError, match="Socket is closed"):
+            ask()
+        assert store.read(0).contents == b"abc"
 
 
 @pytest.mark.parametrize("folder", ["local", "memory://folder"])
@@ -255,9 +311,8 @@ def test_what_fsspec_cannot_open_is_an_os_error(
         raise RuntimeError(msg)
 
     remote = store_of("memory://run.jsonl")
-    memory = fsspec.filesystem("memory")
     for name in ("info", "pipe_file"):
-        monkeypatch.setattr(memory, name, unreachable)
+        monkeypatch.setattr(MemoryFileSystem, name, unreachable)
     for ask in (lambda: remote.read(0), lambda: remote.request_stop("a")):
         with pytest.raises(OSError, match=r"memory://run.jsonl: no route"):
             ask()
