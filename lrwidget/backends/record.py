@@ -47,8 +47,9 @@ class RecordBackend:
                 "example a str"
             )
             raise TypeError(msg)
-        self.name = os.fspath(path)
-        self.job = RecordJob(store_of(path))
+        store = store_of(path)
+        self.name = store.given
+        self.job = RecordJob(store)
         self.arguments: dict[str, Any] = {}
         self.config = TestConfig()
         if value is not None:  # the chart has room for the chosen rate from the start

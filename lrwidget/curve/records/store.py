@@ -26,6 +26,7 @@ _BEGINNING = 256  # bytes, which include the name of the test
 _MAX_SIZE = 256 * 2**20  # what is read takes up to 25 times as much in memory
 _TORN_HEADER = f'{{"format": "{FORMAT}"'.encode()
 _URL = re.compile(r"[a-z][a-z0-9+.:-]*://", re.IGNORECASE)
+_PASSWORD = re.compile(r"(?<=://)([^/:]*):[^/]*@")
 _LOCAL_URLS = ("file://", "local://")
 # The file systems of fsspec that add to a file; others send it all again, or cannot.
 _APPENDING = ("hdfs", "memory", "sftp", "smb", "ssh", "webhdfs")
@@ -212,9 +213,14 @@ class RemoteFile:
 class RemoteStore:
     """A file at a URL that fsspec opens; each error of its system is an OSError."""
 
-    given: str
+    url: str
     seconds_between_reads: ClassVar[float] = 1.0
     seconds_between_stop_checks: ClassVar[float] = 1.0
+
+    @property
+    def given(self) -> str:
+        """The URL for messages, without a password."""
+        return without_password(self.url)
 
     def resolved(self) -> RemoteStore:
         """Return this store: a link is the concern of the file system."""
@@ -237,7 +243,7 @@ class RemoteStore:
 
     def check_writable(self) -> None:
         """Raise ValueError if no record can be made here; nothing is sent."""
-        system = self.given.partition("://")[0].lower()
+        system = self.url.partition("://")[0].lower()
         if system not in _APPENDING:
             msg = (
                 f"record={short_repr(self.given)} is a URL, to which no steps can be "
@@ -264,7 +270,7 @@ class RemoteStore:
 
     def stop_requested(self, test: str) -> bool:
         """Whether a test is asked to stop."""
-        return _names(RemoteStore(f"{self.given}.stop"), test)
+        return _names(RemoteStore(f"{self.url}.stop"), test)
 
     def clear_stop_request(self) -> None:
         """Remove a request to stop, to whichever test it is."""
@@ -277,7 +283,7 @@ class RemoteStore:
         from fsspec.core import url_to_fs  # noqa: PLC0415 (slow to import)
 
         with _os_errors(self.given):
-            system, path = url_to_fs(self.given)
+            system, path = url_to_fs(self.url)
             with _connected(system):
                 yield system, path
 
@@ -294,6 +300,11 @@ def store_of(path: str | os.PathLike[str]) -> RecordStore:
 
         return LocalStore(path, Path(url_to_fs(path)[1]))
     return LocalStore(os.fspath(path), Path(path).absolute())
+
+
+def without_password(text: str) -> str:
+    """Return a text, a URL perhaps, with three stars in place of a password."""
+    return _PASSWORD.sub(r"\1:***@", text)
 
 
 def writable_store(record: str | os.PathLike[str] | None) -> RecordStore | None:

@@ -87,7 +87,7 @@ def test_of_tests_that_overlap_each_has_its_file(store: RecordStore) -> None:
 
 
 def test_a_remote_record_that_is_gone_is_not_continued(memory: str) -> None:
-    file = store_of(memory).create()  # type: ignore[union-attr]  # of both stores
+    file = store_of(memory).create()
     file.append(_RECORD)
     fsspec.filesystem("memory").pipe_file(memory, b"a file of someone else")
     with pytest.raises(OSError, match="is no longer the record of this test"):
