@@ -131,7 +131,7 @@ def race_runs(test: RangeTest, history: RaceHistory) -> list[RaceRun]:
     the same order, and the same random numbers.
     """
     return [
-        RaceRun(test.at(rate, history.steps), position)
+        RaceRun(test.at(rate, history.steps, history.rates), position)
         for position, rate in enumerate(history.rates)
     ]
 
