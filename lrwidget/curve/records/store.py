@@ -95,7 +95,7 @@ class LocalStore:
         try:
             found = self.read(0, LONGEST_LINE).contents
         except FileNotFoundError:
-            if not self.path.parent.is_dir():
+            if not self.resolved().path.parent.is_dir():
                 problem = "is in a folder that is not there; make it first"
         except (OSError, ValueError) as error:
             # The text of an OSError would add the path, which may be very long.
@@ -243,7 +243,7 @@ class RemoteStore:
 
     def check_writable(self) -> None:
         """Raise ValueError if no record can be made here; nothing is sent."""
-        system = self.url.partition("://")[0].lower()
+        system = self.url.partition("://")[0]
         if system not in _APPENDING:
             msg = (
                 f"record={short_repr(self.given)} is a URL, to which no steps can be "
@@ -293,8 +293,9 @@ RecordStore: TypeAlias = LocalStore | RemoteStore
 
 def store_of(path: str | os.PathLike[str]) -> RecordStore:
     """Return the store of a URL, or of a path, relative to the present folder."""
-    if isinstance(path, str) and _URL.match(path):
-        if not path.lower().startswith(_LOCAL_URLS):
+    if isinstance(path, str) and (scheme := _URL.match(path)):
+        path = scheme[0].lower() + path[scheme.end() :]  # as fsspec needs it
+        if not path.startswith(_LOCAL_URLS):
             return RemoteStore(path)
         from fsspec.core import url_to_fs  # noqa: PLC0415 (slow to import)
 

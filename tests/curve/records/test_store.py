@@ -160,6 +160,13 @@ def test_a_link_continues_to_lead_to_the_latest_record(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_link_into_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(tmp_path / "missing" / "run.jsonl")
+    with pytest.raises(ValueError, match="is in a folder that is not there"):
+        writable_store(link)
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_jobs_that_start_at_once_have_a_file_each(
     tmp_path: Path, *, there: bool
@@ -227,8 +234,8 @@ def test_what_no_step_can_be_appended_to_is_refused(tmp_path: Path) -> None:
         said = f"record='{url}' is a URL, to which no steps can be .*; pass a path of"
         with pytest.raises(ValueError, match=said):
             writable_store(url)
-    for url in ("sftp://h/run.jsonl", "HDFS://h/run.jsonl", "memory://run.jsonl"):
-        assert writable_store(url) == RemoteStore(url)
+    for url in ("sftp://h/run.jsonl", "HDFS://H/run.jsonl", "memory://run.jsonl"):
+        assert writable_store(url) == RemoteStore(url.replace("HDFS", "hdfs"))
     for contents, usable in {
         b"": True,
         b'{"form': True,
@@ -296,6 +303,8 @@ def test_which_store_it_is(tmp_path: Path) -> None:
         assert store_of(path) == LocalStore(str(path), Path(path).absolute())
     url = f"file://{tmp_path}/run.jsonl"
     assert store_of(url) == LocalStore(url, tmp_path / "run.jsonl")
+    assert store_of(f"FILE{url[4:]}") == store_of(url)
+    assert store_of("SFTP://Host/Run") == RemoteStore("sftp://Host/Run")
     with pytest.raises(TypeError):
         store_of(3)  # type: ignore[arg-type]  # the point
 
