@@ -6,7 +6,6 @@ import gc
 import sys
 import threading
 import weakref
-from itertools import chain
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -99,7 +98,7 @@ def _held(shell: Any) -> set[int]:  # noqa: ANN401 (IPython is not imported)
     known = _reachable([x for each in values for x in list(each)], skipped)
     counted = [x for x in objects if id(x) not in known and id(x) not in uncounted]
     skipped.update(map(id, own))
-    referents = map(id, chain(roots, gc.get_referents(*counted)))
+    referents = map(id, _with_elements([*roots, *gc.get_referents(*counted)]))
     held = set(filter(known.__contains__, referents))
     return set(_reachable([known[identity] for identity in held], skipped))
 
@@ -155,10 +154,37 @@ def _reachable(found: list[Any], skipped: set[int]) -> dict[int, Any]:
         # This runs no code of the user's, and follows no weak references.
         found = [
             x
-            for x in gc.get_referents(*new.values())
+            for x in _with_elements(gc.get_referents(*new.values()))
             if gc.is_tracked(x) and not issubclass(type(x), type)
         ]
     return seen
+
+
+def _with_elements(objects: list[Any]) -> list[Any]:
+    """
+    Return some objects, and the objects in the arrays of NumPy among them.
+
+    The garbage collector does not know these. No code of the user's is run.
+    """
+    numpy = sys.modules.get("numpy")
+    every, found, seen = list(objects), objects, {}
+    while numpy is not None and found:
+        # First the classes, which are few.
+        arrays_of_numpy = numpy.ndarray, numpy.void
+        kinds = {x for x in set(map(type, found)) if issubclass(x, arrays_of_numpy)}
+        arrays = {id(x): x for x in found if type(x) in kinds and id(x) not in seen}
+        seen.update(arrays)
+        found = []
+        for array in arrays.values():
+            plain = numpy.asarray(array)  # not of a subclass of the user's
+            if isinstance(array, numpy.ndarray):
+                found.append(numpy.ndarray.base.__get__(array))
+            if plain.dtype.names is not None:
+                found += [plain[name] for name in plain.dtype.names]
+            elif plain.dtype.hasobject:
+                found += plain.ravel().tolist()
+        every += found
+    return every
 
 
 def _shell() -> Any:  # noqa: ANN401 (as above)

@@ -13,6 +13,8 @@ from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as ipw
+import numpy as np
+import pandas as pd
 import pytest
 from ipywidgets.widgets import widget as widget_module
 from jupyter_client.manager import KernelManager
@@ -145,6 +147,24 @@ class _Slotted:
         self.widget = widget
 
 
+class _Box(ipw.VBox):  # type: ignore[misc]  # untyped base
+    def __init__(self, kept: object) -> None:
+        self.kept = kept
+        super().__init__()
+
+
+def _in_an_array_in_an_array(widget: object) -> Any:
+    outer = np.empty(2, object)
+    outer[:] = np.array([widget], object), outer
+    return outer
+
+
+def _in_a_record(widget: object) -> Any:
+    records = np.zeros(1, [("a", float), ("b", [("c", object, 2)])])
+    records["b"]["c"] = widget
+    return records
+
+
 def _in_lists(widget: object, depth: int) -> object:
     return [_in_lists(widget, depth - 1)] if depth else widget
 
@@ -175,6 +195,16 @@ def _module(widget: object) -> ModuleType:
         lambda widget: widget.close,
         _module,
         lambda widget: threading.Thread(target=print, args=(widget,)),
+        # The garbage collector does not know what an array holds.
+        lambda widget: np.array([[0, widget]], object),
+        lambda widget: np.array([0, widget], object)[:1],
+        _in_an_array_in_an_array,
+        lambda widget: np.ma.array([widget, 0], dtype=object),
+        _in_a_record,
+        lambda widget: _in_a_record(widget)[0],
+        lambda widget: pd.Series([widget, 0]),
+        # A widget that is held, and the array in it.
+        lambda widget: _Box(np.array([widget])),
     ],
 )
 def test_what_a_variable_holds_stays(

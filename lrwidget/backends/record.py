@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from contextlib import nullcontext
@@ -18,6 +17,7 @@ from lrwidget.curve.records.store import store_of
 from lrwidget.curve.schedule import learning_rates
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
     from typing import NoReturn
 
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 _MAX_ERROR = 2000
 _MAX_HOST = 80
-_TOLERANCE = 1e-6  # rates are rounded
+# Rates are rounded to the type of the optimizer's learning rate, where it is a tensor:
+# near the smallest number of that type by a third, from 1.5 of its units to 1 or 2.
+_LOWEST, _HIGHEST = 2 / 3 * (1 - 1e-6), 4 / 3 * (1 + 1e-6)
 
 
 class RecordBackend:
@@ -38,8 +40,9 @@ class RecordBackend:
 
     def __init__(self, path: str | os.PathLike[str], value: float | None) -> None:
         check_path("path", path)
-        self.name = os.fspath(path)
-        self.job = RecordJob(store_of(path))
+        store = store_of(path)
+        self.name = store.given
+        self.job = RecordJob(store)
         self.arguments: dict[str, Any] = {}
         self.config = TestConfig()
         if value is not None:  # the chart has room for the chosen rate from the start
@@ -165,7 +168,7 @@ class RecordJob:
         start_lr, end_lr, _ = self._plan
         for number in range(self._steps_given, count):
             lr = test.lrs[number]
-            if not start_lr * (1 - _TOLERANCE) <= lr <= end_lr * (1 + _TOLERANCE):
+            if not start_lr * _LOWEST <= lr <= end_lr * _HIGHEST:
                 msg = f"{lr=} is not between {start_lr=} and {end_lr=}"
                 raise ValueError(msg)
             self._steps_given = number + 1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve.arrays import listed_floats
 from lrwidget.curve.records.reader import RecordedTest, is_record
-from lrwidget.curve.records.store import contents_of, store_of
+from lrwidget.curve.records.store import contents_of, store_of, without_password
 from lrwidget.curve.strict_json import check_version, parsed
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Stored:
             return make(test.lrs, test.losses, test.stop_reason, num_it)
         except (ValueError, MemoryError) as error:
             msg = (
-                f"path={str(path)!r} holds no {expected}: "
+                f"path={without_password(str(path))!r} holds no {expected}: "
                 f"{str(error) or type(error).__name__}"
             )
             raise ValueError(msg) from error

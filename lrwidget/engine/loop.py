@@ -51,6 +51,7 @@ class Training(NamedTuple):
     lrs: Sequence[float]
     stop_rule: type[StopRule] | None  # None to do all steps
     loaders: dict[str, Batches]  # filled at the start
+    raced_rates: Sequence[float] = ()  # of all trainings of the race, if it is of one
     # Makes the loss of the first step raise if it uses the original of a copy.
     without_originals: Callable[[LossOf], LossOf] | None = None
 

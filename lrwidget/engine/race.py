@@ -135,8 +135,9 @@ def race_runs(test: RangeTest, plans: Sequence[Plan]) -> list[RaceRun]:
     a time: do not change the model until the end. All trainings see the same batches in
     the same order, and the same random numbers.
     """
+    rates = [plan.start_lr for plan in plans]
     return [
-        RaceRun(test.at(plan.start_lr, plan.num_it), position)
+        RaceRun(test.at(plan.start_lr, plan.num_it, rates), position)
         for position, plan in enumerate(plans)
     ]
 

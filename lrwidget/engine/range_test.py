@@ -21,7 +21,7 @@ from lrwidget.engine.stopping import SteadyStopRule, StopRule
 from lrwidget.engine.thread_settings import ThreadSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Sequence
 
     from torch import nn
     from torch.optim import Optimizer
@@ -178,7 +178,9 @@ class RangeTest:
         }
         return own.reporting(recorded(steps, self._record, described))
 
-    def at(self, lr: float, steps: int) -> IsolatedRun:
+    def at(
+        self, lr: float, steps: int, raced_rates: Sequence[float] = ()
+    ) -> IsolatedRun:
         """Return a training of the same components at a constant rate."""
         components, training = self._run
         return IsolatedRun(
@@ -186,6 +188,7 @@ class RangeTest:
             training._replace(
                 config=training.config.with_one_step_a_rate(),
                 lrs=[lr] * steps,
+                raced_rates=raced_rates,
                 stop_rule=SteadyStopRule if training.config.stop_div else None,
             ),
         )

@@ -19,15 +19,13 @@ from fsspec.implementations.memory import MemoryFileSystem
 from torch import nn
 from torch.optim import SGD, AdamW
 
-from lrwidget import LRCurve, RangeTest, range_test
+from lrwidget import LRCurve, LRWidget, RangeTest, range_test
 from lrwidget.curve.records.store import RemoteStore
 from tests.engine.training_parts import loader, state, warm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from lrwidget import LRWidget
 
 _LOSS = nn.CrossEntropyLoss()
 _KILLED = """
@@ -161,6 +159,36 @@ def test_an_unreachable_url_fails_the_test_and_nothing_else(
         next(steps)
     assert state(model, optimizer, batches) == before
     assert len(test.curve) == 3
+
+
+def test_the_password_in_a_url_is_told_to_nobody(memory: str) -> None:
+    url = memory.replace("//", "//me:pa@ss:word@")
+    system = fsspec.filesystem("memory")
+    model, optimizer = warm(AdamW)
+    curve = range_test(model, optimizer, loader(), _LOSS, num_it=5, record=url)
+    path = system.find("")[0]
+    header = json.loads(system.cat_file(path).partition(b"\n")[0])
+    assert header["settings"]["record"] == memory.replace("//", "//me:***@")
+    assert len(LRCurve.load(url)) == len(curve) == 5
+    widgets = [LRWidget.follow(url), LRWidget.follow(f"{url}.later")]
+    widgets[0].wait(60)
+    told = [*(x.status for x in widgets), *map(repr, widgets), *widgets[0].curves]
+    system.pipe_file(path, b"a file of someone else\n")
+    widgets.append(LRWidget.follow(url))
+    bad: list[Callable[[], object]] = [
+        lambda: range_test(model, optimizer, loader(), _LOSS, record=url),
+        lambda: RangeTest(model, optimizer, loader(), _LOSS, record=f"no{url}"),
+        lambda: LRCurve.load(url),
+        lambda: LRCurve.load(f"no{url}"),
+        widgets[-1].wait,
+    ]
+    for ask in bad:
+        with pytest.raises((ValueError, OSError)) as raised:
+            ask()
+        told.append(str(raised.value))
+    for widget in widgets:
+        widget.close()
+    assert all(text and "word" not in text for text in told), told
 
 
 def test_a_widget_records_each_of_its_runs(

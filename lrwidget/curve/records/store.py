@@ -26,6 +26,7 @@ _BEGINNING = 256  # bytes, which include the name of the test
 _MAX_SIZE = 256 * 2**20  # what is read takes up to 25 times as much in memory
 _TORN_HEADER = f'{{"format": "{FORMAT}"'.encode()
 _URL = re.compile(r"[a-z][a-z0-9+.:-]*://", re.IGNORECASE)
+_PASSWORD = re.compile(r"(?<=://)([^/:]*):[^/]*@")
 _LOCAL_URLS = ("file://", "local://")
 # The file systems of fsspec that append; others rewrite the file, or refuse.
 _APPENDING = ("hdfs", "memory", "sftp", "smb", "ssh", "webhdfs")
@@ -95,7 +96,7 @@ class LocalStore:
         try:
             found = self.read(0, LONGEST_LINE).contents
         except FileNotFoundError:
-            if not self.path.parent.is_dir():
+            if not self.resolved().path.parent.is_dir():
                 problem = "is in a folder that does not exist; create the folder first"
         except (OSError, ValueError) as error:
             # The text of an OSError would add the path, which may be very long.
@@ -157,10 +158,17 @@ class LocalStore:
 
 @dataclass
 class RemoteFile:
-    """A new file at a URL, to which bytes are appended."""
+    """
+    A new file at a URL, to which bytes are appended.
 
+    If the record of another test takes its place, it continues in the renamed file.
+    """
+
+    given: str
     system: Any  # of fsspec, which has no types
     path: str
+    size: int = 0
+    beginning: bytes = b""
     closed: bool = False
 
     def append(self, contents: bytes) -> None:
@@ -168,8 +176,33 @@ class RemoteFile:
         if self.closed:
             msg = "the file is closed"
             raise ValueError(msg)
-        with _os_errors(self.path), self.system.open(self.path, "ab") as file:
-            file.write(contents)
+        with _os_errors(self.given), _connected(self.system):
+            # The file is opened anew each time, and may be that of another test by now.
+            if self._size_of(self.path) != self.size:
+                self.path = self._renamed()
+            with self.system.open(self.path, "ab") as file:
+                file.write(contents)
+        self.size += len(contents)
+        self.beginning = (self.beginning + contents)[:_BEGINNING]
+
+    def _size_of(self, path: str) -> int | None:
+        self.system.invalidate_cache(path)
+        try:
+            size: int = self.system.info(path)["size"]
+        except FileNotFoundError:
+            return None
+        return size
+
+    def _renamed(self) -> str:
+        for path in _paths_after(self.path):
+            size = self._size_of(path)
+            if size is None:
+                msg = f"{self.given} is no longer the record of this test"
+                raise OSError(msg)
+            beginning = _part(self.system, path, 0, len(self.beginning))
+            if (size, beginning) == (self.size, self.beginning):
+                return path
+        raise AssertionError  # the names have no end
 
     def close(self) -> None:
         """Let each later append() raise ValueError."""
@@ -180,9 +213,14 @@ class RemoteFile:
 class RemoteStore:
     """A file at a URL that fsspec opens; each error of its system is an OSError."""
 
-    given: str
+    url: str
     seconds_between_reads: ClassVar[float] = 1.0
     seconds_between_stop_checks: ClassVar[float] = 1.0
+
+    @property
+    def given(self) -> str:
+        """The URL for messages, without a password."""
+        return without_password(self.url)
 
     def resolved(self) -> RemoteStore:
         """Return this store, since the file system follows its own links."""
@@ -205,7 +243,7 @@ class RemoteStore:
 
     def check_writable(self) -> None:
         """Raise ValueError if no record can be made here; nothing is sent."""
-        system = self.given.partition("://")[0].lower()
+        system = self.url.partition("://")[0]
         if system not in _APPENDING:
             problem = (
                 "is a URL, to which no steps can be appended; pass a path of this "
@@ -219,12 +257,11 @@ class RemoteStore:
         with suppress(FileNotFoundError):
             _check_record(self.given, self.read(0, LONGEST_LINE).contents)
             with self._file() as (system, path):
-                folder, slash, name = path.rpartition("/")
-                names = (folder + slash + free for free in _names_after(name))
-                system.mv(path, next(free for free in names if not system.exists(free)))
+                free = (x for x in _paths_after(path) if not system.exists(x))
+                system.mv(path, next(free))
         with self._file() as (system, path):
             system.pipe_file(path, b"")
-            return RemoteFile(system, path)
+            return RemoteFile(self.given, system, path)
 
     def request_stop(self, test: str) -> None:
         """Ask a test to stop, by a file beside the record with the test's name."""
@@ -233,7 +270,7 @@ class RemoteStore:
 
     def stop_requested(self, test: str) -> bool:
         """Whether a test is asked to stop."""
-        return _asks_for(RemoteStore(f"{self.given}.stop"), test)
+        return _asks_for(RemoteStore(f"{self.url}.stop"), test)
 
     def clear_stop_request(self) -> None:
         """Remove a request to stop any test."""
@@ -246,7 +283,9 @@ class RemoteStore:
         from fsspec.core import url_to_fs  # noqa: PLC0415 (slow to import)
 
         with _os_errors(self.given):
-            yield url_to_fs(self.given)
+            system, path = url_to_fs(self.url)
+            with _connected(system):
+                yield system, path
 
 
 RecordStore: TypeAlias = LocalStore | RemoteStore
@@ -254,13 +293,19 @@ RecordStore: TypeAlias = LocalStore | RemoteStore
 
 def store_of(path: str | os.PathLike[str]) -> RecordStore:
     """Return the store of a URL, or of a path, relative to the present folder."""
-    if isinstance(path, str) and _URL.match(path):
-        if not path.lower().startswith(_LOCAL_URLS):
+    if isinstance(path, str) and (scheme := _URL.match(path)):
+        path = scheme[0].lower() + path[scheme.end() :]  # as fsspec needs it
+        if not path.startswith(_LOCAL_URLS):
             return RemoteStore(path)
         from fsspec.core import url_to_fs  # noqa: PLC0415 (slow to import)
 
         return LocalStore(path, Path(url_to_fs(path)[1]))
     return LocalStore(os.fspath(path), Path(path).absolute())
+
+
+def without_password(text: str) -> str:
+    """Return a text, a URL perhaps, with three stars in place of a password."""
+    return _PASSWORD.sub(r"\1:***@", text)
 
 
 def writable_store(record: str | os.PathLike[str] | None) -> RecordStore | None:
@@ -295,6 +340,12 @@ def _names_after(name: str) -> Iterator[str]:
     return (f"{path.stem}.{number}{path.suffix}" for number in count(1))
 
 
+def _paths_after(path: str) -> Iterator[str]:
+    """Yield the paths of earlier records at a URL."""
+    folder, slash, name = path.rpartition("/")
+    return (folder + slash + earlier for earlier in _names_after(name))
+
+
 def _asks_for(request: RecordStore, test: str) -> bool:
     """Whether there is a request to stop, and it names the test."""
     try:
@@ -313,6 +364,18 @@ def _os_errors(where: str) -> Iterator[None]:
     except Exception as error:
         msg = f"{where}: {str(error) or type(error).__name__}"
         raise OSError(msg) from error
+
+
+@contextmanager
+def _connected(system: Any) -> Iterator[None]:  # noqa: ANN401 (of fsspec, which has no types)
+    """Let the next request connect anew after an error: fsspec keeps a lost one."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception:
+        system.clear_instance_cache()
+        raise
 
 
 def _part(system: Any, path: str, begin: int, end: int) -> bytes:  # noqa: ANN401 (of fsspec, which has no types)

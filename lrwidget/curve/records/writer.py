@@ -17,6 +17,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve.records.reader import FORMAT, VERSION
+from lrwidget.curve.records.store import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -134,7 +135,9 @@ def _described(value: object) -> object:
     """Return a setting as a value of JSON, or its name."""
     if isinstance(value, float):
         return _finite(float(value))
-    if value is None or isinstance(value, bool | int | str):
+    if isinstance(value, str):  # the record's own URL, which anyone may read here
+        return without_password(value)
+    if value is None or isinstance(value, bool | int):
         return value
     return getattr(value, "__name__", type(value).__name__)
 

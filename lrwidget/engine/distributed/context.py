@@ -172,9 +172,11 @@ class _ProcessGroup(DistributedContext):
     ) -> Steps:
         config = training.config
         common = {
+            "rates": list(training.raced_rates),  # or a rank would wait for more
             "start_lr": training.lrs[0],
             "end_lr": training.lrs[-1],
             "num_it": len(training.lrs),
+            "step_mode": config.step_mode,
             "accumulate": config.accumulate,
             "steps_per_lr": config.steps_per_lr,
             "stop_div": config.stop_div,

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 import pytest
+import torch
 
+from lrwidget import range_test
 from lrwidget.backends.record import RecordJob
 from lrwidget.curve.history import Ended, JobHistory, Plan, Started, Stepped
 from lrwidget.curve.lr_curve import Step
@@ -237,6 +239,24 @@ def test_what_could_be_read_is_tried_again(
     problems.clear()
     with pytest.raises(OSError, match="no route"):
         next(_following(path).events())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(("start_lr", "end_lr"), [(1e-3, 0.3), (8e-8, 0.999)])
+def test_rates_may_be_rounded_to_the_type_of_a_tensor(
+    tmp_path: Path, dtype: torch.dtype, start_lr: float, end_lr: float
+) -> None:
+    path = tmp_path / "run.jsonl"
+    model = torch.nn.Linear(8, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=torch.tensor(0.1, dtype=dtype))
+    batches = [(torch.zeros(4, 8), torch.zeros(4, dtype=torch.int64))]
+    settings: Any = {"start_lr": start_lr, "end_lr": end_lr, "num_it": 9}
+    loss_fn = torch.nn.CrossEntropyLoss()
+    curve = range_test(model, optimizer, batches, loss_fn, record=path, **settings)
+    rounded = torch.tensor([start_lr, end_lr], dtype=dtype).tolist()
+    assert [curve.lrs[0], curve.lrs[-1]] == rounded != [start_lr, end_lr]
+    steps = [x.step.lr for x in _following(path).events() if isinstance(x, Stepped)]
+    assert steps == curve.lrs.tolist()
 
 
 @pytest.mark.parametrize(

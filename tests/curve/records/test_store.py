@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import fsspec
 import pytest
 from fsspec.core import url_to_fs
+from fsspec.implementations.memory import MemoryFileSystem
 
 from lrwidget.curve.curve_files import as_json
 from lrwidget.curve.lr_curve import LRCurve
@@ -64,6 +65,61 @@ def test_what_is_added_is_there_at_once(store: RecordStore) -> None:
     assert contents_of(store) == b"abcd"
 
 
+def test_of_tests_that_overlap_each_has_its_file(store: RecordStore) -> None:
+    def added(number: int) -> bytes:
+        contents = b"%d" % number * (number + 1)
+        files[number].append(contents)
+        return contents
+
+    files, expected = [], []
+    for number in range(3):
+        files.append(store.create())
+        files[-1].append(_RECORD)
+        expected.append(_RECORD + added(number))
+        for earlier in range(number):
+            expected[earlier] += added(earlier)
+            expected[earlier] += added(earlier)
+    earlier_records = [store.given.replace("run.", f"run.{n}.") for n in (1, 2)]
+    found = [contents_of(store_of(x)) for x in (*earlier_records, store.given)]
+    assert found == expected
+    for file in files:
+        file.close()
+
+
+def test_a_remote_record_that_is_gone_is_not_continued(memory: str) -> None:
+    file = store_of(memory).create()
+    file.append(_RECORD)
+    fsspec.filesystem("memory").pipe_file(memory, b"a file of someone else")
+    with pytest.raises(OSError, match="is no longer the record of this test"):
+        file.append(b"a")
+    fsspec.filesystem("memory").rm_file(memory)
+    with pytest.raises(OSError, match="is no longer the record of this test"):
+        file.append(b"a")
+    assert fsspec.filesystem("memory").find("") == []
+
+
+def test_after_a_lost_connection_the_next_request_connects_anew(
+    memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        msg = "Socket is closed"
+        raise OSError(msg)
+
+    store = store_of(memory)
+    file = store.create()
+    file.append(b"abc")
+    system = fsspec.filesystem("memory")
+    with pytest.raises(FileNotFoundError):
+        store_of(f"{memory}.other").read(0)
+    assert fsspec.filesystem("memory") is system
+    for ask in (lambda: store.read(0), lambda: file.append(b"d")):
+        for name in ("info", "open", "cat_file"):
+            monkeypatch.setattr(fsspec.filesystem("memory"), name, lost)
+        with pytest.raises(OSError, match="Socket is closed"):
+            ask()
+        assert store.read(0).contents == b"abc"
+
+
 @pytest.mark.parametrize("folder", ["local", "memory://folder"])
 @pytest.mark.parametrize("name", ["run%s.jsonl", "run%s", "run.json%s.l"])
 def test_an_earlier_record_is_renamed(
@@ -102,6 +158,13 @@ def test_a_link_continues_to_lead_to_the_latest_record(tmp_path: Path) -> None:
     assert file.read_bytes()[-1:] == b"1"
     assert (tmp_path / "disk" / "run.1.jsonl").read_bytes()[-1:] == b"0"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_link_into_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(tmp_path / "missing" / "run.jsonl")
+    with pytest.raises(ValueError, match="is in a folder that is not there"):
+        writable_store(link)
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -171,8 +234,8 @@ def test_what_no_step_can_be_appended_to_is_refused(tmp_path: Path) -> None:
         said = f"record='{url}' is a URL, to which no steps can be .*; pass a path of"
         with pytest.raises(ValueError, match=said):
             writable_store(url)
-    for url in ("sftp://h/run.jsonl", "HDFS://h/run.jsonl", "memory://run.jsonl"):
-        assert writable_store(url) == RemoteStore(url)
+    for url in ("sftp://h/run.jsonl", "HDFS://H/run.jsonl", "memory://run.jsonl"):
+        assert writable_store(url) == RemoteStore(url.replace("HDFS", "hdfs"))
     for contents, usable in {
         b"": True,
         b'{"form': True,
@@ -240,6 +303,8 @@ def test_which_store_it_is(tmp_path: Path) -> None:
         assert store_of(path) == LocalStore(str(path), Path(path).absolute())
     url = f"file://{tmp_path}/run.jsonl"
     assert store_of(url) == LocalStore(url, tmp_path / "run.jsonl")
+    assert store_of(f"FILE{url[4:]}") == store_of(url)
+    assert store_of("SFTP://Host/Run") == RemoteStore("sftp://Host/Run")
     with pytest.raises(TypeError):
         store_of(3)  # type: ignore[arg-type]  # the point
 
@@ -255,9 +320,8 @@ def test_what_fsspec_cannot_open_is_an_os_error(
         raise RuntimeError(msg)
 
     remote = store_of("memory://run.jsonl")
-    memory = fsspec.filesystem("memory")
     for name in ("info", "pipe_file"):
-        monkeypatch.setattr(memory, name, unreachable)
+        monkeypatch.setattr(MemoryFileSystem, name, unreachable)
     for ask in (lambda: remote.read(0), lambda: remote.request_stop("a")):
         with pytest.raises(OSError, match=r"memory://run.jsonl: no route"):
             ask()

@@ -37,7 +37,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
 from lrwidget import LRWidget, RangeTest, race, range_test
-from lrwidget.curve.history import Ended, Event
+from lrwidget.curve.history import Ended, Event, Stepped
 from lrwidget.curve.race_history import race_plans
 from lrwidget.curve.records.store import LocalStore, store_of
 from lrwidget.engine.distributed import context, rank_errors
@@ -211,11 +211,21 @@ def raced() -> list[list[float]]:
     return [curve.losses.tolist() for curve in curves]
 
 
-def other_settings(kind: str) -> Any:
+def other_settings(kind: str, name: str, values: list[Any]) -> Any:
     model, optimizer = trained_before(kind)
-    settings = {**SETTINGS, "num_it": 30 + dist.get_rank()}
+    settings = {**SETTINGS, name: values[dist.get_rank()]}
     test = RangeTest(model, optimizer, own_batches(), nn.MSELoss(), **settings)
     return outcome(test, model, optimizer)
+
+
+def other_rates(rates: list[list[float]]) -> Any:
+    model, optimizer = trained_before("ddp")
+    test = RangeTest(model, optimizer, own_batches(), nn.MSELoss(), **SETTINGS)
+    events = race_of(test, rates[dist.get_rank()])
+    steps = (event.step for event in events if isinstance(event, Stepped))
+    ended = outcome(steps, model, optimizer)
+    ended["again"] = trains_on(model, optimizer)
+    return ended
 
 
 def begun_by(ranks: list[int]) -> Any:

@@ -112,13 +112,26 @@ def test_a_slow_rank_is_waited_for(two: Pool) -> None:
         assert rank["as before"]
 
 
-def test_other_settings_on_one_rank(two: Pool) -> None:
-    found = two.play("other_settings", kind="ddp")
+@pytest.mark.parametrize(
+    ("name", "values"), [("num_it", [30, 31]), ("step_mode", ["exp", "linear"])]
+)
+def test_other_settings_on_one_rank(two: Pool, name: str, values: list[Any]) -> None:
+    found = two.play("other_settings", kind="ddp", name=name, values=values)
     at = [rank["error"] for rank in found].index("ValueError")
-    assert (
-        f"num_it={30 + at} on rank {at}, and {31 - at} on another" in found[at]["words"]
-    )
+    words = f"{name}={values[at]!r} on rank {at}, and {values[1 - at]!r} on another"
+    assert words in found[at]["words"]
     assert found[1 - at]["rank"] == at
+
+
+@pytest.mark.parametrize("other", [[0.1, 0.3], [0.1, 0.2, 0.3]])
+def test_other_rates_of_a_race_on_one_rank(minute: Pool, other: list[float]) -> None:
+    rates = [[0.1, 0.2], other]
+    found = minute.play("other_rates", rates=rates)
+    at = [rank["error"] for rank in found].index("ValueError")
+    assert f"rates={rates[at]} on rank {at}, and {rates[1 - at]}" in found[at]["words"]
+    assert found[1 - at]["rank"] == at
+    assert all(rank["as before"] and not rank["steps"] for rank in found)
+    assert [x["again"] for x in found] == minute.play("never_failed", kind="ddp")
 
 
 @pytest.mark.parametrize("kind", ["plain", "ddp"])
