@@ -40,7 +40,9 @@ _TESTS = Path(__file__).parent
 _STARTING = re.compile("(backends/ray|browser|engine/distributed|faults|kernels)/")
 # Tests that share a program run in one process, one after the other: the tests of a
 # folder or a file, the tests that start Ray, and the tests of a version of ipykernel.
-_TOGETHER = re.compile("tests/(browser|engine/distributed)/|tests/test_package")
+_TOGETHER = re.compile(
+    "tests/(browser/test_faults|browser|engine/distributed|test_package)"
+)
 _RAY = re.compile(
     "tests/backends/ray/|::test_many_machines|::test_the_snippets_about_many"
 )

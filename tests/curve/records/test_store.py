@@ -163,7 +163,7 @@ def test_a_link_continues_to_lead_to_the_latest_record(tmp_path: Path) -> None:
 def test_a_link_into_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     link = tmp_path / "link.jsonl"
     link.symlink_to(tmp_path / "missing" / "run.jsonl")
-    with pytest.raises(ValueError, match="is in a folder that is not there"):
+    with pytest.raises(ValueError, match="is in a folder that does not exist"):
         writable_store(link)
 
 
