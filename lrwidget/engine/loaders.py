@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import GEN_RUNNING, getgeneratorstate
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader
@@ -25,6 +26,7 @@ class Batches:
         self._name = name
         self._iterator: Iterator[Any] | None = None
         self._given: Generator[Any, None, None] | None = None
+        self._empty = False  # the latest pass
         # A loader with persistent workers has one iterator for all its passes: a new
         # pass resets it in the midst of another one.
         if isinstance(dataloader, DataLoader) and dataloader.persistent_workers:
@@ -53,33 +55,37 @@ class Batches:
 
     def once(self) -> Generator[Any, None, None]:
         """Return the batches from first to last; ValueError if there is none."""
-        self._given = self._passes(repeated=False)
-        return self._given
+        return self._pass(first=True)
 
-    def endless(self) -> Generator[Any, None, None]:
+    def endless(self) -> Iterator[Any]:
         """
         Return the batches without end, pass after pass; ValueError if there is none.
 
         They end only where the loader cannot start again: an iterator, or a loader with
         an iterator inside.
         """
-        self._given = self._passes(repeated=not isinstance(self._loader, Iterator))
+        return chain.from_iterable(self.epochs())
+
+    def epochs(self) -> Iterator[Generator[Any, None, None]]:
+        """Return the batches of each pass, which are those of `endless`."""
+        first = True
+        while first or not (self._empty or isinstance(self._loader, Iterator)):
+            yield self._pass(first=first)
+            first = False
+
+    def _pass(self, *, first: bool) -> Generator[Any, None, None]:
+        self._given = self._batches(first=first)
         return self._given
 
-    def _passes(self, *, repeated: bool) -> Generator[Any, None, None]:
-        first = True
-        while first or repeated:
-            empty = True
-            with _interrupts_held_back():
-                self._iterator = iter(self._loader)
-            for batch in self._iterator:
-                empty = False
-                yield batch
-            if empty and first:
-                raise empty_loader(self._name, self._dataloader)
-            if empty:
-                return
-            first = False
+    def _batches(self, *, first: bool) -> Generator[Any, None, None]:
+        self._empty = True
+        with _interrupts_held_back():
+            self._iterator = iter(self._loader)
+        for batch in self._iterator:
+            self._empty = False
+            yield batch
+        if self._empty and first:
+            raise empty_loader(self._name, self._dataloader)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice, repeat, takewhile
@@ -12,10 +12,11 @@ import torch
 
 from lrwidget.engine.async_scalar import read_losses
 from lrwidget.engine.batches import to_device
+from lrwidget.engine.framework import FrameworkStep, Trained
 from lrwidget.engine.loaders import Batches
 from lrwidget.engine.losses import loss_function
 from lrwidget.engine.optimizers import rate_ratios, set_mode, set_rate
-from lrwidget.engine.stepping import StepSkippedError, mean, stepper
+from lrwidget.engine.stepping import Stepper, StepSkippedError, mean
 from lrwidget.engine.stopping import apply_stop_rule
 from lrwidget.engine.validation import evaluating
 
@@ -68,21 +69,12 @@ def training_steps(
     The settings are those of the thread that began the test, and the agreement is the
     part of this process in the training of all ranks.
     """
-    model, optimizer, loss_fn, training_step, grad_scaler = components
+    model, optimizer = components.model, components.optimizer
     config, val_loader, checked = (
         training.config,
         training.val_loader,
         training.without_originals,
     )
-    device = torch.device(config.device or next(model.parameters()).device)
-    loss_of = loss_function(model, loss_fn, training_step)
-
-    def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
-        batch = to_device(batch, device)
-        if config.autocast is None:
-            return loss_of(batch)
-        with torch.autocast(device.type, config.autocast):
-            return loss_of(batch)
 
     def validation_loss() -> Tensor:
         with (
@@ -90,10 +82,11 @@ def training_steps(
             evaluating(model, optimizer),
             closing(held_out.once()) as batches,
         ):
-            return agreement.mean_loss(compute, batches)
+            return agreement.mean_loss(loss_of, batches)
 
-    first_loss_of = compute if checked is None else checked(compute)
-    step = stepper(optimizer, grad_scaler, config.clip_grad_norm)
+    with settings.applied():
+        loss_of, train_on, step, start_epoch = _program(components, config)
+    first_train_on = train_on if checked is None else checked(train_on)
     if not model.training:
         model.train()
     set_mode(optimizer, "train")
@@ -103,16 +96,20 @@ def training_steps(
         closing(
             Batches(() if val_loader is None else val_loader, "val_loader")
         ) as held_out,
-        closing(loader.endless()) as batches,
     ):
         training.loaders.update(dataloader=loader, val_loader=held_out)
-        windows = _windows(batches, config.accumulate)
+        if start_epoch is None:
+            windows = _windows(loader.endless(), config.accumulate)
+        else:
+            windows = _windows_of_epochs(
+                loader.epochs(), config.accumulate, start_epoch
+            )
         rates = _repeated(training.lrs, config.steps_per_lr)
         sweep = _Sweep(
             optimizer=optimizer,
             ratios=ratios,
-            first_step=agreement.step(partial(step, agreement.loss_of(first_loss_of))),
-            step=agreement.step(partial(step, agreement.loss_of(compute))),
+            first_step=agreement.step(partial(step, agreement.loss_of(first_train_on))),
+            step=agreement.step(partial(step, agreement.loss_of(train_on))),
             batches=agreement.batches(windows),
             settings=settings,
             patience=_MAX_SKIPPED if training.stop_rule is None else _PATIENCE,
@@ -124,6 +121,52 @@ def training_steps(
             points = _grouped(points, config.steps_per_lr, validate)
         steps = apply_stop_rule(read_losses(points), training.stop_rule)
         return (yield from steps)
+
+
+class _Program(NamedTuple):
+    """The functions that compute the losses of a training, and take its steps."""
+
+    loss_of: LossOf  # the loss of a batch, for validation
+    train_on: LossOf  # the loss of a batch of a step
+    step: Callable[[LossOf, Sequence[Any]], Tensor]
+    start_epoch: Callable[[], None] | None  # if the batches of a step are of one epoch
+
+
+def _program(components: Components, config: TestConfig) -> _Program:
+    """Return the program of a framework, or the usual loop of torch."""
+    model, optimizer, loss_fn, training_step, grad_scaler = components
+    device = torch.device(config.device or next(model.parameters()).device)
+    stepper = Stepper(optimizer, grad_scaler, config.clip_grad_norm)
+
+    precision = (
+        nullcontext
+        if config.autocast is None
+        else partial(torch.autocast, device.type, config.autocast)
+    )
+    compute = loss_function(model, loss_fn, training_step)
+
+    def loss_of(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
+        batch = to_device(batch, device)
+        if config.autocast is None:
+            return compute(batch)
+        with precision():
+            return compute(batch)
+
+    if not isinstance(training_step, FrameworkStep):
+        return _Program(loss_of, loss_of, stepper.step, None)
+    trained = Trained(
+        model=model,
+        optimizer=optimizer,
+        grad_scaler=grad_scaler,
+        device=device,
+        precision=precision,
+        clip=stepper.clip,
+        take=stepper.take,
+    )
+    training_step.start(trained)
+    return _Program(
+        loss_of, training_step.train_on, training_step.step, training_step.start_epoch
+    )
 
 
 @dataclass
@@ -187,6 +230,15 @@ def _windows(batches: Iterator[Any], size: int) -> Iterator[Sequence[Any]]:
     if size == 1:
         return zip(batches, strict=False)  # the fastest way
     return iter(lambda: list(islice(batches, size)), [])
+
+
+def _windows_of_epochs(
+    epochs: Iterable[Iterator[Any]], size: int, start_epoch: Callable[[], None]
+) -> Iterator[Sequence[Any]]:
+    """Yield the groups of each epoch, after a call at its start."""
+    for batches in epochs:
+        start_epoch()
+        yield from _windows(batches, size)
 
 
 def _repeated(rates: Iterable[float], count: int) -> Iterator[float]:

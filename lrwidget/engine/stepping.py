@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,7 +9,7 @@ import torch
 from lrwidget.engine.optimizers import clearing, needs_closure, stepping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
     from torch.amp import GradScaler
@@ -32,52 +31,59 @@ class StepSkippedError(Exception):
         self.loss = loss
 
 
-def stepper(
-    optimizer: Optimizer,
-    grad_scaler: GradScaler | None = None,
-    clip_grad_norm: float | None = None,
-) -> Callable[[LossOf, Sequence[Any]], Tensor]:
-    """
-    Return the function that does one step with the mean gradient of some batches.
-
-    It returns the mean loss before the step, which stays on its device, unread; it
-    raises `StepSkippedError` if the step is not done.
-    """
-    clear, take = clearing(optimizer), stepping(optimizer)
-    own = _Stepper(optimizer, clear, take, grad_scaler, clip_grad_norm)
-    return own.step_with_closure if needs_closure(optimizer) else own.step
-
-
-@dataclass
-class _Stepper:
+class Stepper:
     """The optimizer steps of a training; a gradient scaler may skip some."""
 
-    optimizer: Optimizer
-    clear: Callable[[], object]
-    take: Callable[[], object]
-    grad_scaler: GradScaler | None
-    clip_grad_norm: float | None
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        grad_scaler: GradScaler | None = None,
+        clip_grad_norm: float | None = None,
+    ) -> None:
+        self._optimizer = optimizer
+        self._grad_scaler = grad_scaler
+        self._clip_grad_norm = clip_grad_norm
+        self._clear, self._step = clearing(optimizer), stepping(optimizer)
+        self._with_closure = needs_closure(optimizer)
 
     def step(self, loss_of: LossOf, batches: Sequence[Any]) -> Tensor:
-        """Do a step of an optimizer that needs the gradients alone."""
-        scaler = self.grad_scaler
-        loss = self._differentiated(loss_of, batches, scaler)
-        if self.clip_grad_norm is not None:
-            if scaler is not None:
-                scaler.unscale_(self.optimizer)
-            self._clip_gradients(self.clip_grad_norm)
+        """
+        Do one step with the mean gradient of some batches.
+
+        Return the mean loss before the step, which stays on its device, unread; raise
+        `StepSkippedError` if the step is not done.
+        """
+        if self._with_closure:
+            return self._step_with_closure(loss_of, batches)
+        loss = self._differentiated(loss_of, batches, self._grad_scaler)
+        self.clip()
+        return self.take(loss)
+
+    def clip(self) -> None:
+        """Clip the gradients, if there is a limit, and unscale them for that."""
+        if self._clip_grad_norm is None:
+            return
+        if self._grad_scaler is not None:
+            self._grad_scaler.unscale_(self._optimizer)
+        groups = self._optimizer.param_groups
+        parameters = [parameter for group in groups for parameter in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, self._clip_grad_norm)
+
+    def take(self, loss: Tensor) -> Tensor:
+        """Take the optimizer's step after its gradients, and return their loss."""
+        scaler = self._grad_scaler
         if scaler is None:
-            self.take()
+            self._step()
             return loss
         scale = scaler.get_scale()
-        scaler.step(self.optimizer)
+        scaler.step(self._optimizer)
         scaler.update()
         # A skipped step shows in this way only.
         if scaler.get_scale() < scale:
             raise StepSkippedError(loss.detach())
         return loss
 
-    def step_with_closure(self, loss_of: LossOf, batches: Sequence[Any]) -> Tensor:
+    def _step_with_closure(self, loss_of: LossOf, batches: Sequence[Any]) -> Tensor:
         """
         Do a step of an optimizer that evaluates the loss itself, such as LBFGS.
 
@@ -87,11 +93,10 @@ class _Stepper:
 
         def closure() -> float:
             losses.append(self._differentiated(loss_of, batches).detach())
-            if self.clip_grad_norm is not None:
-                self._clip_gradients(self.clip_grad_norm)
+            self.clip()
             return losses[-1].item()
 
-        self.optimizer.step(closure)
+        self._optimizer.step(closure)
         return losses[0]
 
     def _differentiated(
@@ -105,7 +110,7 @@ class _Stepper:
 
         A batch without a loss has a gradient of zero, as in Lightning.
         """
-        self.clear()
+        self._clear()
         losses = []
         for batch in batches:
             loss = loss_of(batch)
@@ -126,11 +131,6 @@ class _Stepper:
         if not losses:
             raise StepSkippedError(None)
         return losses[0] if len(losses) == 1 else mean(losses)
-
-    def _clip_gradients(self, norm: float) -> None:
-        groups = self.optimizer.param_groups
-        parameters = [parameter for group in groups for parameter in group["params"]]
-        torch.nn.utils.clip_grad_norm_(parameters, norm)
 
 
 def mean(losses: Sequence[Tensor]) -> Tensor:

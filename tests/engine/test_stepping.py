@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim import LBFGS, SGD, AdamW
 
-from lrwidget.engine.stepping import StepSkippedError, mean, stepper
+from lrwidget.engine.stepping import Stepper, StepSkippedError, mean
 
 
 def _model(seed: int = 1) -> nn.Linear:
@@ -27,7 +27,7 @@ def _loss_of(model: nn.Module) -> Any:
 
 def _stepper(optimizer: Any, loss_of: Any, *settings: Any, **more: Any) -> Any:
     """Return the function that does a step with some batches."""
-    return partial(stepper(optimizer, *settings, **more), loss_of)
+    return partial(Stepper(optimizer, *settings, **more).step, loss_of)
 
 
 @pytest.mark.parametrize("make", [SGD, AdamW, LBFGS])

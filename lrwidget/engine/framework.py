@@ -1,0 +1,82 @@
+"""The training step of a framework, whose own program computes gradients and steps."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    import torch
+    from torch import Tensor
+    from torch.amp import GradScaler
+    from torch.optim import Optimizer
+
+    from lrwidget.engine.losses import LossOf
+
+
+class Trained(NamedTuple):
+    """What a test trains, copies or originals, and the settings of its steps."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    grad_scaler: GradScaler | None
+    device: torch.device
+    precision: Callable[[], AbstractContextManager[object]]  # of a forward pass
+    # Clips the gradients, if clip_grad_norm is set, and unscales them for that.
+    clip: Callable[[], None]
+    # Takes the optimizer's step, and returns the loss; raises StepSkippedError.
+    take: Callable[[Tensor], Tensor]
+
+
+class FrameworkStep(nn.Module):
+    """
+    The training step of a framework, passed as the ``training_step`` of a test.
+
+    It does a whole optimizer step as the framework does it, with its hooks. It is a
+    module, since a test copies or restores modules: the deep copy that comes with the
+    copy of a model refers to the copy wherever this refers to the model. A subclass
+    has its own `__deepcopy__` for what must not be copied, such as data sets.
+    """
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """What the training of the framework does and this does not, in sentences."""
+        return ()
+
+    @abstractmethod
+    def start(self, trained: Trained) -> None:
+        """Prepare for the first epoch of a test."""
+
+    def start_epoch(self) -> None:
+        """Prepare for a pass of the loader, also for the first one."""
+
+    @abstractmethod
+    def train_on(self, batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
+        """Add the gradients of a batch, and return its loss; None without a loss."""
+
+    @abstractmethod
+    def step(self, train_on: LossOf, batches: Sequence[Any]) -> Tensor:
+        """
+        Do an optimizer step, and return its loss.
+
+        Parameters
+        ----------
+        train_on:
+            The method `train_on`, as it must be called here: a test adds checks to it.
+        batches:
+            The batches of the step, of one epoch.
+
+        Raises
+        ------
+        StepSkippedError
+            If the step is not done.
+        """
+
+    @abstractmethod
+    def forward(self, model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 (as above)
+        """Return the loss of a batch, for validation; see ``training_step``."""
