@@ -63,6 +63,7 @@ class Settings(TypedDict, total=False):
     isolation: Isolation
     device: torch.device | str | None
     record: str | os.PathLike[str] | None
+    keep_modes: bool
 
 
 class Changes(Settings, total=False):
@@ -138,6 +139,10 @@ class TestConfig:
         ``run.1.jsonl`` and so on. `LRWidget.follow` shows the test while it runs, and
         can stop it. Of several ranks, only the first writes a record. A race writes
         none.
+    keep_modes:
+        Whether all modules keep their modes. If False, ``model.train()`` puts them
+        into training mode, except normalization layers that are in evaluation mode and
+        have only frozen parameters.
 
     Raises
     ------
@@ -166,6 +171,7 @@ class TestConfig:
     isolation: Isolation = "auto"
     device: torch.device | str | None = None
     record: str | os.PathLike[str] | None = None
+    keep_modes: bool = False
 
     lrs: npt.NDArray[np.float64] = field(init=False, repr=False, compare=False)
     plan: Plan = field(init=False, repr=False, compare=False)
@@ -340,4 +346,5 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "isolation": partial(check_known, known=get_args(Isolation)),
     "device": _device,
     "record": check_path,
+    "keep_modes": check_switch,
 }

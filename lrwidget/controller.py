@@ -94,6 +94,7 @@ class _JobState:
             activity=activity,
             silence=silence,
             seconds=seconds,
+            notices=() if runner is None else tuple(runner.job.notices),
         )
 
 

@@ -423,6 +423,12 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         return status(self._controller.snapshot())
 
     @property
+    def notices(self) -> tuple[str, ...]:
+        """What makes the latest job another training than yours, in sentences."""
+        job = self._controller.snapshot().job
+        return () if job is None else job.notices
+
+    @property
     def values(self) -> list[float] | None:
         """
         The rate of each parameter group; None if no rate is chosen.

@@ -42,6 +42,8 @@ class _Job:
         self._events = events
         self._held = held
 
+    notices = ()
+
     def events(self) -> Generator[Event, None, None]:
         try:
             for event in self._events:

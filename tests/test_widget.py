@@ -50,6 +50,23 @@ def test_run_and_wait_give_the_curve_of_the_range_test() -> None:
     widget.close()
 
 
+def test_what_differs_from_the_training_is_said() -> None:
+    model = nn.Sequential(nn.Linear(8, 1), nn.Dropout(0.5)).eval()
+    optimizer = SGD(model.parameters(), lr=0.1)
+    widget = LRWidget(model, optimizer, BATCHES, nn.MSELoss(), num_it=3)
+    before = widget.notices
+    for _ in range(2):
+        widget.run()
+        widget.wait(SECONDS)
+        said = "2 modules were in eval mode and are trained in training mode, as model"
+        (notice,) = widget.notices
+        assert notice.startswith(said)
+        assert notice in widget.status
+    assert before == ()
+    assert not any(module.training for module in model.modules())
+    widget.close()
+
+
 def test_a_seed_is_that_of_every_run(make: Any) -> None:
     inputs = torch.randn(20, 8)
     samples = TensorDataset(inputs, inputs[:, :1])

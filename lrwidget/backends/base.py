@@ -49,6 +49,10 @@ class Job(Protocol):
     def plans(self) -> Sequence[Plan | None]:
         """The rates of each run; None for rates that become known at its start."""
 
+    @property
+    def notices(self) -> Sequence[str]:
+        """The known differences from the user's training, in sentences."""
+
     def events(self) -> Iterator[Event]:
         """
         Return the events of the job, which any one thread may take.

@@ -40,6 +40,11 @@ class LocalJob:
         self._tests = tests
         self._stopping = False
 
+    @property
+    def notices(self) -> Sequence[str]:
+        """The known differences from the user's training, each once."""
+        return list(dict.fromkeys(x for test in self._tests for x in test.notices))
+
     def events(self) -> Iterator[Event]:
         """Start the first training, and return the events of all."""
         return self._until_stopped(run_in_turn(self._trainings, self.plans))

@@ -69,6 +69,7 @@ class RecordJob:
     """
 
     goes_on = True
+    notices = ()
     plans = (None,)
 
     def __init__(self, store: RecordStore) -> None:

@@ -15,6 +15,7 @@ from lrwidget.engine.batches import to_device
 from lrwidget.engine.framework import FrameworkStep, Trained
 from lrwidget.engine.loaders import Batches
 from lrwidget.engine.losses import loss_function
+from lrwidget.engine.modes import train
 from lrwidget.engine.optimizers import rate_ratios, set_mode, set_rate
 from lrwidget.engine.stepping import Stepper, StepSkippedError, mean
 from lrwidget.engine.stopping import apply_stop_rule
@@ -52,6 +53,7 @@ class Training(NamedTuple):
     lrs: Sequence[float]
     stop_rule: type[StopRule] | None  # None to do all steps
     loaders: dict[str, Batches]  # filled at the start
+    notices: list[str]  # differences from the user's training, filled at the start
     raced_rates: Sequence[float] = ()  # of all trainings of the race, if it is of one
     # Makes the loss of the first step raise if it uses the original of a copy.
     without_originals: Callable[[LossOf], LossOf] | None = None
@@ -87,8 +89,11 @@ def training_steps(
     with settings.applied():
         loss_of, train_on, step, start_epoch = _program(components, config)
     first_train_on = train_on if checked is None else checked(train_on)
-    if not model.training:
-        model.train()
+    framework = components.training_step
+    if isinstance(framework, FrameworkStep):
+        training.notices[:] = framework.notices
+    else:
+        training.notices[:] = train(model, keep_modes=config.keep_modes)
     set_mode(optimizer, "train")
     ratios = rate_ratios(optimizer)
     with (

@@ -52,8 +52,8 @@ class RangeTest:
     Parameters
     ----------
     model:
-        Any module with trainable parameters. It is trained in training mode; a
-        model that is in it already keeps the mode of each part.
+        Any module with trainable parameters. It is trained in training mode, as by
+        ``model.train()``; see ``keep_modes``.
     optimizer:
         Any optimizer of its parameters. Several parameter groups keep the ratios of
         their rates; the rate of the last group is the one that counts. Learning-rate
@@ -112,6 +112,7 @@ class RangeTest:
             lrs=lrs,
             stop_rule=StopRule if config.stop_div else None,
             loaders={},
+            notices=[],
         )
         components = Components(model, optimizer, loss_fn, config.training_step, scaler)
         self._run = IsolatedRun(components, training)
@@ -145,6 +146,11 @@ class RangeTest:
             if (awaited := batches.awaited) is not None:
                 return awaited
         return None
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What makes the latest test another training than yours, in sentences."""
+        return tuple(self._run.training.notices)
 
     def __iter__(self) -> Generator[Step, None, StopReason]:
         """

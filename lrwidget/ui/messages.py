@@ -60,8 +60,12 @@ def status(snapshot: Snapshot) -> str:
     if job.error is not None:
         return _failed(job, job.error)
     if job.running:
-        return _special_case(job) or _running(job, snapshot)
-    return _ended(job, snapshot)
+        words = _special_case(job) or _running(job, snapshot)
+    else:
+        words = _ended(job, snapshot)
+    if job.notices:
+        words += f" This is not quite your training: {'; '.join(job.notices)}."
+    return words
 
 
 def _failed(job: JobSnapshot, error: BaseException) -> str:

@@ -34,6 +34,7 @@ class JobSnapshot:
     activity: Activity | None  # while the job runs
     silence: float  # seconds since the last news
     seconds: float  # between the first step and the last one
+    notices: tuple[str, ...]  # known differences from the user's training
 
 
 @dataclass(frozen=True)

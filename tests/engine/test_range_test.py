@@ -173,23 +173,6 @@ def test_two_tests_at_a_time_keep_their_curves_apart() -> None:
     np.testing.assert_array_equal(test.curve.losses, [b.loss for _, b in pairs])
 
 
-def test_the_model_is_trained_in_training_mode() -> None:
-    modes: list[tuple[bool, bool]] = []
-
-    def training_step(model: nn.Module, batch: Any) -> torch.Tensor:
-        assert isinstance(model, Net)
-        modes.append((model.training, model.frozen.training))
-        loss: torch.Tensor = _LOSS(model(batch[0]), batch[1])
-        return loss
-
-    model = Net()  # its frozen part is in evaluation mode
-    optimizer = SGD(model.head.parameters(), lr=0.1)
-    range_test(model, optimizer, loader(), training_step=training_step, num_it=2)
-    range_test(model.eval(), optimizer, loader(), training_step=training_step, num_it=2)
-    assert modes == [(True, False)] * 2 + [(True, True)] * 2
-    assert not model.training
-
-
 def test_the_original_answers_while_a_copy_is_trained() -> None:
     model, optimizer = _parts()
     inputs = torch.ones(2, 8)

@@ -41,6 +41,7 @@ _JOB = JobSnapshot(
     activity=None,
     silence=0.0,
     seconds=0.0,
+    notices=(),
 )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,6 +86,16 @@ def test_stopped_before_the_first_step() -> None:
     for reason, said in (("stopped", "Stopped"), (None, "No longer followed,")):
         curve = LRCurve(np.array([]), np.array([]), reason)  # type: ignore[arg-type]  # a reason
         assert _ended(curve) == f"{said} before the first step."
+
+
+def test_what_differs_from_the_training_is_said_at_the_end() -> None:
+    for running in (True, False):
+        job = job_with(_history(2), running=running)
+        plain = _status(job, curve=_curve("completed"))
+        job = replace(job, notices=("one is left out", "two differs"))
+        assert _status(job, curve=_curve("completed")) == (
+            f"{plain} This is not quite your training: one is left out; two differs."
+        )
 
 
 def test_several_tests() -> None:

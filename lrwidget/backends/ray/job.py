@@ -47,6 +47,7 @@ class RayJob:
     """
 
     goes_on = False
+    notices = ()
 
     def __init__(
         self,
