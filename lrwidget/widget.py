@@ -21,8 +21,7 @@ from lrwidget.curve import picture
 from lrwidget.curve.checks import invalid, usable_number
 from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule
 from lrwidget.curve.smoothing import DEFAULT_BETA
-from lrwidget.engine.isolation.random_state import RandomState
-from lrwidget.integrations import fastai, lightning, transformers
+from lrwidget.integrations import parts_from
 from lrwidget.ui.layout import Layout
 from lrwidget.ui.messages import status
 from lrwidget.ui.view_options import MOST_SMOOTHING
@@ -201,9 +200,8 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         TypeError, ValueError
             If ``module`` is no ``LightningModule``, or has not exactly one optimizer.
         """
-        return cls._from_parts(
-            lambda: lightning.parts_of(module, data, optimizer), options
-        )
+        parts = parts_from("lightning", module, data, optimizer)
+        return cls._from_parts(parts, options)
 
     @classmethod
     def from_trainer(cls, trainer: Any, **options: Any) -> Self:  # noqa: ANN401 (transformers is not imported)
@@ -226,7 +224,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         TypeError
             If ``trainer`` is no ``Trainer``.
         """
-        return cls._from_parts(lambda: transformers.parts_of(trainer), options)
+        return cls._from_parts(parts_from("transformers", trainer), options)
 
     @classmethod
     def from_learner(cls, learner: Any, **options: Any) -> Self:  # noqa: ANN401 (fastai is not imported)
@@ -252,7 +250,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
             If one of its callbacks acts between the loss and the optimizer step;
             ``clip_grad_norm``, ``accumulate`` and ``autocast`` take their place.
         """
-        return cls._from_parts(lambda: fastai.parts_of(learner), options)
+        return cls._from_parts(parts_from("fastai", learner), options)
 
     @classmethod
     def follow(
@@ -357,25 +355,12 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         return cls._from_backend(backend, smoothing=smoothing, value=value, rule=rule)
 
     @classmethod
-    def _from_parts(
-        cls, make_parts: Callable[[], Parts], options: dict[str, Any]
-    ) -> Self:
+    def _from_parts(cls, parts: Parts, options: dict[str, Any]) -> Self:
         """Return a widget for the parts of a framework's object."""
-        random_state = RandomState()
-        try:
-            parts = make_parts()
-        finally:
-            random_state.restore()
         display = ("smoothing", "value", "rule")
         shown = {name: options.pop(name) for name in display if name in options}
-        arguments = {
-            "model": parts.model,
-            "optimizer": parts.optimizer,
-            "dataloader": parts.dataloader,
-            **parts.settings,
-            **options,
-        }
-        return cls._from_backend(LocalBackend(arguments, parts.write_rate), **shown)
+        backend = LocalBackend(parts.arguments(options), parts.write_rate)
+        return cls._from_backend(backend, **shown)
 
     @classmethod
     def _from_backend(cls, backend: Backend, **display: Any) -> Self:  # noqa: ANN401 (of any type)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lrwidget.config import is_kind
+from lrwidget.engine.isolation.random_state import RandomState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from torch import nn
     from torch.optim import Optimizer
@@ -26,6 +28,22 @@ class Parts(NamedTuple):
     # Writes a learning rate to the attributes from which the framework's training takes
     # it, and returns their names.
     write_rate: Callable[[float], str]
+
+    def arguments(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a `RangeTest`, with settings that have precedence."""
+        own = {"model": self.model, "optimizer": self.optimizer}
+        return {**own, "dataloader": self.dataloader, **self.settings, **settings}
+
+
+def parts_from(framework: str, *objects: object) -> Parts:
+    """Return the parts of a training; random states and framework stay as they are."""
+    integration = import_module(f"{__name__}.{framework}")
+    random_state = RandomState()
+    try:
+        parts: Parts = integration.parts_of(*objects)
+    finally:
+        random_state.restore()
+    return parts
 
 
 def check_kind(name: str, value: object, kind: str, example: str) -> None:
