@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lrwidget.engine.optimizers import clearing, needs_closure, stepping
+from lrwidget.engine.optimizers import (
+    clearing,
+    each_of,
+    needs_closure,
+    needs_graph,
+    stepping,
+    takes_closure,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,12 +46,21 @@ class Stepper:
         optimizer: Optimizer,
         grad_scaler: GradScaler | None = None,
         clip_grad_norm: float | None = None,
+        *,
+        closure: bool = False,
+        create_graph: bool = False,
     ) -> None:
         self._optimizer = optimizer
         self._grad_scaler = grad_scaler
         self._clip_grad_norm = clip_grad_norm
         self._clear, self._step = clearing(optimizer), stepping(optimizer)
-        self._with_closure = needs_closure(optimizer)
+        self._with_closure = closure or needs_closure(optimizer)
+        self._create_graph = create_graph or needs_graph(optimizer)
+        if self._create_graph:
+            # Else gradients and parameters refer to each other, and are never freed.
+            step, clear = self._step, self._clear
+            self._step = lambda: (step(), clear())
+        self._untried = True
 
     def step(self, loss_of: LossOf, batches: Sequence[Any]) -> Tensor:
         """
@@ -57,6 +73,8 @@ class Stepper:
             return self._step_with_closure(loss_of, batches)
         loss = self._differentiated(loss_of, batches, self._grad_scaler)
         self.clip()
+        if self._untried and takes_closure(self._optimizer):
+            return self._first_step(loss_of, batches, loss)
         return self.take(loss)
 
     def clip(self) -> None:
@@ -64,37 +82,94 @@ class Stepper:
         if self._clip_grad_norm is None:
             return
         if self._grad_scaler is not None:
-            self._grad_scaler.unscale_(self._optimizer)
-        groups = self._optimizer.param_groups
-        parameters = [parameter for group in groups for parameter in group["params"]]
-        torch.nn.utils.clip_grad_norm_(parameters, self._clip_grad_norm)
+            for optimizer in each_of(self._optimizer):
+                self._grad_scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(self._parameters(), self._clip_grad_norm)
 
     def take(self, loss: Tensor) -> Tensor:
         """Take the optimizer's step after its gradients, and return their loss."""
+        if self._untried:
+            self._check_gradients()
         scaler = self._grad_scaler
         if scaler is None:
             self._step()
             return loss
         scale = scaler.get_scale()
-        scaler.step(self._optimizer)
+        for optimizer in each_of(self._optimizer):
+            scaler.step(optimizer)
         scaler.update()
         # A skipped step shows in this way only.
         if scaler.get_scale() < scale:
             raise StepSkippedError(loss.detach())
         return loss
 
-    def _step_with_closure(self, loss_of: LossOf, batches: Sequence[Any]) -> Tensor:
+    def _parameters(self) -> list[Tensor]:
+        groups = self._optimizer.param_groups
+        return [parameter for group in groups for parameter in group["params"]]
+
+    def _check_gradients(self) -> None:
+        self._untried = False
+        if all(parameter.grad is None for parameter in self._parameters()):
+            msg = (
+                "no parameter of the optimizer has a gradient after the backward pass, "
+                "so that no learning rate has an effect; if hooks of the parameters "
+                "take the optimizer steps in the backward pass, pass a model without "
+                "such hooks, and an optimizer that takes its steps afterwards"
+            )
+            raise RuntimeError(msg)
+
+    def _first_step(
+        self, loss_of: LossOf, batches: Sequence[Any], loss: Tensor
+    ) -> Tensor:
+        """Do a step with a closure if it fails without one, as that of SAM does."""
+        self._check_gradients()
+        before = [x._version for x in self._parameters()]  # noqa: SLF001 (torch has no other way)
+        try:
+            return self.take(loss)
+        except StepSkippedError:
+            raise
+        except Exception as error:
+            after = [x._version for x in self._parameters()]  # noqa: SLF001 (as above)
+            without_graph = "grad_fn" in str(error)
+            if self._grad_scaler is not None and not without_graph:
+                raise
+            if after != before or without_graph:
+                setting = "create_graph" if without_graph else "closure"
+                msg = (
+                    f"optimizer={type(self._optimizer).__name__} cannot take a step: "
+                    f"{error}; pass {setting}=True if it needs that"
+                )
+                raise RuntimeError(msg) from error
+        self._with_closure = True
+        return self._step_with_closure(loss_of, batches, loss)
+
+    def _step_with_closure(
+        self, loss_of: LossOf, batches: Sequence[Any], loss: Tensor | None = None
+    ) -> Tensor:
         """
         Do a step of an optimizer that evaluates the loss itself, such as LBFGS.
 
-        The loss of the step is that of the first evaluation.
+        The loss of the step is that of the first evaluation. Where the closure is
+        optional, that is before the step, for the optimizers that begin with gradients;
+        the others begin with a closure, which then does not evaluate it again.
         """
-        losses: list[Tensor] = []
+        losses: list[Tensor] = [] if loss is None else [loss.detach()]
 
-        def closure() -> float:
+        def evaluate() -> Tensor:
             losses.append(self._differentiated(loss_of, batches).detach())
             self.clip()
-            return losses[-1].item()
+            return losses[-1]
+
+        if not losses and not needs_closure(self._optimizer):
+            evaluate()
+        known = [(x, x.grad, x.detach().clone()) for x in self._parameters() if losses]
+
+        def closure() -> Tensor:
+            same = known and all(
+                x.grad is g and x.equal(value) for x, g, value in known
+            )
+            known.clear()
+            return losses[-1] if same else evaluate()
 
         self._optimizer.step(closure)
         return losses[0]
@@ -127,7 +202,8 @@ class Stepper:
             else:
                 losses.append(loss.detach())  # else its graph would be kept
                 loss = loss / len(batches)
-            (loss if scaler is None else scaler.scale(loss)).backward()
+            scaled = loss if scaler is None else scaler.scale(loss)
+            scaled.backward(create_graph=self._create_graph)
         if not losses:
             raise StepSkippedError(None)
         return losses[0] if len(losses) == 1 else mean(losses)
