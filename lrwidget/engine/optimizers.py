@@ -152,9 +152,9 @@ def needs_graph(optimizer: Optimizer) -> bool:
 
 
 @cache
-def _differentiates(kind: type) -> bool:
+def _differentiates(kind: Any) -> bool:  # noqa: ANN401 (a class of optimizers)
     """Whether the code of a step, with that of its helpers, calls `autograd.grad`."""
-    found = [inspect.unwrap(kind.step)]  # type: ignore[attr-defined]  # an optimizer
+    found = [inspect.unwrap(kind.step)]
     for function in found:  # the list grows in the loop
         if not inspect.isfunction(function) or function.__module__.startswith("torch."):
             continue

@@ -110,13 +110,7 @@ class Stepper:
     def _check_gradients(self) -> None:
         self._untried = False
         if all(parameter.grad is None for parameter in self._parameters()):
-            msg = (
-                "no parameter of the optimizer has a gradient after the backward pass, "
-                "so that no learning rate has an effect; if hooks of the parameters "
-                "take the optimizer steps in the backward pass, pass a model without "
-                "such hooks, and an optimizer that takes its steps afterwards"
-            )
-            raise RuntimeError(msg)
+            raise _stepped_in_backward("no gradient is left for its step()")
 
     def _first_step(
         self, loss_of: LossOf, batches: Sequence[Any], loss: Tensor
@@ -128,6 +122,8 @@ class Stepper:
             return self.take(loss)
         except StepSkippedError:
             raise
+        except NotImplementedError as error:
+            raise _stepped_in_backward("it has no step()") from error
         except Exception as error:
             after = [x._version for x in self._parameters()]  # noqa: SLF001 (as above)
             without_graph = "grad_fn" in str(error)
@@ -171,7 +167,7 @@ class Stepper:
             known.clear()
             return losses[-1] if same else evaluate()
 
-        self._optimizer.step(closure)
+        self._optimizer.step(closure)  # type: ignore[arg-type]  # torch takes tensors
         return losses[0]
 
     def _differentiated(
@@ -207,6 +203,15 @@ class Stepper:
         if not losses:
             raise StepSkippedError(None)
         return losses[0] if len(losses) == 1 else mean(losses)
+
+
+def _stepped_in_backward(sign: str) -> RuntimeError:
+    msg = (
+        f"the optimizer, or a hook, takes steps in the backward pass: {sign}, so that "
+        "no learning rate of a test would have an effect; pass a model without such "
+        "hooks, and an optimizer that takes its steps after the gradients are computed"
+    )
+    return RuntimeError(msg)
 
 
 def mean(losses: Sequence[Tensor]) -> Tensor:
