@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from lrwidget.engine.losses import LossOf
 
 
+_IN_BACKWARD = (
+    "no gradient is left for the optimizer's step(), or it has none: the steps are "
+    "taken in the backward pass itself, where no rate of a test has an effect; "
+    "pass a model without hooks that do so, and an optimizer that steps afterwards"
+)
+
+
 class StepSkippedError(Exception):
     """
     An optimizer step was not done.
@@ -110,7 +117,7 @@ class Stepper:
     def _check_gradients(self) -> None:
         self._untried = False
         if all(parameter.grad is None for parameter in self._parameters()):
-            raise _stepped_in_backward("no gradient is left for its step()")
+            raise RuntimeError(_IN_BACKWARD)
 
     def _first_step(
         self, loss_of: LossOf, batches: Sequence[Any], loss: Tensor
@@ -123,7 +130,7 @@ class Stepper:
         except StepSkippedError:
             raise
         except NotImplementedError as error:
-            raise _stepped_in_backward("it has no step()") from error
+            raise RuntimeError(_IN_BACKWARD) from error
         except Exception as error:
             after = [x._version for x in self._parameters()]  # noqa: SLF001 (as above)
             without_graph = "grad_fn" in str(error)
@@ -203,15 +210,6 @@ class Stepper:
         if not losses:
             raise StepSkippedError(None)
         return losses[0] if len(losses) == 1 else mean(losses)
-
-
-def _stepped_in_backward(sign: str) -> RuntimeError:
-    msg = (
-        f"the optimizer, or a hook, takes steps in the backward pass: {sign}, so that "
-        "no learning rate of a test would have an effect; pass a model without such "
-        "hooks, and an optimizer that takes its steps after the gradients are computed"
-    )
-    return RuntimeError(msg)
 
 
 def mean(losses: Sequence[Tensor]) -> Tensor:
