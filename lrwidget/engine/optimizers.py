@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dis
 import inspect
-import math
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import numpy as np
 import torch
 from torch import nn
 from torch._C._autograd import _profiler_enabled
@@ -24,6 +24,7 @@ from lrwidget.curve.short_repr import short_repr
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
 
+    import numpy.typing as npt
 
 # The code of the function in which torch wraps the step of each class, for its profiler
 # and for hooks; None where another library has replaced it.
@@ -54,9 +55,8 @@ class Optimizers:
 
 def as_one(optimizer: Optimizer | Sequence[Optimizer]) -> Optimizer:
     """Return an optimizer, or several in a list or tuple as one."""
-    if isinstance(optimizer, list | tuple):
-        return cast("Optimizer", Optimizers(optimizer))  # for all that is used here
-    return cast("Optimizer", optimizer)
+    one = Optimizers(optimizer) if isinstance(optimizer, list | tuple) else optimizer
+    return cast("Optimizer", one)  # for all that is used of one
 
 
 def each_of(optimizer: object) -> Sequence[Any]:
@@ -148,7 +148,7 @@ def _closure(step: Callable[..., object]) -> inspect.Parameter | None:
 
 def needs_graph(optimizer: Optimizer) -> bool:
     """Whether an optimizer differentiates the gradients, as far as its code shows."""
-    return any(_differentiates(type(each)) for each in optimizers_in(optimizer))
+    return any(_differentiates(each.__class__) for each in optimizers_in(optimizer))
 
 
 @cache
@@ -192,17 +192,15 @@ def rate_ratios(optimizer: Optimizer) -> list[float]:
     """
     groups = optimizer.param_groups
     rates = _rates(groups)
-    scaled = [
-        rate * scale for rate, scale in zip(rates, _scales(groups, rates), strict=True)
-    ]
-    return [rate / scaled[-1] for rate in scaled]
+    scaled = rates * _scales(groups, rates)
+    return list(scaled / scaled[-1])
 
 
-def _rates(groups: list[dict[str, Any]], *keys: str) -> list[float]:
+def _rates(groups: list[dict[str, Any]], *keys: str) -> npt.NDArray[np.float64]:
     """Return the rates of groups under the first key that all groups have."""
     for key in keys or ("lr", "initial_lr"):
-        rates = [_number(group.get(key)) for group in groups]
-        if all(0 < rate < float("inf") for rate in rates):
+        rates = _numbers(groups, key)
+        if ((rates > 0) & np.isfinite(rates)).all():
             return rates
     msg = (
         f"optimizer has learning rates {[group.get('lr') for group in groups]} in its "
@@ -211,18 +209,21 @@ def _rates(groups: list[dict[str, Any]], *keys: str) -> list[float]:
     raise ValueError(msg)
 
 
-def _scales(groups: list[dict[str, Any]], rates: list[float]) -> list[float]:
+def _scales(
+    groups: list[dict[str, Any]], rates: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     """Return the ``lr_scale`` of each group, or 1 if the rates have it already."""
-    scales = [_number(group.get("lr_scale", 1)) for group in groups]
-    bases = [_number(group.get("initial_lr", 1)) for group in groups]
-    # a scheduler multiplies all of these products by the same number
-    products = [base * scale for base, scale in zip(bases, scales, strict=True)]
-    if all(
-        math.isclose(rate * products[-1], product * rates[-1], rel_tol=1e-5)
-        for rate, product in zip(rates, products, strict=True)
-    ):
-        return [1.0] * len(groups)
-    return scales
+    scales = _numbers(groups, "lr_scale", 1.0)
+    # of rates to which a scheduler of timm has applied the scales
+    usual = scales * _numbers(groups, "initial_lr", 1.0)
+    applied = np.allclose(rates * usual[-1], usual * rates[-1], rtol=1e-5, atol=0)
+    return np.ones_like(scales) if applied else scales
+
+
+def _numbers(
+    groups: list[dict[str, Any]], key: str, default: float = 0.0
+) -> npt.NDArray[np.float64]:
+    return np.array([_number(group.get(key, default)) for group in groups])
 
 
 def _number(rate: object) -> float:
@@ -261,25 +262,19 @@ def check_optimizer(
     for each in several:
         _check_parameters(each, trainable)
     groups = optimizer.param_groups
-    trained = [id(p) for group in groups for p in group["params"]]
-    if len(several) != 1 and (not several or len(set(trained)) < len(trained)):
+    held = [id(p) for group in groups for p in group["params"]]
+    usual = not closure and not any(map(needs_closure, several))
+    if len(several) != 1 and not (several and usual and len(held) == len(set(held))):
         msg = (
-            f"optimizer={short_repr(list(several))} must be one optimizer, or several "
-            "of different parameters; pass each parameter to one of them"
+            f"optimizer={short_repr(list(several))} must be one, or several of "
+            "different parameters that do not evaluate the loss themselves; pass these"
         )
         raise ValueError(msg)
-    evaluating = next((x for x in several if closure or needs_closure(x)), None)
-    if evaluating is not None and (grad_scaler is not None or len(several) > 1):
-        name = type(evaluating).__name__
+    if grad_scaler is not None and not usual:
         msg = (
-            f"optimizer={name} evaluates the loss itself, which excludes others beside "
-            "it; pass it alone"
+            f"grad_scaler={short_repr(grad_scaler)} cannot scale for "
+            f"{type(optimizer).__name__}, which evaluates the loss itself; pass None"
         )
-        if grad_scaler is not None:
-            msg = (
-                f"grad_scaler={short_repr(grad_scaler)} cannot scale for {name}, which "
-                "evaluates the loss itself; pass None"
-            )
         raise ValueError(msg)
     _check_rounded(groups, rate_ratios(optimizer), lrs)
 
@@ -352,19 +347,18 @@ def apply_rate(optimizer: Optimizer, lr: float) -> None:
     """
     Set the rates for good, also for a scheduler that is made later.
 
-    Such a scheduler starts from the ``initial_lr`` that an earlier one has left, and
-    that of timm multiplies it by ``lr_scale``: neither changes the ratios of what the
-    scheduler starts from.
+    Such a scheduler starts from the ``initial_lr`` that an earlier one has left, whose
+    ratios are kept, and that of timm multiplies it by ``lr_scale``.
     """
     groups = optimizer.param_groups
     rates = _rates(groups)
     base = lr / _scales(groups, rates)[-1]
-    set_rate(optimizer, base, [rate / rates[-1] for rate in rates])
-    initial = _rates(groups, "initial_lr", "lr")
-    base = lr / _number(groups[-1].get("lr_scale", 1))
-    for group, rate in zip(groups, initial, strict=True):
+    set_rate(optimizer, base, (rates / rates[-1]).tolist())
+    rates = _rates(groups, "initial_lr", "lr")
+    initial = rates / rates[-1] * (lr / _numbers(groups, "lr_scale", 1.0)[-1])
+    for group, rate in zip(groups, initial.tolist(), strict=True):
         if "initial_lr" in group:
-            group["initial_lr"] = base * (rate / initial[-1])
+            group["initial_lr"] = rate
 
 
 def set_rate(optimizer: Optimizer, lr: float, ratios: list[float]) -> float:

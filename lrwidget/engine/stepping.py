@@ -80,7 +80,7 @@ class Stepper:
             return self._step_with_closure(loss_of, batches)
         loss = self._differentiated(loss_of, batches, self._grad_scaler)
         self.clip()
-        if self._untried and takes_closure(self._optimizer):
+        if self._untried and self._grad_scaler is None:
             return self._first_step(loss_of, batches, loss)
         return self.take(loss)
 
@@ -122,29 +122,28 @@ class Stepper:
     def _first_step(
         self, loss_of: LossOf, batches: Sequence[Any], loss: Tensor
     ) -> Tensor:
-        """Do a step with a closure if it fails without one, as that of SAM does."""
+        """Do a step, with a closure if it fails without one, as that of SAM does."""
         self._check_gradients()
-        before = [x._version for x in self._parameters()]  # noqa: SLF001 (torch has no other way)
+        versions = self._versions()
         try:
             return self.take(loss)
-        except StepSkippedError:
-            raise
         except NotImplementedError as error:
             raise RuntimeError(_IN_BACKWARD) from error
         except Exception as error:
-            after = [x._version for x in self._parameters()]  # noqa: SLF001 (as above)
-            without_graph = "grad_fn" in str(error)
-            if self._grad_scaler is not None and not without_graph:
-                raise
-            if after != before or without_graph:
-                setting = "create_graph" if without_graph else "closure"
+            setting = "create_graph" if "grad_fn" in str(error) else "closure"
+            if setting == "create_graph" or versions != self._versions():
                 msg = (
                     f"optimizer={type(self._optimizer).__name__} cannot take a step: "
                     f"{error}; pass {setting}=True if it needs that"
                 )
                 raise RuntimeError(msg) from error
+            if not takes_closure(self._optimizer):
+                raise
         self._with_closure = True
         return self._step_with_closure(loss_of, batches, loss)
+
+    def _versions(self) -> list[int]:
+        return [parameter._version for parameter in self._parameters()]  # noqa: SLF001 (torch has no other way)
 
     def _step_with_closure(
         self, loss_of: LossOf, batches: Sequence[Any], loss: Tensor | None = None
@@ -152,9 +151,9 @@ class Stepper:
         """
         Do a step of an optimizer that evaluates the loss itself, such as LBFGS.
 
-        The loss of the step is that of the first evaluation. Where the closure is
-        optional, that is before the step, for the optimizers that begin with gradients;
-        the others begin with a closure, which then does not evaluate it again.
+        The loss of the step is that of the first evaluation. Where the signature does
+        not show that need, this is before the step, since some optimizers begin with
+        gradients; the first call of the closure repeats it only after a change.
         """
         losses: list[Tensor] = [] if loss is None else [loss.detach()]
 

@@ -12,8 +12,8 @@ import pytest
 import schedulefree
 import timm
 import torch
-from timm.optim import create_optimizer_v2
-from timm.scheduler import CosineLRScheduler
+from timm.optim._optim_factory import create_optimizer_v2
+from timm.scheduler.cosine_lr import CosineLRScheduler
 from torch import nn
 from torch.optim import LBFGS, SGD, Adam, AdamW, Muon, Optimizer, SparseAdam
 from torch.optim.lr_scheduler import LambdaLR, StepLR
@@ -425,8 +425,8 @@ def test_a_rate_is_applied_to_each_optimizer() -> None:
 def test_optimizers_that_are_none_of_several() -> None:
     model, optimizers = _several("Muon")
     wrong: list[tuple[Any, Any, str]] = [
-        ([], ValueError, r"optimizer=\[\] must be one optimizer, or several"),
-        ([*optimizers, optimizers[0]], ValueError, "pass each parameter to one"),
+        ([], ValueError, r"optimizer=\[\] must be one, or several"),
+        ([*optimizers, optimizers[0]], ValueError, "several of different parameters"),
         ([optimizers[0], 3], TypeError, "optimizer=3 must be a torch optimizer"),
         ([SGD], TypeError, "optimizer=.*SGD"),
         ([SGD([nn.Parameter(torch.ones(1))])], ValueError, "none of the model's"),
@@ -436,9 +436,9 @@ def test_optimizers_that_are_none_of_several() -> None:
             RangeTest(model, passed, _batches("Muon"), _LOSS)
     first, last = model[0], model[2]  # type: ignore[index]  # a Sequential
     lazy: list[Optimizer] = [LBFGS(first.parameters()), SGD(last.parameters())]
-    with pytest.raises(ValueError, match=r"optimizer=LBFGS evaluates .* pass it alone"):
+    with pytest.raises(ValueError, match="do not evaluate the loss themselves"):
         RangeTest(model, lazy, _batches("Muon"), _LOSS)
-    with pytest.raises(ValueError, match="optimizer=Muon evaluates the loss itself"):
+    with pytest.raises(ValueError, match="do not evaluate the loss themselves"):
         RangeTest(model, optimizers, _batches("Muon"), _LOSS, closure=True)
 
 

@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Using backward.* with create_graph=True"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]
-_KINDS = {
+_KINDS: dict[str, Any] = {
     name: kind
     for name, kind in sorted(vars(library).items())
     if isinstance(kind, type)
@@ -99,7 +99,7 @@ def _by_hand(name: str, rates: list[float]) -> list[float]:
     for number, rate in enumerate(rates):
         inputs, targets = _BATCHES[number % len(_BATCHES)]
         set_rate(optimizer, rate, ratios)
-        evaluated = []
+        evaluated: list[float] = []
 
         def closure(x: Any = inputs, y: Any = targets, to: Any = evaluated) -> Any:
             optimizer.zero_grad()

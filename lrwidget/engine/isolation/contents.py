@@ -7,7 +7,7 @@ import weakref
 from contextlib import suppress
 from functools import cached_property, partial
 from types import CodeType, FunctionType, MethodType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import nn
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MOST_ITEMS = 1000  # larger ones hold data
+_CONTAINERS = (dict, list, tuple, set, frozenset)
 
 
 class Contents:
@@ -51,16 +52,14 @@ class Contents:
 
     def knows_parameters_by_id(self) -> bool:
         """Whether an optimizer has the `id` of a parameter in its attributes."""
-        known = set(map(id, self.trained))
-        found: list[object] = list(map(vars, self.optimizers))
-        seen = set(map(id, found))
+        known, seen = set(map(id, self.trained)), set[int]()
+        found: list[Any] = [vars(optimizer) for optimizer in self.optimizers]
         for value in found:  # the list grows in the loop
             if type(value) is int and value in known:
                 return True
-            if isinstance(value, dict | list | tuple | set | frozenset):
-                inside = [*value, *value.values()] if isinstance(value, dict) else value
-                found += [x for x in inside if id(x) not in seen]
-                seen.update(map(id, inside))
+            if id(value) not in seen and isinstance(value, _CONTAINERS):
+                seen.add(id(value))
+                found += [*value, *getattr(value, "values", tuple)()]
         return False
 
 
