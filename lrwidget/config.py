@@ -59,6 +59,8 @@ class Settings(TypedDict, total=False):
     autocast: torch.dtype | None
     grad_scaler: GradScaler | None
     clip_grad_norm: float | None
+    closure: bool
+    create_graph: bool
     seed: int | None
     isolation: Isolation
     device: torch.device | str | None
@@ -116,6 +118,12 @@ class TestConfig:
         not count: the next batch is for the same rate.
     clip_grad_norm:
         The limit of the norm of all gradients, above 0; None for no limit.
+    closure:
+        Whether the optimizer is given a closure in each step, after its gradients. An
+        optimizer whose signature or first step shows that need is given it anyway.
+    create_graph:
+        Whether gradients can be differentiated. They can be anyway where the code of
+        the optimizer calls `torch.autograd.grad`.
     seed:
         A number from 0 to 2**32 - 1. Each test begins with the random states of
         Python, NumPy and torch (CPU, and CUDA in use), and the generators of loaders
@@ -167,6 +175,8 @@ class TestConfig:
     autocast: torch.dtype | None = None
     grad_scaler: GradScaler | None = None
     clip_grad_norm: float | None = None
+    closure: bool = False
+    create_graph: bool = False
     seed: int | None = None
     isolation: Isolation = "auto"
     device: torch.device | str | None = None
@@ -342,6 +352,8 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "autocast": _autocast,
     "grad_scaler": _grad_scaler,
     "clip_grad_norm": _norm,
+    "closure": check_switch,
+    "create_graph": check_switch,
     "seed": _seed,
     "isolation": partial(check_known, known=get_args(Isolation)),
     "device": _device,

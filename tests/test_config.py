@@ -134,6 +134,8 @@ class _Path:
         ({"num_it": True}, TypeError, "num_it=True must be an integer; pass"),
         ({"step_mode": "x"}, ValueError, "step_mode='x' is not known; pass one of"),
         ({"stop_div": 1}, TypeError, "stop_div=1 must be True or False"),
+        ({"closure": 1}, TypeError, "closure=1 must be True or False"),
+        ({"create_graph": None}, TypeError, "create_graph=None must be True or False"),
         ({"training_step": 3}, TypeError, "training_step=3 must be callable; pass"),
         ({"val_loader": 3}, TypeError, "val_loader=3 must be an iterable of batches"),
         ({"val_loader": []}, ValueError, r"val_loader=\[\] is empty"),

@@ -8,7 +8,7 @@ from lrwidget.backends.base import Activity, Capabilities
 from lrwidget.curve.race_history import race_plans
 from lrwidget.curve.ticks import short
 from lrwidget.engine.distributed import context
-from lrwidget.engine.optimizers import apply_rate, rate_ratios
+from lrwidget.engine.optimizers import apply_rate, as_one, each_of, rate_ratios
 from lrwidget.engine.race import race_runs, run_in_turn
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.thread_settings import ThreadSettings
@@ -119,16 +119,17 @@ class LocalBackend:
 
     def rate_ratios(self) -> list[float]:
         """Return the rate of each parameter group over that of the last one."""
-        return rate_ratios(self.arguments["optimizer"])
+        return rate_ratios(as_one(self.arguments["optimizer"]))
 
     def apply_rate(self, rate: float) -> str:
         """Write a rate to the optimizer, or where a framework takes it from."""
         self._check_free()
         if self._write_rate is not None:
             return self._write_rate(rate)
-        optimizer = self.arguments["optimizer"]
+        optimizer = as_one(self.arguments["optimizer"])
         apply_rate(optimizer, rate)
-        name, groups = type(optimizer).__name__, optimizer.param_groups
+        name = " and ".join(type(each).__name__ for each in each_of(optimizer))
+        groups = optimizer.param_groups
         if len(groups) == 1:
             return name
         rates = ", ".join(short(float(group["lr"])) for group in groups)

@@ -141,7 +141,13 @@ def _program(components: Components, config: TestConfig) -> _Program:
     """Return the program of a framework, or the usual loop of torch."""
     model, optimizer, loss_fn, training_step, grad_scaler = components
     device = torch.device(config.device or next(model.parameters()).device)
-    stepper = Stepper(optimizer, grad_scaler, config.clip_grad_norm)
+    stepper = Stepper(
+        optimizer,
+        grad_scaler,
+        config.clip_grad_norm,
+        closure=config.closure,
+        create_graph=config.create_graph,
+    )
 
     precision = (
         nullcontext

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+import numpy as np
 import torch
 from torch import nn
 from torch._C._autograd import _profiler_enabled
@@ -19,12 +22,57 @@ from lrwidget.curve.checks import check_object
 from lrwidget.curve.short_repr import short_repr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
+    import numpy.typing as npt
 
 # The code of the function in which torch wraps the step of each class, for its profiler
 # and for hooks; None where another library has replaced it.
 _TORCHS_WRAPPER = getattr(Optimizer.profile_hook_step(print), "__code__", None)
+
+
+class Optimizers:
+    """Several optimizers of different parameters, as one, as far as a test needs it."""
+
+    def __init__(self, optimizers: Sequence[Optimizer]) -> None:
+        self.optimizers = tuple(optimizers)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of all optimizers, in their order."""
+        return [group for each in self.optimizers for group in each.param_groups]
+
+    def zero_grad(self) -> None:
+        """Remove the gradients of all parameters."""
+        for each in self.optimizers:
+            each.zero_grad()
+
+    def step(self) -> None:
+        """Take a step of each optimizer."""
+        for each in self.optimizers:
+            each.step()
+
+
+def as_one(optimizer: Optimizer | Sequence[Optimizer]) -> Optimizer:
+    """Return an optimizer, or several in a list or tuple as one."""
+    one = Optimizers(optimizer) if isinstance(optimizer, list | tuple) else optimizer
+    return cast("Optimizer", one)  # for all that is used of one
+
+
+def each_of(optimizer: object) -> Sequence[Any]:
+    """Return the optimizers that are passed as one, or the only one."""
+    return optimizer.optimizers if isinstance(optimizer, Optimizers) else (optimizer,)
+
+
+def optimizers_in(optimizer: object) -> list[Any]:
+    """Return an optimizer, and those in its attributes, such as the base of SAM."""
+    found = [optimizer]
+    for holder in found:  # the list grows in the loop
+        for value in vars(holder).values():
+            for inner in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(inner, Optimizer) and inner not in found:
+                    found.append(inner)
+    return found
 
 
 def clearing(optimizer: Optimizer) -> Callable[[], object]:
@@ -83,14 +131,41 @@ def _has_hooks(optimizer: Optimizer) -> bool:
 
 
 def needs_closure(optimizer: Optimizer) -> bool:
-    """Whether an optimizer evaluates the loss itself."""
-    return _takes_closure(type(optimizer).step)
+    """Whether the signature of an optimizer shows that it evaluates the loss itself."""
+    closure = _closure(type(optimizer).step)
+    return closure is not None and closure.default is inspect.Parameter.empty
+
+
+def takes_closure(optimizer: Optimizer) -> bool:
+    """Whether an optimizer can evaluate the loss itself."""
+    return _closure(type(optimizer).step) is not None
 
 
 @cache  # it takes a third of a short training step
-def _takes_closure(step: Callable[..., object]) -> bool:
-    closure = inspect.signature(step).parameters.get("closure")
-    return closure is not None and closure.default is inspect.Parameter.empty
+def _closure(step: Callable[..., object]) -> inspect.Parameter | None:
+    return inspect.signature(step).parameters.get("closure")
+
+
+def needs_graph(optimizer: Optimizer) -> bool:
+    """Whether an optimizer differentiates the gradients, as far as its code shows."""
+    return any(_differentiates(each.__class__) for each in optimizers_in(optimizer))
+
+
+@cache
+def _differentiates(kind: Any) -> bool:  # noqa: ANN401 (a class of optimizers)
+    """Whether the code of a step, with that of its helpers, calls `autograd.grad`."""
+    found = [inspect.unwrap(kind.step)]
+    for function in found:  # the list grows in the loop
+        if not inspect.isfunction(function) or function.__module__.startswith("torch."):
+            continue
+        names = [part.argval for part in dis.get_instructions(function) if part.argval]
+        if ("autograd", "grad") in pairwise(names):
+            return True
+        for name in function.__code__.co_names:
+            inner = getattr(kind, name, function.__globals__.get(name))
+            if inspect.isroutine(inner) and inspect.unwrap(inner) not in found:
+                found.append(inspect.unwrap(inner))
+    return torch.autograd.grad in found
 
 
 def set_mode(optimizer: Optimizer, mode: Literal["train", "eval"]) -> None:
@@ -99,9 +174,10 @@ def set_mode(optimizer: Optimizer, mode: Literal["train", "eval"]) -> None:
 
     The weights in evaluation differ from the weights in training.
     """
-    change = getattr(optimizer, mode, None)
-    if callable(change):
-        change()
+    for each in each_of(optimizer):
+        change = getattr(each, mode, None)
+        if callable(change):
+            change()
 
 
 def rate_ratios(optimizer: Optimizer) -> list[float]:
@@ -110,19 +186,44 @@ def rate_ratios(optimizer: Optimizer) -> list[float]:
 
     The last group is the reference, as in fastai: it is the head of a model that
     is fine-tuned with discriminative rates. Under a warm-up scheduler that
-    starts at 0, the ``initial_lr`` of the groups counts. ValueError if a rate is not
+    starts at 0, the ``initial_lr`` of the groups counts. A group with an ``lr_scale``,
+    as timm makes them, is trained at ``lr * lr_scale``. ValueError if a rate is not
     finite and above 0, so that there are no ratios.
     """
     groups = optimizer.param_groups
-    for key in ("lr", "initial_lr"):
-        rates = [_number(group.get(key)) for group in groups]
-        if all(0 < rate < float("inf") for rate in rates):
-            return [rate / rates[-1] for rate in rates]
+    rates = _rates(groups)
+    scaled = rates * _scales(groups, rates)
+    return list(scaled / scaled[-1])
+
+
+def _rates(groups: list[dict[str, Any]], *keys: str) -> npt.NDArray[np.float64]:
+    """Return the rates of groups under the first key that all groups have."""
+    for key in keys or ("lr", "initial_lr"):
+        rates = _numbers(groups, key)
+        if ((rates > 0) & np.isfinite(rates)).all():
+            return rates
     msg = (
         f"optimizer has learning rates {[group.get('lr') for group in groups]} in its "
         "parameter groups; give each one above 0, since the test keeps their ratios"
     )
     raise ValueError(msg)
+
+
+def _scales(
+    groups: list[dict[str, Any]], rates: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return the ``lr_scale`` of each group, or 1 if the rates have it already."""
+    scales = _numbers(groups, "lr_scale", 1.0)
+    # of rates to which a scheduler of timm has applied the scales
+    usual = scales * _numbers(groups, "initial_lr", 1.0)
+    applied = np.allclose(rates * usual[-1], usual * rates[-1], rtol=1e-5, atol=0)
+    return np.ones_like(scales) if applied else scales
+
+
+def _numbers(
+    groups: list[dict[str, Any]], key: str, default: float = 0.0
+) -> npt.NDArray[np.float64]:
+    return np.array([_number(group.get(key, default)) for group in groups])
 
 
 def _number(rate: object) -> float:
@@ -137,10 +238,14 @@ def check_optimizer(
     optimizer: Any,  # noqa: ANN401 (as it was passed)
     grad_scaler: object,
     lrs: Sequence[float],
+    *,
+    closure: bool = False,
 ) -> None:
     """Raise unless an optimizer can train a model at some learning rates."""
     check_object("model", model, "...")
-    check_object("optimizer", optimizer, "model.parameters()")
+    several = each_of(optimizer)
+    for each in several:
+        check_object("optimizer", each, "model.parameters()")
     if not isinstance(model, nn.Module):
         msg = (
             f"model={short_repr(model)} must be a torch.nn.Module; "
@@ -154,6 +259,28 @@ def check_optimizer(
             "pass one with requires_grad=True in some of its parameters"
         )
         raise ValueError(msg)
+    for each in several:
+        _check_parameters(each, trainable)
+    groups = optimizer.param_groups
+    held = [id(p) for group in groups for p in group["params"]]
+    usual = not closure and not any(map(needs_closure, several))
+    if len(several) != 1 and not (several and usual and len(held) == len(set(held))):
+        msg = (
+            f"optimizer={short_repr(list(several))} must be one, or several of "
+            "different parameters that do not evaluate the loss themselves; pass these"
+        )
+        raise ValueError(msg)
+    if grad_scaler is not None and not usual:
+        msg = (
+            f"grad_scaler={short_repr(grad_scaler)} cannot scale for "
+            f"{type(optimizer).__name__}, which evaluates the loss itself; pass None"
+        )
+        raise ValueError(msg)
+    _check_rounded(groups, rate_ratios(optimizer), lrs)
+
+
+def _check_parameters(optimizer: Any, trainable: Container[int]) -> None:  # noqa: ANN401 (as above)
+    """Raise unless an optimizer has some of the parameters, which are known by id."""
     groups = getattr(optimizer, "param_groups", None)
     if not isinstance(groups, list) or not callable(getattr(optimizer, "step", None)):
         msg = (
@@ -168,13 +295,6 @@ def check_optimizer(
             "moved, replaced or unfrozen"
         )
         raise ValueError(msg)
-    if grad_scaler is not None and needs_closure(optimizer):
-        msg = (
-            f"grad_scaler={short_repr(grad_scaler)} cannot scale for "
-            f"{type(optimizer).__name__}, which evaluates the loss itself; pass None"
-        )
-        raise ValueError(msg)
-    _check_rounded(groups, rate_ratios(optimizer), lrs)
 
 
 def _check_rounded(
@@ -227,12 +347,18 @@ def apply_rate(optimizer: Optimizer, lr: float) -> None:
     """
     Set the rates for good, also for a scheduler that is made later.
 
-    Such a scheduler starts from the ``initial_lr`` that an earlier one has left.
+    Such a scheduler starts from the ``initial_lr`` that an earlier one has left, whose
+    ratios are kept, and that of timm multiplies it by ``lr_scale``.
     """
-    set_rate(optimizer, lr, rate_ratios(optimizer))
-    for group in optimizer.param_groups:
+    groups = optimizer.param_groups
+    rates = _rates(groups)
+    base = lr / _scales(groups, rates)[-1]
+    set_rate(optimizer, base, (rates / rates[-1]).tolist())
+    rates = _rates(groups, "initial_lr", "lr")
+    initial = rates / rates[-1] * (lr / _numbers(groups, "lr_scale", 1.0)[-1])
+    for group, rate in zip(groups, initial.tolist(), strict=True):
         if "initial_lr" in group:
-            group["initial_lr"] = float(group["lr"])
+            group["initial_lr"] = rate
 
 
 def set_rate(optimizer: Optimizer, lr: float, ratios: list[float]) -> float:

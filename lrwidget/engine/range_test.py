@@ -17,7 +17,7 @@ from lrwidget.engine.isolation.components import Components
 from lrwidget.engine.isolation.isolated_run import IsolatedRun
 from lrwidget.engine.loop import Training
 from lrwidget.engine.losses import check_loss
-from lrwidget.engine.optimizers import check_optimizer
+from lrwidget.engine.optimizers import as_one, check_optimizer
 from lrwidget.engine.stopping import SteadyStopRule, StopRule
 from lrwidget.engine.thread_settings import ThreadSettings
 
@@ -57,7 +57,8 @@ class RangeTest:
         ``model.train()``; see ``keep_modes``.
     optimizer:
         Any optimizer of its parameters. Several parameter groups keep the ratios of
-        their rates; the rate of the last group is the one that counts. Learning-rate
+        their rates; the rate of the last group is the one that counts. So do several
+        optimizers of different parameters, in a list or tuple. Learning-rate
         schedulers have no part in the test.
     dataloader:
         Any iterable of batches. It starts again when it ends; an iterator cannot, and
@@ -85,7 +86,7 @@ class RangeTest:
     def __init__(
         self,
         model: nn.Module,
-        optimizer: Optimizer,
+        optimizer: Optimizer | Sequence[Optimizer],
         dataloader: Iterable[Any],
         loss_fn: LossFunction | None = None,
         **settings: Unpack[Settings],
@@ -94,14 +95,14 @@ class RangeTest:
         check_loader("dataloader", dataloader)
         check_function("loss_fn", loss_fn)
         scaler = config.grad_scaler
-        if is_kind(optimizer, "AcceleratedOptimizer"):
+        one: Any = as_one(optimizer)
+        if is_kind(one, "AcceleratedOptimizer"):
             # It takes a step only where Accelerate's own count of batches says so.
-            wrapper: Any = optimizer
-            optimizer = wrapper.optimizer
-            scaler = wrapper.scaler if scaler is None else scaler
+            scaler = one.scaler if scaler is None else scaler
+            one = one.optimizer
         check_loss(model, loss_fn, config.training_step)
         lrs = array("d", config.lrs)  # a list would take four times the memory
-        check_optimizer(model, optimizer, scaler, lrs)
+        check_optimizer(model, one, scaler, lrs, closure=config.closure)
         writes = config.record is not None and context.rank() == 0
         self._record = writable_store(config.record) if writes else None
         # Accelerate's wrapper of a loader counts as active until its end, which a test
@@ -115,7 +116,7 @@ class RangeTest:
             loaders={},
             notices=[],
         )
-        components = Components(model, optimizer, loss_fn, config.training_step, scaler)
+        components = Components(model, one, loss_fn, config.training_step, scaler)
         self._run = IsolatedRun(components, training)
         self._history: RunHistory | None = None
 
@@ -240,7 +241,7 @@ class RangeTest:
 @with_settings
 def range_test(
     model: nn.Module,
-    optimizer: Optimizer,
+    optimizer: Optimizer | Sequence[Optimizer],
     dataloader: Iterable[Any],
     loss_fn: LossFunction | None = None,
     **settings: Unpack[Settings],

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lrwidget.engine.optimizers import clearing, needs_closure, stepping
+from lrwidget.engine.optimizers import (
+    clearing,
+    each_of,
+    needs_closure,
+    needs_graph,
+    stepping,
+    takes_closure,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +23,13 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from lrwidget.engine.losses import LossOf
+
+
+_IN_BACKWARD = (
+    "no gradient is left for the optimizer's step(), or it has none: the steps are "
+    "taken in the backward pass itself, where no rate of a test has an effect; "
+    "pass a model without hooks that do so, and an optimizer that steps afterwards"
+)
 
 
 class StepSkippedError(Exception):
@@ -39,12 +53,21 @@ class Stepper:
         optimizer: Optimizer,
         grad_scaler: GradScaler | None = None,
         clip_grad_norm: float | None = None,
+        *,
+        closure: bool = False,
+        create_graph: bool = False,
     ) -> None:
         self._optimizer = optimizer
         self._grad_scaler = grad_scaler
         self._clip_grad_norm = clip_grad_norm
         self._clear, self._step = clearing(optimizer), stepping(optimizer)
-        self._with_closure = needs_closure(optimizer)
+        self._with_closure = closure or needs_closure(optimizer)
+        self._create_graph = create_graph or needs_graph(optimizer)
+        if self._create_graph:
+            # Else gradients and parameters refer to each other, and are never freed.
+            step, clear = self._step, self._clear
+            self._step = lambda: (step(), clear())
+        self._untried = True
 
     def step(self, loss_of: LossOf, batches: Sequence[Any]) -> Tensor:
         """
@@ -57,6 +80,8 @@ class Stepper:
             return self._step_with_closure(loss_of, batches)
         loss = self._differentiated(loss_of, batches, self._grad_scaler)
         self.clip()
+        if self._untried and self._grad_scaler is None:
+            return self._first_step(loss_of, batches, loss)
         return self.take(loss)
 
     def clip(self) -> None:
@@ -64,39 +89,91 @@ class Stepper:
         if self._clip_grad_norm is None:
             return
         if self._grad_scaler is not None:
-            self._grad_scaler.unscale_(self._optimizer)
-        groups = self._optimizer.param_groups
-        parameters = [parameter for group in groups for parameter in group["params"]]
-        torch.nn.utils.clip_grad_norm_(parameters, self._clip_grad_norm)
+            for optimizer in each_of(self._optimizer):
+                self._grad_scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(self._parameters(), self._clip_grad_norm)
 
     def take(self, loss: Tensor) -> Tensor:
         """Take the optimizer's step after its gradients, and return their loss."""
+        if self._untried:
+            self._check_gradients()
         scaler = self._grad_scaler
         if scaler is None:
             self._step()
             return loss
         scale = scaler.get_scale()
-        scaler.step(self._optimizer)
+        for optimizer in each_of(self._optimizer):
+            scaler.step(optimizer)
         scaler.update()
         # A skipped step shows in this way only.
         if scaler.get_scale() < scale:
             raise StepSkippedError(loss.detach())
         return loss
 
-    def _step_with_closure(self, loss_of: LossOf, batches: Sequence[Any]) -> Tensor:
+    def _parameters(self) -> list[Tensor]:
+        groups = self._optimizer.param_groups
+        return [parameter for group in groups for parameter in group["params"]]
+
+    def _check_gradients(self) -> None:
+        self._untried = False
+        if all(parameter.grad is None for parameter in self._parameters()):
+            raise RuntimeError(_IN_BACKWARD)
+
+    def _first_step(
+        self, loss_of: LossOf, batches: Sequence[Any], loss: Tensor
+    ) -> Tensor:
+        """Do a step, with a closure if it fails without one, as that of SAM does."""
+        self._check_gradients()
+        versions = self._versions()
+        try:
+            return self.take(loss)
+        except NotImplementedError as error:
+            raise RuntimeError(_IN_BACKWARD) from error
+        except Exception as error:
+            setting = "create_graph" if "grad_fn" in str(error) else "closure"
+            if setting == "create_graph" or versions != self._versions():
+                msg = (
+                    f"optimizer={type(self._optimizer).__name__} cannot take a step: "
+                    f"{error}; pass {setting}=True if it needs that"
+                )
+                raise RuntimeError(msg) from error
+            if not takes_closure(self._optimizer):
+                raise
+        self._with_closure = True
+        return self._step_with_closure(loss_of, batches, loss)
+
+    def _versions(self) -> list[int]:
+        return [parameter._version for parameter in self._parameters()]  # noqa: SLF001 (torch has no other way)
+
+    def _step_with_closure(
+        self, loss_of: LossOf, batches: Sequence[Any], loss: Tensor | None = None
+    ) -> Tensor:
         """
         Do a step of an optimizer that evaluates the loss itself, such as LBFGS.
 
-        The loss of the step is that of the first evaluation.
+        The loss of the step is that of the first evaluation. Where the signature does
+        not show that need, this is before the step, since some optimizers begin with
+        gradients; the first call of the closure repeats it only after a change.
         """
-        losses: list[Tensor] = []
+        losses: list[Tensor] = [] if loss is None else [loss.detach()]
 
-        def closure() -> float:
+        def evaluate() -> Tensor:
             losses.append(self._differentiated(loss_of, batches).detach())
             self.clip()
-            return losses[-1].item()
+            return losses[-1]
 
-        self._optimizer.step(closure)
+        if not losses and not needs_closure(self._optimizer):
+            evaluate()
+        known = [(x, x.grad, x.detach().clone()) for x in self._parameters() if losses]
+
+        def closure() -> Tensor:
+            same = known and all(
+                x.grad is g and x.equal(value) for x, g, value in known
+            )
+            known.clear()
+            return losses[-1] if same else evaluate()
+
+        self._optimizer.step(closure)  # type: ignore[arg-type]  # torch takes tensors
         return losses[0]
 
     def _differentiated(
@@ -127,7 +204,8 @@ class Stepper:
             else:
                 losses.append(loss.detach())  # else its graph would be kept
                 loss = loss / len(batches)
-            (loss if scaler is None else scaler.scale(loss)).backward()
+            scaled = loss if scaler is None else scaler.scale(loss)
+            scaled.backward(create_graph=self._create_graph)
         if not losses:
             raise StepSkippedError(None)
         return losses[0] if len(losses) == 1 else mean(losses)

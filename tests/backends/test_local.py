@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from torch import nn
+from torch.optim import SGD
 
 from lrwidget.backends.base import Activity
 from lrwidget.backends.local import LocalBackend
@@ -141,6 +142,19 @@ def test_the_rate_of_each_group_keeps_its_ratio() -> None:
     assert backend.rate_ratios() == pytest.approx([0.1, 1.0])
     assert backend.apply_rate(0.5) == "SGD, whose groups have 5e-2, 0.5 now"
     rates = [group["lr"] for group in optimizer.param_groups]
+    assert rates == pytest.approx([0.05, 0.5])
+
+
+def test_a_rate_is_written_to_each_of_several_optimizers() -> None:
+    model, optimizer = two_groups()
+    first, last = (
+        SGD(group["params"], group["lr"]) for group in optimizer.param_groups
+    )
+    backend = _backend(model=model, optimizer=(first, last))
+    assert backend.rate_ratios() == pytest.approx([0.1, 1.0])
+    said = backend.apply_rate(0.5)
+    assert said == "SGD and SGD, whose groups have 5e-2, 0.5 now"
+    rates = [x.param_groups[0]["lr"] for x in (first, last)]
     assert rates == pytest.approx([0.05, 0.5])
 
 

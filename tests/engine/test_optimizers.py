@@ -10,10 +10,13 @@ import numpy as np
 import prodigyopt
 import pytest
 import schedulefree
+import timm
 import torch
+from timm.optim._optim_factory import create_optimizer_v2
+from timm.scheduler.cosine_lr import CosineLRScheduler
 from torch import nn
-from torch.optim import SGD, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim import LBFGS, SGD, Adam, AdamW, Muon, Optimizer, SparseAdam
+from torch.optim.lr_scheduler import LambdaLR, StepLR
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -22,7 +25,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lrwidget.engine.optimizers import (
     apply_rate,
+    as_one,
     needs_closure,
+    needs_graph,
     rate_ratios,
     set_rate,
     stepping,
@@ -291,3 +296,196 @@ def test_an_applied_rate_is_where_later_schedulers_start() -> None:
     LambdaLR(optimizer, lambda _: 1.0)
     rates = [group["lr"] for group in optimizer.param_groups]
     assert rates == pytest.approx([0.25, 0.5])
+
+
+@pytest.mark.parametrize("decayed", [1.0, 0.5])
+def test_what_a_scheduler_has_done_to_a_group_is_not_done_twice(decayed: float) -> None:
+    optimizer = _with_rates(0.1, 0.2)
+    LambdaLR(optimizer, [lambda _: 0.25, lambda _: decayed])
+    apply_rate(optimizer, 0.5)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert rates == pytest.approx([0.0625 / decayed, 0.5])
+    rates = [group["initial_lr"] for group in optimizer.param_groups]
+    assert rates == pytest.approx([0.25, 0.5])
+
+
+def _with_layer_decay() -> tuple[nn.Module, Optimizer]:
+    torch.manual_seed(0)
+    model = timm.create_model("test_vit", num_classes=3, img_size=32)
+    optimizer = create_optimizer_v2(model, "momentum", lr=0.1, layer_decay=0.5)
+    return model, optimizer
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("after", [False, True])
+def test_layer_decay_is_that_of_timms_scheduler(before: bool, after: bool) -> None:  # noqa: FBT001
+    _, optimizer = _with_layer_decay()
+    if before:
+        CosineLRScheduler(optimizer, 10)
+    scales = [group["lr_scale"] for group in optimizer.param_groups]
+    assert scales[0] < scales[-1] == 1
+    assert rate_ratios(optimizer) == pytest.approx(scales)
+    apply_rate(optimizer, 0.5)
+    if after:
+        CosineLRScheduler(optimizer, 10)
+    elif not before:
+        return
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert rates == pytest.approx([0.5 * scale for scale in scales])
+
+
+def test_layer_decay_is_trained_as_by_timms_scheduler() -> None:
+    images, targets = torch.randn(8, 3, 32, 32), torch.arange(8) % 3
+    model, optimizer = _with_layer_decay()
+    settings: Any = {"num_it": 8, "start_lr": 1e-3, "end_lr": 0.1}
+    steps = list(RangeTest(model, optimizer, [(images, targets)], _LOSS, **settings))
+    model, optimizer = _with_layer_decay()
+    model.train()
+    scheduler = CosineLRScheduler(optimizer, 10)
+    for step in steps:
+        scheduler.update_groups(step.lr)
+        optimizer.zero_grad()
+        loss = _LOSS(model(images), targets)
+        loss.backward()
+        optimizer.step()
+        assert step.loss == pytest.approx(loss.item(), abs=1e-6)
+
+
+def _several(kind: str) -> tuple[nn.Module, list[Optimizer]]:
+    """Return a model, and two optimizers of different parameters with other rates."""
+    torch.manual_seed(0)
+    if kind == "Muon":
+        model = nn.Sequential(nn.Linear(8, 6), nn.BatchNorm1d(6), nn.Linear(6, 3))
+        matrices = [p for p in model.parameters() if p.ndim > 1]
+        others = [p for p in model.parameters() if p.ndim == 1]
+        return model, [Muon(matrices, lr=0.02), AdamW(others, lr=0.001)]
+    model = nn.Sequential(nn.EmbeddingBag(20, 6, sparse=True), nn.Linear(6, 3))
+    first, last = model
+    return model, [SparseAdam(first.parameters(), lr=0.01), Adam(last.parameters())]
+
+
+def _batches(kind: str) -> list[Any]:
+    generator = torch.Generator().manual_seed(1)
+    words = torch.randint(20, (48, 4), generator=generator)
+    inputs = torch.randn(48, 8, generator=generator) if kind == "Muon" else words
+    return list(zip(inputs.split(16), (words[:, 0] % 3).split(16), strict=True))
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+@pytest.mark.parametrize("kind", ["Muon", "SparseAdam"])
+@pytest.mark.parametrize("as_kind", [list, tuple])
+def test_several_optimizers_train_as_in_a_loop(
+    kind: str, as_kind: Any, isolation: Any
+) -> None:
+    batches = _batches(kind)
+    model, optimizers = _several(kind)
+    StepLR(optimizers[0], 1)  # it wraps the step of the original
+    before = state(model, optimizers)
+    settings: Any = {"num_it": 20, "start_lr": 1e-5, "end_lr": 0.1}
+    settings |= {"isolation": isolation, "val_loader": None}
+    test = RangeTest(model, as_kind(optimizers), batches, _LOSS, **settings)
+    steps = list(test)
+    assert state(model, optimizers) == before
+    assert list(test) == steps
+    model, optimizers = _several(kind)
+    ratio = optimizers[0].param_groups[0]["lr"] / optimizers[1].param_groups[0]["lr"]
+    for number, step in enumerate(steps):
+        for optimizer, rate in zip(optimizers, (ratio * step.lr, step.lr), strict=True):
+            optimizer.param_groups[0]["lr"] = rate
+            optimizer.zero_grad()
+        inputs, targets = batches[number % len(batches)]
+        loss = _LOSS(model(inputs), targets)
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        assert step.loss == pytest.approx(loss.item(), abs=1e-6)
+    assert steps[-1].lr == pytest.approx(0.1)
+
+
+def test_several_optimizers_with_a_scaler_modes_and_another_device() -> None:
+    model, (first, _) = _several("Muon")
+    others: Any = schedulefree.AdamWScheduleFree(
+        [p for p in model.parameters() if p.ndim == 1], lr=0.001
+    )
+    settings: Any = {"num_it": 6, "val_loader": _batches("Muon"), "device": "cpu"}
+    settings["grad_scaler"] = torch.amp.GradScaler("cpu")
+    before = state(model, first, others)
+    test = RangeTest(model, [first, others], _batches("Muon"), _LOSS, **settings)
+    assert len(list(test)) == 6
+    assert state(model, first, others) == before
+
+
+def test_a_rate_is_applied_to_each_optimizer() -> None:
+    _, optimizers = _several("Muon")
+    apply_rate(as_one(optimizers), 0.5)
+    rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
+    assert rates == pytest.approx([10, 0.5])
+
+
+def test_optimizers_that_are_none_of_several() -> None:
+    model, optimizers = _several("Muon")
+    wrong: list[tuple[Any, Any, str]] = [
+        ([], ValueError, r"optimizer=\[\] must be one, or several"),
+        ([*optimizers, optimizers[0]], ValueError, "several of different parameters"),
+        ([optimizers[0], 3], TypeError, "optimizer=3 must be a torch optimizer"),
+        ([SGD], TypeError, "optimizer=.*SGD"),
+        ([SGD([nn.Parameter(torch.ones(1))])], ValueError, "none of the model's"),
+    ]
+    for passed, kind, message in wrong:
+        with pytest.raises(kind, match=message):
+            RangeTest(model, passed, _batches("Muon"), _LOSS)
+    first, last = model[0], model[2]  # type: ignore[index]  # a Sequential
+    lazy: list[Optimizer] = [LBFGS(first.parameters()), SGD(last.parameters())]
+    with pytest.raises(ValueError, match="do not evaluate the loss themselves"):
+        RangeTest(model, lazy, _batches("Muon"), _LOSS)
+    with pytest.raises(ValueError, match="do not evaluate the loss themselves"):
+        RangeTest(model, optimizers, _batches("Muon"), _LOSS, closure=True)
+
+
+def _hessian_trace(parameters: list[Any]) -> Any:
+    grads = [parameter.grad for parameter in parameters]
+    return torch.autograd.grad(grads, parameters, grad_outputs=grads)
+
+
+class _SecondOrder(SGD):
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        self._scale()
+        return super().step(closure)
+
+    def _scale(self) -> None:
+        parameters = self.param_groups[0]["params"]
+        for parameter, curved in zip(
+            parameters, _hessian_trace(parameters), strict=True
+        ):
+            parameter.grad = parameter.grad / (1 + curved.abs())
+
+
+def test_which_optimizers_differentiate_gradients() -> None:
+    parameters = [nn.Parameter(torch.ones(1))]
+    assert needs_graph(_SecondOrder(parameters))
+    for kind in (SGD, AdamW, LBFGS, prodigyopt.Prodigy, lion_pytorch.Lion):
+        assert not needs_graph(kind(parameters))
+
+
+@pytest.mark.filterwarnings("ignore:Using backward.* with create_graph=True")
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_gradients_that_are_differentiated(isolation: Any) -> None:
+    def training() -> tuple[nn.Module, Optimizer]:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 3))
+        return model, _SecondOrder(model.parameters(), lr=0.1)
+
+    model, optimizer = training()
+    before = state(model, optimizer)
+    settings: Any = {"num_it": 20, "end_lr": 1.0, "isolation": isolation}
+    steps = list(RangeTest(model, optimizer, _batches("Muon"), _LOSS, **settings))
+    assert state(model, optimizer) == before
+    model, optimizer = training()
+    for step, (inputs, targets) in zip(steps, 7 * _batches("Muon"), strict=False):
+        optimizer.param_groups[0]["lr"] = step.lr
+        optimizer.zero_grad()
+        loss = _LOSS(model(inputs), targets)
+        loss.backward(create_graph=True)
+        optimizer.step()
+        assert step.loss == pytest.approx(loss.item(), abs=1e-6)

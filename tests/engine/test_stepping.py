@@ -194,3 +194,136 @@ def test_what_takes_the_steps_goes_with_its_last_reference(make: Any) -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+class _Sharp(SGD):
+    """It needs its closure, as the optimizers of sharpness-aware minimization do."""
+
+    evaluated = 0
+
+    def step(self, closure: Any = None) -> Any:
+        assert closure is not None
+
+        def counted() -> Any:
+            type(self).evaluated += 1
+            return closure()
+
+        return super().step(counted)
+
+
+class _Perturbing(SGD):
+    """It begins with gradients, and moves the weights before it calls its closure."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        if self.checks and closure is None:
+            raise RuntimeError(self.checks)
+        moves = [0.1 * p.grad for p in self.param_groups[0]["params"]]
+        for p, move in zip(self.param_groups[0]["params"], moves, strict=True):
+            p.add_(move)
+        with torch.enable_grad():
+            closure()
+        for p, move in zip(self.param_groups[0]["params"], moves, strict=True):
+            p.sub_(move)
+        return super().step()
+
+    checks = "a closure is needed"
+
+
+@pytest.mark.parametrize("kind", [_Sharp, _Perturbing])
+@pytest.mark.parametrize("settings", [{}, {"closure": True}])
+def test_a_closure_is_passed_where_a_step_needs_it(kind: Any, settings: Any) -> None:
+    calls: list[None] = []
+
+    def training() -> Any:
+        model = nn.Sequential(_model(), nn.Dropout(0.5))
+        torch.manual_seed(2)
+        return model, kind(model.parameters(), lr=0.1)
+
+    model, optimizer = training()
+    model.register_forward_hook(lambda *_: calls.append(None))
+    step = _stepper(optimizer, _loss_of(model), **settings)
+    losses = [step([(_X, _Y)]).item() for _ in range(4)]
+    assert len(calls) == (4 if kind is _Sharp else 8)  # none in vain
+    model, optimizer = training()
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = nn.functional.mse_loss(model(_X), _Y)
+        loss.backward()
+        return loss
+
+    expected = []
+    for _ in range(4):
+        if kind is _Perturbing:
+            expected.append(closure().item())
+            optimizer.step(closure)
+        else:
+            expected.append(optimizer.step(closure).item())
+    assert losses == expected
+
+
+def test_a_step_that_fails_after_it_has_begun_tells_the_setting() -> None:
+    model = _model()
+    optimizer = _Perturbing(model.parameters(), lr=0.1)
+    vars(optimizer)["checks"] = ""
+    step = _stepper(optimizer, _loss_of(model))
+    with pytest.raises(RuntimeError, match=r"=_Perturbing .* pass closure=True if it"):
+        step([(_X, _Y)])
+
+
+_NAME = "grad"  # not to be found in the code of a step
+
+
+def test_a_gradient_without_a_graph_tells_the_setting() -> None:
+    class Hidden(SGD):
+        def step(self, closure: Any = None) -> Any:
+            parameters = self.param_groups[0]["params"]
+            grads = [p.grad for p in parameters]
+            getattr(torch.autograd, _NAME)(grads, parameters, grads)
+            return super().step(closure)
+
+    model = _model()
+    step = _stepper(Hidden(model.parameters()), _loss_of(model))
+    with pytest.raises(RuntimeError, match=r"=Hidden .* pass create_graph=True if it"):
+        step([(_X, _Y)])
+
+
+def test_an_error_of_a_step_stays_the_optimizers_own() -> None:
+    class Broken(SGD):
+        def step(self, closure: Any = None) -> Any:  # noqa: ARG002 (of torch's)
+            msg = "broken"
+            raise KeyError(msg)
+
+    model = _model()
+    for settings in ({}, {"grad_scaler": torch.amp.GradScaler("cpu")}):
+        step = _stepper(Broken(model.parameters()), _loss_of(model), **settings)
+        with pytest.raises(KeyError, match="broken"):
+            step([(_X, _Y)])
+
+
+@pytest.mark.filterwarnings("ignore:Using backward.* with create_graph=True")
+def test_a_graph_of_gradients_is_freed() -> None:
+    model = _model()
+    step = _stepper(SGD(model.parameters()), _loss_of(model), create_graph=True)
+    step([(_X, _Y)])
+    gone = weakref.ref(model.weight)
+    del model, step
+    gc.collect()
+    assert gone() is None
+
+
+def test_steps_in_the_backward_pass_are_refused() -> None:
+    model = _model()
+    own = {p: SGD([p], lr=0.1) for p in model.parameters()}
+
+    def step(parameter: torch.Tensor) -> None:
+        own[parameter].step()  # type: ignore[index]  # a parameter
+        parameter.grad = None
+
+    for parameter in model.parameters():
+        parameter.register_post_accumulate_grad_hook(step)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    for scaler in (None, torch.amp.GradScaler("cpu")):
+        with pytest.raises(RuntimeError, match="in the backward pass itself"):
+            _stepper(optimizer, _loss_of(model), scaler)([(_X, _Y)])

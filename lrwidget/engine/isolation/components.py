@@ -16,6 +16,7 @@ from lrwidget.engine.distributed.process_groups import replicated, sharded_state
 from lrwidget.engine.isolation.contents import Contents, outside, parameters_in
 from lrwidget.engine.isolation.leaks import without_originals
 from lrwidget.engine.isolation.state_snapshot import StateSnapshot, copied_on_write
+from lrwidget.engine.optimizers import each_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,11 +151,13 @@ def _check_copyable(contents: Contents) -> None:
         msg = "loss_fn uses the original by its name"
         raise ValueError(msg)
     # A deep copy follows methods and containers, but not functions or weak references.
-    leading = [
-        x for m in contents.modules for x in _attributes(m) if isinstance(x, _REFERRING)
-    ]
+    holders = (*contents.modules, *contents.optimizers)
+    leading = [x for m in holders for x in _attributes(m) if isinstance(x, _REFERRING)]
     if any(id(part) in contents.own for value in leading for part in outside(value)):
         msg = "it holds a function that uses the original by its name"
+        raise ValueError(msg)
+    if contents.knows_parameters_by_id():
+        msg = "its optimizer knows parameters by their id"
         raise ValueError(msg)
     for tensor in contents.tensors:
         for hooks in ("_backward_hooks", "_post_accumulate_grad_hooks"):
@@ -163,11 +166,12 @@ def _check_copyable(contents: Contents) -> None:
                 raise ValueError(msg)
 
 
-def _attributes(module: nn.Module) -> Iterator[object]:
-    """Yield the attributes of a module, and the values in those that are dicts."""
-    for name, kept in vars(module).items():
+def _attributes(holder: object) -> Iterator[object]:
+    """Yield the attributes of a module or optimizer, and the values in their dicts."""
+    for name, kept in vars(holder).items():
         if not isinstance(kept, dict):
-            yield kept
+            if name != "step":  # see `_copied`
+                yield kept
         elif kept and name not in ("_parameters", "_modules", "_buffers"):
             yield from kept.values()
 
@@ -183,7 +187,7 @@ def _copied(contents: Contents) -> Contents:
             memo[id(parameter)] = nn.Parameter(shared, requires_grad=False)
     # Each module has ten empty dicts for hooks alone, which would take most of the time
     # of a copy.
-    for holder in (original.optimizer, *contents.all_modules):
+    for holder in (*contents.optimizers, *contents.all_modules):
         for value in vars(holder).values():
             if type(value) is OrderedDict and not value:
                 memo[id(value)] = OrderedDict()
@@ -191,12 +195,13 @@ def _copied(contents: Contents) -> Contents:
     # A copy of an optimizer is made by pickling, which omits attributes: LBFGS then has
     # no parameters, and hooks are lost. Its ``step`` is not copied: a learning-rate
     # scheduler may have wrapped it, and the wrapped one steps the original.
-    left_out = {
-        name: value
-        for name, value in vars(original.optimizer).items()
-        if name not in {"defaults", "state", "param_groups", "step"}
-    }
-    vars(copied.optimizer).update(copy.deepcopy(left_out, memo))
+    for optimizer in contents.optimizers:
+        left_out = {
+            name: value
+            for name, value in vars(optimizer).items()
+            if name not in {"defaults", "state", "param_groups", "step"}
+        }
+        vars(memo[id(optimizer)]).update(copy.deepcopy(left_out, memo))
     copies = Contents(copied, copied.model)
     # If a copy unties weights, it has more tensors: strict=True then raises.
     pairs = zip(contents.tensors, copies.tensors, strict=True)
@@ -232,7 +237,8 @@ def _move(copied: Components, device: torch.device) -> None:
     before = [p for module in modules for p in module.parameters()]
     if all(parameter.device == device for parameter in before):
         return
-    kept = copied.optimizer.state_dict()
+    optimizers = each_of(copied.optimizer)
+    kept = [optimizer.state_dict() for optimizer in optimizers]
     for module in modules:
         module.to(device)
     # Between some kinds of devices torch replaces the parameters.
@@ -240,4 +246,5 @@ def _move(copied: Components, device: torch.device) -> None:
     moved = dict(zip(before, after, strict=True))
     for group in copied.optimizer.param_groups:
         group["params"][:] = [moved.get(p, p) for p in group["params"]]
-    copied.optimizer.load_state_dict(kept)
+    for optimizer, its_state in zip(optimizers, kept, strict=True):
+        optimizer.load_state_dict(its_state)

@@ -7,9 +7,11 @@ import weakref
 from contextlib import suppress
 from functools import cached_property, partial
 from types import CodeType, FunctionType, MethodType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import nn
+
+from lrwidget.engine.optimizers import optimizers_in
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MOST_ITEMS = 1000  # larger ones hold data
+_CONTAINERS = (dict, list, tuple, set, frozenset)
 
 
 class Contents:
@@ -34,17 +37,30 @@ class Contents:
         others = [part for part in components[1:] if isinstance(part, nn.Module)]
         # also of the loss and the training step
         self.all_modules = [*self.modules, *(m for x in others for m in x.modules())]
+        self.optimizers = optimizers_in(components.optimizer)
         groups = components.optimizer.param_groups
         self.trained = [parameter for group in groups for parameter in group["params"]]
         self.tensors = [*parameters_in(self.all_modules), *self.trained]
         own = (components.model, *self.modules, *self.parameters, *self.buffers)
-        self.own = set(map(id, own))
+        self.own = set(map(id, (*own, *self.optimizers)))
 
     @cached_property
     def used(self) -> tuple[list[object], list[object]]:
         """The objects outside the loss function and outside the training step."""
         _, _, loss_fn, training_step, _ = self.components
         return outside(loss_fn), outside(training_step)
+
+    def knows_parameters_by_id(self) -> bool:
+        """Whether an optimizer has the `id` of a parameter in its attributes."""
+        known, seen = set(map(id, self.trained)), set[int]()
+        found: list[Any] = [vars(optimizer) for optimizer in self.optimizers]
+        for value in found:  # the list grows in the loop
+            if type(value) is int and value in known:
+                return True
+            if id(value) not in seen and isinstance(value, _CONTAINERS):
+                seen.add(id(value))
+                found += [*value, *getattr(value, "values", tuple)()]
+        return False
 
 
 def parameters_in(modules: Iterable[nn.Module]) -> list[nn.Parameter]:

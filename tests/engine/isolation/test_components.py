@@ -727,3 +727,72 @@ def test_another_module_may_be_trained_meanwhile() -> None:
     assert torch.equal(linear.weight, trained)
     assert norm.num_batches_tracked == 0
     assert all(parameter.grad is None for parameter in teacher.parameters())
+
+
+class _Skipping(SGD):
+    """It knows some of its parameters by their identity."""
+
+    def __init__(self, parameters: Any, skip: Any, way: Any) -> None:
+        super().__init__(parameters, lr=0.1)
+        self.skipped, self.found = way(list(skip)), [0]
+
+    def step(self, closure: Any = None) -> Any:
+        known = str(self.skipped)
+        groups = self.param_groups
+        self.found[0] += sum(str(id(p)) in known for g in groups for p in g["params"])
+        return super().step(closure)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda skip: {id(p) for p in skip},
+        lambda skip: {id(p): 0.5 for p in skip},
+        lambda skip: {"skip": [(id(p), 0.5) for p in skip]},
+        lambda skip: frozenset(map(id, skip)),
+    ],
+)
+def test_an_optimizer_that_knows_parameters_by_id_trains_them(way: Any) -> None:
+    model = nn.Linear(8, 3)
+    counts: list[int] = []
+    optimizer = _Skipping(model.parameters(), [model.weight], way)
+    optimizer.register_step_post_hook(lambda o, *_: counts.append(o.found[0]))
+    before = state(model, optimizer)
+    batches = loader(generator=torch.Generator())
+    range_test(model, optimizer, batches, _LOSS, num_it=3)
+    assert sorted(set(counts)) == [1, 2, 3]
+    assert state(model, optimizer) == before
+    with pytest.raises(ValueError, match="optimizer knows parameters by their id; pas"):
+        range_test(model, optimizer, batches, _LOSS, isolation="copy")
+
+
+class _Around(Optimizer):
+    """It steps with another optimizer, of which it keeps the groups and the state."""
+
+    def __init__(self, base: Optimizer) -> None:
+        super().__init__(base.param_groups, {})
+        self.base = base
+        self.param_groups, self.state = base.param_groups, base.state
+
+    def step(self, closure: Any = None) -> Any:
+        return self.base.step(closure)
+
+
+def test_an_optimizer_in_an_optimizer_is_copied_with_its_attributes() -> None:
+    model = nn.Linear(8, 3)
+    inner = _Skipping(model.parameters(), [], list)
+    original = Components(model, _Around(inner))
+    copies = isolate(original, "copy", None).components
+    optimizer: Any = copies.optimizer
+    assert optimizer.base.param_groups is optimizer.param_groups
+    assert optimizer.base.skipped == []
+    assert optimizer.base.found is not inner.found
+    assert optimizer.param_groups[0]["params"][0] is copies.model.weight
+
+
+def test_an_optimizer_with_a_function_of_the_model_trains_the_original() -> None:
+    model = nn.Linear(8, 3)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    vars(optimizer)["project"] = lambda: model.weight.detach().clamp_(-1, 1)
+    with pytest.raises(ValueError, match="a function that uses the original"):
+        isolate(Components(model, optimizer), "copy", None)
