@@ -183,8 +183,7 @@ def test_a_streaming_data_set(at: str, wrapped: bool) -> None:  # noqa: FBT001 (
     def rest(*, tested: bool) -> Any:
         def stream() -> Any:
             table = datasets.Dataset.from_dict({"n": list(range(12))})
-            data = table.to_iterable_dataset(num_shards=2).shuffle(3, buffer_size=4)
-            return data.map(lambda row: {"n": row["n"] + 1})
+            return table.to_iterable_dataset(num_shards=2).shuffle(3, buffer_size=4)
 
         data = stream()
         iterator = None
