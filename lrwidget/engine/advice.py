@@ -33,7 +33,7 @@ def to_paste(model: nn.Module, batch: object, loss_fn: Any = None) -> str:  # no
     Return the advice to pass a training step, with an example that runs on a batch.
 
     The example uses the loss function, if any, by its name. The search runs the model,
-    which must be a copy, or be put back afterwards.
+    which must be a copy or be put back afterwards, in the present grad mode.
     """
     instead = "" if loss_fn is None else " in place of loss_fn"
     advice = f"pass training_step=...{instead}, a function that returns the loss"
@@ -97,7 +97,7 @@ def _inputs(
 ) -> Iterator[Codes]:
     """Yield the codes of the arguments of a model, the least doubtful first."""
     needed = _needed(model)
-    named = {part.name: part.code for part in reversed(parts)}
+    named = _by_name(parts)
     free = [part.code for part in parts if part.name not in TARGETS]
     optional = tuple(
         f"{name}={named[name]}"
@@ -147,11 +147,7 @@ def _losses(
     loss_fn: Any,  # noqa: ANN401 (anything callable)
 ) -> Iterator[tuple[int, str, str]]:
     """Yield the doubt in a loss, the definition of its function, and its code."""
-    results = [
-        part
-        for part in parts_in(outputs, "outputs")
-        if isinstance(part.value, Tensor) and part.value.is_floating_point()
-    ]
+    results = [x for x in parts_in(outputs, "outputs") if _is_real(x.value)]
     if loss_fn is None:  # the loss of the model itself
         for part in results:
             if part.name == "loss" or part.code in ("outputs", "outputs[0]"):
@@ -160,31 +156,33 @@ def _losses(
             yield 0, "", "sum(outputs.values())"
     known = (*parts, *results)
     values = {part.code: part.value for part in known}
-    named = {part.name: part.code for part in reversed(known)}
-    names = ["", ""] if loss_fn is None else _needed(loss_fn)
-    used = [any(_covers(code, part.code) for code in inputs) for part in parts]
-    last = max((i for i, is_used in enumerate(used) if is_used), default=0)
+    names = [] if loss_fn is None else _needed(loss_fn)[1:]
+    used = {x.code for x in parts if any(_covers(code, x.code) for code in inputs)}
+    last = max((i for i, part in enumerate(parts) if part.code in used), default=0)
     # a usual name first, then what follows the inputs, what comes before, the inputs
-    order = sorted(
-        range(len(parts)),
-        key=lambda i: (parts[i].name not in TARGETS, used[i], i < last),
-    )
-    targets = [parts[i].code for i in order]
-    inside = {part.code for part, is_used in zip(parts, used, strict=True) if is_used}
+    after = [*parts[last:], *parts[:last]]
+    after.sort(key=lambda part: (part.name not in TARGETS, part.code in used))
     for result in sorted(results, key=lambda part: part.name not in _PREDICTIONS):
-        others = [x.code for x in results if x is not result]
-        filled = _filled(names[1:], named, targets + others)
+        free = [part.code for part in (*after, *results) if part is not result]
+        filled = _filled(names or [""], _by_name(known), free)
         for codes in islice(filled, _MOST_TRIED):
-            doubt = sum(code in inside for code in codes)
-            ways = iter([(0, result.code, codes)])
-            target = values[codes[0]] if codes else None
+            target = values[codes[0]]
             defined = ""
-            if isinstance(target, Tensor):
-                ways = _aligned(result, codes, target)
-                kind = "MSELoss" if target.is_floating_point() else "CrossEntropyLoss"
-                defined = "" if loss_fn else f"loss_fn = torch.nn.{kind}()\n\n"
-            for more, out, given in ways:
-                yield doubt + more, defined, f"loss_fn({', '.join((out, *given))})"
+            if loss_fn is None:
+                kind = "MSELoss" if _is_real(target) else "CrossEntropyLoss"
+                defined = f"loss_fn = torch.nn.{kind}()\n\n"
+            for doubt, out, given in _aligned(result, codes, target):
+                loss = f"loss_fn({', '.join((out, *given))})"
+                yield doubt + len(used.intersection(codes)), defined, loss
+
+
+def _by_name(parts: Sequence[Part]) -> dict[str, str]:
+    """Return the code of the first part of each name."""
+    return {part.name: part.code for part in reversed(parts) if part.name}
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
 
 
 def _covers(code: str, part: str) -> bool:
@@ -193,11 +191,14 @@ def _covers(code: str, part: str) -> bool:
 
 
 def _aligned(
-    result: Part, codes: Codes, target: Tensor
+    result: Part, codes: Codes, target: object
 ) -> Iterator[tuple[int, str, Codes]]:
     """Yield the doubt and the codes of an output and targets of matching shapes."""
     out, value, (code, *others) = result.code, result.value, codes
-    real, same = target.is_floating_point(), target.shape == value.shape
+    if not isinstance(target, Tensor):
+        yield 0, out, codes
+        return
+    real, same = _is_real(target), target.shape == value.shape
     classes = not real and value.numel() > target.numel()
     yield 0 if same or classes else _DOUBTFUL, out, codes
     inner = target.shape == value.shape[:-1]

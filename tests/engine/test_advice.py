@@ -37,6 +37,12 @@ class _Two(_Net):
         return self.layer(left - 2 * right)
 
 
+class _Any(_Net):
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        left, right = inputs
+        return self.layer(left - 2 * right)
+
+
 class _Masked(_Net):
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> Any:
         return self.layer(x if mask is None else x * mask)
@@ -90,7 +96,8 @@ class _Whole(_Net):
 class _Images(_Net):
     def forward(self, images: list[torch.Tensor]) -> Any:
         assert isinstance(images, list)
-        return torch.stack([self.layer(image) for image in images])
+        rows: torch.Tensor = torch.stack([self.layer(image) for image in images])
+        return rows
 
 
 class _Variational(_Net):
@@ -103,7 +110,8 @@ def _evidence(
     output: torch.Tensor, x: torch.Tensor, mean: torch.Tensor, log_var: torch.Tensor
 ) -> torch.Tensor:
     assert x.shape == output.shape
-    return _MSE(output, x) + mean.square().mean() + log_var.exp().mean()
+    loss: torch.Tensor = _MSE(output, x) + mean.square().mean() + log_var.exp().mean()
+    return loss
 
 
 def _weighted(
@@ -193,6 +201,14 @@ _SHAPES: dict[str, tuple[Any, Any, Any, str, str]] = {
     "a nested tuple": (
         *(_Two(), ((_X, _Z), _IDS), _CE),
         *("model(batch[0][0], batch[0][1])", "outputs, batch[1]"),
+    ),
+    "any number of inputs": (
+        *(_Any(), {"a": _X, "b": _Z, "label": _IDS}, _CE),
+        *("model(batch['a'], batch['b'])", "outputs, batch['label']"),
+    ),
+    "any number of inputs in a tuple": (
+        *(_Any(), {"in": (_X, _Z), "kind": _IDS}, _CE),
+        *("model(batch['in'][0], batch['in'][1])", "outputs, batch['kind']"),
     ),
     "a mapping in a tuple": (
         *(_Two(), ({"right": _Z, "left": _X}, _IDS), _CE),
