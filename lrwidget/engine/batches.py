@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Mapping, MutableMapping
-from typing import Any
+from collections.abc import Iterable, Mapping, MutableMapping
+from functools import partial
+from itertools import islice
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
+T = TypeVar("T")
+
+TARGETS = ("labels", "label", "targets", "target", "y")
 _MOST_SHOWN = 8
+_MOST_LEVELS = 5
+_MOST_PARTS = 40
 
 
 def to_device(  # noqa: PLR0911 (a branch for each kind)
     batch: Any,  # noqa: ANN401 (any batch)
     device: torch.device,
+    done: Mapping[int, Any] = MappingProxyType({}),
 ) -> Any:  # noqa: ANN401 (as above)
-    """Return a batch with its tensors, at any depth, on a device."""
+    """
+    Return a batch with its tensors, at any depth, on a device.
+
+    ``done`` has the objects around this batch, to which it may refer, by identity.
+    """
     # The most usual classes first, since this runs at each step.
     if isinstance(batch, torch.Tensor):
         # A copy to a GPU needs no wait; a copy to main memory does.
@@ -25,32 +38,37 @@ def to_device(  # noqa: PLR0911 (a branch for each kind)
             batch if batch.device == device else batch.to(device, non_blocking=to_gpu)
         )
     if type(batch) in (list, tuple):
-        return type(batch)([to_device(item, device) for item in batch])
+        return type(batch)([to_device(item, device, done) for item in batch])
     # Packed sequences, encodings and graph batches have a method.
     move = getattr(batch, "to", None)
     if callable(move):
         return move(device)
     if isinstance(batch, tuple):
-        items = [to_device(item, device) for item in batch]
+        items = [to_device(item, device, done) for item in batch]
         return type(batch)(*items) if hasattr(batch, "_fields") else type(batch)(items)
     if isinstance(batch, list):
         moved_list = copy.copy(batch)
-        moved_list[:] = [to_device(item, device) for item in batch]
+        moved_list[:] = [to_device(item, device, done) for item in batch]
         return moved_list
     if isinstance(batch, Mapping):
-        moved = {key: to_device(item, device) for key, item in batch.items()}
+        moved = {key: to_device(item, device, done) for key, item in batch.items()}
         if type(batch) is dict or not isinstance(batch, MutableMapping):
             return moved
         same_kind = copy.copy(batch)
         same_kind.update(moved)
         return same_kind
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
-        # without its constructor, which may do more than set the fields
-        twin = copy.copy(batch)
-        for name, item in _fields(batch).items():
-            object.__setattr__(twin, name, to_device(item, device))
-        return twin
+        return done.get(id(batch)) or _moved_fields(batch, device, done)
     return batch
+
+
+def _moved_fields(batch: T, device: torch.device, done: Mapping[int, Any]) -> T:
+    # without its constructor, which may do more than set the fields
+    twin = copy.copy(batch)
+    for name, item in _fields(batch).items():
+        moved = to_device(item, device, {**done, id(batch): twin})
+        object.__setattr__(twin, name, moved)
+    return twin
 
 
 def _fields(batch: Any) -> dict[str, Any]:  # noqa: ANN401 (any object)
@@ -61,22 +79,30 @@ def _fields(batch: Any) -> dict[str, Any]:  # noqa: ANN401 (any object)
     return dict(getattr(batch, "__dict__", {}))
 
 
-def structure(batch: object) -> str:
+def structure(batch: object, outer: tuple[int, ...] = ()) -> str:
     """Return the types, keys and shapes of a batch as text, for error messages."""
     kind = type(batch).__name__
     if isinstance(batch, torch.Tensor):
         return f"{kind}{tuple(batch.shape)}"
+    if id(batch) in outer or len(outer) > _MOST_LEVELS:
+        return f"{kind}(...)"
+    inside = partial(structure, outer=(*outer, id(batch)))
     if isinstance(batch, Mapping):
-        shown = [f"{key!r}: {structure(batch[key])}" for key in batch]
+        shown = [f"{key!r}: {inside(batch[key])}" for key in _first(batch)]
     elif isinstance(batch, list | tuple):
-        shown = [structure(item) for item in batch]
+        shown = [inside(item) for item in _first(batch)]
     else:
-        shown = [f"{name}: {structure(x)}" for name, x in _fields(batch).items()]
+        fields = _fields(batch).items()
+        shown = [f"{name}: {inside(x)}" for name, x in _first(fields)]
         if not shown:
             return kind
     if len(shown) > _MOST_SHOWN:
         shown[_MOST_SHOWN:] = ["..."]
     return f"{kind}({', '.join(shown)})"
+
+
+def _first(items: Iterable[T]) -> list[T]:
+    return list(islice(items, _MOST_SHOWN + 1))
 
 
 def samples_in(batch: object) -> int:
@@ -105,13 +131,56 @@ def samples_in(batch: object) -> int:
     return 1
 
 
-def parts_in(batch: Any, name: str) -> dict[str, tuple[str, Any]]:  # noqa: ANN401 (any batch)
-    """Return the name (or "") and the value of each part of a batch, by its code."""
-    if isinstance(batch, Mapping):
-        return {f"{name}[{key!r}]": (str(key), batch[key]) for key in batch}
-    if isinstance(batch, list | tuple):
-        keys = getattr(batch, "_fields", None) or [""] * len(batch)
-        return {f"{name}[{i}]": (keys[i], item) for i, item in enumerate(batch)}
-    if isinstance(batch, torch.Tensor):
-        return {}
-    return {f"{name}.{key}": (key, item) for key, item in _fields(batch).items()}
+class Part(NamedTuple):
+    """A part of a batch: its code, its name or "", and its value."""
+
+    code: str
+    name: str
+    value: Any
+
+
+def parts_in(value: object, code: str) -> list[Part]:
+    """
+    Return the parts of a batch that have tensors, and at last the batch itself.
+
+    Those of few levels are first, and tensors before others of the same level.
+    """
+    found = [Part(code, "", value)]
+    seen: set[int] = set()
+    for part in found:  # the list grows in the loop
+        if len(found) < _MOST_PARTS and id(part.value) not in seen:
+            seen.add(id(part.value))
+            found += _direct_parts(part)
+    tensors = [x.code for x in found if isinstance(x.value, torch.Tensor)]
+    whole, *inside = [x for x in found if any(t.startswith(x.code) for t in tensors)]
+    level = {x.code: x.code.count("[") + x.code.count(".") for x in inside}
+    inside.sort(key=lambda x: (level[x.code], x.code not in tensors))
+    return [*inside, whole]
+
+
+def _direct_parts(whole: Part) -> list[Part]:
+    code, _, value = whole
+    if isinstance(value, torch.Tensor | str | bytes):
+        return []
+    if isinstance(value, list | tuple):
+        names = getattr(value, "_fields", None) or [""] * len(value)
+        parts = enumerate(zip(names, value, strict=True))
+        return [Part(f"{code}[{i}]", *part) for i, part in parts]
+    if hasattr(value, "keys") and hasattr(value, "__getitem__"):  # graphs, too
+        items = [(key, value[key]) for key in list(value.keys())]
+        return [
+            Part(
+                f"{code}.{key}"
+                if getattr(value, str(key), None) is item
+                else f"{code}[{key!r}]",
+                str(key),
+                item,
+            )
+            for key, item in items
+            if isinstance(key, str | int)
+        ]
+    return [
+        Part(f"{code}.{name}", name, item)
+        for name, item in _fields(value).items()
+        if not name.startswith("_")
+    ]

@@ -12,7 +12,8 @@ import torch
 from lrwidget.config import is_kind
 from lrwidget.curve.checks import check_object
 from lrwidget.curve.short_repr import short_repr
-from lrwidget.engine.batches import parts_in, structure
+from lrwidget.engine.advice import to_paste
+from lrwidget.engine.batches import TARGETS, structure
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 LossOf: TypeAlias = "Callable[[Any], Tensor | None]"
 
-_TARGETS = ("labels", "label", "targets", "target", "y")
 _LEAST_PARTS = 2
 _OR_LOSS_FN = "pass loss_fn=... for batches of the form (inputs, target), or "
 
@@ -124,8 +124,8 @@ def _by_loss_fn(
     loss_fn: LossFunction,
     batch: Any,  # noqa: ANN401 (any batch)
 ) -> Tensor:
-    args, kwargs, target = _inputs_and_target(model, batch)
-    outputs = _called(model, batch, "", *args, **kwargs)
+    args, kwargs, target = _inputs_and_target(model, batch, loss_fn)
+    outputs = _called(model, batch, loss_fn, *args, **kwargs)
     try:
         result = loss_fn(outputs, target)
     except (TypeError, AttributeError) as error:
@@ -133,7 +133,7 @@ def _by_loss_fn(
             raise
         msg = (
             f"loss_fn cannot be called with what the model returned, "
-            f"{structure(outputs)}: {error}; {_to_paste(batch, has_loss_fn=True)}"
+            f"{structure(outputs)}: {error}; {to_paste(model, batch, loss_fn)}"
         )
         raise TypeError(msg) from error
     hint = "return the mean loss, as reduction='mean' does"
@@ -143,15 +143,16 @@ def _by_loss_fn(
 def _inputs_and_target(
     model: nn.Module,
     batch: Any,  # noqa: ANN401 (any batch)
+    loss_fn: LossFunction,
 ) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
     """Return the positional inputs, the named inputs and the target in a batch."""
     if isinstance(batch, list | tuple) and len(batch) >= _LEAST_PARTS:
         names = getattr(batch, "_fields", ())
-        if not any(name in _TARGETS for name in names[:-1]):
+        if not any(name in TARGETS for name in names[:-1]):
             *inputs, target = batch
             return tuple(inputs), {}, target
     elif isinstance(batch, Mapping):
-        targets = [name for name in _TARGETS if name in batch]
+        targets = [name for name in TARGETS if name in batch]
         named = {name: item for name, item in batch.items() if name not in targets}
         if len(targets) == 1 and named:
             if _accepts(model, **named):
@@ -162,8 +163,8 @@ def _inputs_and_target(
         return (batch,), {}, batch.y
     msg = (
         "loss_fn needs batches of the form (inputs, target), or a mapping with one of "
-        f"the keys {_TARGETS}, or an object with a y; the dataloader gave "
-        f"{structure(batch)}; {_to_paste(batch, has_loss_fn=True)}"
+        f"the keys {TARGETS}, or an object with a y; the dataloader gave "
+        f"{structure(batch)}; {to_paste(model, batch, loss_fn)}"
     )
     raise TypeError(msg)
 
@@ -182,11 +183,11 @@ def _accepts(model: nn.Module, /, *args: object, **kwargs: object) -> bool:
 def _by_model(model: nn.Module, batch: Any) -> Tensor:  # noqa: ANN401 (any batch)
     result: Any
     if isinstance(batch, Mapping):
-        result = _called(model, batch, _OR_LOSS_FN, **batch)
+        result = _called(model, batch, None, **batch)
     elif isinstance(batch, list | tuple):
-        result = _called(model, batch, _OR_LOSS_FN, *batch)
+        result = _called(model, batch, None, *batch)
     else:
-        result = _called(model, batch, _OR_LOSS_FN, batch)
+        result = _called(model, batch, None, batch)
     loss = _loss_in(result)
     if loss is None and isinstance(result, tuple) and result and _is_loss(result[0]):
         loss = result[0]
@@ -195,12 +196,17 @@ def _by_model(model: nn.Module, batch: Any) -> Tensor:  # noqa: ANN401 (any batc
         if losses and all(_is_loss(item) for item in losses):
             loss = torch.stack(losses).sum()
     if loss is None or loss.numel() != 1:
-        return _one(loss, "model", result, f"pass loss_fn, or {_to_paste(batch)}")
+        return _one(loss, "model", result, f"pass loss_fn, or {to_paste(model, batch)}")
     return loss
 
 
 def _called(
-    model: nn.Module, batch: object, hint: str, /, *args: object, **kwargs: object
+    model: nn.Module,
+    batch: object,
+    loss_fn: LossFunction | None,
+    /,
+    *args: object,
+    **kwargs: object,
 ) -> object:
     """Call a model; raise a clearer error unless it comes from inside the model."""
     try:
@@ -208,10 +214,11 @@ def _called(
     except TypeError as error:
         if _accepts(model, *args, **kwargs):
             raise
-        advice = _to_paste(batch, has_loss_fn=not hint)
+        hint = _OR_LOSS_FN if loss_fn is None else ""
         msg = (
             f"the model cannot be called with what the dataloader gave, "
-            f"{structure(batch)}: {error}; {hint}{advice}"
+            f"{structure(batch)}: {error}; "
+            f"{hint}{to_paste(model, batch, loss_fn)}"
         )
         raise TypeError(msg) from error
 
@@ -268,34 +275,3 @@ def _one(loss: Tensor | None, source: str, result: object, hint: str) -> Tensor:
         msg = f"{source} returned {structure(loss)}, not one loss; {hint}"
         raise ValueError(msg)
     return loss
-
-
-def _to_paste(
-    batch: Any,  # noqa: ANN401 (any batch)
-    *,
-    has_loss_fn: bool = False,
-) -> str:
-    """
-    Return the advice to pass a training step, with an example for this batch.
-
-    The example uses the loss function of the user, if there is one.
-    """
-    parts = parts_in(batch, "batch")
-    named = [code for code, (name, _) in parts.items() if name in _TARGETS]
-    tensors = [
-        code for code, (_, part) in parts.items() if isinstance(part, torch.Tensor)
-    ]
-    usable = tensors or list(parts) or ["batch"]
-    target = named[0] if named else usable[-1]
-    inputs = ", ".join(x for x in usable if x not in (target, *named)) or target
-    define, instead, yours = "loss_fn = torch.nn.CrossEntropyLoss()\n\n    ", "", ""
-    if has_loss_fn:  # it is used by its name, and not replaced by another one
-        define, instead, yours = "", " in place of loss_fn", "  # your loss function"
-    return f"""pass training_step=...{instead}, a function that returns the loss
-
-For example:
-
-    {define}def training_step(model, batch):
-        outputs = model({inputs})
-        return loss_fn(outputs, {target}){yours}
-"""

@@ -1,0 +1,211 @@
+"""A training step to paste, which has been run on the batch that failed."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from itertools import islice, permutations
+from textwrap import indent
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from lrwidget.engine.batches import TARGETS, Part, parts_in, to_device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    Codes: TypeAlias = tuple[str, ...]
+
+_MOST_TRIED = 60  # calls of the model, and losses of what it returns
+_SECONDS = 10.0  # after which no other call begins
+_DOUBTFUL = 10  # what may be broadcast by mistake
+_MATRIX = 2
+_PREDICTIONS = ("logits", "out", "pred", "prediction", "predictions", "output")
+
+
+def to_paste(model: nn.Module, batch: object, loss_fn: Any = None) -> str:  # noqa: ANN401 (anything callable)
+    """
+    Return the advice to pass a training step, with an example that runs on a batch.
+
+    The example uses the loss function, if any, by its name. The search runs the model,
+    which must be a copy or be put back afterwards, in the present grad mode.
+    """
+    instead = "" if loss_fn is None else " in place of loss_fn"
+    advice = f"pass training_step=...{instead}, a function that returns the loss"
+    example = None
+    # A model that communicates would wait for the other processes.
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        with suppress(Exception):  # the error to show is that of the batch
+            example = _example(*_on_cpu(model, batch, loss_fn))
+    if example is None:
+        return f"{advice}; no example is given, since none was found that runs"
+    return f"{advice}\n\nFor example:\n\n{indent(example, '    ')}"
+
+
+def _on_cpu(model: Any, batch: Any, loss_fn: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 (of any class)
+    """Return all on the CPU: some errors on a GPU end its use by the process."""
+    cpu = torch.device("cpu")
+    if any(parameter.device != cpu for parameter in model.parameters()):
+        model, loss_fn = copy.deepcopy((model, loss_fn))
+        for module in (model, loss_fn):
+            if isinstance(module, nn.Module):
+                module.to(cpu)
+    return getattr(model, "_orig_mod", model), to_device(batch, cpu), loss_fn
+
+
+def _example(model: nn.Module, batch: object, loss_fn: Any) -> str | None:  # noqa: ANN401 (as above)
+    """Return the code of the least doubtful training step that runs, if any."""
+    parts = parts_in(batch, "batch")
+    scope = {"model": model, "batch": batch, "loss_fn": loss_fn, "torch": torch}
+    comment = "" if loss_fn is None else "  # your loss function"
+    found: dict[int, str] = {}
+    end = time.monotonic() + _SECONDS
+    for inputs in islice(_inputs(model, parts, loss_fn), _MOST_TRIED):
+        if 0 in found or time.monotonic() > end:
+            break
+        call = f"model({', '.join(inputs)})"
+        with suppress(Exception):
+            outputs = eval(call, dict(scope))  # noqa: S307 (the code is made here)
+            now = {**scope, "outputs": outputs}
+            for doubt, defined, loss in _losses(outputs, parts, inputs, loss_fn):
+                if doubt not in found and _trains(f"{defined}loss = {loss}", now):
+                    found[doubt] = (
+                        f"{defined}def training_step(model, batch):\n"
+                        f"    outputs = {call}\n    return {loss}{comment}\n"
+                    )
+    return found[min(found)] if found else None
+
+
+def _trains(code: str, scope: Mapping[str, Any]) -> bool:
+    """Whether some code computes a loss that can be trained with."""
+    names = dict(scope)
+    with suppress(Exception):
+        exec(code, names)  # noqa: S102 (the code is made here)
+        loss = names["loss"]
+        derived = loss.requires_grad or not torch.is_grad_enabled()
+        return bool(derived and loss.numel() == 1 and loss.isfinite())
+    return False
+
+
+def _inputs(
+    model: nn.Module, parts: Sequence[Part], loss_fn: object
+) -> Iterator[Codes]:
+    """Yield the codes of the arguments of a model, the least doubtful first."""
+    needed = _needed(model)
+    named = _by_name(parts)
+    free = [part.code for part in parts if part.name not in TARGETS]
+    optional = tuple(
+        f"{name}={named[name]}"
+        for name in inspect.signature(model.forward).parameters
+        if name in named and name not in needed
+        if loss_fn is None or name not in TARGETS
+    )
+    for others in dict.fromkeys([optional, ()]):
+        if others and not needed:
+            yield others
+        for names in [needed] if needed else [[""] * count for count in (1, 2, 3)]:
+            for codes in _filled(names, named, free):
+                yield (*codes, *others)
+    for part in parts:
+        if isinstance(part.value, Mapping | list | tuple):
+            yield (f"{'**' if isinstance(part.value, Mapping) else '*'}{part.code}",)
+
+
+def _needed(function: Any) -> list[str]:  # noqa: ANN401 (anything callable)
+    """Return the names of the positional parameters without a default."""
+    called = function.forward if isinstance(function, nn.Module) else function
+    try:
+        parameters = inspect.signature(called).parameters.values()
+    except (TypeError, ValueError):  # some functions written in C have none
+        return ["", ""]
+    return [
+        p.name for p in parameters if p.default is p.empty and p.kind < p.VAR_POSITIONAL
+    ]
+
+
+def _filled(
+    names: Sequence[str], named: Mapping[str, str], free: Iterable[str]
+) -> Iterator[Codes]:
+    """Yield codes for some parameters: those of their names, else each in turn."""
+    own = {name: named[name] for name in names if name in named}
+    for known in [own, {}] if own else [{}]:
+        others = [code for code in free if code not in known.values()]
+        for chosen in permutations(others, len(names) - len(known)):
+            rest = iter(chosen)
+            yield tuple(known[x] if x in known else next(rest) for x in names)
+
+
+def _losses(
+    outputs: object,
+    parts: Sequence[Part],
+    inputs: Codes,
+    loss_fn: Any,  # noqa: ANN401 (anything callable)
+) -> Iterator[tuple[int, str, str]]:
+    """Yield the doubt in a loss, the definition of its function, and its code."""
+    results = [x for x in parts_in(outputs, "outputs") if _is_real(x.value)]
+    if loss_fn is None:  # the loss of the model itself
+        for part in results:
+            if part.name == "loss" or part.code in ("outputs", "outputs[0]"):
+                yield 0, "", part.code
+        if isinstance(outputs, Mapping):
+            yield 0, "", "sum(outputs.values())"
+    known = (*parts, *results)
+    values = {part.code: part.value for part in known}
+    names = [] if loss_fn is None else _needed(loss_fn)[1:]
+    used = {x.code for x in parts if any(_covers(code, x.code) for code in inputs)}
+    last = max((i for i, part in enumerate(parts) if part.code in used), default=0)
+    # a usual name first, then what follows the inputs, what comes before, the inputs
+    after = [*parts[last:], *parts[:last]]
+    after.sort(key=lambda part: (part.name not in TARGETS, part.code in used))
+    for result in sorted(results, key=lambda part: part.name not in _PREDICTIONS):
+        free = [part.code for part in (*after, *results) if part is not result]
+        filled = _filled(names or [""], _by_name(known), free)
+        for codes in islice(filled, _MOST_TRIED):
+            target = values[codes[0]]
+            defined = ""
+            if loss_fn is None:
+                kind = "MSELoss" if _is_real(target) else "CrossEntropyLoss"
+                defined = f"loss_fn = torch.nn.{kind}()\n\n"
+            for doubt, out, given in _aligned(result, codes, target):
+                loss = f"loss_fn({', '.join((out, *given))})"
+                yield doubt + len(used.intersection(codes)), defined, loss
+
+
+def _by_name(parts: Sequence[Part]) -> dict[str, str]:
+    """Return the code of the first part of each name."""
+    return {part.name: part.code for part in reversed(parts) if part.name}
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def _covers(code: str, part: str) -> bool:
+    """Whether the code of an argument is or has a part of the batch, or its inside."""
+    return part in code or (code[0] == "*" and part.startswith(code.strip("*")))
+
+
+def _aligned(
+    result: Part, codes: Codes, target: object
+) -> Iterator[tuple[int, str, Codes]]:
+    """Yield the doubt and the codes of an output and targets of matching shapes."""
+    out, value, (code, *others) = result.code, result.value, codes
+    if not isinstance(target, Tensor):
+        yield 0, out, codes
+        return
+    real, same = _is_real(target), target.shape == value.shape
+    classes = not real and value.numel() > target.numel()
+    yield 0 if same or classes else _DOUBTFUL, out, codes
+    inner = target.shape == value.shape[:-1]
+    if inner and value.shape[-1] == 1:
+        out, same = f"{out}.squeeze(-1)", True
+        yield 0, out, codes
+    if same and not real:
+        yield 0, out, (f"{code}.float()", *others)
+    if inner and classes and value.dim() > _MATRIX:
+        yield 0, f"{out}.flatten(0, -2)", (f"{code}.flatten()", *others)
