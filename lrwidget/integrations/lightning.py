@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -167,7 +168,8 @@ class _Fit:
         given = isinstance(data, kind)
         several = given or _holds_loaders(data)
         own = data if several or not isinstance(data, list | tuple) else _Sized(data)
-        self.combined = data if given else kind(own, "max_size_cycle")
+        with _silence():
+            self.combined = data if given else kind(own, "max_size_cycle")
         mode = self.combined._mode  # noqa: SLF001 (as above)
         if mode == "sequential":
             msg = (
@@ -214,7 +216,7 @@ class _Fit:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Drop what Lightning tells about the machine, in this thread."""
+    """Drop what Lightning tells about the machine and about torch."""
     thread = get_ident()
     log: logging.Logger = import_module("lightning_utilities.core.rank_zero").log
 
@@ -223,7 +225,9 @@ def _silence() -> Iterator[None]:
 
     log.addFilter(is_other)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         log.removeFilter(is_other)
 
@@ -448,7 +452,10 @@ class LightningStep(FrameworkStep):
         self._steps = 0
         scale = None if self._scaler is None else self._scaler.get_scale()
         for number, batch in enumerate(batches, 1):
-            self._fetcher.done = number == len(batches) < self._accumulate
+            self._fetcher.done = (
+                number == len(batches) < self._accumulate
+                or self._loop.batch_idx + 2 == self._fit.count
+            )
             loss = train_on(batch)
             if loss is not None:
                 self._losses.append(loss.detach())

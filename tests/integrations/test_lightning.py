@@ -234,10 +234,11 @@ def test_hooks_around_the_transfer_of_batches() -> None:
 @pytest.mark.parametrize(
     "name", ["backward", "optimizer_step", "configure_gradient_clipping"]
 )
-def test_hooks_of_the_optimizer_step_are_refused(name: str) -> None:
-    kind = type("Own", (Module,), {name: lambda *_args, **_kwargs: None})
+def test_the_plain_constructor_refuses_hooks_of_the_optimizer_step(name: str) -> None:
+    module = type("Own", (Module,), {name: lambda *_args, **_kwargs: None})()
+    optimizer = SGD(module.parameters(), lr=0.1)
     with pytest.raises(ValueError, match=f"model=<Own> has its own {name}, which"):
-        LRWidget.from_lightning(kind(), loader())
+        range_test(module, optimizer, loader())
 
 
 def test_a_training_step_that_asks_the_trainer(tmp_path: Path) -> None:
