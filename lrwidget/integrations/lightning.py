@@ -309,8 +309,8 @@ class _Epoch:
                 loader._iterator = None  # noqa: SLF001 (torch has no other way)
         endless = self._count == float("inf")
         try:
-            batches = iter(combined)
-            for batch, _, _ in islice(batches, None if endless else int(self._count)):
+            count = None if endless else int(self._count)
+            for batch, _, _ in islice(combined, count):
                 yield batch
         finally:
             combined.reset()
