@@ -199,7 +199,9 @@ class _Fit:
         call = self.call._call_lightning_module_hook  # noqa: SLF001 (as above)
         returned = call(module.trainer, "configure_optimizers", pl_module=module)
         optimizers, schedulers, monitor = (
-            ([], [], None) if returned is None else parse._configure_optimizers(returned)  # noqa: SLF001 (as above)
+            ([], [], None)
+            if returned is None
+            else parse._configure_optimizers(returned)  # noqa: SLF001 (as above)
         )
         if len(optimizers) != 1:
             msg = (
@@ -357,7 +359,9 @@ class LightningStep(FrameworkStep):
         if user is not None:
             strategy = type(user.strategy).__name__
             if strategy != "SingleDeviceStrategy":
-                found.append(f"The trainer's {strategy} is not used: one device trains.")
+                found.append(
+                    f"The trainer's {strategy} is not used: one device trains."
+                )
             if user.reload_dataloaders_every_n_epochs:
                 found.append("The trainer would make new loaders after some epochs.")
         return found
@@ -466,7 +470,10 @@ class LightningStep(FrameworkStep):
             )
             raise ValueError(msg)
         if not self._losses:
-            if self._steps and not self._trainer.lightning_module.automatic_optimization:
+            if (
+                self._steps
+                and not self._trainer.lightning_module.automatic_optimization
+            ):
                 msg = (
                     "the training_step of the module returned no loss; return it, also "
                     "with automatic_optimization=False"

@@ -108,9 +108,7 @@ def _fitted(
 
     type(module).training_step = training_step
     try:
-        trainer = _trainer(
-            pl, max_steps=len(rates), callbacks=[AtRates()], **settings
-        )
+        trainer = _trainer(pl, max_steps=len(rates), callbacks=[AtRates()], **settings)
         trainer.fit(module, data)
     finally:
         type(module).training_step = step
@@ -185,7 +183,7 @@ def _of_a_dict(self: Any, batch: Any, batch_idx: int) -> Any:  # noqa: ARG001
     return {"loss": self.loss(batch["a"]) + self.loss(batch["b"])}
 
 
-def _of_a_list(self: Any, batch: Any) -> Any:
+def _of_a_list(self: Any, batch: Any, *_: Any) -> Any:
     return self.loss(batch[0]) + self.loss(batch[1])
 
 
