@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lrwidget.config import is_kind
@@ -25,25 +23,34 @@ from lrwidget.engine.stepping import StepSkippedError, mean
 from lrwidget.integrations import Parts, aside, check_kind
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterator, Sequence
 
+    from torch import Tensor
     from torch.optim import Optimizer
 
     from lrwidget.engine.losses import LossOf
 
 _RATES = ("lr", "learning_rate")
-# The settings of a trainer that its modules may ask for, or that change a training.
 _SETTINGS = (
-    "max_epochs min_epochs max_steps min_steps limit_train_batches default_root_dir "
-    "accumulate_grad_batches gradient_clip_val gradient_clip_algorithm "
-    "check_val_every_n_epoch log_every_n_steps num_sanity_val_steps"
-).split()
+    "max_epochs",
+    "max_steps",
+    "limit_train_batches",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "default_root_dir",
+)
 _USUAL_EPOCHS = 1000  # of a trainer without limits
 # The callbacks that only show, store or stop a training.
 _WATCHING = (
-    "Checkpoint DeviceStatsMonitor EarlyStopping LearningRateMonitor ModelSummary "
-    "ProgressBar ThroughputMonitor Timer"
-).split()
+    "Checkpoint",
+    "EarlyStopping",
+    "LearningRateMonitor",
+    "ModelSummary",
+    "ProgressBar",
+    "Timer",
+)
 
 
 def parts_of(
@@ -65,30 +72,30 @@ def parts_of(
     else:
         check_kind("trainer", trainer, "Trainer", "that of Lightning, or None")
     _check(module, trainer)
-    has_hooks = hasattr(data, "train_dataloader")
-    fit = _Fit(module, trainer, data if has_hooks else None)
-    with _attached_again(module, data):
-        stand_in = fit.stand_in(module, module.device, data if has_hooks else None)
+    datamodule = data if hasattr(data, "train_dataloader") else None
+    fit = _Fit(module, trainer, datamodule)
+    with _attached_again(module, datamodule):
+        stand_in = fit.stand_in(module, module.device, datamodule)
         stand_in._data_connector.prepare_data()  # noqa: SLF001 (Lightning has no other way)
         fit.call._call_setup_hook(stand_in)  # noqa: SLF001 (as above)
         fit.call._call_configure_model(stand_in)  # noqa: SLF001 (as above)
-        if data is None or has_hooks:
-            data = (module if data is None else data).train_dataloader()
+        if data is datamodule:
+            data = (data or module).train_dataloader()
         loader = fit.combine(data, stand_in)
-        configs: list[Any] = []
+        schedulers: list[Any] = []
         if optimizer is None:
-            optimizer, configs = fit.configured(module)
-    settings = {"training_step": LightningStep(fit, configs), **_settings(trainer)}
+            optimizer, schedulers = fit.configured(stand_in)
+    step = LightningStep(fit, schedulers)
+    settings = {"training_step": step, **_settings(trainer)}
     return Parts(module, optimizer, loader, settings, partial(_write_rate, module))
 
 
 def _check(module: Any, trainer: Any) -> None:  # noqa: ANN401 (as above)
     """Raise where a training cannot be done batch by batch from outside."""
-    name = f"module=<{type(module).__name__}>"
     if "dataloader_iter" in signature(module.training_step).parameters:
         msg = (
-            f"{name} fetches its batches itself, by the dataloader_iter of its "
-            "training_step; give training_step a batch instead"
+            f"module=<{type(module).__name__}> fetches its batches itself, by the "
+            "dataloader_iter of its training_step; give training_step a batch instead"
         )
         raise ValueError(msg)
     if trainer is not None and trainer.overfit_batches:
@@ -126,7 +133,6 @@ class _Fit:
         self._package = base.__module__.partition(".core.")[0]
         self.call = self.part("trainer.call")
         self.trainer, self.datamodule = trainer, datamodule
-        self.callbacks = list(() if trainer is None else trainer.callbacks)
         self.combined: Any = None  # the loader, as Lightning has it
         self.count: float = float("inf")  # the number of batches in an epoch
 
@@ -165,62 +171,59 @@ class _Fit:
     def combine(self, data: Any, trainer: Any) -> Any:  # noqa: ANN401 (as above)
         """Return the loader of a test, and give it to a trainer as Lightning would."""
         kind = self.part("utilities.combined_loader").CombinedLoader
-        given = isinstance(data, kind)
-        several = given or _holds_loaders(data)
-        own = data if several or not isinstance(data, list | tuple) else _Sized(data)
+        own = data
+        if isinstance(data, list | tuple) and not _holds_loaders(data):
+            # Lightning would take a list of batches apart.
+            own = DataLoader(data, batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type]  # a list is a data set
         with _silence():
-            self.combined = data if given else kind(own, "max_size_cycle")
-        mode = self.combined._mode  # noqa: SLF001 (as above)
-        if mode == "sequential":
+            combined = own if isinstance(own, kind) else kind(own, "max_size_cycle")
+        if combined._mode == "sequential":  # noqa: SLF001 (as above)
             msg = (
                 "data=<CombinedLoader> has mode='sequential', which Trainer.fit does "
                 "not take; pass one with another mode"
             )
             raise ValueError(msg)
-        connector = self.part("trainer.connectors.data_connector")
-        stage = self.part("trainer.states").RunningStage.TRAINING
-        limit = trainer.limit_train_batches
-        lengths = [_length(loader) for loader in self.combined.flattened]
-        counts = [
-            connector._parse_num_batches(stage, length, limit)  # noqa: SLF001 (as above)
-            for length in lengths
-        ]
-        self.count = (min if mode == "min_size" else max)(counts)
+        count = partial(
+            self.part("trainer.connectors.data_connector")._parse_num_batches,  # noqa: SLF001 (as above)
+            self.part("trainer.states").RunningStage.TRAINING,
+            limit_batches=trainer.limit_train_batches,
+        )
+        lengths = [_length(loader) for loader in combined.flattened]
+        counts = [count(length) for length in lengths]
+        self.combined = combined
+        self.count = (min if combined._mode == "min_size" else max)(counts)  # noqa: SLF001 (as above)
         self._give_loader(trainer)
-        return data if not several and counts == lengths else _Epoch(self)
+        # Lightning does not ask a loader of known length for the end of its batches,
+        # before which the loader may draw random numbers.
+        is_stream = counts == [float("inf")] and combined.flattened[0] is data
+        return data if is_stream else _Epoch(self)
 
     def _give_loader(self, trainer: Any) -> None:  # noqa: ANN401 (as above)
         trainer.fit_loop._combined_loader = self.combined  # noqa: SLF001 (as above)
         trainer.fit_loop.max_batches = self.count
 
-    def configured(self, module: Any) -> tuple[Optimizer, list[Any]]:  # noqa: ANN401 (as above)
-        """Return the only optimizer of a module, and the settings of its schedulers."""
-        parse = self.part("core.optimizer")
-        call = self.call._call_lightning_module_hook  # noqa: SLF001 (as above)
-        returned = call(module.trainer, "configure_optimizers", pl_module=module)
-        optimizers, schedulers, monitor = (
-            ([], [], None)
-            if returned is None
-            else parse._configure_optimizers(returned)  # noqa: SLF001 (as above)
+    def configured(self, trainer: Any) -> tuple[Optimizer, list[Any]]:  # noqa: ANN401 (as above)
+        """Return the only optimizer of a trainer's module, and its schedulers."""
+        returned = self.call._call_lightning_module_hook(  # noqa: SLF001 (as above)
+            trainer, "configure_optimizers"
         )
-        if len(optimizers) != 1:
-            msg = (
-                f"configure_optimizers returned {returned!r}, but a range test trains "
-                "with one optimizer; pass it as optimizer=..."
-            )
-            raise ValueError(msg)
-        if module.automatic_optimization:
-            read = partial(parse._configure_schedulers_automatic_opt, monitor=monitor)  # noqa: SLF001 (as above)
-        else:
-            read = parse._configure_schedulers_manual_opt  # noqa: SLF001 (as above)
-        return optimizers[0], read(schedulers)
+        read = self.part("core.optimizer")._configure_optimizers  # noqa: SLF001 (as above)
+        optimizers, schedulers, _ = read(returned or [])
+        if len(optimizers) == 1:
+            plain = [x["scheduler"] if isinstance(x, dict) else x for x in schedulers]
+            return optimizers[0], plain
+        msg = (
+            f"configure_optimizers returned {returned!r}, but a range test trains with "
+            "one optimizer; pass it as optimizer=..."
+        )
+        raise ValueError(msg)
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
     """Drop what Lightning tells about the machine and about torch."""
     thread = get_ident()
-    log: logging.Logger = import_module("lightning_utilities.core.rank_zero").log
+    log: Any = import_module("lightning_utilities.core.rank_zero").log
 
     def is_other(record: logging.LogRecord) -> bool:
         return record.thread != thread
@@ -235,39 +238,23 @@ def _silence() -> Iterator[None]:
 
 
 @contextmanager
-def _attached_again(module: nn.Module, data: object) -> Iterator[None]:
-    """Attach modules, and the data module, to the same trainers again at the end."""
-    names = ("_trainer", "trainer")
-    holders = [x for x in (*module.modules(), data) if hasattr(x, "__dict__")]
-    before = [
-        (vars(holder), name, vars(holder)[name])
-        for holder in holders
-        for name in names
-        if name in vars(holder)
-    ]
+def _attached_again(module: Any, datamodule: Any) -> Iterator[None]:  # noqa: ANN401 (as above)
+    """Attach a module, and a data module, to the same trainers again at the end."""
+    before, of_data = vars(module)["_trainer"], getattr(datamodule, "trainer", None)
     try:
         yield
     finally:
-        for part in module.modules():  # those that setup has made
-            if "_trainer" in vars(part):
-                vars(part)["_trainer"] = vars(module)["_trainer"]
-        for attributes, name, trainer in before:
-            attributes[name] = trainer
+        module.trainer = before
+        if hasattr(datamodule, "trainer"):
+            datamodule.trainer = of_data
 
 
-def _holds_loaders(data: object) -> bool:
+def _holds_loaders(data: Any) -> bool:  # noqa: ANN401 (any data)
     """Whether a value is a collection of loaders, rather than a list of batches."""
-    if not isinstance(data, list | tuple | dict) or not data:
-        return False
-    items = data.values() if isinstance(data, dict) else data
-    return all(
-        _holds_loaders(item)
-        or (
-            isinstance(item, Iterable)
-            and not isinstance(item, list | tuple | dict | Tensor)
-        )
-        for item in items
-    )
+    if not isinstance(data, list | tuple | dict):
+        return isinstance(data, Iterable) and not isinstance(data, torch.Tensor)
+    items = list(data.values() if isinstance(data, dict) else data)
+    return bool(items) and all(map(_holds_loaders, items))
 
 
 def _length(loader: Any) -> float:  # noqa: ANN401 (any loader)
@@ -277,51 +264,36 @@ def _length(loader: Any) -> float:  # noqa: ANN401 (any loader)
         return float("inf")
 
 
-class _Sized:
-    """A list of batches, which Lightning would take apart."""
-
-    def __init__(self, batches: Sequence[Any]) -> None:
-        self._batches = batches
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._batches)
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-
 class _Epoch:
     """The batches of an epoch, as Lightning combines and limits them."""
 
     def __init__(self, fit: _Fit) -> None:
-        self._combined, self._count = fit.combined, fit.count
+        self._combined = fit.combined
+        self._count = None if fit.count == float("inf") else int(fit.count)
         # where the state of the loaders is looked for
         for number, loader in enumerate(fit.combined.flattened):
             setattr(self, f"loader_{number}", loader)
 
     def __iter__(self) -> Iterator[Any]:
         combined = copy.copy(self._combined)
-        # A loader has one iterator if its workers persist, and Lightning ends it.
         combined.flattened = [
             aside(loader) if isinstance(loader, DataLoader) else loader
             for loader in self._combined.flattened
         ]
         for loader in combined.flattened:
-            if isinstance(loader, DataLoader):
+            if isinstance(loader, DataLoader):  # it has an iterator if workers persist
                 loader._iterator = None  # noqa: SLF001 (torch has no other way)
-        endless = self._count == float("inf")
+        iter(combined)
+        return self._batches(combined)
+
+    def _batches(self, combined: Any) -> Iterator[Any]:  # noqa: ANN401 (as above)
         try:
-            count = None if endless else int(self._count)
-            for batch, _, _ in islice(combined, count):
+            for batch, _, _ in islice(
+                iter(partial(next, combined, None), None), self._count
+            ):
                 yield batch
         finally:
             combined.reset()
-
-    def __len__(self) -> int:
-        if self._count == float("inf"):
-            msg = "the number of batches is not known"
-            raise TypeError(msg)
-        return int(self._count)
 
 
 class _Fetcher:
@@ -337,34 +309,29 @@ class _Fetcher:
 class LightningStep(FrameworkStep):
     """The training step of Lightning: the loops of its trainer, batch by batch."""
 
-    def __init__(self, fit: _Fit, configs: list[Any]) -> None:
+    def __init__(self, fit: _Fit, schedulers: list[Any]) -> None:
         super().__init__()
-        self._fit = fit
-        self._configs = configs  # of the schedulers
-        self._schedulers = [config.scheduler for config in configs]
+        self._fit, self._schedulers = fit, schedulers
 
     @property
     def notices(self) -> Sequence[str]:
         """What Trainer.fit does and this does not, in sentences."""
-        found = []
         user = self._fit.trainer
-        names = [type(x).__name__ for x in self._fit.callbacks]
-        kept = [
-            name
-            for name, x in zip(names, self._fit.callbacks, strict=True)
-            if not is_kind(x, *_WATCHING)
-        ]
-        if kept:
-            found.append(f"The callbacks of the trainer are not called: {kept}.")
-        if user is not None:
-            strategy = type(user.strategy).__name__
-            if strategy != "SingleDeviceStrategy":
-                found.append(
-                    f"The trainer's {strategy} is not used: one device trains."
-                )
-            if user.reload_dataloaders_every_n_epochs:
-                found.append("The trainer would make new loaders after some epochs.")
-        return found
+        if user is None:
+            return ()
+        others = [x for x in user.callbacks if not is_kind(x, *_WATCHING)]
+        callbacks = ", ".join(type(callback).__name__ for callback in others)
+        strategy = type(user.strategy).__name__
+        differences = {
+            f"The trainer's callbacks {callbacks} are not called.": callbacks,
+            f"One device trains, without the trainer's {strategy}.": (
+                strategy != "SingleDeviceStrategy"
+            ),
+            "The loaders are kept, where the trainer reloads them after some epochs.": (
+                user.reload_dataloaders_every_n_epochs
+            ),
+        }
+        return [sentence for sentence, holds in differences.items() if holds]
 
     def start(self, trained: Trained) -> None:
         """Attach a new trainer to the module, and call the hooks of the start."""
@@ -373,19 +340,19 @@ class LightningStep(FrameworkStep):
         datamodule = None if fit.datamodule is None else _twin(fit.datamodule)
         self._trainer = trainer = fit.stand_in(module, trained.device, datamodule)
         self._loop = trainer.fit_loop.epoch_loop
+        self._loop.update_lr_schedulers = _do_nothing  # the test sets the rates
         trainer.accumulate_grad_batches = self._accumulate = config.accumulate
-        if config.clip_grad_norm is not None:
+        if config.clip_grad_norm or trainer.gradient_clip_algorithm != "value":
             trainer.gradient_clip_val = config.clip_grad_norm
             trainer.gradient_clip_algorithm = None
-        elif trainer.gradient_clip_algorithm != "value":
-            trainer.gradient_clip_val = None
         strategy = trainer.strategy
         strategy.precision_plugin = self._precision(config.autocast, trained.device)
         strategy.precision_plugin.convert_module(module)
         strategy.optimizers = [trained.optimizer]
-        strategy.lr_scheduler_configs = self._configs
-        # The test sets the rates.
-        self._loop.update_lr_schedulers = _do_nothing
+        kept = fit.part("utilities.types").LRSchedulerConfig
+        strategy.lr_scheduler_configs = [kept(x) for x in self._schedulers]
+        strategy.training_step = partial(self._training_step, strategy.training_step)
+        strategy.optimizer_step = partial(self._optimizer_step, strategy.optimizer_step)
         for part in module.modules():
             if is_kind(part, "LightningModule"):
                 vars(part).update(log=_do_nothing, log_dict=_do_nothing)
@@ -394,15 +361,14 @@ class LightningStep(FrameworkStep):
         self._losses: list[Tensor] = []  # since the last optimizer step
         self._steps = 0  # of the optimizer
         self._rates: list[Any] = []
-        strategy.training_step = partial(self._training_step, strategy.training_step)
-        strategy.optimizer_step = partial(self._optimizer_step, strategy.optimizer_step)
         self._hook("on_fit_start")
         module.zero_grad()
         self._hook("on_train_start")
 
     def _precision(self, autocast: torch.dtype | None, device: torch.device) -> Any:  # noqa: ANN401 (as above)
-        """Return the precision of the trainer, or that of the settings of the test."""
+        """Return the precision of the settings of the test, or that of the trainer."""
         plugins = self._fit.part("plugins.precision")
+        user = self._fit.trainer
         if autocast is not None:
             name = "16-mixed" if autocast is torch.float16 else "bf16-mixed"
             mixed = plugins.MixedPrecision(name, device.type)
@@ -411,13 +377,12 @@ class LightningStep(FrameworkStep):
         if self._scaler is not None:
             msg = "grad_scaler without autocast is not Lightning's; pass autocast, too"
             raise ValueError(msg)
-        user = self._fit.trainer
         if user is None or is_kind(user.precision_plugin, "MixedPrecision"):
             return plugins.Precision()
         return copy.deepcopy(user.precision_plugin)
 
     def _hook(self, name: str) -> None:
-        self._fit.call._call_lightning_module_hook(self._trainer, name)  # noqa: SLF001 (Lightning has no other way)
+        self._fit.call._call_lightning_module_hook(self._trainer, name)  # noqa: SLF001 (as above)
 
     def start_epoch(self) -> None:
         """Count an epoch, and call the hooks between two of them."""
@@ -448,18 +413,16 @@ class LightningStep(FrameworkStep):
             raise ValueError(msg) from None
         result = self._results[0] if self._results else None
         loss = result.get("loss") if isinstance(result, Mapping) else result
-        return loss if isinstance(loss, Tensor) else None
+        return loss if isinstance(loss, torch.Tensor) else None
 
     def step(self, train_on: LossOf, batches: Sequence[Any]) -> Tensor:
         """Do the optimizer step of some batches, and return its mean loss."""
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self._steps = 0
-        scale = None if self._scaler is None else self._scaler.get_scale()
+        scale = 0.0 if self._scaler is None else self._scaler.get_scale()
         for number, batch in enumerate(batches, 1):
-            self._fetcher.done = (
-                number == len(batches) < self._accumulate
-                or self._loop.batch_idx + 2 == self._fit.count
-            )
+            is_last = self._loop.batch_idx + 2 == self._fit.count
+            self._fetcher.done = is_last or number == len(batches) < self._accumulate
             loss = train_on(batch)
             if loss is not None:
                 self._losses.append(loss.detach())
@@ -470,22 +433,17 @@ class LightningStep(FrameworkStep):
             )
             raise ValueError(msg)
         if not self._losses:
-            if (
-                self._steps
-                and not self._trainer.lightning_module.automatic_optimization
-            ):
+            if self._steps and not self._trainer.model.automatic_optimization:
                 msg = (
                     "the training_step of the module returned no loss; return it, also "
                     "with automatic_optimization=False"
                 )
                 raise TypeError(msg)
             raise StepSkippedError(None)
-        losses = self._losses
-        loss = losses[0] if len(losses) == 1 else mean(losses)
-        if not self._steps:  # the module accumulates gradients itself
-            raise StepSkippedError(loss)
-        self._losses = []
-        if scale is not None and self._scaler.get_scale() < scale:
+        loss = self._losses[0] if len(self._losses) == 1 else mean(self._losses)
+        if self._steps:  # else the module accumulates gradients itself
+            self._losses.clear()
+        if not self._steps or (self._scaler and self._scaler.get_scale() < scale):
             raise StepSkippedError(loss)
         return loss
 
@@ -500,11 +458,10 @@ class LightningStep(FrameworkStep):
         result = own(*args, **kwargs)
         self._steps += 1
         if self._rates != [group["lr"] for group in self._optimizer.param_groups]:
-            name = type(self._trainer.lightning_module).__name__
             msg = (
-                f"module=<{name}> sets the learning rate of its optimizer before an "
-                "optimizer step, so a test cannot; leave that out, for example by an "
-                "attribute of the module"
+                f"module=<{type(self._trainer.model).__name__}> sets the learning rate "
+                "of its optimizer before an optimizer step, so a test cannot; leave "
+                "that out, for example by an attribute of the module"
             )
             raise ValueError(msg)
         return result
@@ -528,6 +485,10 @@ def _twin(datamodule: Any) -> Any:  # noqa: ANN401 (as above)
         if type(value) in (dict, list, set):
             vars(twin)[name] = copy.copy(value)
     return twin
+
+
+def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 (any batch)
+    return batch
 
 
 def _do_nothing(*_args: object, **_kwargs: object) -> None: ...

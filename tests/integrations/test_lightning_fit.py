@@ -191,6 +191,21 @@ def test_a_shuffled_loader(pl: Any) -> None:
     _check_exact(pl, lambda: _module(pl), _shuffled)
 
 
+@pytest.mark.parametrize("count", [40, 43])
+def test_a_loader_with_a_generator(pl: Any, count: int) -> None:
+    def data() -> Any:
+        return _loader(count, shuffle=True, generator=torch.Generator())
+
+    _check_exact(pl, lambda: _module(pl), data)
+
+
+def test_workers_that_persist(pl: Any) -> None:
+    def data() -> Any:
+        return _loader(16, num_workers=1, persistent_workers=True)
+
+    _check_exact(pl, lambda: _module(pl), data)
+
+
 def test_a_stream_without_length(pl: Any) -> None:
     def data() -> Any:
         return DataLoader(_Stream(), 4)
@@ -224,7 +239,7 @@ def test_the_state_of_combined_loaders_is_restored(pl: Any) -> None:
 
 def test_a_sampler_that_is_told_the_epoch(pl: Any) -> None:
     def data() -> Any:
-        sampler = torch.utils.data.DistributedSampler(
+        sampler: Any = torch.utils.data.DistributedSampler(
             TensorDataset(_X, _Y), num_replicas=1, rank=0
         )
         return _loader(sampler=sampler)
@@ -361,12 +376,30 @@ def test_schedulers_are_there_and_their_state_is_restored(pl: Any) -> None:
         assert trainer.train_dataloader is None
 
 
-_HOOKS = """prepare_data setup configure_model configure_optimizers on_fit_start
-on_train_start on_train_epoch_start on_before_batch_transfer transfer_batch_to_device
-on_after_batch_transfer on_train_batch_start on_before_zero_grad optimizer_zero_grad
-on_before_backward backward on_after_backward on_before_optimizer_step
-configure_gradient_clipping optimizer_step on_train_batch_end on_train_epoch_end
-train_dataloader""".split()
+_HOOKS = [
+    "prepare_data",
+    "setup",
+    "configure_model",
+    "configure_optimizers",
+    "on_fit_start",
+    "on_train_start",
+    "on_train_epoch_start",
+    "on_before_batch_transfer",
+    "transfer_batch_to_device",
+    "on_after_batch_transfer",
+    "on_train_batch_start",
+    "on_before_zero_grad",
+    "optimizer_zero_grad",
+    "on_before_backward",
+    "backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "configure_gradient_clipping",
+    "optimizer_step",
+    "on_train_batch_end",
+    "on_train_epoch_end",
+    "train_dataloader",
+]
 
 
 def _noting(kind: type, calls: list[Any]) -> dict[str, Any]:
