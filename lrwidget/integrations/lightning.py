@@ -269,31 +269,34 @@ class _Epoch:
 
     def __init__(self, fit: _Fit) -> None:
         self._combined = fit.combined
+        self._own: Any = None  # with workers of its own, which may persist
         self._count = None if fit.count == float("inf") else int(fit.count)
         # where the state of the loaders is looked for
         for number, loader in enumerate(fit.combined.flattened):
             setattr(self, f"loader_{number}", loader)
 
     def __iter__(self) -> Iterator[Any]:
-        combined = copy.copy(self._combined)
-        combined.flattened = [
-            aside(loader) if isinstance(loader, DataLoader) else loader
-            for loader in self._combined.flattened
-        ]
-        for loader in combined.flattened:
-            if isinstance(loader, DataLoader):  # it has an iterator if workers persist
-                loader._iterator = None  # noqa: SLF001 (torch has no other way)
-        iter(combined)
-        return self._batches(combined)
+        if self._own is None:
+            self._own = copy.copy(self._combined)
+            loaders = self._combined.flattened
+            self._own.flattened = [
+                aside(x) if isinstance(x, DataLoader) else x for x in loaders
+            ]
+            for loader in self._own.flattened:
+                if isinstance(loader, DataLoader):
+                    loader._iterator = None  # noqa: SLF001 (torch has no other way)
+        iter(self._own)
+        return self._batches(self._own)
 
     def _batches(self, combined: Any) -> Iterator[Any]:  # noqa: ANN401 (as above)
+        batches = iter(partial(next, combined, None), None)
         try:
-            for batch, _, _ in islice(
-                iter(partial(next, combined, None), None), self._count
-            ):
+            for batch, _, _ in islice(batches, self._count):
                 yield batch
-        finally:
+        except BaseException:  # also where the test ends in an epoch
             combined.reset()
+            self._own = None
+            raise
 
 
 class _Fetcher:
