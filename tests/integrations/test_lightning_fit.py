@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from lrwidget import LRWidget
+from lrwidget.integrations.lightning import parts_of
 from tests.engine.training_parts import state
 
 if TYPE_CHECKING:
@@ -540,6 +541,23 @@ def test_what_is_refused_by_name(pl: Any) -> None:
             _tested(_module(pl, **methods), data or _loader(), trainer)
     with pytest.raises(TypeError, match="trainer=<Linear> must be a Trainer"):
         LRWidget.from_lightning(_module(pl), _loader(), nn.Linear(1, 1))
+
+
+def test_notices_of_what_differs_from_fit(pl: Any) -> None:
+    class Pruning(pl.Callback):  # type: ignore[misc]  # of either package
+        pass
+
+    def notices(trainer: Any) -> Any:
+        parts = parts_of(_module(pl), _loader(), trainer, None)
+        return parts.settings["training_step"].notices
+
+    assert not notices(None)
+    assert not notices(pl.Trainer(accelerator="cpu", logger=False))
+    settings: Any = {"callbacks": [Pruning()], "reload_dataloaders_every_n_epochs": 2}
+    assert notices(_trainer(pl, **settings)) == [
+        "The trainer's callbacks Pruning are not called.",
+        "The loaders are kept, where the trainer reloads them after some epochs.",
+    ]
 
 
 def test_options_come_before_the_trainer(pl: Any) -> None:
