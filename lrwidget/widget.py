@@ -168,39 +168,45 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         cls,
         module: Any,  # noqa: ANN401 (Lightning is not imported)
         data: Any = None,  # noqa: ANN401 (as above)
+        trainer: Any = None,  # noqa: ANN401 (as above)
         *,
         optimizer: Optimizer | None = None,
         **options: Any,  # noqa: ANN401 (those of the constructor)
     ) -> Self:
         """
-        Return a widget for a Lightning module.
+        Return a widget for the training of a Lightning module.
 
-        The losses, those of ``val_loader`` included, come from ``training_step``, whose
-        logs are dropped. The hooks around the transfer of a batch are called; a module
-        with its own ``backward``, ``optimizer_step`` or ``configure_gradient_clipping``
-        is refused. `apply` writes the rate to the attribute ``lr`` or else
+        The test trains by the loops of a quiet Lightning trainer: it calls the hooks of
+        module and data module as ``Trainer.fit`` does, also ``backward``,
+        ``optimizer_step`` and ``configure_gradient_clipping``, or the ``training_step``
+        with manual optimization. Logs are dropped; callbacks are not called, and
+        schedulers do not step. The losses of ``val_loader`` come from
+        ``training_step``, too. `apply` writes the rate to the attribute ``lr`` or else
         ``learning_rate`` of the module and of its ``hparams``, like Lightning's own
         finder; if there is none, it raises RuntimeError.
 
         Parameters
         ----------
         module:
-            A ``LightningModule``.
+            A ``LightningModule``. It is set up here as in Lightning before a training.
         data:
-            A ``LightningDataModule``, a loader, or None for the module's own. Data are
-            prepared and set up as in Lightning before a training.
+            A ``LightningDataModule``, a loader, a dict or list of loaders, a
+            ``CombinedLoader``, or None for the loader of the module.
+        trainer:
+            The ``Trainer`` whose accumulation, clipping, precision and limits are used;
+            None for that of the module, if it has one already.
         optimizer:
             An optimizer; None for that of the module's ``configure_optimizers``.
         **options:
-            The arguments of the constructor: ``accumulate``, ``clip_grad_norm`` and
-            ``autocast`` in place of the settings of Lightning's ``Trainer``.
+            The arguments of the constructor, which take precedence over the trainer's.
 
         Raises
         ------
         TypeError, ValueError
-            If ``module`` is no ``LightningModule``, or has not exactly one optimizer.
+            If ``module`` is no ``LightningModule``, has not exactly one optimizer, or
+            cannot be trained batch by batch.
         """
-        parts = parts_from("lightning", module, data, optimizer)
+        parts = parts_from("lightning", module, data, trainer, optimizer)
         return cls._from_parts(parts, options)
 
     @classmethod

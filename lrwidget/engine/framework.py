@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
+    from lrwidget.config import TestConfig
     from lrwidget.engine.losses import LossOf
 
 
@@ -31,6 +32,7 @@ class Trained(NamedTuple):
     clip: Callable[[], None]
     # Takes the optimizer's step, and returns the loss; raises StepSkippedError.
     take: Callable[[Tensor], Tensor]
+    config: TestConfig  # all settings
 
 
 class FrameworkStep(nn.Module):

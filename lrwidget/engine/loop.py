@@ -173,6 +173,7 @@ def _program(components: Components, config: TestConfig) -> _Program:
         precision=precision,
         clip=stepper.clip,
         take=stepper.take,
+        config=config,
     )
     training_step.start(trained)
     return _Program(

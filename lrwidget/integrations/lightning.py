@@ -1,55 +1,500 @@
-"""The parts of a training in a Lightning module."""
+"""The training of a Lightning module, by the loops of a Lightning trainer."""
 
 from __future__ import annotations
 
+import copy
+import warnings
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
+from inspect import signature
+from itertools import islice
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.integrations import Parts, check_kind
+import torch
+from torch.utils.data import DataLoader
+
+from lrwidget.config import is_kind
+from lrwidget.engine.framework import FrameworkStep, Trained
+from lrwidget.engine.losses import NoLossError
+from lrwidget.engine.stepping import StepSkippedError, mean
+from lrwidget.integrations import Parts, aside, check_kind
 
 if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
     from torch.optim import Optimizer
 
+    from lrwidget.engine.losses import LossOf
+
 _RATES = ("lr", "learning_rate")
+_SETTINGS = (
+    "max_epochs",
+    "max_steps",
+    "limit_train_batches",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "default_root_dir",
+)
+_USUAL_EPOCHS = 1000  # of a trainer without limits
+# The callbacks that only show, store or stop a training.
+_WATCHING = (
+    "Checkpoint",
+    "EarlyStopping",
+    "LearningRateMonitor",
+    "ModelSummary",
+    "ProgressBar",
+    "Timer",
+)
 
 
-def parts_of(module: Any, data: Any, optimizer: Optimizer | None) -> Parts:  # noqa: ANN401 (Lightning is not imported)
+def parts_of(
+    module: Any,  # noqa: ANN401 (Lightning is not imported)
+    data: Any,  # noqa: ANN401 (as above)
+    trainer: Any,  # noqa: ANN401 (as above)
+    optimizer: Optimizer | None,
+) -> Parts:
     """
-    Return the parts of a training in a ``LightningModule``.
+    Return the parts of a training of a ``LightningModule``.
 
-    Its ``training_step`` gives the loss. The loader is ``data``, or that of the data
-    module or of the module itself, whose ``prepare_data`` and ``setup`` are called. The
+    The module and the data module are prepared and set up as for ``Trainer.fit``. The
     only optimizer of ``configure_optimizers`` is used if none is given.
     """
     example = "one, with configure_optimizers and training_step"
     check_kind("module", module, "LightningModule", example)
-    write_rate = partial(_write_rate, module)
-    if optimizer is None:
-        optimizer = _only_optimizer(module.configure_optimizers())
-    if data is None or hasattr(data, "train_dataloader"):
-        source = module if data is None else data
-        source.prepare_data()
-        source.setup("fit")
-        data = source.train_dataloader()
-    return Parts(module, optimizer, data, {}, write_rate)
+    if trainer is None:
+        trainer = vars(module)["_trainer"]
+    else:
+        check_kind("trainer", trainer, "Trainer", "that of Lightning, or None")
+    _check(module, trainer)
+    datamodule = data if hasattr(data, "train_dataloader") else None
+    fit = _Fit(module, trainer, datamodule)
+    with _attached_again(module, datamodule):
+        stand_in = fit.stand_in(module, module.device, datamodule)
+        stand_in._data_connector.prepare_data()  # noqa: SLF001 (Lightning has no other way)
+        fit.call._call_setup_hook(stand_in)  # noqa: SLF001 (as above)
+        fit.call._call_configure_model(stand_in)  # noqa: SLF001 (as above)
+        if data is datamodule:
+            data = (data or module).train_dataloader()
+        loader = fit.combine(data, stand_in)
+        schedulers: list[Any] = []
+        if optimizer is None:
+            optimizer, schedulers = fit.configured(stand_in)
+    step = LightningStep(fit, schedulers)
+    settings = {"training_step": step, **_settings(trainer)}
+    return Parts(module, optimizer, loader, settings, partial(_write_rate, module))
 
 
-def _only_optimizer(configured: Any) -> Optimizer:  # noqa: ANN401 (of many forms)
-    """Return the optimizer in what ``configure_optimizers`` returned."""
-    found = configured
-    if isinstance(found, tuple) and found and isinstance(found[0], list | tuple):
-        found = found[0]  # the second are the schedulers
-    if not isinstance(found, list | tuple):
-        found = [found]
-    optimizers = [x["optimizer"] if isinstance(x, dict) else x for x in found]
-    if len(optimizers) == 1 and optimizers[0] is not None:
-        only: Optimizer = optimizers[0]
-        return only
-    msg = (
-        f"configure_optimizers returned {configured!r}, but a range test trains with "
-        "one optimizer; pass it as optimizer=..."
-    )
-    raise ValueError(msg)
+def _check(module: Any, trainer: Any) -> None:  # noqa: ANN401 (as above)
+    """Raise where a training cannot be done batch by batch from outside."""
+    if "dataloader_iter" in signature(module.training_step).parameters:
+        msg = (
+            f"module=<{type(module).__name__}> fetches its batches itself, by the "
+            "dataloader_iter of its training_step; give training_step a batch instead"
+        )
+        raise ValueError(msg)
+    if trainer is not None and trainer.overfit_batches:
+        msg = (
+            f"trainer has overfit_batches={trainer.overfit_batches}, which replaces "
+            "the order of the batches; pass a trainer with limit_train_batches instead"
+        )
+        raise ValueError(msg)
+
+
+def _settings(trainer: Any) -> dict[str, Any]:  # noqa: ANN401 (as above)
+    """Return the arguments of a test that a trainer decides."""
+    if trainer is None:
+        return {}
+    settings = {"accumulate": trainer.accumulate_grad_batches}
+    if trainer.gradient_clip_algorithm != "value":
+        settings["clip_grad_norm"] = trainer.gradient_clip_val or None
+    plugin = trainer.precision_plugin
+    if is_kind(plugin, "MixedPrecision"):
+        is_half = plugin.precision == "16-mixed"
+        settings["autocast"] = torch.float16 if is_half else torch.bfloat16
+        settings["grad_scaler"] = plugin.scaler
+    if trainer.strategy.root_device.type != "cpu":
+        settings["device"] = trainer.strategy.root_device
+    return settings
+
+
+class _Fit:
+    """The parts of Lightning and of the user that all tests of a module share."""
+
+    def __init__(self, module: Any, trainer: Any, datamodule: Any) -> None:  # noqa: ANN401 (as above)
+        kinds = type(module).__mro__
+        base = next(kind for kind in kinds if kind.__name__ == "LightningModule")
+        # lightning.pytorch or pytorch_lightning
+        self._package = base.__module__.partition(".core.")[0]
+        self.call = self.part("trainer.call")
+        self.trainer, self.datamodule = trainer, datamodule
+        self.combined: Any = None  # the loader, as Lightning has it
+        self.count: float = float("inf")  # the number of batches in an epoch
+
+    def __deepcopy__(self, memo: object) -> _Fit:
+        return self
+
+    def part(self, name: str) -> Any:  # noqa: ANN401 (as above)
+        """Return a module of the package of the Lightning module."""
+        return import_module(f"{self._package}.{name}")
+
+    def stand_in(self, module: Any, device: torch.device, datamodule: Any) -> Any:  # noqa: ANN401 (as above)
+        """Return a new trainer that stands for the user's, writes and shows nothing."""
+        user = self.trainer
+        settings = {} if user is None else {x: getattr(user, x) for x in _SETTINGS}
+        if settings.get("max_epochs") is None and settings.get("max_steps", -1) == -1:
+            settings["max_epochs"] = _USUAL_EPOCHS
+        with _silence():
+            trainer = self.part("trainer").Trainer(
+                devices=1,
+                logger=self.part("loggers.logger").DummyLogger(),
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                **settings,
+            )
+        states = self.part("trainer.states")
+        trainer.state.fn = states.TrainerFn.FITTING
+        trainer.state.status = states.TrainerStatus.RUNNING
+        trainer.training = True
+        trainer.strategy._root_device = device  # noqa: SLF001 (as above)
+        trainer.strategy.connect(module)
+        trainer._data_connector.attach_data(module, datamodule=datamodule)  # noqa: SLF001 (as above)
+        self._give_loader(trainer)
+        return trainer
+
+    def combine(self, data: Any, trainer: Any) -> Any:  # noqa: ANN401 (as above)
+        """Return the loader of a test, and give it to a trainer as Lightning would."""
+        kind = self.part("utilities.combined_loader").CombinedLoader
+        own = data
+        if isinstance(data, list | tuple) and not _holds_loaders(data):
+            # Lightning would take a list of batches apart.
+            own = DataLoader(data, batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type]  # a list is a data set
+        with _silence():
+            combined = own if isinstance(own, kind) else kind(own, "max_size_cycle")
+        if combined._mode == "sequential":  # noqa: SLF001 (as above)
+            msg = (
+                "data=<CombinedLoader> has mode='sequential', which Trainer.fit does "
+                "not take; pass one with another mode"
+            )
+            raise ValueError(msg)
+        count = partial(
+            self.part("trainer.connectors.data_connector")._parse_num_batches,  # noqa: SLF001 (as above)
+            self.part("trainer.states").RunningStage.TRAINING,
+            limit_batches=trainer.limit_train_batches,
+        )
+        lengths = [_length(loader) for loader in combined.flattened]
+        counts = [count(length) for length in lengths]
+        self.combined = combined
+        self.count = (min if combined._mode == "min_size" else max)(counts)  # noqa: SLF001 (as above)
+        self._give_loader(trainer)
+        # Lightning does not ask a loader of known length for the end of its batches,
+        # before which the loader may draw random numbers.
+        is_stream = counts == [float("inf")] and combined.flattened[0] is data
+        return data if is_stream else _Epoch(self)
+
+    def _give_loader(self, trainer: Any) -> None:  # noqa: ANN401 (as above)
+        trainer.fit_loop._combined_loader = self.combined  # noqa: SLF001 (as above)
+        trainer.fit_loop.max_batches = self.count
+
+    def configured(self, trainer: Any) -> tuple[Optimizer, list[Any]]:  # noqa: ANN401 (as above)
+        """Return the only optimizer of a trainer's module, and its schedulers."""
+        returned = self.call._call_lightning_module_hook(  # noqa: SLF001 (as above)
+            trainer, "configure_optimizers"
+        )
+        read = self.part("core.optimizer")._configure_optimizers  # noqa: SLF001 (as above)
+        optimizers, schedulers, _ = read(returned or [])
+        if len(optimizers) == 1:
+            plain = [x["scheduler"] if isinstance(x, dict) else x for x in schedulers]
+            return optimizers[0], plain
+        msg = (
+            f"configure_optimizers returned {returned!r}, but a range test trains with "
+            "one optimizer; pass it as optimizer=..."
+        )
+        raise ValueError(msg)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Drop what Lightning tells about the machine and about torch."""
+    thread = get_ident()
+    log: Any = import_module("lightning_utilities.core.rank_zero").log
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    log.addFilter(is_other)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.removeFilter(is_other)
+
+
+@contextmanager
+def _attached_again(module: Any, datamodule: Any) -> Iterator[None]:  # noqa: ANN401 (as above)
+    """Attach a module, and a data module, to the same trainers again at the end."""
+    before, of_data = vars(module)["_trainer"], getattr(datamodule, "trainer", None)
+    try:
+        yield
+    finally:
+        module.trainer = before
+        if hasattr(datamodule, "trainer"):
+            datamodule.trainer = of_data
+
+
+def _holds_loaders(data: Any) -> bool:  # noqa: ANN401 (any data)
+    """Whether a value is a collection of loaders, rather than a list of batches."""
+    if not isinstance(data, list | tuple | dict):
+        return isinstance(data, Iterable) and not isinstance(data, torch.Tensor)
+    items = list(data.values() if isinstance(data, dict) else data)
+    return bool(items) and all(map(_holds_loaders, items))
+
+
+def _length(loader: Any) -> float:  # noqa: ANN401 (any loader)
+    try:
+        return len(loader)
+    except Exception:  # noqa: BLE001 (a loader of any class)
+        return float("inf")
+
+
+class _Epoch:
+    """The batches of an epoch, as Lightning combines and limits them."""
+
+    def __init__(self, fit: _Fit) -> None:
+        self._combined = fit.combined
+        self._own: Any = None  # with workers of its own, which may persist
+        self._count = None if fit.count == float("inf") else int(fit.count)
+        # where the state of the loaders is looked for
+        for number, loader in enumerate(fit.combined.flattened):
+            setattr(self, f"loader_{number}", loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._own is None:
+            self._own = copy.copy(self._combined)
+            loaders = self._combined.flattened
+            self._own.flattened = [
+                aside(x) if isinstance(x, DataLoader) else x for x in loaders
+            ]
+            for loader in self._own.flattened:
+                if isinstance(loader, DataLoader):
+                    loader._iterator = None  # noqa: SLF001 (torch has no other way)
+        iter(self._own)
+        return self._batches(self._own)
+
+    def _batches(self, combined: Any) -> Iterator[Any]:  # noqa: ANN401 (as above)
+        batches = iter(partial(next, combined, None), None)
+        try:
+            for batch, _, _ in islice(batches, self._count):
+                yield batch
+        except BaseException:  # also where the test ends in an epoch
+            combined.reset()
+            self._own = None
+            raise
+
+
+class _Fetcher:
+    """The source of the next batch for Lightning's loop."""
+
+    batch: Any = None
+    done = False  # whether the batch is known to be the last one of its epoch
+
+    def __next__(self) -> tuple[Any, int, int]:
+        return self.batch, 0, 0
+
+
+class LightningStep(FrameworkStep):
+    """The training step of Lightning: the loops of its trainer, batch by batch."""
+
+    def __init__(self, fit: _Fit, schedulers: list[Any]) -> None:
+        super().__init__()
+        self._fit, self._schedulers = fit, schedulers
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """What Trainer.fit does and this does not, in sentences."""
+        user = self._fit.trainer
+        if user is None:
+            return ()
+        others = [x for x in user.callbacks if not is_kind(x, *_WATCHING)]
+        callbacks = ", ".join(type(callback).__name__ for callback in others)
+        strategy = type(user.strategy).__name__
+        differences = {
+            f"The trainer's callbacks {callbacks} are not called.": callbacks,
+            f"One device trains, without the trainer's {strategy}.": (
+                strategy != "SingleDeviceStrategy"
+            ),
+            "The loaders are kept, where the trainer reloads them after some epochs.": (
+                user.reload_dataloaders_every_n_epochs
+            ),
+        }
+        return [sentence for sentence, holds in differences.items() if holds]
+
+    def start(self, trained: Trained) -> None:
+        """Attach a new trainer to the module, and call the hooks of the start."""
+        fit, module, config = self._fit, trained.model, trained.config
+        self._optimizer, self._scaler = trained.optimizer, trained.grad_scaler
+        datamodule = None if fit.datamodule is None else _twin(fit.datamodule)
+        self._trainer = trainer = fit.stand_in(module, trained.device, datamodule)
+        self._loop = trainer.fit_loop.epoch_loop
+        self._loop.update_lr_schedulers = _do_nothing  # the test sets the rates
+        trainer.accumulate_grad_batches = self._accumulate = config.accumulate
+        if config.clip_grad_norm or trainer.gradient_clip_algorithm != "value":
+            trainer.gradient_clip_val = config.clip_grad_norm
+            trainer.gradient_clip_algorithm = None
+        strategy = trainer.strategy
+        strategy.precision_plugin = self._precision(config.autocast, trained.device)
+        strategy.precision_plugin.convert_module(module)
+        strategy.optimizers = [trained.optimizer]
+        kept = fit.part("utilities.types").LRSchedulerConfig
+        strategy.lr_scheduler_configs = [kept(x) for x in self._schedulers]
+        strategy.training_step = partial(self._training_step, strategy.training_step)
+        strategy.optimizer_step = partial(self._optimizer_step, strategy.optimizer_step)
+        for part in module.modules():
+            if is_kind(part, "LightningModule"):
+                vars(part).update(log=_do_nothing, log_dict=_do_nothing)
+        self._fetcher = _Fetcher()
+        self._results: list[Any] = []  # of the training steps of a batch
+        self._losses: list[Tensor] = []  # since the last optimizer step
+        self._steps = 0  # of the optimizer
+        self._rates: list[Any] = []
+        self._hook("on_fit_start")
+        module.zero_grad()
+        self._hook("on_train_start")
+
+    def _precision(self, autocast: torch.dtype | None, device: torch.device) -> Any:  # noqa: ANN401 (as above)
+        """Return the precision of the settings of the test, or that of the trainer."""
+        plugins = self._fit.part("plugins.precision")
+        user = self._fit.trainer
+        if autocast is not None:
+            name = "16-mixed" if autocast is torch.float16 else "bf16-mixed"
+            mixed = plugins.MixedPrecision(name, device.type)
+            mixed.scaler = self._scaler
+            return mixed
+        if self._scaler is not None:
+            msg = "grad_scaler without autocast is not Lightning's; pass autocast, too"
+            raise ValueError(msg)
+        if user is None or is_kind(user.precision_plugin, "MixedPrecision"):
+            return plugins.Precision()
+        return copy.deepcopy(user.precision_plugin)
+
+    def _hook(self, name: str) -> None:
+        self._fit.call._call_lightning_module_hook(self._trainer, name)  # noqa: SLF001 (as above)
+
+    def start_epoch(self) -> None:
+        """Count an epoch, and call the hooks between two of them."""
+        progress = self._trainer.fit_loop.epoch_progress
+        if progress.current.ready:
+            progress.increment_processed()
+            self._hook("on_train_epoch_end")
+            progress.increment_completed()
+        set_epoch = self._fit.part("loops.fit_loop")._set_sampler_epoch  # noqa: SLF001 (as above)
+        for loader in self._fit.combined.flattened:
+            set_epoch(loader, progress.current.processed)
+        progress.increment_ready()
+        self._hook("on_train_epoch_start")
+        progress.increment_started()
+        self._loop.reset()
+
+    def train_on(self, batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
+        """Do all that Lightning does with a batch, and return its loss."""
+        self._results.clear()
+        self._fetcher.batch = batch
+        try:
+            self._loop.advance(self._fetcher)
+        except StopIteration:
+            msg = (
+                "on_train_batch_start returned -1, which ends an epoch before its last "
+                "batch; a range test needs all batches"
+            )
+            raise ValueError(msg) from None
+        result = self._results[0] if self._results else None
+        loss = result.get("loss") if isinstance(result, Mapping) else result
+        return loss if isinstance(loss, torch.Tensor) else None
+
+    def step(self, train_on: LossOf, batches: Sequence[Any]) -> Tensor:
+        """Do the optimizer step of some batches, and return its mean loss."""
+        self._rates = [group["lr"] for group in self._optimizer.param_groups]
+        self._steps = 0
+        scale = 0.0 if self._scaler is None else self._scaler.get_scale()
+        for number, batch in enumerate(batches, 1):
+            is_last = self._loop.batch_idx + 2 == self._fit.count
+            self._fetcher.done = is_last or number == len(batches) < self._accumulate
+            loss = train_on(batch)
+            if loss is not None:
+                self._losses.append(loss.detach())
+        if self._steps > 1:
+            msg = (
+                f"the training_step of the module took {self._steps} optimizer steps "
+                "for one point of the curve; a range test needs one step a batch"
+            )
+            raise ValueError(msg)
+        if not self._losses:
+            if self._steps and not self._trainer.model.automatic_optimization:
+                msg = (
+                    "the training_step of the module returned no loss; return it, also "
+                    "with automatic_optimization=False"
+                )
+                raise TypeError(msg)
+            raise StepSkippedError(None)
+        loss = self._losses[0] if len(self._losses) == 1 else mean(self._losses)
+        if self._steps:  # else the module accumulates gradients itself
+            self._losses.clear()
+        if not self._steps or (self._scaler and self._scaler.get_scale() < scale):
+            raise StepSkippedError(loss)
+        return loss
+
+    def _training_step(self, own: Any, *args: Any) -> Any:  # noqa: ANN401 (as above)
+        """Call the training step of the module, and store its result."""
+        result = own(*args)
+        self._results.append(result)
+        return result
+
+    def _optimizer_step(self, own: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (as above)
+        """Call the optimizer step, and check that it was at the rates of the test."""
+        result = own(*args, **kwargs)
+        self._steps += 1
+        if self._rates != [group["lr"] for group in self._optimizer.param_groups]:
+            msg = (
+                f"module=<{type(self._trainer.model).__name__}> sets the learning rate "
+                "of its optimizer before an optimizer step, so a test cannot; leave "
+                "that out, for example by an attribute of the module"
+            )
+            raise ValueError(msg)
+        return result
+
+    def forward(self, model: Any, batch: Any) -> Any:  # noqa: ANN401 (as above)
+        """Return the result of the training step of a module, for validation."""
+        batch = model._on_before_batch_transfer(batch)  # noqa: SLF001 (as above)
+        device = self._trainer.strategy.root_device
+        batch = model._apply_batch_transfer_handler(batch, device)  # noqa: SLF001 (as above)
+        args = self._loop._build_kwargs({}, batch, self._loop.batch_idx)  # noqa: SLF001 (as above)
+        result = model.training_step(*args.values())
+        if result is None:
+            raise NoLossError
+        return result
+
+
+def _twin(datamodule: Any) -> Any:  # noqa: ANN401 (as above)
+    """Return a data module with the same data and containers of its own."""
+    twin = aside(datamodule)
+    for name, value in vars(twin).items():
+        if type(value) in (dict, list, set):
+            vars(twin)[name] = copy.copy(value)
+    return twin
+
+
+def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 (any batch)
+    return batch
+
+
+def _do_nothing(*_args: object, **_kwargs: object) -> None: ...
 
 
 def _write_rate(module: Any, lr: float) -> str:  # noqa: ANN401 (as above)
