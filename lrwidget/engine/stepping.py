@@ -9,7 +9,7 @@ import torch
 from lrwidget.engine.optimizers import clearing, needs_closure, stepping
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from torch import Tensor
     from torch.amp import GradScaler
@@ -59,14 +59,15 @@ class Stepper:
         self.clip()
         return self.take(loss)
 
-    def clip(self) -> None:
-        """Clip the gradients, if there is a limit, and unscale them for that."""
+    def clip(self, parameters: Iterable[Tensor] | None = None) -> None:
+        """Clip the gradients of some parameters, or of those of the optimizer."""
         if self._clip_grad_norm is None:
             return
         if self._grad_scaler is not None:
             self._grad_scaler.unscale_(self._optimizer)
-        groups = self._optimizer.param_groups
-        parameters = [parameter for group in groups for parameter in group["params"]]
+        if parameters is None:
+            groups = self._optimizer.param_groups
+            parameters = [p for group in groups for p in group["params"]]
         torch.nn.utils.clip_grad_norm_(parameters, self._clip_grad_norm)
 
     def take(self, loss: Tensor) -> Tensor:
