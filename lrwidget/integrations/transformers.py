@@ -152,6 +152,11 @@ class TrainerStep(FrameworkStep):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TrainerStep:
         twin = _twin(self._trainer)
+        # The forward that TRL gives a model calls the original for its logits.
+        replaced = any("forward" in vars(module) for module in twin.model.modules())
+        if replaced and (twin.label_smoother or twin.compute_loss_func):
+            msg = "the forward of its model is replaced by a function"
+            raise ValueError(msg)
         for trainer in (self._original, self._trainer):
             memo[id(trainer)], memo[id(trainer.accelerator)] = twin, twin.accelerator
         for name in vars(twin).keys() - self._own.keys():
