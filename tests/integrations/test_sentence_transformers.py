@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
+losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
 datasets = pytest.importorskip("datasets")
 
 
@@ -43,23 +44,22 @@ def _rows(*columns: str, label: Any = None) -> Any:
 
 def _losses() -> dict[str, tuple[Any, Any]]:
     """Return a loss and its data for each kind of loss."""
-    kinds = sentence_transformers.losses
     pairs, triplets = _rows("a", "b"), _rows("a", "b", "c")
     return {
-        "ranking": (kinds.MultipleNegativesRankingLoss, pairs),
-        "cached": (kinds.CachedMultipleNegativesRankingLoss, pairs),
+        "ranking": (losses.MultipleNegativesRankingLoss, pairs),
+        "cached": (losses.CachedMultipleNegativesRankingLoss, pairs),
         "cosine": (
-            kinds.CosineSimilarityLoss,
+            losses.CosineSimilarityLoss,
             _rows("a", "b", label=lambda n: float(n % 2)),
         ),
-        "triplet": (kinds.TripletLoss, triplets),
+        "triplet": (losses.TripletLoss, triplets),
         "softmax": (
-            lambda model: kinds.SoftmaxLoss(model, 16, num_labels=3),
+            lambda model: losses.SoftmaxLoss(model, 16, num_labels=3),
             _rows("a", "b", label=lambda n: n % 3),
         ),
         "matryoshka": (
-            lambda model: kinds.MatryoshkaLoss(
-                model, kinds.MultipleNegativesRankingLoss(model), [16, 8]
+            lambda model: losses.MatryoshkaLoss(
+                model, losses.MultipleNegativesRankingLoss(model), [16, 8]
             ),
             pairs,
         ),
@@ -90,7 +90,7 @@ def test_the_losses_are_those_of_the_training(
 def test_the_losses_of_several_data_sets(tmp_path: Path) -> None:
     def make() -> Any:
         model = _model(tmp_path)
-        loss = sentence_transformers.losses.MultipleNegativesRankingLoss(model)
+        loss = losses.MultipleNegativesRankingLoss(model)
         options = arguments(tmp_path, gradient_accumulation_steps=2)
         return sentence_transformers.SentenceTransformerTrainer(
             model=model,
