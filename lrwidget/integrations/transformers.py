@@ -5,16 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from contextlib import nullcontext
-from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
 
 from lrwidget.config import is_kind
 from lrwidget.engine.framework import FrameworkStep, Trained
-from lrwidget.engine.isolation.state_snapshot import copied_on_write
+from lrwidget.engine.isolation.state_snapshot import GENERATORS, copied_on_write
 from lrwidget.engine.optimizers import apply_rate
 from lrwidget.engine.stepping import StepSkippedError
 from lrwidget.integrations import Parts, aside, check_kind
@@ -26,26 +24,22 @@ if TYPE_CHECKING:
 
     from lrwidget.engine.losses import LossOf
 
-# Trainers whose loss does not fall where a rate is good.
-_WITHOUT_A_CURVE = (
-    *("GRPOTrainer", "RLOOTrainer", "OnlineDPOTrainer", "PPOTrainer"),
-    *("AsyncGRPOTrainer",),
-)
-# Attributes that a test leaves as they are, and those that it sets itself.
-_NOT_COPIED = frozenset(
-    {
-        *("args", "train_dataset", "eval_dataset", "_eval_dataloaders", "evaluator"),
-        *("data_collator", "processing_class", "tokenizer", "callback_handler"),
-        *("compute_metrics", "preprocess_logits_for_metrics", "model_init"),
-        *("lr_scheduler", "_memory_tracker", "push_in_progress"),
-        *("accelerator", "model", "model_wrapped", "optimizer", "state"),
-    }
-)
-_LIBRARIES = {"accelerate", "datasets", "huggingface_hub", "tokenizers", "transformers"}
-# The events of a callback within a training epoch.
+_LIBRARIES = {"accelerate", "datasets", "tokenizers", "torch", "transformers"}
+# Objects of these libraries are shared with a twin, except those with a state that a
+# training changes.
+_COPIED = (nn.Module, torch.Tensor, *GENERATORS)
+_SHARED = {
+    *("model", "model_wrapped", "train_dataset", "eval_dataset", "_eval_dataloaders"),
+    "data_collator",
+}
+# The beginnings of the names of what a callback does within an epoch.
 _EVENTS = (
-    *("on_train_begin", "on_epoch_begin", "on_step_begin", "on_substep_end"),
-    *("on_pre_optimizer_step", "on_optimizer_step", "on_step_end", "on_epoch_end"),
+    *("on_train_begin", "on_epoch", "on_step", "on_substep", "on_optimizer"),
+    "on_pre_optimizer",
+)
+_WITHOUT_FIXED_DATA = (
+    *("GRPOTrainer", "AsyncGRPOTrainer", "RLOOTrainer", "OnlineDPOTrainer"),
+    *("PPOTrainer",),
 )
 
 
@@ -54,13 +48,12 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
     Return the parts of a training in a Hugging Face ``Trainer``.
 
     The parts are its model, its optimizer or the one that it would make, its training
-    loader, and its own program for the steps, with its accumulation, clipping and
-    precision.
+    loader, and its own ``training_step``, accumulation, clipping and precision.
     """
     check_kind("trainer", trainer, "Trainer", "that of transformers, or one like it")
-    _check_program(trainer)
+    _check_loop(trainer)
     # To make an optimizer and a loader changes a trainer and its accelerator.
-    twin = _twin(trainer)
+    twin = _twin_of(trainer)
     twin.accelerator._dataloaders = []  # noqa: SLF001 (the list of the loaders that it has prepared)
 
     def write_rate(lr: float) -> str:
@@ -77,43 +70,36 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
     return Parts(trainer.model, optimizer, dataloader, settings, write_rate)
 
 
-def _check_program(trainer: Any) -> None:  # noqa: ANN401 (as above)
-    """Raise unless the steps of a trainer are those of the Trainer of transformers."""
-    name = type(trainer).__name__
-    if is_kind(trainer, *_WITHOUT_A_CURVE):
+def _check_loop(trainer: Any) -> None:  # noqa: ANN401 (as above)
+    """Raise unless the steps of a trainer can be taken one by one."""
+    reason = ""
+    if is_kind(trainer, *_WITHOUT_FIXED_DATA):
+        reason = "draws its samples from its model, and its loss does not show progress"
+    elif trainer.is_deepspeed_enabled:
+        reason = "uses DeepSpeed, whose engine can be neither copied nor put back"
+    for method in ("_inner_training_loop", "_run_epoch"):
+        if _is_own(trainer, method):
+            reason = f"has its own {method}, which takes the steps itself"
+    if reason:
         msg = (
-            f"trainer=<{name}> trains on samples that its model draws meanwhile, and "
-            "its loss does not tell a good rate from a bad one; pass a trainer with "
-            "fixed data, such as an SFTTrainer or a DPOTrainer"
+            f"trainer=<{type(trainer).__name__}> {reason}; pass a trainer with fixed "
+            "data and the loop of transformers.Trainer"
         )
         raise TypeError(msg)
-    for method in ("_inner_training_loop", "_run_epoch"):
-        if _overridden(trainer, method):
-            msg = (
-                f"trainer=<{name}> has its own {method}, which a test cannot call; "
-                "pass a trainer that overrides training_step or compute_loss instead"
-            )
-            raise TypeError(msg)
-    if trainer.is_deepspeed_enabled:
-        msg = (
-            f"trainer=<{name}> trains with DeepSpeed, whose engine cannot be copied or "
-            "put back; pass a trainer without args.deepspeed"
-        )
-        raise ValueError(msg)
 
 
-def _overridden(trainer: Any, method: str) -> bool:  # noqa: ANN401 (as above)
-    """Whether the method of a trainer is not that of transformers."""
+def _is_own(trainer: Any, method: str) -> bool:  # noqa: ANN401 (as above)
+    """Whether a trainer has a method that is not that of transformers."""
     function = getattr(type(trainer), method, None)
-    return function is not None and not _of_library(function.__module__)
+    return function is not None and _library(function) not in _LIBRARIES
 
 
-def _of_library(module: str) -> bool:
-    return module.partition(".")[0] in _LIBRARIES
+def _library(definition: Any) -> str:  # noqa: ANN401 (a class or a function)
+    return str(definition.__module__).partition(".")[0]
 
 
-def _twin(trainer: Any) -> Any:  # noqa: ANN401 (as above)
-    """Return a trainer and accelerator aside, with the same content."""
+def _twin_of(trainer: Any) -> Any:  # noqa: ANN401 (as above)
+    """Return a trainer with an accelerator of its own, and the same content."""
     twin = aside(trainer)
     twin.accelerator = aside(trainer.accelerator)
     return twin
@@ -136,32 +122,31 @@ class TrainerStep(FrameworkStep):
     """
     The optimizer step of a ``Trainer``, by the ``training_step`` of its twin.
 
-    The twin refers to the model that is trained. It has copies of the containers,
-    modules and other objects of the trainer, and shares its data and its arguments.
+    The twin has the model that is trained, copies of what a training may change in the
+    trainer, and the trainer's own data and arguments.
     """
 
-    def __init__(self, original: Any, twin: Any, dataloader: Any) -> None:  # noqa: ANN401 (as above)
+    _trained: Trained
+
+    def __init__(self, trainer: Any, twin: Any, dataloader: Any) -> None:  # noqa: ANN401 (as above)
         super().__init__()
-        self._original, self._trainer, self._loader = original, twin, dataloader
-        # In a dictionary, since a test that makes no copy restores its content.
-        self._own = {
-            name: value
-            for name, value in vars(twin).items()
-            if not _is_shared(name, value)
-        }
+        self._original, self._trainer, self._loader = trainer, twin, dataloader
+        # A test that makes no copy restores the content of this dictionary.
+        self._own = {k: v for k, v in vars(twin).items() if not _is_shared(k, v)}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TrainerStep:
-        twin = _twin(self._trainer)
+        twin = _twin_of(self._trainer)
         # The forward that TRL gives a model calls the original for its logits.
         replaced = any("forward" in vars(module) for module in twin.model.modules())
         if replaced and (twin.label_smoother or twin.compute_loss_func):
-            msg = "the forward of its model is replaced by a function"
+            msg = "the forward of its model was replaced by a function"
             raise ValueError(msg)
         for trainer in (self._original, self._trainer):
             memo[id(trainer)], memo[id(trainer.accelerator)] = twin, twin.accelerator
-        for name in vars(twin).keys() - self._own.keys():
-            memo.setdefault(id(vars(self._trainer)[name]), vars(twin)[name])
-        # The parameters of a reference model share their memory with the copy.
+        for name, value in vars(self._trainer).items():
+            if name not in self._own:
+                memo.setdefault(id(value), value)
+        # A reference model shares its memory with its copy.
         modules = [x for x in self._own.values() if isinstance(x, nn.Module)]
         for parameter in (p for module in modules for p in module.parameters()):
             if id(parameter) not in memo and type(parameter) is nn.Parameter:
@@ -173,156 +158,135 @@ class TrainerStep(FrameworkStep):
     @property
     def notices(self) -> Sequence[str]:
         """The callbacks, methods and settings of the trainer that have no part here."""
-        trainer, args = self._original, self._original.args
-        name = type(trainer).__name__
-        callbacks = [
-            type(callback).__name__
+        trainer = self._original
+        left_out = [
+            f"the callback {type(callback).__name__} is not called"
             for callback in trainer.callback_handler.callbacks
             if _acts(type(callback))
         ]
-        notices = [f"The callback {each} is not called." for each in callbacks]
-        notices += [
-            f"{name}.{method} is not called: that of transformers is."
+        left_out += [
+            f"{type(trainer).__name__}.{method} is not called"
             for method in ("train", "_clip_grad_norm")
-            if _overridden(trainer, method)
+            if _is_own(trainer, method)
         ]
-        if args.torch_compile:
-            notices.append("The model is not compiled, in spite of args.torch_compile.")
+        if trainer.args.torch_compile:
+            left_out.append("the model is not compiled")
         if trainer.is_fsdp_enabled:
-            notices.append("The model is trained without FSDP.")
-        return notices
+            left_out.append("the model is trained without FSDP")
+        return [f"In the test, {what}." for what in left_out]
 
     def start(self, trained: Trained) -> None:
         """Prepare the twin and the model as the trainer's ``train`` does."""
-        trainer, args = self._trainer, self._trainer.args
+        twin, args = self._trainer, self._trainer.args
         if trained.device.type != args.device.type:
             msg = (
-                f"device={str(trained.device)!r} is not that of the trainer, "
-                f"{str(args.device)!r}; pass it to its TrainingArguments"
+                f"device={str(trained.device)!r} is not {str(args.device)!r}, the "
+                "device of the trainer; set it in the trainer's arguments"
             )
             raise ValueError(msg)
         self._trained, self._epoch, self._items = trained, -1, None
-        accelerator = trainer.accelerator
-        accelerator.gradient_state = copy.copy(accelerator.gradient_state)
-        accelerator.scaler = trained.grad_scaler
-        model = trainer.model = accelerator.unwrap_model(trained.model)
-        trainer.model_wrapped = model
-        trainer.optimizer = trained.optimizer
-        trainer.log = _log_nothing
-        self._set_state()
-        _as_before_training(trainer)
-        if trained.precision is not nullcontext:
-            _cast(model, trained.precision)
-        trainer.model_wrapped = trainer._wrap_model(trained.model)  # noqa: SLF001 (in DataParallel)
-
-    def _set_state(self) -> None:
-        """Give the twin the state of a trainer before its first step."""
-        trainer, args = self._trainer, self._trainer.args
-        steps, epochs = args.max_steps, math.ceil(args.num_train_epochs)
+        twin.accelerator.gradient_state = copy.copy(twin.accelerator.gradient_state)
+        twin.accelerator.scaler = trained.grad_scaler
+        twin.model = twin.model_wrapped = twin.accelerator.unwrap_model(trained.model)
+        twin.optimizer, twin.log = trained.optimizer, _do_nothing
         try:
             self._length = len(self._loader)
         except TypeError:
-            self._length = max(steps, 1) * args.gradient_accumulation_steps
-        updates = math.ceil(self._length / args.gradient_accumulation_steps)
-        trainer.state = type(trainer.state)(
-            epoch=0,
-            max_steps=steps if steps > 0 else math.ceil(args.num_train_epochs * updates),
-            num_train_epochs=math.ceil(steps / updates) if steps > 0 else epochs,
-            train_batch_size=trainer._train_batch_size,  # noqa: SLF001 (as in train)
-            is_local_process_zero=trainer.is_local_process_zero(),
-            is_world_process_zero=trainer.is_world_process_zero(),
-        )
+            self._length = args.max_steps * args.gradient_accumulation_steps
+        steps = math.ceil(self._length / args.gradient_accumulation_steps)
+        if args.max_steps <= 0:
+            steps = math.ceil(args.num_train_epochs * steps)
+        twin.state = type(twin.state)(epoch=0, max_steps=max(steps, args.max_steps))
+        twin.control = copy.copy(twin.control)
+        _prepare(twin)
+        if trained.precision is not nullcontext:
+            _cast(twin.model, trained.precision)
+        twin.model_wrapped = twin._wrap_model(trained.model)  # noqa: SLF001 (for DataParallel)
 
     def start_epoch(self) -> None:
-        """Tell the loader the number of the epoch, which is a part of its seed."""
-        self._epoch += 1
-        self._batches = 0
+        """Tell the loader the number of the epoch, which changes the order."""
+        self._epoch, self._batches = self._epoch + 1, 0
         sampler = getattr(self._loader, "batch_sampler", None)
         for part in (self._loader, getattr(sampler, "batch_sampler", None)):
-            if hasattr(part, "set_epoch"):
-                part.set_epoch(self._epoch)
+            set_epoch = getattr(part, "set_epoch", None)
+            if set_epoch is not None:
+                set_epoch(self._epoch)
 
     def train_on(self, batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
         """Add the gradients of a batch, and return its part of the loss of the step."""
-        trainer = self._trainer
-        loss: Tensor = trainer.training_step(trainer.model_wrapped, batch, self._items)
+        twin = self._trainer
+        loss: Tensor = twin.training_step(twin.model_wrapped, batch, self._items)
         return loss
 
     def step(self, train_on: LossOf, batches: Sequence[Any]) -> Tensor:
         """Do an optimizer step, and return its loss as the trainer logs it."""
-        trainer, trained = self._trainer, self._trained
+        twin, trained = self._trainer, self._trained
         trained.model.zero_grad()
-        trained.optimizer.zero_grad()  # also of parameters that a loss has
-        samples, self._items = trainer.get_batch_samples(
-            iter(batches), len(batches), trainer.args.device
+        trained.optimizer.zero_grad()  # also of the parameters of a loss
+        samples, self._items = twin.get_batch_samples(
+            iter(batches), len(batches), twin.args.device
         )
-        trainer.current_gradient_accumulation_steps = len(samples)
-        losses = []
+        twin.current_gradient_accumulation_steps = len(samples)
+        losses: list[Tensor] = []
         for number, batch in enumerate(samples, 1):
             last = number == len(samples)
-            trainer.accelerator.gradient_state._set_sync_gradients(last)  # noqa: SLF001 (as in train)
+            twin.accelerator.gradient_state._set_sync_gradients(last)  # noqa: SLF001 (as Trainer does)
             loss = train_on(batch)
-            if loss is not None:
-                losses.append(loss)
+            losses += [] if loss is None else [loss]
         if not losses:
             raise StepSkippedError(None)
         trained.clip(trained.model.parameters())
         loss = trained.take(torch.stack(losses).sum())
         self._batches += len(batches)
-        trainer.state.global_step += 1
-        trainer.state.epoch = self._epoch + self._batches / self._length
+        twin.state.global_step += 1
+        twin.state.epoch = self._epoch + self._batches / self._length
         return loss
 
     def forward(self, model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 (any batch)
         """Return the loss of a batch by the trainer's ``compute_loss``."""
-        trainer = self._trainer
-        inputs = trainer._prepare_inputs(batch)  # noqa: SLF001 (subclasses override it)
-        # The model casts its inputs and its outputs itself.
+        inputs = self._trainer._prepare_inputs(batch)  # noqa: SLF001 (subclasses override it)
+        # The model has its own precision.
         with (
             torch.autocast(self._trained.device.type, enabled=False),
-            trainer.compute_loss_context_manager(),
+            self._trainer.compute_loss_context_manager(),
         ):
-            return trainer.compute_loss(model, inputs)
+            return self._trainer.compute_loss(model, inputs)
 
 
 def _is_shared(name: str, value: object) -> bool:
     """Whether a twin has an attribute of its trainer itself, and no copy of it."""
-    if name in _NOT_COPIED or isinstance(value, DataLoader | Dataset):
-        return True
-    return _of_library(type(value).__module__) and not isinstance(
-        value, nn.Module | dict
-    )
+    libraries = {_library(kind) for kind in type(value).__mro__}
+    of_library = bool(libraries & _LIBRARIES) and not isinstance(value, _COPIED)
+    return name in _SHARED or of_library
 
 
 def _acts(kind: type) -> bool:
-    """Whether a class of callbacks, not of transformers, acts within an epoch."""
-    found = [getattr(kind, event) for event in _EVENTS if hasattr(kind, event)]
-    modules = {function.__module__.partition(".")[0] for function in found}
-    return not modules <= {*_LIBRARIES, "sentence_transformers"}
+    """Whether a class of callbacks that are not the libraries' own acts in an epoch."""
+    found = [getattr(kind, name) for name in dir(kind) if name.startswith(_EVENTS)]
+    own = {_library(function) for function in found}
+    return not own <= {*_LIBRARIES, "sentence_transformers"}
 
 
-def _as_before_training(trainer: Any) -> None:  # noqa: ANN401 (as above)
-    """Call the ``train`` of transformers without its loop: it prepares the model."""
-    kinds = type(trainer).__mro__
+def _prepare(twin: Any) -> None:  # noqa: ANN401 (as above)
+    """Prepare a model by the ``train`` of transformers without its loop."""
+    kinds: tuple[Any, ...] = type(twin).__mro__
     base = next(kind for kind in kinds if kind.__module__ == "transformers.trainer")
-    trainer.model_init = None  # else it would make another model
-    trainer._inner_training_loop = _log_nothing  # noqa: SLF001 (of this twin)
-    base.train(trainer)
-    del trainer._inner_training_loop  # noqa: SLF001 (as above)
-    args = trainer.args
+    twin.model_init = None  # else it would make another model
+    twin._inner_training_loop = _do_nothing  # noqa: SLF001 (of the twin)
+    base.train(twin)
+    args = twin.args
     if not hasattr(args, "activation_checkpointing") and args.gradient_checkpointing:
-        # before transformers 5, in the loop
-        trainer.model.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
+        # Before transformers 5, the loop does it.
+        twin.model.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
 
 
 def _cast(model: Any, precision: Callable[[], Any]) -> None:  # noqa: ANN401 (of any class)
-    """Make a model compute in a precision, and return float32, as Accelerate does."""
-    from accelerate.utils import convert_outputs_to_fp32
+    """Make a model compute in a precision and return float32, as Accelerate does."""
+    from accelerate.utils import convert_outputs_to_fp32  # noqa: PLC0415 (slow)
 
-    # without the cast of an earlier training
+    # without the precision of an earlier training
     forward = vars(model).get("_original_forward", model.forward)
 
-    @wraps(forward)
     def cast(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (of any model)
         with precision():
             return forward(*args, **kwargs)
@@ -330,4 +294,4 @@ def _cast(model: Any, precision: Callable[[], Any]) -> None:  # noqa: ANN401 (of
     model.forward = convert_outputs_to_fp32(cast)
 
 
-def _log_nothing(*_args: object, **_kwargs: object) -> None: ...
+def _do_nothing(*_args: object, **_kwargs: object) -> None: ...

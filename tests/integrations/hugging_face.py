@@ -54,7 +54,9 @@ class _Rates(TrainerCallback):
     def __init__(self, rates: Sequence[float]) -> None:
         self.rates = list(rates)
 
-    def on_step_begin(self, _args: Any, state: Any, _control: Any, **parts: Any) -> None:
+    def on_step_begin(
+        self, _args: Any, state: Any, _control: Any, **parts: Any
+    ) -> None:
         for group in parts["optimizer"].param_groups:
             group["lr"] = self.rates[state.global_step]
 

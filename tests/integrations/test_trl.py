@@ -140,5 +140,5 @@ def test_a_trainer_that_draws_its_samples_is_refused(tmp_path: Path) -> None:
         train_dataset=_pairs(),
         processing_class=tokenizer(tmp_path),
     )
-    with pytest.raises(TypeError, match="trainer=<GRPOTrainer> trains on samples"):
+    with pytest.raises(TypeError, match="trainer=<GRPOTrainer> draws its samples"):
         LRWidget.from_trainer(trainer)
