@@ -54,9 +54,7 @@ class _Rates(TrainerCallback):
     def __init__(self, rates: Sequence[float]) -> None:
         self.rates = list(rates)
 
-    def on_step_begin(
-        self, _args: Any, state: Any, _control: Any, **parts: Any
-    ) -> None:
+    def on_step_begin(self, args: Any, state: Any, control: Any, **parts: Any) -> None:  # noqa: ARG002 (their names)
         for group in parts["optimizer"].param_groups:
             group["lr"] = self.rates[state.global_step]
 
@@ -85,13 +83,13 @@ def is_exact(make: Callable[[], Any], **options: Any) -> Any:
 
 def tokenizer(folder: Path) -> Any:
     """Return a tokenizer of the words ``w0`` to ``w39``, stored in a folder."""
-    words = {name: number for number, name in enumerate(["[PAD]", "[UNK]", "[EOS]"])}
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[EOS]"}
+    words = {name: number for number, name in enumerate(special.values())}
     words |= {f"w{number}": number + 3 for number in range(40)}
     model = Tokenizer(WordLevel(words, unk_token="[UNK]"))  # noqa: S106 (of a word)
     model.pre_tokenizer = Whitespace()
-    made = PreTrainedTokenizerFast(
-        tokenizer_object=model, pad_token="[PAD]", unk_token="[UNK]", eos_token="[EOS]"
-    )
+    kind: Any = PreTrainedTokenizerFast  # it has no types
+    made = kind(tokenizer_object=model, **special)
     made.save_pretrained(folder)
     return made
 

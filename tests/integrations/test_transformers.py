@@ -131,7 +131,7 @@ def test_it_accumulates_clips_and_casts_as_the_trainer(tmp_path: Path) -> None:
     )
     trainer.__class__ = Watched
     assert trainer.model is not None
-    trainer.model.get_input_embeddings().register_forward_hook(note_dtype)
+    trainer.model.get_submodule("bert.embeddings").register_forward_hook(note_dtype)
     trainer.create_optimizer().register_step_pre_hook(note)
     assert len(_curve(trainer)) == 15
     assert Watched.dtypes == [torch.bfloat16] * 30

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter, deque
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from transformers import (
 )
 
 from lrwidget import LRWidget
+from lrwidget.engine.framework import Trained
 from lrwidget.integrations.transformers import parts_of
 from tests.integrations.hugging_face import (
     STEPS,
@@ -113,7 +115,7 @@ class _Noting(Trainer):
         self.counts: Counter[str] = Counter()
         self.nested: dict[str, list[int]] = {"steps": []}
         self.meter = _Meter()
-        self.teacher = copy.deepcopy(self.model)
+        self.teacher: Any = copy.deepcopy(self.model)
         self.noise = torch.Generator().manual_seed(4)
 
     def training_step(self, model: Any, inputs: Any, *more: Any) -> Any:
@@ -174,20 +176,12 @@ def test_the_modes_of_the_training(tmp_path: Path) -> None:
     assert not part.training
 
 
-def test_the_loss_of_a_validation_is_that_of_compute_loss(tmp_path: Path) -> None:
+def test_the_loss_of_a_validation_is_that_of_evaluate(tmp_path: Path) -> None:
     trainer = _trainer(tmp_path, bf16=True, label_smoothing_factor=0.1)
-    trainer.eval_dataset = trainer.train_dataset
-    batches = trainer.get_train_dataloader()
-    curve = curve_of(trainer, val_loader=list(batches)[:1], num_it=1, start_lr=1e-30)
-    trainer.eval_dataset = _rows()
-    first = next(iter(batches))
-    assert trainer.model is not None
-    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-        outputs = trainer.model.eval()(**first)
-    assert trainer.label_smoother is not None
-    outputs["logits"] = outputs["logits"].float()
-    expected = trainer.label_smoother(outputs, first["labels"], shift_labels=True)
-    assert curve.losses[0] == pytest.approx(expected.item(), rel=1e-6)
+    held_out = trainer.get_eval_dataloader(trainer.train_dataset)
+    curve = curve_of(trainer, val_loader=held_out, num_it=2, start_lr=1e-30)
+    expected = trainer.evaluate(trainer.train_dataset)["eval_loss"]
+    assert curve.losses[0] == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_callback_that_acts_on_steps_is_named(tmp_path: Path) -> None:
@@ -214,5 +208,15 @@ def test_a_trainer_with_its_own_loop_is_refused(tmp_path: Path, method: str) -> 
 
 
 def test_another_device_than_that_of_the_trainer(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="device='meta' is not 'cpu'"):
-        curve_of(_trainer(tmp_path), device="meta")
+    parts = parts_of(_trainer(tmp_path))
+    there = Trained(
+        model=parts.model,
+        optimizer=parts.optimizer,
+        grad_scaler=None,
+        device=torch.device("cuda"),
+        precision=nullcontext,
+        clip=print,
+        take=torch.clone,
+    )
+    with pytest.raises(ValueError, match="device='cuda' is not 'cpu'"):
+        parts.settings["training_step"].start(there)

@@ -28,7 +28,7 @@ def _no_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY", True)
 
 
-_CONFIG = {
+_CONFIG: dict[str, Any] = {
     "vocab_size": 43,
     "hidden_size": 16,
     "intermediate_size": 32,
@@ -105,7 +105,7 @@ def _lora(task: str = "CAUSAL_LM") -> Any:
 @pytest.mark.parametrize(
     "make",
     [
-        pytest.param(lambda folder: _sft(folder), id="sft"),
+        pytest.param(_sft, id="sft"),
         pytest.param(
             lambda folder: _sft(folder, gradient_accumulation_steps=2, bf16=True),
             id="sft-accumulated",
@@ -118,9 +118,9 @@ def _lora(task: str = "CAUSAL_LM") -> Any:
         pytest.param(
             lambda folder: _sft(folder, label_smoothing_factor=0.1), id="sft-smoothed"
         ),
-        pytest.param(lambda folder: _dpo(folder), id="dpo"),
+        pytest.param(_dpo, id="dpo"),
         pytest.param(lambda folder: _dpo(folder, _lora()), id="dpo-lora"),
-        pytest.param(lambda folder: _reward(folder), id="reward"),
+        pytest.param(_reward, id="reward"),
     ],
 )
 def test_the_losses_are_those_of_the_training(
