@@ -28,8 +28,9 @@ class Trained(NamedTuple):
     grad_scaler: GradScaler | None
     device: torch.device
     precision: Callable[[], AbstractContextManager[object]]  # of a forward pass
-    # Clips the gradients, if clip_grad_norm is set, and unscales them for that.
-    clip: Callable[[], None]
+    # Clips the gradients of some parameters, or of those of the optimizer, if
+    # clip_grad_norm is set.
+    clip: Callable[..., None]
     # Takes the optimizer's step, and returns the loss; raises StepSkippedError.
     take: Callable[[Tensor], Tensor]
     config: TestConfig  # all settings

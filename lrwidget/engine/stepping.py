@@ -16,7 +16,7 @@ from lrwidget.engine.optimizers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from torch import Tensor
     from torch.amp import GradScaler
@@ -84,14 +84,16 @@ class Stepper:
             return self._first_step(loss_of, batches, loss)
         return self.take(loss)
 
-    def clip(self) -> None:
-        """Clip the gradients, if there is a limit, and unscale them for that."""
+    def clip(self, parameters: Iterable[Tensor] | None = None) -> None:
+        """Clip the gradients of some parameters, or of those of the optimizer."""
         if self._clip_grad_norm is None:
             return
         if self._grad_scaler is not None:
             for optimizer in each_of(self._optimizer):
                 self._grad_scaler.unscale_(optimizer)
-        torch.nn.utils.clip_grad_norm_(self._parameters(), self._clip_grad_norm)
+        if parameters is None:
+            parameters = self._parameters()
+        torch.nn.utils.clip_grad_norm_(parameters, self._clip_grad_norm)
 
     def take(self, loss: Tensor) -> Tensor:
         """Take the optimizer's step after its gradients, and return their loss."""

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+import copy
+import math
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
+from lrwidget.config import is_kind
+from lrwidget.engine.framework import FrameworkStep, Trained
+from lrwidget.engine.isolation.state_snapshot import GENERATORS, copied_on_write
 from lrwidget.engine.optimizers import apply_rate
+from lrwidget.engine.stepping import StepSkippedError
 from lrwidget.integrations import Parts, aside, check_kind
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+    from lrwidget.engine.losses import LossOf
+
+_LIBRARIES = {"accelerate", "datasets", "tokenizers", "torch", "transformers"}
+# Objects of these libraries are shared with a twin, except those with a state that a
+# training changes.
+_COPIED = (nn.Module, torch.Tensor, *GENERATORS)
+_SHARED = {
+    *("model", "model_wrapped", "train_dataset", "eval_dataset", "_eval_dataloaders"),
+    "data_collator",
+}
+# The beginnings of the names of what a callback does within an epoch.
+_EVENTS = (
+    *("on_train_begin", "on_epoch", "on_step", "on_substep", "on_optimizer"),
+    "on_pre_optimizer",
+)
+_WITHOUT_FIXED_DATA = (
+    *("GRPOTrainer", "AsyncGRPOTrainer", "RLOOTrainer", "OnlineDPOTrainer"),
+    *("PPOTrainer",),
+)
 
 
 def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not imported)
@@ -18,18 +48,13 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
     Return the parts of a training in a Hugging Face ``Trainer``.
 
     The parts are its model, its optimizer or the one that it would make, its training
-    loader, its ``compute_loss``, and its accumulation, clipping and precision.
+    loader, and its own ``training_step``, accumulation, clipping and precision.
     """
     check_kind("trainer", trainer, "Trainer", "that of transformers, or one like it")
+    _check_loop(trainer)
     # To make an optimizer and a loader changes a trainer and its accelerator.
-    twin = aside(trainer)
-    twin.accelerator = aside(trainer.accelerator)
+    twin = _twin_of(trainer)
     twin.accelerator._dataloaders = []  # noqa: SLF001 (the list of the loaders that it has prepared)
-
-    def training_step(model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 (any batch)
-        inputs = twin._prepare_inputs(batch)  # noqa: SLF001 (subclasses override it)
-        with twin.compute_loss_context_manager():
-            return twin.compute_loss(model, inputs)
 
     def write_rate(lr: float) -> str:
         trainer.args.learning_rate = lr
@@ -40,8 +65,44 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
 
     optimizer = twin.create_optimizer()  # or the existing one
     dataloader = twin.get_train_dataloader()
-    settings = {"training_step": training_step, **_settings(trainer.args)}
+    step = TrainerStep(trainer, twin, dataloader)
+    settings = {"training_step": step, **_settings(trainer.args)}
     return Parts(trainer.model, optimizer, dataloader, settings, write_rate)
+
+
+def _check_loop(trainer: Any) -> None:  # noqa: ANN401 (as above)
+    """Raise unless the steps of a trainer can be taken one by one."""
+    reason = ""
+    if is_kind(trainer, *_WITHOUT_FIXED_DATA):
+        reason = "draws its samples from its model, and its loss does not show progress"
+    elif trainer.is_deepspeed_enabled:
+        reason = "uses DeepSpeed, whose engine can be neither copied nor put back"
+    for method in ("_inner_training_loop", "_run_epoch"):
+        if _is_own(trainer, method):
+            reason = f"has its own {method}, which takes the steps itself"
+    if reason:
+        msg = (
+            f"trainer=<{type(trainer).__name__}> {reason}; pass a trainer with fixed "
+            "data and the loop of transformers.Trainer"
+        )
+        raise TypeError(msg)
+
+
+def _is_own(trainer: Any, method: str) -> bool:  # noqa: ANN401 (as above)
+    """Whether a trainer has a method that is not that of transformers."""
+    function = getattr(type(trainer), method, None)
+    return function is not None and _library(function) not in _LIBRARIES
+
+
+def _library(definition: Any) -> str:  # noqa: ANN401 (a class or a function)
+    return str(definition.__module__).partition(".")[0]
+
+
+def _twin_of(trainer: Any) -> Any:  # noqa: ANN401 (as above)
+    """Return a trainer with an accelerator of its own, and the same content."""
+    twin = aside(trainer)
+    twin.accelerator = aside(trainer.accelerator)
+    return twin
 
 
 def _settings(args: Any) -> dict[str, Any]:  # noqa: ANN401 (as above)
@@ -55,3 +116,182 @@ def _settings(args: Any) -> dict[str, Any]:  # noqa: ANN401 (as above)
         settings["autocast"] = torch.float16
         settings["grad_scaler"] = torch.amp.GradScaler(args.device.type)
     return settings
+
+
+class TrainerStep(FrameworkStep):
+    """
+    The optimizer step of a ``Trainer``, by the ``training_step`` of its twin.
+
+    The twin has the model that is trained, copies of what a training may change in the
+    trainer, and the trainer's own data and arguments.
+    """
+
+    _trained: Trained
+
+    def __init__(self, trainer: Any, twin: Any, dataloader: Any) -> None:  # noqa: ANN401 (as above)
+        super().__init__()
+        self._original, self._trainer, self._loader = trainer, twin, dataloader
+        # A test that makes no copy restores the content of this dictionary.
+        self._own = {k: v for k, v in vars(twin).items() if not _is_shared(k, v)}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TrainerStep:
+        twin = _twin_of(self._trainer)
+        # The forward that TRL gives a model calls the original for its logits.
+        replaced = any("forward" in vars(module) for module in twin.model.modules())
+        if replaced and (twin.label_smoother or twin.compute_loss_func):
+            msg = "the forward of its model was replaced by a function"
+            raise ValueError(msg)
+        for trainer in (self._original, self._trainer):
+            memo[id(trainer)], memo[id(trainer.accelerator)] = twin, twin.accelerator
+        for name, value in vars(self._trainer).items():
+            if name not in self._own:
+                memo.setdefault(id(value), value)
+        # A reference model shares its memory with its copy.
+        modules = [x for x in self._own.values() if isinstance(x, nn.Module)]
+        for parameter in (p for module in modules for p in module.parameters()):
+            if id(parameter) not in memo and type(parameter) is nn.Parameter:
+                shared = copied_on_write(parameter.detach())
+                memo[id(parameter)] = nn.Parameter(shared, parameter.requires_grad)
+        vars(twin).update(copy.deepcopy(self._own, memo))
+        return TrainerStep(self._original, twin, self._loader)
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """The callbacks, methods and settings of the trainer that have no part here."""
+        trainer = self._original
+        left_out = [
+            f"the callback {type(callback).__name__} is not called"
+            for callback in trainer.callback_handler.callbacks
+            if _acts(type(callback))
+        ]
+        left_out += [
+            f"{type(trainer).__name__}.{method} is not called"
+            for method in ("train", "_clip_grad_norm")
+            if _is_own(trainer, method)
+        ]
+        if trainer.args.torch_compile:
+            left_out.append("the model is not compiled")
+        if trainer.is_fsdp_enabled:
+            left_out.append("the model is trained without FSDP")
+        return [f"In the test, {what}." for what in left_out]
+
+    def start(self, trained: Trained) -> None:
+        """Prepare the twin and the model as the trainer's ``train`` does."""
+        twin, args = self._trainer, self._trainer.args
+        if trained.device.type != args.device.type:
+            msg = (
+                f"device={str(trained.device)!r} is not {str(args.device)!r}, the "
+                "device of the trainer; set it in the trainer's arguments"
+            )
+            raise ValueError(msg)
+        self._trained, self._epoch, self._items = trained, -1, None
+        twin.accelerator.gradient_state = copy.copy(twin.accelerator.gradient_state)
+        twin.accelerator.scaler = trained.grad_scaler
+        twin.model = twin.model_wrapped = twin.accelerator.unwrap_model(trained.model)
+        twin.optimizer, twin.log = trained.optimizer, _do_nothing
+        try:
+            self._length = len(self._loader)
+        except TypeError:
+            self._length = args.max_steps * args.gradient_accumulation_steps
+        steps = math.ceil(self._length / args.gradient_accumulation_steps)
+        if args.max_steps <= 0:
+            steps = math.ceil(args.num_train_epochs * steps)
+        twin.state = type(twin.state)(epoch=0, max_steps=max(steps, args.max_steps))
+        twin.control = copy.copy(twin.control)
+        _prepare(twin)
+        if trained.precision is not nullcontext:
+            _cast(twin.model, trained.precision)
+        twin.model_wrapped = twin._wrap_model(trained.model)  # noqa: SLF001 (for DataParallel)
+
+    def start_epoch(self) -> None:
+        """Tell the loader the number of the epoch, which changes the order."""
+        self._epoch, self._batches = self._epoch + 1, 0
+        sampler = getattr(self._loader, "batch_sampler", None)
+        for part in (self._loader, getattr(sampler, "batch_sampler", None)):
+            set_epoch = getattr(part, "set_epoch", None)
+            if set_epoch is not None:
+                set_epoch(self._epoch)
+
+    def train_on(self, batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
+        """Add the gradients of a batch, and return its part of the loss of the step."""
+        twin = self._trainer
+        loss: Tensor = twin.training_step(twin.model_wrapped, batch, self._items)
+        return loss
+
+    def step(self, train_on: LossOf, batches: Sequence[Any]) -> Tensor:
+        """Do an optimizer step, and return its loss as the trainer logs it."""
+        twin, trained = self._trainer, self._trained
+        trained.model.zero_grad()
+        trained.optimizer.zero_grad()  # also of the parameters of a loss
+        samples, self._items = twin.get_batch_samples(
+            iter(batches), len(batches), twin.args.device
+        )
+        twin.current_gradient_accumulation_steps = len(samples)
+        losses: list[Tensor] = []
+        for number, batch in enumerate(samples, 1):
+            last = number == len(samples)
+            twin.accelerator.gradient_state._set_sync_gradients(last)  # noqa: SLF001 (as Trainer does)
+            loss = train_on(batch)
+            losses += [] if loss is None else [loss]
+        if not losses:
+            raise StepSkippedError(None)
+        trained.clip(trained.model.parameters())
+        loss = trained.take(torch.stack(losses).sum())
+        self._batches += len(batches)
+        twin.state.global_step += 1
+        twin.state.epoch = self._epoch + self._batches / self._length
+        return loss
+
+    def forward(self, model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 (any batch)
+        """Return the loss of a batch by the trainer's ``compute_loss``."""
+        inputs = self._trainer._prepare_inputs(batch)  # noqa: SLF001 (subclasses override it)
+        # The model has its own precision.
+        with (
+            torch.autocast(self._trained.device.type, enabled=False),
+            self._trainer.compute_loss_context_manager(),
+        ):
+            return self._trainer.compute_loss(model, inputs)
+
+
+def _is_shared(name: str, value: object) -> bool:
+    """Whether a twin has an attribute of its trainer itself, and no copy of it."""
+    libraries = {_library(kind) for kind in type(value).__mro__}
+    of_library = bool(libraries & _LIBRARIES) and not isinstance(value, _COPIED)
+    return name in _SHARED or of_library
+
+
+def _acts(kind: type) -> bool:
+    """Whether a class of callbacks that are not the libraries' own acts in an epoch."""
+    found = [getattr(kind, name) for name in dir(kind) if name.startswith(_EVENTS)]
+    own = {_library(function) for function in found}
+    return not own <= {*_LIBRARIES, "sentence_transformers"}
+
+
+def _prepare(twin: Any) -> None:  # noqa: ANN401 (as above)
+    """Prepare a model by the ``train`` of transformers without its loop."""
+    kinds: tuple[Any, ...] = type(twin).__mro__
+    base = next(kind for kind in kinds if kind.__module__ == "transformers.trainer")
+    twin.model_init = None  # else it would make another model
+    twin._inner_training_loop = _do_nothing  # noqa: SLF001 (of the twin)
+    base.train(twin)
+    args = twin.args
+    if not hasattr(args, "activation_checkpointing") and args.gradient_checkpointing:
+        # Before transformers 5, the loop does it.
+        twin.model.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
+
+
+def _cast(model: Any, precision: Callable[[], Any]) -> None:  # noqa: ANN401 (of any class)
+    """Make a model compute in a precision and return float32, as Accelerate does."""
+    from accelerate.utils import convert_outputs_to_fp32  # noqa: PLC0415 (slow)
+
+    # without the precision of an earlier training
+    forward = vars(model).get("_original_forward", model.forward)
+
+    def cast(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (of any model)
+        with precision():
+            return forward(*args, **kwargs)
+
+    model.forward = convert_outputs_to_fp32(cast)
+
+
+def _do_nothing(*_args: object, **_kwargs: object) -> None: ...

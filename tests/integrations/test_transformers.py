@@ -112,9 +112,13 @@ def test_it_accumulates_clips_and_casts_as_the_trainer(tmp_path: Path) -> None:
         dtypes: ClassVar[list[torch.dtype]] = []
 
         def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
-            self.dtypes.append(torch.get_autocast_dtype("cpu"))
-            assert torch.is_autocast_enabled("cpu")
+            # As in the trainer's own training, the precision is that of the model only.
+            assert not torch.is_autocast_enabled("cpu")
             return super().compute_loss(*args, **kwargs)
+
+    def note_dtype(*_args: Any) -> None:
+        if torch.is_autocast_enabled("cpu"):
+            Watched.dtypes.append(torch.get_autocast_dtype("cpu"))
 
     moved: list[float] = []
 
@@ -126,6 +130,8 @@ def test_it_accumulates_clips_and_casts_as_the_trainer(tmp_path: Path) -> None:
         tmp_path, gradient_accumulation_steps=2, max_grad_norm=0.01, bf16=True
     )
     trainer.__class__ = Watched
+    assert trainer.model is not None
+    trainer.model.get_submodule("bert.embeddings").register_forward_hook(note_dtype)
     trainer.create_optimizer().register_step_pre_hook(note)
     assert len(_curve(trainer)) == 15
     assert Watched.dtypes == [torch.bfloat16] * 30
