@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,35 +26,18 @@ if TYPE_CHECKING:
 
 _SILENT = ("Recorder", "ProgressCallback")  # fastai's own; they change no training
 _LEFT_OUT = {
-    "ShowGraphCallback": "it shows a training",
-    "CSVLogger": "it writes a file",
-    "CollectDataCallback": "it collects the data of a training",
-    "GatherPredsCallback": "it collects predictions",
-    "FetchPredsCallback": "it collects predictions",
-    "TensorBoardBaseCallback": "it logs",
-    "WandbCallback": "it logs",
-    "CometCallback": "it logs",
-    "AzureMLCallback": "it logs",
+    "CSVLogger ShowGraphCallback CollectDataCallback GatherPredsCallback "
+    "FetchPredsCallback TensorBoardBaseCallback WandbCallback CometCallback "
+    "AzureMLCallback": "it shows, logs or collects",
     "TrackerCallback": "it acts on the results of validation",
     "TerminateOnNaNCallback": "the test has its own rule to stop",
-    "ParamScheduler": "the test sets the learning rate; all else that it schedules "
-    "stays as it is in the optimizer",
+    "ParamScheduler": "the test sets the rate, and keeps all else that it schedules",
 }
 _REFUSED = {
-    "DistributedTrainer": "wraps the model for several processes; remove it, and give "
-    "the learner a model in DistributedDataParallel",
-    "NonNativeMixedPrecision": "trains other parameters than those of the model; use "
-    "MixedPrecision, by learner.to_fp16() or learner.to_bf16()",
+    "DistributedTrainer": "wraps the model itself; wrap the learner's model instead",
+    "NonNativeMixedPrecision": "trains other parameters; use learner.to_fp16()",
 }
-_NOT_REACHED = (
-    "before_validate",
-    "after_cancel_validate",
-    "after_validate",
-    "after_cancel_epoch",
-    "after_epoch",
-    "after_cancel_fit",
-    "after_fit",
-)
+_NOT_REACHED = ("before_validate", "after_validate", "after_epoch", "after_fit")
 
 
 def parts_of(learner: Any) -> Parts:  # noqa: ANN401 (fastai is not imported)
@@ -84,25 +68,29 @@ def parts_of(learner: Any) -> Parts:  # noqa: ANN401 (fastai is not imported)
     return Parts(learner.model, optimizer, learner.dls.train, settings, write_rate)
 
 
+def _reason(callback: Any, reasons: dict[str, str]) -> str | None:  # noqa: ANN401 (as above)
+    """Return the reason for the class of a callback, if any."""
+    found = (why for names, why in reasons.items() if is_kind(callback, *names.split()))
+    return next(found, None)
+
+
+def _taking_part(learner: Any) -> list[Any]:  # noqa: ANN401 (as above)
+    """Return the callbacks that act in a test."""
+    callbacks = [cb for cb in learner.cbs if not is_kind(cb, *_SILENT)]
+    return [cb for cb in callbacks if _reason(cb, _LEFT_OUT) is None]
+
+
 def _check_callbacks(learner: Any) -> None:  # noqa: ANN401 (as above)
-    """Raise where a copy of a callback cannot take part in a training of a copy."""
-    for callback in learner.cbs:
-        name = type(callback).__name__
-        for refused, reason in _REFUSED.items():
-            if is_kind(callback, refused):
-                msg = f"the learner's callback {name} {reason}"
-                raise ValueError(msg)
-        if is_kind(callback, *_SILENT, *_LEFT_OUT):
-            continue
+    """Raise where a copy of a callback would not train the copy of a learner."""
+    for callback in _taking_part(learner):
+        reason = _reason(callback, _REFUSED)
         for event in callback._methods:  # noqa: SLF001 (fastai's list of all events)
             used = outside(getattr(callback, event, None))
             if any(value is learner or value is learner.model for value in used):
-                msg = (
-                    f"the learner's callback {name} uses the learner by its name at "
-                    f"{event}, but a copy of it is trained; use self.learn there, or "
-                    f"remove the callback"
-                )
-                raise ValueError(msg)
+                reason = f"uses the learner by its name at {event}; use self.learn"
+        if reason is not None:
+            msg = f"the learner's callback {type(callback).__name__} {reason}"
+            raise ValueError(msg)
 
 
 class LearnerStep(FrameworkStep):
@@ -131,10 +119,10 @@ class LearnerStep(FrameworkStep):
         found = []
         for callback in self.learner.cbs:
             name = f"The learner's callback {type(callback).__name__}"
-            reasons = [_LEFT_OUT[kind] for kind in _LEFT_OUT if is_kind(callback, kind)]
+            reason = _reason(callback, _LEFT_OUT)
             events = [event for event in _NOT_REACHED if hasattr(callback, event)]
-            if reasons:
-                found.append(f"{name} is left out: {reasons[0]}.")
+            if reason is not None:
+                found.append(f"{name} is left out: {reason}.")
             elif events and not type(callback).__module__.startswith("fastai."):
                 found.append(f"{name} does not act at {', '.join(events)}.")
         return found
@@ -142,15 +130,13 @@ class LearnerStep(FrameworkStep):
     def start(self, trained: Trained) -> None:
         """Begin fastai's program for the model."""
         if self.twin is None:  # the original is trained
-            parts = [trained.model, *trained.model.modules(), self.opt]
-            parts += [*trained.model.parameters(), *trained.model.buffers()]
-            parts.append(trained.optimizer)
-            memo = {id(part): part for part in parts}
-            self.twin = _twin(self.learner, self.opt, memo)
+            model, kept = trained.model, [trained.optimizer, self.opt]
+            kept += [*model.modules(), *model.parameters(), *model.buffers()]
+            self.twin = _twin(self.learner, self.opt, {id(x): x for x in kept})
         self.trained, twin = trained, self.twin
         twin.model, twin.dls = trained.model, aside(self.learner.dls)
         vars(twin.dls)["_device"] = trained.device  # its property moves the loaders
-        twin.create_mbar, twin.logger = False, _log_nothing
+        twin.create_mbar, twin.logger = False, lambda *_, **__: None
         twin.lr_finder = True  # tells callbacks that this is no real training
         twin.epoch, twin.n_epoch, twin.loss = 0, 1, None
         if twin.wd is not None:
@@ -211,23 +197,16 @@ class LearnerStep(FrameworkStep):
 
     def _loss_of(self, batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
         """Return the loss of a batch after fastai's program for it."""
-        from fastai.callback.core import (  # noqa: PLC0415 (a learner implies it)
-            CancelEpochException,
-            CancelFitException,
-            CancelTrainException,
-        )
+        from fastai.callback import core  # noqa: PLC0415 (a learner implies it)
 
         twin, before = self.twin, self.twin.loss
         try:
             twin.one_batch(self.iter, batch)
-        except (CancelTrainException, CancelEpochException):
+        except (core.CancelTrainException, core.CancelEpochException):
             twin("after_cancel_train")
             self.epoch_ended = True
-        except CancelFitException as error:
-            msg = (
-                "a callback of the learner ended the training by CancelFitException; "
-                "remove it with learner.remove_cb"
-            )
+        except core.CancelFitException as error:
+            msg = "a callback of the learner ended the training; remove the callback"
             raise RuntimeError(msg) from error
         return None if twin.loss is before else twin.loss
 
@@ -258,52 +237,43 @@ class LearnerStep(FrameworkStep):
         self.trained.clip()
         if self.trained.grad_scaler is None:
             self.own_step()
+            self.stepped = True
         else:
-            try:
+            with suppress(StepSkippedError):
                 self.trained.take(self.twin.loss)
-            except StepSkippedError:
-                return
-        self.stepped = True
-
-
-def _log_nothing(*_args: object, **_kwargs: object) -> None: ...
+                self.stepped = True
 
 
 def _twin(learner: Any, opt: Any, memo: dict[int, Any]) -> Any:  # noqa: ANN401 (as above)
     """Return a copy of a learner for the model and optimizer that a memo has."""
     loaders = getattr(learner.dls, "loaders", [learner.dls.train])
-    left_out = [cb for cb in learner.cbs if is_kind(cb, *_SILENT, *_LEFT_OUT)]
-    shared = [learner.dls, *loaders, *left_out]
+    callbacks = _taking_part(learner)
+    shared = [learner.dls, *loaders, *(cb for cb in learner.cbs if cb not in callbacks)]
     shared += [getattr(loader, "dataset", None) for loader in loaders]
     # Python refuses to copy the results of an earlier training.
     shared += _computed([vars(learner), *map(vars, learner.cbs)])
     memo.update({id(value): value for value in shared})
     memo.setdefault(id(learner.model), learner.model)  # a wrapper of it
-    for callback in learner.cbs:
-        try:
+    try:
+        for callback in callbacks:
+            name = type(callback).__name__
             copy.deepcopy(callback, memo)
-        except Exception as error:  # of any class
-            msg = (
-                f"the learner's callback {type(callback).__name__} cannot be copied: "
-                f"{error}; remove it with learner.remove_cb"
-            )
-            raise ValueError(msg) from error
+    except Exception as error:  # of any class
+        msg = f"the learner's callback {name} cannot be copied: {error}; remove it"
+        raise ValueError(msg) from error
     twin = copy.deepcopy(learner, memo)
     twin.opt = copy.deepcopy(opt, memo)
-    twin.cbs = type(learner.cbs)(cb for cb in twin.cbs if cb not in left_out)
+    twin.cbs = type(learner.cbs)(copy.deepcopy(cb, memo) for cb in callbacks)
     return twin
 
 
 def _computed(values: Iterable[Any]) -> Iterator[Tensor]:
     """Yield the tensors with a graph, also those in dicts, lists and tuples."""
     for value in values:
-        if isinstance(value, torch.Tensor):
-            if value.grad_fn is not None:
-                yield value
-        elif isinstance(value, dict):
-            yield from _computed(value.values())
-        elif isinstance(value, list | tuple):
-            yield from _computed(value)
+        if isinstance(value, torch.Tensor) and value.grad_fn is not None:
+            yield value
+        elif isinstance(value, dict | list | tuple):
+            yield from _computed(value.values() if isinstance(value, dict) else value)
 
 
 class LearnerOptimizer(Optimizer):
@@ -328,8 +298,7 @@ class LearnerOptimizer(Optimizer):
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002 (fastai's take none)
         """Take a step at the rates of the parameter groups."""
-        for group, hypers in zip(self.param_groups, self._hypers, strict=True):
-            hypers["lr"] = group["lr"]
+        self._optimizer.set_hyper("lr", [group["lr"] for group in self.param_groups])
         self._optimizer.step()
 
     def __getstate__(self) -> dict[str, Any]:

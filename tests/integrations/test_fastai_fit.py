@@ -42,7 +42,7 @@ from fastai.vision.core import PILImage
 from fastai.vision.data import ImageBlock
 from fastai.vision.learner import vision_learner
 from torch import nn
-from torchvision.models import resnet18
+from torchvision.models import resnet18  # type: ignore[import-untyped]
 
 from lrwidget import LRWidget
 from tests.engine.training_parts import state
@@ -70,7 +70,9 @@ class _Rates(Callback):  # type: ignore[misc]  # untyped base
     order = -100
 
     def __init__(self, lrs: Sequence[float]) -> None:
-        self.lrs, self.losses, self.window, self.done = lrs, [], [], False
+        self.lrs, self.done = lrs, False
+        self.losses: list[float] = []
+        self.window: list[float] = []
 
     def before_fit(self) -> None:
         last = self.opt.hypers[-1]["lr"]
@@ -87,7 +89,7 @@ class _Rates(Callback):  # type: ignore[misc]  # untyped base
     def after_batch(self) -> None:
         self.window.append(self.loss.item())
         if self.done:
-            self.losses.append(np.mean(self.window))
+            self.losses.append(sum(self.window) / len(self.window))
             self.window = []
         if len(self.losses) == len(self.lrs):
             raise CancelFitException
@@ -139,10 +141,20 @@ def _vision(*, freeze: bool = False) -> Any:
 def _text() -> Any:
     torch.manual_seed(3)
     random.seed(3)
-    words = "a range test trains while the learning rate of each step grows".split()
+    words = [
+        "a",
+        "range",
+        "test",
+        "trains",
+        "while",
+        "the",
+        "learning",
+        "rate",
+        "grows",
+    ]
     rows = [
         {
-            "text": " ".join(random.choices(words, k=random.randint(5, 30))),
+            "text": " ".join(words[number % 7 :][: 2 + number % 5] * (1 + number % 4)),
             "label": number % 2,
             "is_valid": number % 10 == 0,
         }
@@ -169,9 +181,9 @@ def _tabular() -> Any:
     random.seed(4)
     frame = pd.DataFrame(
         {
-            "color": random.choices(["red", "blue", "green"], k=300),
+            "color": ["red", "blue", "green", "blue"] * 75,
             "size": [random.gauss(0, 1) for _ in range(300)],
-            "label": random.choices(["yes", "no"], k=300),
+            "label": ["yes", "no", "yes"] * 100,
         }
     )
     dls = TabularDataLoaders.from_df(
@@ -310,7 +322,7 @@ def test_callbacks_at_each_event(isolation: Any) -> None:
         ActivationStats(with_hist=True),
         ShortEpochCallback(0.5),
     ],
-    ids=lambda callback: str(callback),
+    ids=str,
 )
 def test_callbacks_of_fastai(callback: Any) -> None:
     learner = learner_of(cbs=copy.deepcopy(callback))
