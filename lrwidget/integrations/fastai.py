@@ -29,7 +29,7 @@ _LEFT_OUT = {
     "CSVLogger ShowGraphCallback CollectDataCallback GatherPredsCallback "
     "FetchPredsCallback TensorBoardBaseCallback WandbCallback CometCallback "
     "AzureMLCallback": "it shows, logs or collects",
-    "TrackerCallback": "it acts on the results of validation",
+    "TrackerCallback": "it acts on validation",
     "TerminateOnNaNCallback": "the test has its own rule to stop",
     "ParamScheduler": "the test sets the rate, and keeps all else that it schedules",
 }
@@ -254,14 +254,15 @@ def _twin(learner: Any, opt: Any, memo: dict[int, Any]) -> Any:  # noqa: ANN401 
     shared += _computed([vars(learner), *map(vars, learner.cbs)])
     memo.update({id(value): value for value in shared})
     memo.setdefault(id(learner.model), learner.model)  # a wrapper of it
-    try:
-        for callback in callbacks:
-            name = type(callback).__name__
+    memo[id(learner)] = twin = aside(learner)
+    for callback in callbacks:
+        try:
             copy.deepcopy(callback, memo)
-    except Exception as error:  # of any class
-        msg = f"the learner's callback {name} cannot be copied: {error}; remove it"
-        raise ValueError(msg) from error
-    twin = copy.deepcopy(learner, memo)
+        except Exception as error:  # of any class
+            name = type(callback).__name__
+            msg = f"the learner's callback {name} cannot be copied: {error}; remove it"
+            raise ValueError(msg) from error
+    vars(twin).update(copy.deepcopy(learner.__getstate__(), memo))  # without its lock
     twin.opt = copy.deepcopy(opt, memo)
     twin.cbs = type(learner.cbs)(copy.deepcopy(cb, memo) for cb in callbacks)
     return twin
