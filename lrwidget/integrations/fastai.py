@@ -51,6 +51,9 @@ def parts_of(learner: Any) -> Parts:  # noqa: ANN401 (fastai is not imported)
     _check_callbacks(learner)
     twin: Any = aside(learner)
     if not twin.opt:
+        if is_kind(twin.opt_func, "OptimWrapper"):  # fastai would clear its state
+            twin.opt_func = aside(twin.opt_func)
+            twin.opt_func.opt = aside(twin.opt_func.opt)
         twin.create_opt()
     optimizer = getattr(twin.opt, "opt", None)  # torch's, if fastai wraps it
     if not isinstance(optimizer, Optimizer):
@@ -63,8 +66,10 @@ def parts_of(learner: Any) -> Parts:  # noqa: ANN401 (fastai is not imported)
 
     settings: dict[str, Any] = {"training_step": LearnerStep(learner, twin.opt)}
     device = getattr(learner.dls, "device", None)  # to which a training moves the model
-    if device is not None and any(p.device != device for p in twin.model.parameters()):
-        settings["device"] = str(device)
+    if device is not None:
+        device = torch.empty(0, device=device).device  # with its number
+        if any(p.device != device for p in learner.model.parameters()):
+            settings["device"] = str(device)
     return Parts(learner.model, optimizer, learner.dls.train, settings, write_rate)
 
 
@@ -82,9 +87,11 @@ def _taking_part(learner: Any) -> list[Any]:  # noqa: ANN401 (as above)
 
 def _check_callbacks(learner: Any) -> None:  # noqa: ANN401 (as above)
     """Raise where a copy of a callback would not train the copy of a learner."""
+    from fastai.callback.core import Callback  # noqa: PLC0415 (a learner implies it)
+
     for callback in _taking_part(learner):
         reason = _reason(callback, _REFUSED)
-        for event in callback._methods:  # noqa: SLF001 (fastai's list of all events)
+        for event in Callback._methods:  # noqa: SLF001 (fastai's list of all events)
             used = outside(getattr(callback, event, None))
             if any(value is learner or value is learner.model for value in used):
                 reason = f"uses the learner by its name at {event}; use self.learn"
@@ -197,7 +204,7 @@ class LearnerStep(FrameworkStep):
 
     def _loss_of(self, batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
         """Return the loss of a batch after fastai's program for it."""
-        from fastai.callback import core  # noqa: PLC0415 (a learner implies it)
+        from fastai.callback import core  # noqa: PLC0415 (as above)
 
         twin, before = self.twin, self.twin.loss
         try:
@@ -255,13 +262,13 @@ def _twin(learner: Any, opt: Any, memo: dict[int, Any]) -> Any:  # noqa: ANN401 
     memo.update({id(value): value for value in shared})
     memo.setdefault(id(learner.model), learner.model)  # a wrapper of it
     memo[id(learner)] = twin = aside(learner)
-    for callback in callbacks:
-        try:
-            copy.deepcopy(callback, memo)
-        except Exception as error:  # of any class
+    try:
+        for callback in callbacks:
             name = type(callback).__name__
-            msg = f"the learner's callback {name} cannot be copied: {error}; remove it"
-            raise ValueError(msg) from error
+            copy.deepcopy(callback, memo)
+    except Exception as error:  # of any class
+        msg = f"the learner's callback {name} cannot be copied: {error}; remove it"
+        raise ValueError(msg) from error
     vars(twin).update(copy.deepcopy(learner.__getstate__(), memo))  # without its lock
     twin.opt = copy.deepcopy(opt, memo)
     twin.cbs = type(learner.cbs)(copy.deepcopy(cb, memo) for cb in callbacks)
@@ -284,6 +291,7 @@ class LearnerOptimizer(Optimizer):
         # without torch's constructor, which would make a new state
         self._optimizer = optimizer
         self._hypers = list(optimizer.hypers)
+        self._slow = list(map(list, getattr(optimizer, "slow_weights", None) or ()))
         self.state = optimizer.state
         self.defaults = {}
         self.param_groups = [

@@ -16,7 +16,7 @@ from fastai.callback.training import GradientAccumulation, GradientClip
 from fastai.distributed import DistributedTrainer
 from fastai.learner import Callback
 from fastai.losses import CrossEntropyLossFlat
-from fastai.optimizer import SGD, Adam, OptimWrapper
+from fastai.optimizer import SGD, Adam, OptimWrapper, ranger
 from torch import nn
 
 from lrwidget import LRWidget, range_test
@@ -344,6 +344,28 @@ def test_parameter_groups_keep_their_ratios() -> None:
     with learner.no_bar(), learner.no_logging():
         learner.fit(1)
     assert [hypers["lr"] for hypers in learner.opt.hypers] == [0.002, 0.02]
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_the_slow_weights_of_an_optimizer_stay(isolation: Any) -> None:
+    learner = learner_of(ranger)
+    with learner.no_bar(), learner.no_logging():
+        learner.fit(2)
+    slow_weights = [weight for group in learner.opt.slow_weights for weight in group]
+    before = state(*slow_weights)
+    _curve(learner, isolation=isolation)
+    assert state(*slow_weights) == before
+
+
+def test_an_optimizer_that_was_made_before_stays() -> None:
+    learner = learner_of()
+    own = torch.optim.SGD(learner.model.parameters(), lr=0.1, momentum=0.9)
+    learner.opt_func = OptimWrapper(opt=own)
+    learner.model(torch.ones(4, 8)).sum().backward()
+    own.step()
+    before = state(learner.model, own)
+    assert len(_curve(learner)) == 20
+    assert state(learner.model, own) == before
 
 
 def test_what_is_no_learner() -> None:

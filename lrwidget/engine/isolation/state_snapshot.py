@@ -167,8 +167,6 @@ def _(value: np.random.Generator) -> Found:
 
 @_look_into.register(np.ndarray)
 def _(value: npt.NDArray[Any]) -> Found:
-    if not value.flags.writeable:
-        return None, ()
     return partial(np.copyto, value, value.copy()), ()
 
 
