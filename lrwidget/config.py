@@ -237,7 +237,7 @@ def check_loader(name: str, loader: object) -> None:
         raise invalid(loader, name, problem, TypeError)
     try:
         empty = len(loader) == 0  # type: ignore[arg-type]  # raises TypeError
-    except (TypeError, NotImplementedError):  # no length: the first step tells
+    except Exception:  # noqa: BLE001 (any: the length is unknown, the first step tells)
         empty = False
     if empty:
         raise empty_loader(name, loader)

@@ -200,13 +200,14 @@ def test_an_empty_loader() -> None:
         check_loader("batches", loader)
 
 
-def test_a_loader_whose_length_is_not_known() -> None:
+@pytest.mark.parametrize("error", [NotImplementedError, RuntimeError, KeyError])
+def test_a_loader_whose_length_is_not_known(error: type[Exception]) -> None:
     class Unknown:
         def __iter__(self) -> Any:
             return iter([1])
 
         def __len__(self) -> int:
-            raise NotImplementedError
+            raise error
 
     check_loader("batches", Unknown())
     check_loader("batches", iter([]))

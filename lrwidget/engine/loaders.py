@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import signal
-from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import GEN_RUNNING, getgeneratorstate
 from itertools import chain
@@ -15,23 +14,19 @@ from torch.utils.data import DataLoader
 from lrwidget.config import empty_loader
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Iterator
 
 
 class Batches:
     """The batches of a loader, once or without end; `name` is that of its argument."""
 
     def __init__(self, dataloader: Iterable[Any], name: str = "dataloader") -> None:
-        self._dataloader = self._loader = dataloader
+        self._dataloader = dataloader
+        self._loader = _own(dataloader)
         self._name = name
         self._iterator: Iterator[Any] | None = None
         self._given: Generator[Any, None, None] | None = None
         self._empty = False  # the latest pass
-        # A loader with persistent workers has one iterator for all its passes: a new
-        # pass resets it in the midst of another one.
-        if isinstance(dataloader, DataLoader) and dataloader.persistent_workers:
-            self._loader = own = copy.copy(dataloader)
-            own._iterator = None  # noqa: SLF001 (torch has no other way)
 
     def close(self) -> None:
         """End the worker processes of the iteration."""
@@ -61,15 +56,15 @@ class Batches:
         """
         Return the batches without end, pass after pass; ValueError if there is none.
 
-        They end only where the loader cannot start again: an iterator, or a loader with
-        an iterator inside.
+        They end only where the loader gives no batch in another pass: most iterators,
+        and a loader with such an iterator inside.
         """
         return chain.from_iterable(self.epochs())
 
     def epochs(self) -> Iterator[Generator[Any, None, None]]:
         """Return the batches of each pass, which are those of `endless`."""
         first = True
-        while first or not (self._empty or isinstance(self._loader, Iterator)):
+        while first or not self._empty:
             yield self._pass(first=first)
             first = False
 
@@ -86,6 +81,28 @@ class Batches:
             yield batch
         if self._empty and first:
             raise empty_loader(self._name, self._dataloader)
+
+
+def _own(loader: Any) -> Any:  # noqa: ANN401 (any loader)
+    """
+    Return a loader whose passes leave those of the given one as they are.
+
+    A loader with persistent workers has one iterator for all its passes: a new pass
+    resets it in the midst of another one. A loader with a state loses it in a new pass.
+    """
+    if not isinstance(loader, DataLoader):
+        return loader
+    own: Any = copy.copy(loader)
+    if not (own.persistent_workers or hasattr(own, "load_state_dict")):
+        return loader
+    # torchdata's loader keeps a state that was loaded for its next pass, or, once asked
+    # for its state, the iterator of its next pass.
+    if getattr(own, "_initial_iter_for_state_dict", False):
+        own.load_state_dict(own.state_dict())
+    own._iterator = None  # noqa: SLF001 (torch has no other way)
+    if getattr(own, "next_iter_state", None) is not None:
+        own.next_iter_state = copy.deepcopy(own.next_iter_state)
+    return own
 
 
 @contextmanager

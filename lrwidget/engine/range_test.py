@@ -59,9 +59,9 @@ class RangeTest:
         their rates; the rate of the last group is the one that counts. Learning-rate
         schedulers have no part in the test.
     dataloader:
-        Any iterable of batches. It starts again when it ends; an iterator cannot, and
-        its end is that of the test. A batch is copied to a GPU without a wait: do not
-        write to its pinned memory meanwhile.
+        Any iterable of batches. It starts again when it ends; most iterators cannot,
+        and their end is that of the test. A batch is copied to a GPU without a wait:
+        do not write to its pinned memory meanwhile.
     loss_fn:
         Called as ``loss_fn(model(*inputs), target)`` for batches ``(*inputs,
         target)``, mappings with one target under a usual name (labels, label,

@@ -53,6 +53,39 @@ def test_a_loader_starts_again_with_a_new_iterator() -> None:
     assert _endless(Loader(), 3) == [1, 2, 3]
 
 
+class _Pipeline:
+    """An iterator whose `__iter__` starts again at its end, as DALI's does."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.done = 0
+
+    def __iter__(self) -> Any:
+        if self.done == self.count:
+            self.done = 0
+        return self
+
+    def __next__(self) -> int:
+        if self.done == self.count:
+            raise StopIteration
+        self.done += 1
+        return self.done
+
+
+def test_an_iterator_that_starts_again_goes_on() -> None:
+    assert _endless(_Pipeline(3), 8) == [1, 2, 3, 1, 2, 3, 1, 2]
+    model = torch.nn.Linear(1, 1)
+    pipeline: Any = _Pipeline(3)
+    test = RangeTest(
+        model,
+        torch.optim.SGD(model.parameters(), lr=0.1),
+        pipeline,
+        training_step=lambda model, n: model(torch.full((4, 1), float(n))).mean(),
+        num_it=10,
+    )
+    assert len(list(test)) == 10
+
+
 def test_an_iterator_ends() -> None:
     assert _endless(iter([1, 2]), 9) == [1, 2]
     assert _endless((n for n in range(3)), 9) == [0, 1, 2]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from lrwidget.engine.distributed.process_groups import replicated, sharded_states
 from lrwidget.engine.isolation.contents import Contents, outside, parameters_in
@@ -115,8 +116,9 @@ def _keep_outside(contents: Contents) -> Callable[[], None]:
     Snapshot modules to which only functions refer; return the function that restores.
 
     These modules are not copied. The snapshot has the buffers, the attributes, and
-    which gradients are None. It does not have the parameters, since other code may
-    train them meanwhile.
+    which gradients are None. Of the parameters, it has the frozen ones and those of an
+    `AveragedModel`, which only a step writes to; other code may train the others
+    meanwhile.
     """
     modules = [
         value
@@ -128,7 +130,10 @@ def _keep_outside(contents: Contents) -> Callable[[], None]:
         return lambda: None
     parameters = parameters_in(part for x in modules for part in x.modules())
     without_grad = [p for p in parameters if p.grad is None]
-    restore = StateSnapshot(besides=parameters).keep(modules)
+    averages = [x for x in modules if isinstance(x, AveragedModel)]
+    averaged = set(parameters_in(part for x in averages for part in x.modules()))
+    trainable = [p for p in parameters if p.requires_grad and p not in averaged]
+    restore = StateSnapshot(besides=trainable).keep(modules)
 
     def restore_and_clear() -> None:
         restore()

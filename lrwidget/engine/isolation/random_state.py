@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
+from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from lrwidget.engine.isolation.state_snapshot import (
     GENERATORS,
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
 _lock = threading.RLock()
 _taken: weakref.WeakSet[RandomState] = weakref.WeakSet()
 _numbers = count()
-_SMALL = (int, float, str, *GENERATORS)
+_SMALL = (int, float, str, type(None), *GENERATORS)
+_DEPTH = 6  # of containers in the state of a data set
+_MOST_NESTED = 1000  # containers in a container; data have more
 
 
 class _Kept(NamedTuple):
@@ -45,7 +50,8 @@ class RandomState:
 
     The constructor takes the states, and `restore` puts them back, also after `seed`.
     The state of a loader is its attributes, its generators and the content of its
-    samplers, also of the loaders that it wraps.
+    samplers, also of the loaders that it wraps. Data are no state, but the attributes
+    of a data set with ``state_dict`` and ``load_state_dict`` are.
 
     A training that starts during another one takes states that the other one has
     changed already. A training that ends therefore passes its states on to the
@@ -111,8 +117,12 @@ def _keep_process() -> Callable[[], None]:
 def _keep(dataloader: Iterable[Any]) -> tuple[Callable[[], None], list[object]]:
     """Return a function that restores the state of a loader, and its generators."""
     loaders, samplers = _parts(dataloader)
-    held = [value for loader in loaders for value in vars(loader).values()]
-    small = [value for value in held if _is_order(value)]
+    small = [
+        value
+        for loader in loaders
+        for value in vars(loader).values()
+        if _is_order(value, depth=_DEPTH if _is_stateful(loader) else 0)
+    ]
     if isinstance(dataloader, Iterator):
         small = [value for value in small if isinstance(value, GENERATORS)]
     orders = (small, [vars(part) for part in samplers])
@@ -120,8 +130,8 @@ def _keep(dataloader: Iterable[Any]) -> tuple[Callable[[], None], list[object]]:
     data = [getattr(loader, "dataset", None) for loader in loaders]
     snapshot = StateSnapshot(besides=data)
     # torch's own loaders have no other state, and an iterator cannot go back.
-    for loader in loaders:
-        if not isinstance(loader, DataLoader | Iterator):
+    for loader in loaders[isinstance(dataloader, Iterator) :]:
+        if not isinstance(loader, DataLoader):
             snapshot.keep_attributes(loader)
     return snapshot.keep(orders), snapshot.generators
 
@@ -136,24 +146,43 @@ def _seed(generator: Any, seed: int) -> None:  # noqa: ANN401 (of four classes)
         generator.seed(seed)
 
 
-def _is_order(value: object) -> bool:
+def _is_stateful(value: object) -> bool:
+    """Whether an object has a state of its own that it can go back to."""
+    methods = hasattr(value, "state_dict") and hasattr(value, "load_state_dict")
+    others = (nn.Module, Optimizer, DataLoader, _BaseDataLoaderIter)
+    return methods and hasattr(value, "__dict__") and not isinstance(value, others)
+
+
+def _is_order(value: object, depth: int = 0) -> bool:
     """Whether an attribute of a loader is part of its state, rather than its data."""
     if type(value) in IMMUTABLE:
         return False  # the usual case, in the shortest time
     if isinstance(value, list | deque | set | dict):
-        items = value.values() if isinstance(value, dict) else value
-        return all(isinstance(item, _SMALL) for item in items)
+        items = list(value.values() if isinstance(value, dict) else value)
+        large = [item for item in items if not isinstance(item, _SMALL)]
+        return not large or (
+            depth > 0
+            and len(items) <= _MOST_NESTED
+            and all(_is_order(item, depth - 1) for item in large)
+        )
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and value.dtype.kind == "i"
     return isinstance(value, GENERATORS)
 
 
 def _parts(dataloader: object) -> tuple[list[object], list[object]]:
-    """Return a loader with all loaders that it wraps, and the samplers of all."""
+    """
+    Return a loader with all loaders that it wraps, and the samplers of all.
+
+    Data sets with a state are among the loaders, unless an iterator has them, which
+    goes on.
+    """
     loaders = [dataloader] if hasattr(dataloader, "__dict__") else []
+    goes_on = isinstance(dataloader, Iterator)
     for loader in loaders:  # the list grows in the loop
-        values = list(vars(loader).values())
-        _add(loaders, [value for value in values if isinstance(value, DataLoader)])
+        for value in list(vars(loader).values()):
+            if isinstance(value, DataLoader) or (not goes_on and _is_stateful(value)):
+                _add(loaders, [value])
     samplers: list[object] = []
     for part in chain(loaders, samplers):
         inner = [getattr(part, name, None) for name in ("sampler", "batch_sampler")]

@@ -167,7 +167,7 @@ def _(value: np.random.Generator) -> Found:
 
 @_look_into.register(np.ndarray)
 def _(value: npt.NDArray[Any]) -> Found:
-    return partial(np.copyto, value, value.copy()), ()
+    return partial(_set_array, value, value.copy(), value.flags.writeable), ()
 
 
 @_look_into.register(torch.Tensor)
@@ -201,6 +201,17 @@ def _set_attributes(attributes: dict[str, object], before: dict[str, object]) ->
     for name in attributes.keys() - before.keys():
         del attributes[name]
     attributes.update(before)
+
+
+def _set_array(
+    array: npt.NDArray[Any], before: npt.NDArray[Any], writeable: object
+) -> None:
+    """Make an array as it was before; one that did not change may be read-only."""
+    if array.tobytes() != before.tobytes():
+        array.flags.writeable = True
+        np.copyto(array, before)
+    if array.flags.writeable != writeable:
+        array.flags.writeable = bool(writeable)
 
 
 def _set_class(value: object, kind: type) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.optim import LBFGS, SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
 
 from lrwidget.engine.isolation.components import Components, isolate
 from lrwidget.engine.range_test import RangeTest, range_test
@@ -727,3 +728,38 @@ def test_another_module_may_be_trained_meanwhile() -> None:
     assert torch.equal(linear.weight, trained)
     assert norm.num_batches_tracked == 0
     assert all(parameter.grad is None for parameter in teacher.parameters())
+
+
+def _follows(averages: Any) -> Any:
+    def training_step(model: nn.Module, batch: Any) -> torch.Tensor:
+        if isinstance(averages, AveragedModel):
+            averages.update_parameters(model)
+        with torch.no_grad():
+            pairs = zip(averages.parameters(), model.parameters(), strict=True)
+            for average, parameter in pairs:
+                average.lerp_(parameter, 0.1)
+        loss: torch.Tensor = _LOSS(model(batch[0]), batch[1])
+        return loss
+
+    return training_step
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+@pytest.mark.parametrize("kind", ["frozen", "averaged"])
+def test_a_teacher_that_only_the_step_knows(kind: str, isolation: Any) -> None:
+    model = nn.Linear(8, 3)
+    teacher = (
+        copy.deepcopy(model).requires_grad_(requires_grad=False)
+        if kind == "frozen"
+        else AveragedModel(model)
+    )
+    before = copy.deepcopy(teacher.state_dict())
+    optimizer = SGD(model.parameters(), lr=0.1)
+    step = _follows(teacher)
+    test = RangeTest(
+        model, optimizer, loader(), training_step=step, num_it=5, isolation=isolation
+    )
+    moved = [next(iter(teacher.parameters())).clone() for _ in test]
+    after = teacher.state_dict()
+    assert not torch.equal(moved[0], moved[-1])
+    assert all(torch.equal(after[name], value) for name, value in before.items())

@@ -88,3 +88,24 @@ def test_what_is_of_pythons_own_library_goes_on() -> None:
     queue.put(1)
     restore()
     assert queue.unfinished_tasks == 1
+
+
+def _read_only(values: list[int]) -> np.ndarray[Any, Any]:
+    array = np.array(values)
+    array.flags.writeable = False
+    return array
+
+
+def test_read_only_arrays() -> None:
+    constant = np.frombuffer(b"\x01\x02", np.uint8)  # never writeable
+    order, other = _read_only([1, 2]), np.array([3.0, np.nan])
+    restore = StateSnapshot().keep([constant, order, other])
+    order.flags.writeable = True
+    order[:] = 0
+    order.flags.writeable = False
+    other[:] = 5
+    other.flags.writeable = False
+    restore()
+    assert (constant.tolist(), order.tolist(), other[0]) == ([1, 2], [1, 2], 3)
+    assert np.isnan(other[1])
+    assert (order.flags.writeable, other.flags.writeable) == (False, True)
