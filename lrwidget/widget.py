@@ -237,9 +237,10 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         """
         Return a widget for the training of a fastai ``Learner``.
 
-        Copies of its callbacks that act between a batch and its loss act here; none
-        logs, saves or schedules. `apply` writes the rate to ``learner.lr``, one for
-        each parameter group if they differ; the ``fit`` methods take it from there.
+        fastai's own program trains, with copies of the learner's callbacks and loss;
+        those that log, save or schedule are left out. `apply` writes the rate to
+        ``learner.lr``, one for each parameter group if they differ; the ``fit`` methods
+        take it from there.
 
         Parameters
         ----------
@@ -253,8 +254,8 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         TypeError
             If ``learner`` is no ``Learner``.
         ValueError
-            If one of its callbacks acts between the loss and the optimizer step;
-            ``clip_grad_norm``, ``accumulate`` and ``autocast`` take their place.
+            If one of its callbacks uses the learner by its name, or is
+            ``DistributedTrainer`` or ``NonNativeMixedPrecision``.
         """
         return cls._from_parts(parts_from("fastai", learner), options)
 

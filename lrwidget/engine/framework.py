@@ -46,6 +46,8 @@ class FrameworkStep(nn.Module):
     has its own `__deepcopy__` for what must not be copied, such as data sets.
     """
 
+    epoch_ended = False  # whether the pass of the loader ends before its last batch
+
     @property
     def notices(self) -> Sequence[str]:
         """What the training of the framework does and this does not, in sentences."""

@@ -87,7 +87,7 @@ def training_steps(
             return agreement.mean_loss(loss_of, batches)
 
     with settings.applied():
-        loss_of, train_on, step, start_epoch = _program(components, config)
+        loss_of, train_on, step, framework = _program(components, config)
     first_train_on = train_on if checked is None else checked(train_on)
     framework = components.training_step
     if isinstance(framework, FrameworkStep):
@@ -103,12 +103,10 @@ def training_steps(
         ) as held_out,
     ):
         training.loaders.update(dataloader=loader, val_loader=held_out)
-        if start_epoch is None:
+        if framework is None:
             windows = _windows(loader.endless(), config.accumulate)
         else:
-            windows = _windows_of_epochs(
-                loader.epochs(), config.accumulate, start_epoch
-            )
+            windows = _windows_of_epochs(loader.epochs(), config.accumulate, framework)
         rates = _repeated(training.lrs, config.steps_per_lr)
         sweep = _Sweep(
             optimizer=optimizer,
@@ -134,7 +132,7 @@ class _Program(NamedTuple):
     loss_of: LossOf  # the loss of a batch, for validation
     train_on: LossOf  # the loss of a batch of a step
     step: Callable[[LossOf, Sequence[Any]], Tensor]
-    start_epoch: Callable[[], None] | None  # if the batches of a step are of one epoch
+    framework: FrameworkStep | None  # the batches of a step are of one epoch then
 
 
 def _program(components: Components, config: TestConfig) -> _Program:
@@ -176,9 +174,7 @@ def _program(components: Components, config: TestConfig) -> _Program:
         config=config,
     )
     training_step.start(trained)
-    return _Program(
-        loss_of, training_step.train_on, training_step.step, training_step.start_epoch
-    )
+    return _Program(loss_of, training_step.train_on, training_step.step, training_step)
 
 
 @dataclass
@@ -245,12 +241,15 @@ def _windows(batches: Iterator[Any], size: int) -> Iterator[Sequence[Any]]:
 
 
 def _windows_of_epochs(
-    epochs: Iterable[Iterator[Any]], size: int, start_epoch: Callable[[], None]
+    epochs: Iterable[Iterator[Any]], size: int, framework: FrameworkStep
 ) -> Iterator[Sequence[Any]]:
-    """Yield the groups of each epoch, after a call at its start."""
+    """Yield the groups of each epoch, which the framework starts and may end early."""
     for batches in epochs:
-        start_epoch()
-        yield from _windows(batches, size)
+        framework.start_epoch()
+        for window in _windows(batches, size):
+            yield window
+            if framework.epoch_ended:
+                break
 
 
 def _repeated(rates: Iterable[float], count: int) -> Iterator[float]:

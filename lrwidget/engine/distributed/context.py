@@ -20,6 +20,7 @@ from lrwidget.engine.distributed.process_groups import (
     timeout_of,
 )
 from lrwidget.engine.distributed.rank_errors import RankErrors
+from lrwidget.engine.framework import FrameworkStep
 from lrwidget.engine.loop import training_steps
 from lrwidget.engine.stepping import StepSkippedError
 from lrwidget.engine.validation import mean_loss, no_loss, summed_loss, weighted
@@ -147,7 +148,7 @@ class _ProcessGroup(DistributedContext):
 
     def __init__(self, name: str) -> None:
         self._errors = RankErrors(name)
-        self._certain = True  # no gradient scaler may skip a step
+        self._certain = True  # no gradient scaler or framework may skip a step
         self._own: Iterator[Sequence[Any]] = iter(())
         self._next: Sequence[Any] | None = None
         self._failure: Exception | None = None
@@ -183,7 +184,8 @@ class _ProcessGroup(DistributedContext):
             "val_loader": config.val_loader is not None,
         }
         agreement = self if several() else DistributedContext()
-        self._certain = components.grad_scaler is None
+        may_skip = isinstance(components.training_step, FrameworkStep)
+        self._certain = components.grad_scaler is None and not may_skip
         try:
             self._errors.wait_for_start(common, timeout_of(dist.group.WORLD))
             with (

@@ -157,7 +157,12 @@ def _check_copyable(contents: Contents) -> None:
         raise ValueError(msg)
     # A deep copy follows methods and containers, but not functions or weak references.
     holders = (*contents.modules, *contents.optimizers)
-    leading = [x for m in holders for x in _attributes(m) if isinstance(x, _REFERRING)]
+    attributes = [x for m in holders for x in _attributes(m)]
+    # A copy that fails half-way has changed the lists of weights in recurrent layers.
+    if any(isinstance(x, torch.Tensor) and x.grad_fn is not None for x in attributes):
+        msg = "it holds a tensor that was computed from its parameters"
+        raise ValueError(msg)
+    leading = [x for x in attributes if isinstance(x, _REFERRING)]
     if any(id(part) in contents.own for value in leading for part in outside(value)):
         msg = "it holds a function that uses the original by its name"
         raise ValueError(msg)
