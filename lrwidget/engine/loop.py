@@ -89,11 +89,10 @@ def training_steps(
     with settings.applied():
         loss_of, train_on, step, framework = _program(components, config)
     first_train_on = train_on if checked is None else checked(train_on)
-    framework = components.training_step
-    if isinstance(framework, FrameworkStep):
-        training.notices[:] = framework.notices
-    else:
+    if framework is None:
         training.notices[:] = train(model, keep_modes=config.keep_modes)
+    else:
+        training.notices[:] = framework.notices
     set_mode(optimizer, "train")
     ratios = rate_ratios(optimizer)
     with (

@@ -34,9 +34,9 @@ def _module(_folder: Path) -> tuple[Any, ...]:
 
 
 def _learner(_folder: Path) -> tuple[Any, ...]:
-    from tests.integrations.test_fastai import _learner  # noqa: PLC0415 (slow)
+    from tests.integrations.fastai_parts import learner_of  # noqa: PLC0415 (slow)
 
-    return (_learner(),)
+    return (learner_of(),)
 
 
 @pytest.mark.parametrize(

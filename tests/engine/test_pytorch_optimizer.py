@@ -54,7 +54,7 @@ def _process_group(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.name.partition("[")[2].partition("-")[0] not in _DISTRIBUTED:
         yield
         return
-    store = distributed.HashStore()
+    store = distributed.HashStore()  # type: ignore[attr-defined]  # public
     distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     yield
     distributed.destroy_process_group()

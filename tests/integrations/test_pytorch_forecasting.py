@@ -60,7 +60,7 @@ def _models() -> dict[str, Any]:
 def test_the_losses_are_those_of_fit(name: str, settings: Any) -> None:
     kind, data, arguments = _models()[name]
 
-    class Seeded(kind):  # type: ignore[misc]  # one of the models
+    class Seeded(kind):  # type: ignore[misc,valid-type]  # one of the models
         def on_fit_start(self) -> None:
             torch.manual_seed(7)
 

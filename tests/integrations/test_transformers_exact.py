@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from lrwidget import LRWidget
+from lrwidget.config import TestConfig
 from lrwidget.engine.framework import Trained
 from lrwidget.integrations.transformers import parts_of
 from tests.integrations.hugging_face import (
@@ -217,6 +218,7 @@ def test_another_device_than_that_of_the_trainer(tmp_path: Path) -> None:
         precision=nullcontext,
         clip=print,
         take=torch.clone,
+        config=TestConfig(),
     )
     with pytest.raises(ValueError, match="device='cuda' is not 'cpu'"):
         parts.settings["training_step"].start(there)
