@@ -32,6 +32,8 @@ _TOO_EARLY = "too little comes before the rise; begin at a lower rate"
 _CLEAREST = 1e6  # times its noise is a descent without any
 _ROUNDING = 1e-12
 _EQUAL = 1e-6  # of the descent is no difference
+# The relative error of losses that are computed in single precision.
+_PRECISION = 8 * float(np.finfo(np.float32).eps)
 # A quantile of the absolute values of a normal distribution. The median would see
 # no noise where most losses are rounded to the same number.
 _QUANTILE, _DEVIATIONS = 0.8, 1.2816
@@ -80,7 +82,10 @@ class _Fall(NamedTuple):
 
     @classmethod
     def of(cls, places: FloatArray, losses: FloatArray, start: _Start) -> _Fall | None:
-        """Smooth the losses before the edge; return None if they never fall."""
+        """Smooth the losses before the edge; None if they fall by rounding at most."""
+        finite = losses[np.isfinite(losses)]
+        if np.ptp(finite) <= _PRECISION * np.abs(finite).max():
+            return None
         bins = ((places - places[0]) * _BINS).astype(np.int64)
         counts = np.bincount(bins)
         full = counts > 0
@@ -134,8 +139,8 @@ def descent(
 
     Scaling or shifting the losses changes nothing, and neither does the smoothing of
     the display. NaN is left out. There is no suggestion from fewer than ten points,
-    from a loss that never falls, from noise alone, or if the edge comes so early that
-    there is little before it.
+    from a loss that never falls, from noise or rounding alone, or if the edge comes so
+    early that there is little before it.
     """
     known = np.isfinite(losses) | (losses == np.inf)
     count = int(np.isfinite(losses).sum())

@@ -176,3 +176,16 @@ def test_gaps_are_left_out() -> None:
     flat = 2 + 0.1 * np.random.default_rng(0).normal(size=100)
     flat[41:] = math.nan
     assert descent(_LRS, flat).lr is None
+
+
+@pytest.mark.parametrize("level", [1.7917595, 1e-3, 4e5])
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_is_no_descent(level: float, seed: int) -> None:
+    # Losses in single precision that differ in their last three bits alone.
+    generator = np.random.default_rng(seed)
+    steps = generator.choice([-4, 0, 4], p=[0.08, 0.84, 0.08], size=100)
+    losses = np.float32(level) + steps.astype(np.float32) * np.spacing(
+        np.float32(level)
+    )
+    found = descent(_LRS, losses.astype(np.float64))
+    assert (found.lr, found.reason) == (None, "the loss never falls")
