@@ -202,7 +202,7 @@ def _tabular() -> Any:
     ("make", "isolation"),
     [
         (_vision, "copy"),
-        (_vision, "restore"),
+        pytest.param(_vision, "restore", marks=pytest.mark.slow),
         (_text, "auto"),  # torch cannot copy the weights of an AWD_LSTM
         (_text, "restore"),
         (_tabular, "copy"),
@@ -219,7 +219,9 @@ def test_a_frozen_body_is_in_training_mode() -> None:
     _check_exact(learner)
 
 
-@pytest.mark.parametrize("make", [_vision, _text, _tabular])
+@pytest.mark.parametrize(
+    "make", [pytest.param(_vision, marks=pytest.mark.slow), _text, _tabular]
+)
 def test_after_an_earlier_training(make: Callable[[], Any]) -> None:
     learner = make()
     with learner.no_bar(), learner.no_logging():
@@ -329,6 +331,7 @@ def test_callbacks_of_fastai(callback: Any) -> None:
     _check_exact(learner)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("callback", [MixUp, CutMix])
 def test_mixed_images(callback: Any) -> None:
     learner = _vision()
