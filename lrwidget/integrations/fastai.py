@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from lrwidget.engine.losses import LossOf
 
-_SILENT = ("Recorder", "ProgressCallback")  # fastai's own; they change no training
 _LEFT_OUT = {
+    "Recorder ProgressCallback": "",  # fastai's own; they change no training
     "CSVLogger ShowGraphCallback CollectDataCallback GatherPredsCallback "
     "FetchPredsCallback TensorBoardBaseCallback WandbCallback CometCallback "
     "AzureMLCallback": "it shows, logs or collects",
     "TrackerCallback": "it acts on validation",
     "TerminateOnNaNCallback": "the test has its own rule to stop",
-    "ParamScheduler": "the test sets the rate, and keeps all else that it schedules",
+    "ParamScheduler": "the test sets the learning rate, and schedules nothing else",
 }
 _REFUSED = {
     "DistributedTrainer": "wraps the model itself; wrap the learner's model instead",
@@ -81,8 +81,7 @@ def _reason(callback: Any, reasons: dict[str, str]) -> str | None:  # noqa: ANN4
 
 def _taking_part(learner: Any) -> list[Any]:  # noqa: ANN401 (as above)
     """Return the callbacks that act in a test."""
-    callbacks = [cb for cb in learner.cbs if not is_kind(cb, *_SILENT)]
-    return [cb for cb in callbacks if _reason(cb, _LEFT_OUT) is None]
+    return [cb for cb in learner.cbs if _reason(cb, _LEFT_OUT) is None]
 
 
 def _check_callbacks(learner: Any) -> None:  # noqa: ANN401 (as above)
@@ -114,7 +113,6 @@ class LearnerStep(FrameworkStep):
         self.learner, self.opt, self.twin = learner, opt, twin
         self.losses: list[Tensor] = []  # since the gradients were last cleared
         self.iter = 0  # the batches of the epoch so far
-        self.stepped = False  # in the latest step
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LearnerStep:
         """Return a step whose twin trains the copies in the memo."""
@@ -128,9 +126,10 @@ class LearnerStep(FrameworkStep):
             name = f"The learner's callback {type(callback).__name__}"
             reason = _reason(callback, _LEFT_OUT)
             events = [event for event in _NOT_REACHED if hasattr(callback, event)]
-            if reason is not None:
+            of_fastai = type(callback).__module__.startswith("fastai.")
+            if reason:
                 found.append(f"{name} is left out: {reason}.")
-            elif events and not type(callback).__module__.startswith("fastai."):
+            elif events and not of_fastai:
                 found.append(f"{name} does not act at {', '.join(events)}.")
         return found
 
@@ -194,10 +193,8 @@ class LearnerStep(FrameworkStep):
     def forward(self, model: nn.Module, batch: Any) -> Tensor:  # noqa: ARG002, ANN401 (the twin's; any batch)
         """Return the loss of a batch, for validation."""
         self.twin.training = False
-        try:
-            loss = self._loss_of(batch)
-        finally:
-            self.twin.training = True
+        loss = self._loss_of(batch)
+        self.twin.training = True
         if loss is None:
             raise NoLossError
         return loss

@@ -202,7 +202,7 @@ def _tabular() -> Any:
     ("make", "isolation"),
     [
         (_vision, "copy"),
-        (_vision, "restore"),
+        pytest.param(_vision, "restore", marks=pytest.mark.slow),
         (_text, "auto"),  # torch cannot copy the weights of an AWD_LSTM
         (_text, "restore"),
         (_tabular, "copy"),
@@ -219,7 +219,9 @@ def test_a_frozen_body_is_in_training_mode() -> None:
     _check_exact(learner)
 
 
-@pytest.mark.parametrize("make", [_vision, _text, _tabular])
+@pytest.mark.parametrize(
+    "make", [pytest.param(_vision, marks=pytest.mark.slow), _text, _tabular]
+)
 def test_after_an_earlier_training(make: Callable[[], Any]) -> None:
     learner = make()
     with learner.no_bar(), learner.no_logging():
@@ -329,6 +331,7 @@ def test_callbacks_of_fastai(callback: Any) -> None:
     _check_exact(learner)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("callback", [MixUp, CutMix])
 def test_mixed_images(callback: Any) -> None:
     learner = _vision()
@@ -388,3 +391,56 @@ def test_a_loss_that_holds_the_model() -> None:
     learner = learner_of()
     learner.loss_func = Penalized(learner.model[2])
     _check_exact(learner, isolation="copy")
+
+
+def test_a_callback_that_holds_models() -> None:
+    class Teaching(Callback):  # type: ignore[misc]  # untyped base
+        def __init__(self, teacher: nn.Module) -> None:
+            self.teacher = teacher
+
+        def before_fit(self) -> None:
+            self.first = copy.deepcopy(self.model)
+
+        def after_pred(self) -> None:
+            with torch.no_grad():
+                taught = self.teacher(*self.xb) + self.first(*self.xb)
+            self.learn.pred = self.pred + taught
+
+        def after_step(self) -> None:
+            with torch.no_grad():
+                for parameter in self.teacher.parameters():
+                    parameter.lerp_(self.model[0].weight.sum(), 0.01)
+
+    for isolation in ("copy", "restore"):
+        teacher = nn.Linear(8, 3)
+        learner = learner_of(cbs=Teaching(teacher))
+        before = state(teacher)["objects"]
+        with closing(
+            LRWidget.from_learner(learner, num_it=3, isolation=isolation)
+        ) as widget:
+            widget.run()
+            widget.wait()
+        assert state(teacher)["objects"] == before
+        _check_exact(learner, isolation=isolation)
+
+
+def test_containers_of_a_learner() -> None:
+    class Keeping(Callback):  # type: ignore[misc]  # untyped base
+        def before_fit(self) -> None:
+            self.learn.history = {"losses": []}
+
+        def after_batch(self) -> None:
+            self.history["losses"].append(self.loss.item())
+            self.learn.kept["iter"] = self.iter
+
+    learner = learner_of(cbs=Keeping())
+    learner.history, learner.kept = {"losses": [1.0]}, {"iter": None}
+    before = state(learner.history, learner.kept)
+    for isolation in ("copy", "restore"):
+        with closing(
+            LRWidget.from_learner(learner, num_it=3, isolation=isolation)
+        ) as widget:
+            widget.run()
+            widget.wait()
+    assert state(learner.history, learner.kept) == before
+    _check_exact(learner)
