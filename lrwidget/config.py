@@ -23,6 +23,7 @@ from lrwidget.curve.schedule import learning_rates
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -72,7 +73,7 @@ class Changes(Settings, total=False):
     """Arguments of a test that one run may have different from the widget."""
 
     model: nn.Module
-    optimizer: Optimizer
+    optimizer: Optimizer | Sequence[Optimizer]
     dataloader: Iterable[Any]
     loss_fn: LossFunction | None
     build: Callable[[], tuple[Any, ...]]  # in place of these, on a cluster

@@ -119,7 +119,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
     def __init__(  # noqa: PLR0913 (the components of a training, and the display)
         self,
         model: nn.Module,
-        optimizer: Optimizer,
+        optimizer: Optimizer | Sequence[Optimizer],
         dataloader: Iterable[Any],
         loss_fn: LossFunction | None = None,
         *,

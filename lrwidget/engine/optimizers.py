@@ -6,7 +6,7 @@ import dis
 import inspect
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
 
     import numpy.typing as npt
+
+    Rates: TypeAlias = npt.NDArray[np.float64]
 
 # The code of the function in which torch wraps the step of each class, for its profiler
 # and for hooks; None where another library has replaced it.
@@ -193,10 +195,11 @@ def rate_ratios(optimizer: Optimizer) -> list[float]:
     groups = optimizer.param_groups
     rates = _rates(groups)
     scaled = rates * _scales(groups, rates)
-    return list(scaled / scaled[-1])
+    ratios: list[float] = (scaled / scaled[-1]).tolist()
+    return ratios
 
 
-def _rates(groups: list[dict[str, Any]], *keys: str) -> npt.NDArray[np.float64]:
+def _rates(groups: list[dict[str, Any]], *keys: str) -> Rates:
     """Return the rates of groups under the first key that all groups have."""
     for key in keys or ("lr", "initial_lr"):
         rates = _numbers(groups, key)
@@ -209,9 +212,7 @@ def _rates(groups: list[dict[str, Any]], *keys: str) -> npt.NDArray[np.float64]:
     raise ValueError(msg)
 
 
-def _scales(
-    groups: list[dict[str, Any]], rates: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _scales(groups: list[dict[str, Any]], rates: Rates) -> Rates:
     """Return the ``lr_scale`` of each group, or 1 if the rates have it already."""
     scales = _numbers(groups, "lr_scale", 1.0)
     # of rates to which a scheduler of timm has applied the scales
@@ -220,9 +221,7 @@ def _scales(
     return np.ones_like(scales) if applied else scales
 
 
-def _numbers(
-    groups: list[dict[str, Any]], key: str, default: float = 0.0
-) -> npt.NDArray[np.float64]:
+def _numbers(groups: list[dict[str, Any]], key: str, default: float = 0.0) -> Rates:
     return np.array([_number(group.get(key, default)) for group in groups])
 
 
@@ -244,8 +243,6 @@ def check_optimizer(
     """Raise unless an optimizer can train a model at some learning rates."""
     check_object("model", model, "...")
     several = each_of(optimizer)
-    for each in several:
-        check_object("optimizer", each, "model.parameters()")
     if not isinstance(model, nn.Module):
         msg = (
             f"model={short_repr(model)} must be a torch.nn.Module; "
@@ -263,14 +260,14 @@ def check_optimizer(
         _check_parameters(each, trainable)
     groups = optimizer.param_groups
     held = [id(p) for group in groups for p in group["params"]]
-    usual = not closure and not any(map(needs_closure, several))
-    if len(several) != 1 and not (several and usual and len(held) == len(set(held))):
+    evaluating = closure or any(map(needs_closure, several))
+    if len(several) != 1 and (evaluating or not 0 < len(held) == len(set(held))):
         msg = (
             f"optimizer={short_repr(list(several))} must be one, or several of "
             "different parameters that do not evaluate the loss themselves; pass these"
         )
         raise ValueError(msg)
-    if grad_scaler is not None and not usual:
+    if grad_scaler is not None and evaluating:
         msg = (
             f"grad_scaler={short_repr(grad_scaler)} cannot scale for "
             f"{type(optimizer).__name__}, which evaluates the loss itself; pass None"
@@ -281,6 +278,7 @@ def check_optimizer(
 
 def _check_parameters(optimizer: Any, trainable: Container[int]) -> None:  # noqa: ANN401 (as above)
     """Raise unless an optimizer has some of the parameters, which are known by id."""
+    check_object("optimizer", optimizer, "model.parameters()")
     groups = getattr(optimizer, "param_groups", None)
     if not isinstance(groups, list) or not callable(getattr(optimizer, "step", None)):
         msg = (

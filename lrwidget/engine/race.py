@@ -147,7 +147,7 @@ def race_runs(test: RangeTest, plans: Sequence[Plan]) -> list[RaceRun]:
 @with_settings
 def race(  # noqa: PLR0913 (the components of a training, and two numbers)
     model: nn.Module,
-    optimizer: Optimizer,
+    optimizer: Optimizer | Sequence[Optimizer],
     dataloader: Iterable[Any],
     loss_fn: LossFunction | None = None,
     *,

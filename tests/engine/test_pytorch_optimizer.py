@@ -16,6 +16,7 @@ from tests.engine.training_parts import data, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 library = pytest.importorskip("pytorch_optimizer")
 pytestmark = [
@@ -49,13 +50,13 @@ _BATCHES = list(zip(*(x.split(16) for x in data().tensors), strict=True))
 
 
 @pytest.fixture(autouse=True)
-def _process_group(request: pytest.FixtureRequest) -> Iterator[None]:
+def _process_group(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
     """Begin a group of this process alone for the optimizers that communicate."""
     if request.node.name.partition("[")[2].partition("-")[0] not in _DISTRIBUTED:
         yield
         return
-    store = distributed.HashStore()  # type: ignore[attr-defined]  # public
-    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    meeting = f"file://{tmp_path}/meeting"
+    distributed.init_process_group("gloo", meeting, rank=0, world_size=1)
     yield
     distributed.destroy_process_group()
 
