@@ -243,14 +243,10 @@ class TrainerStep(FrameworkStep):
         return loss
 
     def forward(self, model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 (any batch)
-        """Return the loss of a batch by the trainer's ``compute_loss``."""
-        inputs = self._trainer._prepare_inputs(batch)  # noqa: SLF001 (subclasses override it)
+        """Return the loss of a batch as the trainer's ``evaluate`` does."""
         # The model has its own precision.
-        with (
-            torch.autocast(self._trained.device.type, enabled=False),
-            self._trainer.compute_loss_context_manager(),
-        ):
-            return self._trainer.compute_loss(model, inputs)
+        with torch.autocast(self._trained.device.type, enabled=False):
+            return self._trainer.prediction_step(model, batch, True)[0]  # noqa: FBT003 (the loss only)
 
 
 def _is_shared(name: str, value: object) -> bool:
