@@ -29,8 +29,8 @@ _LIBRARIES = {"accelerate", "datasets", "tokenizers", "torch", "transformers"}
 # training changes.
 _COPIED = (nn.Module, torch.Tensor, *GENERATORS)
 _SHARED = {
-    *("model", "model_wrapped", "train_dataset", "eval_dataset", "_eval_dataloaders"),
-    "data_collator",
+    *("model", "model_wrapped", "data_collator"),
+    *("train_dataset", "eval_dataset", "_eval_dataloaders"),
 }
 # The beginnings of the names of what a callback does within an epoch.
 _EVENTS = (
@@ -66,7 +66,7 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
     optimizer = twin.create_optimizer()  # or the existing one
     dataloader = twin.get_train_dataloader()
     step = TrainerStep(trainer, twin, dataloader)
-    settings = {"training_step": step, **_settings(trainer.args)}
+    settings = {"training_step": step, **_settings(trainer)}
     return Parts(trainer.model, optimizer, dataloader, settings, write_rate)
 
 
@@ -105,16 +105,16 @@ def _twin_of(trainer: Any) -> Any:  # noqa: ANN401 (as above)
     return twin
 
 
-def _settings(args: Any) -> dict[str, Any]:  # noqa: ANN401 (as above)
+def _settings(trainer: Any) -> dict[str, Any]:  # noqa: ANN401 (as above)
+    args, accelerator = trainer.args, trainer.accelerator
     settings = {
         "accumulate": args.gradient_accumulation_steps,
         "clip_grad_norm": args.max_grad_norm or None,
+        "grad_scaler": accelerator.scaler,
     }
-    if args.bf16:
-        settings["autocast"] = torch.bfloat16
-    elif args.fp16:
-        settings["autocast"] = torch.float16
-        settings["grad_scaler"] = torch.amp.GradScaler(args.device.type)
+    if accelerator.native_amp:
+        half = accelerator.mixed_precision == "fp16"
+        settings["autocast"] = torch.float16 if half else torch.bfloat16
     return settings
 
 
@@ -193,10 +193,11 @@ class TrainerStep(FrameworkStep):
             self._length = len(self._loader)
         except TypeError:
             self._length = args.max_steps * args.gradient_accumulation_steps
-        steps = math.ceil(self._length / args.gradient_accumulation_steps)
-        if args.max_steps <= 0:
-            steps = math.ceil(args.num_train_epochs * steps)
-        twin.state = type(twin.state)(epoch=0, max_steps=max(steps, args.max_steps))
+        steps = args.max_steps
+        if steps <= 0:
+            of_epoch = math.ceil(self._length / args.gradient_accumulation_steps)
+            steps = math.ceil(args.num_train_epochs * of_epoch)
+        twin.state = type(twin.state)(epoch=0, max_steps=steps)
         twin.control = copy.copy(twin.control)
         _prepare(twin)
         if trained.precision is not nullcontext:
