@@ -37,6 +37,7 @@ _EVENTS = (
     *("on_train_begin", "on_epoch", "on_step", "on_substep", "on_optimizer"),
     "on_pre_optimizer",
 )
+_LOOPS = ("_inner_training_loop", "_run_epoch")
 _WITHOUT_FIXED_DATA = (
     *("GRPOTrainer", "AsyncGRPOTrainer", "RLOOTrainer", "OnlineDPOTrainer"),
     *("PPOTrainer",),
@@ -50,7 +51,7 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
     The parts are its model, its optimizer or the one that it would make, its training
     loader, and its own ``training_step``, accumulation, clipping and precision.
     """
-    check_kind("trainer", trainer, "Trainer", "that of transformers, or one like it")
+    check_kind("trainer", trainer, "Trainer", "that of transformers")
     _check_loop(trainer)
     # To make an optimizer and a loader changes a trainer and its accelerator.
     twin = _twin_of(trainer)
@@ -73,19 +74,27 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
 def _check_loop(trainer: Any) -> None:  # noqa: ANN401 (as above)
     """Raise unless the steps of a trainer can be taken one by one."""
     reason = ""
-    if is_kind(trainer, *_WITHOUT_FIXED_DATA):
+    if _base_of(trainer) is None:
+        reason = "is not that of transformers"
+    elif is_kind(trainer, *_WITHOUT_FIXED_DATA):
         reason = "draws its samples from its model, and its loss does not show progress"
     elif trainer.is_deepspeed_enabled:
         reason = "uses DeepSpeed, whose engine can be neither copied nor put back"
-    for method in ("_inner_training_loop", "_run_epoch"):
-        if _is_own(trainer, method):
-            reason = f"has its own {method}, which takes the steps itself"
+    elif own := [m for m in _LOOPS if _is_own(trainer, m)]:
+        reason = f"has its own {own[0]}, which takes the steps itself"
     if reason:
         msg = (
             f"trainer=<{type(trainer).__name__}> {reason}; pass a trainer with fixed "
             "data and the loop of transformers.Trainer"
         )
         raise TypeError(msg)
+
+
+def _base_of(trainer: Any) -> Any:  # noqa: ANN401 (as above)
+    """Return the class Trainer of transformers, or None for another trainer."""
+    kinds = type(trainer).__mro__
+    found = (kind for kind in kinds if kind.__module__ == "transformers.trainer")
+    return next(found, None)
 
 
 def _is_own(trainer: Any, method: str) -> bool:  # noqa: ANN401 (as above)
@@ -266,11 +275,9 @@ def _acts(kind: type) -> bool:
 
 def _prepare(twin: Any) -> None:  # noqa: ANN401 (as above)
     """Prepare a model by the ``train`` of transformers without its loop."""
-    kinds: tuple[Any, ...] = type(twin).__mro__
-    base = next(kind for kind in kinds if kind.__module__ == "transformers.trainer")
     twin.model_init = None  # else it would make another model
     twin._inner_training_loop = _do_nothing  # noqa: SLF001 (of the twin)
-    base.train(twin)
+    _base_of(twin).train(twin)
     args = twin.args
     if not hasattr(args, "activation_checkpointing") and args.gradient_checkpointing:
         # Before transformers 5, the loop does it.

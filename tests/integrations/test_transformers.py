@@ -15,6 +15,7 @@ from transformers import (
 
 from lrwidget import LRWidget, range_test
 from tests.engine.training_parts import state
+from tests.integrations.quiet import lightning_trainer
 from tests.widget_parts import display_of
 
 if TYPE_CHECKING:
@@ -175,6 +176,9 @@ def test_a_model_and_a_loader_need_no_trainer() -> None:
     assert state(model, optimizer) == before
 
 
-def test_what_is_no_trainer() -> None:
+def test_what_is_no_trainer(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="trainer=<Linear> must be a Trainer"):
         LRWidget.from_trainer(nn.Linear(2, 2))
+    of_lightning = lightning_trainer(tmp_path)
+    with pytest.raises(TypeError, match="trainer=<Trainer> is not that of transf"):
+        LRWidget.from_trainer(of_lightning)
