@@ -12,6 +12,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast, TrainerCallback
 
 from lrwidget import LRWidget
+from lrwidget.integrations.transformers import parts_of
 from tests.engine.training_parts import state
 
 if TYPE_CHECKING:
@@ -86,6 +87,10 @@ def is_exact(make: Callable[[], Any], **options: Any) -> Any:
     assert len(curve) == STEPS
     assert state(trainer.model) == model
     assert vars(trainer) == attributes
+    ours = parts_of(trainer).settings["training_step"]
+    # the callback is that of a training before
+    named = {"In the test, the callback _Rates is not called."}
+    assert set(ours.notices) <= named
     losses = trained(make(), curve.lrs)
     np.testing.assert_allclose(curve.losses, losses, rtol=0, atol=1e-6)
     return trainer
