@@ -214,9 +214,9 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         """
         Return a widget for the training of a Hugging Face ``Trainer``.
 
-        The loss is that of its ``compute_loss``; accumulation, clipping and precision
-        are those of its arguments. `apply` writes to ``trainer.args.learning_rate`` and
-        to the trainer's optimizer, if it has one already.
+        The losses are those of its own ``training_step``, with its accumulation,
+        clipping and precision; none of its callbacks is called. `apply` writes to
+        ``trainer.args.learning_rate`` and to the trainer's optimizer, if it has one.
 
         Parameters
         ----------
@@ -228,7 +228,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         Raises
         ------
         TypeError
-            If ``trainer`` is no ``Trainer``.
+            If ``trainer`` is no ``Trainer``, or its steps cannot be taken one by one.
         """
         return cls._from_parts(parts_from("transformers", trainer), options)
 

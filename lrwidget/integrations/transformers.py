@@ -29,14 +29,15 @@ _LIBRARIES = {"accelerate", "datasets", "tokenizers", "torch", "transformers"}
 # training changes.
 _COPIED = (nn.Module, torch.Tensor, *GENERATORS)
 _SHARED = {
-    *("model", "model_wrapped", "train_dataset", "eval_dataset", "_eval_dataloaders"),
-    "data_collator",
+    *("model", "model_wrapped", "data_collator"),
+    *("train_dataset", "eval_dataset", "_eval_dataloaders"),
 }
 # The beginnings of the names of what a callback does within an epoch.
 _EVENTS = (
     *("on_train_begin", "on_epoch", "on_step", "on_substep", "on_optimizer"),
     "on_pre_optimizer",
 )
+_LOOPS = ("_inner_training_loop", "_run_epoch")
 _WITHOUT_FIXED_DATA = (
     *("GRPOTrainer", "AsyncGRPOTrainer", "RLOOTrainer", "OnlineDPOTrainer"),
     *("PPOTrainer",),
@@ -50,7 +51,7 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
     The parts are its model, its optimizer or the one that it would make, its training
     loader, and its own ``training_step``, accumulation, clipping and precision.
     """
-    check_kind("trainer", trainer, "Trainer", "that of transformers, or one like it")
+    check_kind("trainer", trainer, "Trainer", "that of transformers")
     _check_loop(trainer)
     # To make an optimizer and a loader changes a trainer and its accelerator.
     twin = _twin_of(trainer)
@@ -66,26 +67,34 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
     optimizer = twin.create_optimizer()  # or the existing one
     dataloader = twin.get_train_dataloader()
     step = TrainerStep(trainer, twin, dataloader)
-    settings = {"training_step": step, **_settings(trainer.args)}
+    settings = {"training_step": step, **_settings(trainer)}
     return Parts(trainer.model, optimizer, dataloader, settings, write_rate)
 
 
 def _check_loop(trainer: Any) -> None:  # noqa: ANN401 (as above)
     """Raise unless the steps of a trainer can be taken one by one."""
     reason = ""
-    if is_kind(trainer, *_WITHOUT_FIXED_DATA):
+    if _base_of(trainer) is None:
+        reason = "is not that of transformers"
+    elif is_kind(trainer, *_WITHOUT_FIXED_DATA):
         reason = "draws its samples from its model, and its loss does not show progress"
     elif trainer.is_deepspeed_enabled:
         reason = "uses DeepSpeed, whose engine can be neither copied nor put back"
-    for method in ("_inner_training_loop", "_run_epoch"):
-        if _is_own(trainer, method):
-            reason = f"has its own {method}, which takes the steps itself"
+    elif own := [m for m in _LOOPS if _is_own(trainer, m)]:
+        reason = f"has its own {own[0]}, which takes the steps itself"
     if reason:
         msg = (
             f"trainer=<{type(trainer).__name__}> {reason}; pass a trainer with fixed "
             "data and the loop of transformers.Trainer"
         )
         raise TypeError(msg)
+
+
+def _base_of(trainer: Any) -> Any:  # noqa: ANN401 (as above)
+    """Return the class Trainer of transformers, or None for another trainer."""
+    kinds = type(trainer).__mro__
+    found = (kind for kind in kinds if kind.__module__ == "transformers.trainer")
+    return next(found, None)
 
 
 def _is_own(trainer: Any, method: str) -> bool:  # noqa: ANN401 (as above)
@@ -105,16 +114,16 @@ def _twin_of(trainer: Any) -> Any:  # noqa: ANN401 (as above)
     return twin
 
 
-def _settings(args: Any) -> dict[str, Any]:  # noqa: ANN401 (as above)
+def _settings(trainer: Any) -> dict[str, Any]:  # noqa: ANN401 (as above)
+    args, accelerator = trainer.args, trainer.accelerator
     settings = {
         "accumulate": args.gradient_accumulation_steps,
         "clip_grad_norm": args.max_grad_norm or None,
+        "grad_scaler": accelerator.scaler,
     }
-    if args.bf16:
-        settings["autocast"] = torch.bfloat16
-    elif args.fp16:
-        settings["autocast"] = torch.float16
-        settings["grad_scaler"] = torch.amp.GradScaler(args.device.type)
+    if accelerator.native_amp:
+        half = accelerator.mixed_precision == "fp16"
+        settings["autocast"] = torch.float16 if half else torch.bfloat16
     return settings
 
 
@@ -193,10 +202,11 @@ class TrainerStep(FrameworkStep):
             self._length = len(self._loader)
         except TypeError:
             self._length = args.max_steps * args.gradient_accumulation_steps
-        steps = math.ceil(self._length / args.gradient_accumulation_steps)
-        if args.max_steps <= 0:
-            steps = math.ceil(args.num_train_epochs * steps)
-        twin.state = type(twin.state)(epoch=0, max_steps=max(steps, args.max_steps))
+        steps = args.max_steps
+        if steps <= 0:
+            of_epoch = math.ceil(self._length / args.gradient_accumulation_steps)
+            steps = math.ceil(args.num_train_epochs * of_epoch)
+        twin.state = type(twin.state)(epoch=0, max_steps=steps)
         twin.control = copy.copy(twin.control)
         _prepare(twin)
         if trained.precision is not nullcontext:
@@ -243,14 +253,10 @@ class TrainerStep(FrameworkStep):
         return loss
 
     def forward(self, model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 (any batch)
-        """Return the loss of a batch by the trainer's ``compute_loss``."""
-        inputs = self._trainer._prepare_inputs(batch)  # noqa: SLF001 (subclasses override it)
+        """Return the loss of a batch as the trainer's ``evaluate`` does."""
         # The model has its own precision.
-        with (
-            torch.autocast(self._trained.device.type, enabled=False),
-            self._trainer.compute_loss_context_manager(),
-        ):
-            return self._trainer.compute_loss(model, inputs)
+        with torch.autocast(self._trained.device.type, enabled=False):
+            return self._trainer.prediction_step(model, batch, True)[0]  # noqa: FBT003 (the loss only)
 
 
 def _is_shared(name: str, value: object) -> bool:
@@ -269,11 +275,9 @@ def _acts(kind: type) -> bool:
 
 def _prepare(twin: Any) -> None:  # noqa: ANN401 (as above)
     """Prepare a model by the ``train`` of transformers without its loop."""
-    kinds: tuple[Any, ...] = type(twin).__mro__
-    base = next(kind for kind in kinds if kind.__module__ == "transformers.trainer")
     twin.model_init = None  # else it would make another model
     twin._inner_training_loop = _do_nothing  # noqa: SLF001 (of the twin)
-    base.train(twin)
+    _base_of(twin).train(twin)
     args = twin.args
     if not hasattr(args, "activation_checkpointing") and args.gradient_checkpointing:
         # Before transformers 5, the loop does it.

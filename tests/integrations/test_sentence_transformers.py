@@ -17,6 +17,8 @@ sentence_transformers = pytest.importorskip("sentence_transformers")
 losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
 datasets = pytest.importorskip("datasets")
 
+pytestmark = pytest.mark.slow
+
 
 def _model(folder: Path) -> Any:
     torch.manual_seed(1)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from transformers import (
 
 from lrwidget import LRWidget, range_test
 from tests.engine.training_parts import state
+from tests.integrations.quiet import lightning_trainer
 from tests.widget_parts import display_of
 
 if TYPE_CHECKING:
@@ -108,17 +109,11 @@ def test_a_seed_is_that_of_the_dropout(tmp_path: Path) -> None:
 
 
 def test_it_accumulates_clips_and_casts_as_the_trainer(tmp_path: Path) -> None:
-    class Watched(Trainer):
-        dtypes: ClassVar[list[torch.dtype]] = []
-
-        def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
-            # As in the trainer's own training, the precision is that of the model only.
-            assert not torch.is_autocast_enabled("cpu")
-            return super().compute_loss(*args, **kwargs)
+    dtypes: list[torch.dtype] = []
 
     def note_dtype(*_args: Any) -> None:
         if torch.is_autocast_enabled("cpu"):
-            Watched.dtypes.append(torch.get_autocast_dtype("cpu"))
+            dtypes.append(torch.get_autocast_dtype("cpu"))
 
     moved: list[float] = []
 
@@ -129,15 +124,14 @@ def test_it_accumulates_clips_and_casts_as_the_trainer(tmp_path: Path) -> None:
     trainer = _trainer(
         tmp_path, gradient_accumulation_steps=2, max_grad_norm=0.01, bf16=True
     )
-    trainer.__class__ = Watched
     assert trainer.model is not None
     trainer.model.get_submodule("bert.embeddings").register_forward_hook(note_dtype)
     trainer.create_optimizer().register_step_pre_hook(note)
     assert len(_curve(trainer)) == 15
-    assert Watched.dtypes == [torch.bfloat16] * 30
+    assert dtypes == [torch.bfloat16] * 30
     assert moved == pytest.approx([0.01] * 15, rel=1e-3)
     _curve(trainer, accumulate=3)
-    assert len(Watched.dtypes) == 30 + 45
+    assert len(dtypes) == 30 + 45
 
 
 def test_the_loss_is_that_of_compute_loss(tmp_path: Path) -> None:
@@ -182,6 +176,9 @@ def test_a_model_and_a_loader_need_no_trainer() -> None:
     assert state(model, optimizer) == before
 
 
-def test_what_is_no_trainer() -> None:
+def test_what_is_no_trainer(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="trainer=<Linear> must be a Trainer"):
         LRWidget.from_trainer(nn.Linear(2, 2))
+    of_lightning = lightning_trainer(tmp_path)
+    with pytest.raises(TypeError, match="trainer=<Trainer> is not that of transf"):
+        LRWidget.from_trainer(of_lightning)

@@ -20,7 +20,10 @@ peft = pytest.importorskip("peft")
 datasets = pytest.importorskip("datasets")
 
 # TRL uses arguments that transformers will rename.
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
 
 
 @pytest.fixture(autouse=True)
