@@ -33,6 +33,7 @@ _lock = threading.RLock()
 _taken: weakref.WeakSet[RandomState] = weakref.WeakSet()
 _numbers = count()
 _SMALL = (int, float, str, type(None), *GENERATORS)
+_DEPTH = 6  # of the containers in the state of a data set
 _MOST_NESTED = 1000  # containers in a container; data have more
 
 
@@ -116,10 +117,9 @@ def _keep_process() -> Callable[[], None]:
 def _keep(dataloader: Iterable[Any]) -> tuple[Callable[[], None], list[object]]:
     """Return a function that restores the state of a loader, and its generators."""
     loaders, samplers = _parts(dataloader)
-    held = [
-        (x, _is_stateful(loader)) for loader in loaders for x in vars(loader).values()
-    ]
-    small = [value for value, nested in held if _is_order(value, nested=nested)]
+    depths = [_DEPTH if _is_stateful(loader) else 0 for loader in loaders]
+    held = zip(depths, (vars(loader).values() for loader in loaders), strict=True)
+    small = [x for depth, values in held for x in values if _is_order(x, depth)]
     if isinstance(dataloader, Iterator):
         small = [value for value in small if isinstance(value, GENERATORS)]
     orders = (small, [vars(part) for part in samplers])
@@ -150,15 +150,15 @@ def _is_stateful(value: object) -> bool:
     return methods and hasattr(value, "__dict__") and not isinstance(value, others)
 
 
-def _is_order(value: object, *, nested: bool) -> bool:
+def _is_order(value: object, depth: int) -> bool:
     """Whether an attribute of a loader is part of its state, rather than its data."""
     if type(value) in IMMUTABLE:
         return False  # the usual case, in the shortest time
     if isinstance(value, list | deque | set | dict):
         items = list(value.values() if isinstance(value, dict) else value)
-        nested = nested and len(items) <= _MOST_NESTED
+        deeper = depth if len(items) <= _MOST_NESTED else 0
         return all(
-            isinstance(x, _SMALL) or (nested and _is_order(x, nested=True))
+            isinstance(x, _SMALL) or (deeper > 0 and _is_order(x, deeper - 1))
             for x in items
         )
     if isinstance(value, np.ndarray):

@@ -36,7 +36,9 @@ class _Counted(Dataset[int]):
     """A data set with a state of its own: it counts its samples."""
 
     def __init__(self) -> None:
-        self.state = {"samples": {"all": 0}}
+        self.state: dict[str, Any] = {"samples": {"all": 0}}
+        self.parents = [self.state]
+        self.parents.append(self.parents)  # type: ignore[arg-type]  # leads back
 
     def __len__(self) -> int:
         return 12
