@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 _MOST_TRIED = 60  # calls of the model, and losses of what it returns
 _SECONDS = 10.0  # after which no other call begins
 _DOUBTFUL = 10  # what may be broadcast by mistake
-_MATRIX = 2
 _PREDICTIONS = ("logits", "out", "pred", "prediction", "predictions", "output")
 
 
@@ -52,9 +52,8 @@ def _on_cpu(model: Any, batch: Any, loss_fn: Any) -> tuple[Any, Any, Any]:  # no
     cpu = torch.device("cpu")
     if any(parameter.device != cpu for parameter in model.parameters()):
         model, loss_fn = copy.deepcopy((model, loss_fn))
-        for module in (model, loss_fn):
-            if isinstance(module, nn.Module):
-                module.to(cpu)
+        for module in {model, loss_fn} - {None}:
+            getattr(module, "to", id)(cpu)  # a function has none
     return getattr(model, "_orig_mod", model), to_device(batch, cpu), loss_fn
 
 
@@ -63,22 +62,25 @@ def _example(model: nn.Module, batch: object, loss_fn: Any) -> str | None:  # no
     parts = parts_in(batch, "batch")
     scope = {"model": model, "batch": batch, "loss_fn": loss_fn, "torch": torch}
     comment = "" if loss_fn is None else "  # your loss function"
-    found: dict[int, str] = {}
+    example, least = None, math.inf
     end = time.monotonic() + _SECONDS
     for inputs in islice(_inputs(model, parts, loss_fn), _MOST_TRIED):
-        if 0 in found or time.monotonic() > end:
+        if not least or time.monotonic() > end:
             break
         call = f"model({', '.join(inputs)})"
         with suppress(Exception):
             outputs = eval(call, dict(scope))  # noqa: S307 (the code is made here)
             now = {**scope, "outputs": outputs}
             for doubt, defined, loss in _losses(outputs, parts, inputs, loss_fn):
-                if doubt not in found and _trains(f"{defined}loss = {loss}", now):
-                    found[doubt] = (
-                        f"{defined}def training_step(model, batch):\n"
-                        f"    outputs = {call}\n    return {loss}{comment}\n"
+                if doubt < least and _trains(f"{defined}loss = {loss}", now):
+                    least, example = (
+                        doubt,
+                        (
+                            f"{defined}def training_step(model, batch):\n"
+                            f"    outputs = {call}\n    return {loss}{comment}\n"
+                        ),
                     )
-    return found[min(found)] if found else None
+    return example
 
 
 def _trains(code: str, scope: Mapping[str, Any]) -> bool:
@@ -106,14 +108,9 @@ def _inputs(
         if loss_fn is None or name not in TARGETS
     )
     for others in dict.fromkeys([optional, ()]):
-        if others and not needed:
-            yield others
-        for names in [needed] if needed else [[""] * count for count in (1, 2, 3)]:
+        for names in [needed] if needed else [[""] * count for count in range(4)]:
             for codes in _filled(names, named, free):
                 yield (*codes, *others)
-    for part in parts:
-        if isinstance(part.value, Mapping | list | tuple):
-            yield (f"{'**' if isinstance(part.value, Mapping) else '*'}{part.code}",)
 
 
 def _needed(function: Any) -> list[str]:  # noqa: ANN401 (anything callable)
@@ -157,7 +154,7 @@ def _losses(
     known = (*parts, *results)
     values = {part.code: part.value for part in known}
     names = [] if loss_fn is None else _needed(loss_fn)[1:]
-    used = {x.code for x in parts if any(_covers(code, x.code) for code in inputs)}
+    used = {x.code for x in parts if any(x.code in code for code in inputs)}
     last = max((i for i, part in enumerate(parts) if part.code in used), default=0)
     # a usual name first, then what follows the inputs, what comes before, the inputs
     after = [*parts[last:], *parts[:last]]
@@ -185,11 +182,6 @@ def _is_real(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
-def _covers(code: str, part: str) -> bool:
-    """Whether the code of an argument is or has a part of the batch, or its inside."""
-    return part in code or (code[0] == "*" and part.startswith(code.strip("*")))
-
-
 def _aligned(
     result: Part, codes: Codes, target: object
 ) -> Iterator[tuple[int, str, Codes]]:
@@ -207,5 +199,5 @@ def _aligned(
         yield 0, out, codes
     if same and not real:
         yield 0, out, (f"{code}.float()", *others)
-    if inner and classes and value.dim() > _MATRIX:
+    if inner and classes:
         yield 0, f"{out}.flatten(0, -2)", (f"{code}.flatten()", *others)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from functools import partial
-from itertools import islice
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 
@@ -58,11 +57,13 @@ def to_device(  # noqa: PLR0911 (a branch for each kind)
         same_kind.update(moved)
         return same_kind
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
-        return done.get(id(batch)) or _moved_fields(batch, device, done)
+        return _moved_fields(batch, device, done)
     return batch
 
 
 def _moved_fields(batch: T, device: torch.device, done: Mapping[int, Any]) -> T:
+    if id(batch) in done:
+        return cast("T", done[id(batch)])
     # without its constructor, which may do more than set the fields
     twin = copy.copy(batch)
     for name, item in _fields(batch).items():
@@ -88,21 +89,17 @@ def structure(batch: object, outer: tuple[int, ...] = ()) -> str:
         return f"{kind}(...)"
     inside = partial(structure, outer=(*outer, id(batch)))
     if isinstance(batch, Mapping):
-        shown = [f"{key!r}: {inside(batch[key])}" for key in _first(batch)]
+        shown = [f"{key!r}: {inside(batch[key])}" for key in batch]
     elif isinstance(batch, list | tuple):
-        shown = [inside(item) for item in _first(batch)]
+        shown = [inside(item) for item in batch]
     else:
         fields = _fields(batch).items()
-        shown = [f"{name}: {inside(x)}" for name, x in _first(fields)]
+        shown = [f"{name}: {inside(x)}" for name, x in fields]
         if not shown:
             return kind
     if len(shown) > _MOST_SHOWN:
         shown[_MOST_SHOWN:] = ["..."]
     return f"{kind}({', '.join(shown)})"
-
-
-def _first(items: Iterable[T]) -> list[T]:
-    return list(islice(items, _MOST_SHOWN + 1))
 
 
 def samples_in(batch: object) -> int:
@@ -164,23 +161,14 @@ def _direct_parts(whole: Part) -> list[Part]:
         return []
     if isinstance(value, list | tuple):
         names = getattr(value, "_fields", None) or [""] * len(value)
-        parts = enumerate(zip(names, value, strict=True))
-        return [Part(f"{code}[{i}]", *part) for i, part in parts]
-    if hasattr(value, "keys") and hasattr(value, "__getitem__"):  # graphs, too
-        items = [(key, value[key]) for key in list(value.keys())]
-        return [
-            Part(
-                f"{code}.{key}"
-                if getattr(value, str(key), None) is item
-                else f"{code}[{key!r}]",
-                str(key),
-                item,
-            )
-            for key, item in items
-            if isinstance(key, str | int)
-        ]
-    return [
-        Part(f"{code}.{name}", name, item)
-        for name, item in _fields(value).items()
-        if not name.startswith("_")
-    ]
+        return [Part(f"{code}[{i}]", names[i], x) for i, x in enumerate(value)]
+    if not (hasattr(value, "keys") and hasattr(value, "__getitem__")):
+        public = [(key, x) for key, x in _fields(value).items() if key[:1] != "_"]
+        return [Part(f"{code}.{key}", key, x) for key, x in public]
+    found = []
+    for key in list(value.keys()):  # of a mapping or a graph
+        item, name = value[key], str(key)
+        attribute = getattr(value, name, None) is item and item is not None
+        inner = f".{name}" if attribute else f"[{key!r}]"
+        found.append(Part(code + inner, name, item))
+    return found

@@ -33,7 +33,7 @@ _lock = threading.RLock()
 _taken: weakref.WeakSet[RandomState] = weakref.WeakSet()
 _numbers = count()
 _SMALL = (int, float, str, type(None), *GENERATORS)
-_DEPTH = 6  # of containers in the state of a data set
+_DEPTH = 6  # of the containers in the state of a data set
 _MOST_NESTED = 1000  # containers in a container; data have more
 
 
@@ -117,12 +117,9 @@ def _keep_process() -> Callable[[], None]:
 def _keep(dataloader: Iterable[Any]) -> tuple[Callable[[], None], list[object]]:
     """Return a function that restores the state of a loader, and its generators."""
     loaders, samplers = _parts(dataloader)
-    small = [
-        value
-        for loader in loaders
-        for value in vars(loader).values()
-        if _is_order(value, depth=_DEPTH if _is_stateful(loader) else 0)
-    ]
+    depths = [_DEPTH if _is_stateful(loader) else 0 for loader in loaders]
+    held = zip(depths, (vars(loader).values() for loader in loaders), strict=True)
+    small = [x for depth, values in held for x in values if _is_order(x, depth)]
     if isinstance(dataloader, Iterator):
         small = [value for value in small if isinstance(value, GENERATORS)]
     orders = (small, [vars(part) for part in samplers])
@@ -153,17 +150,16 @@ def _is_stateful(value: object) -> bool:
     return methods and hasattr(value, "__dict__") and not isinstance(value, others)
 
 
-def _is_order(value: object, depth: int = 0) -> bool:
+def _is_order(value: object, depth: int) -> bool:
     """Whether an attribute of a loader is part of its state, rather than its data."""
     if type(value) in IMMUTABLE:
         return False  # the usual case, in the shortest time
     if isinstance(value, list | deque | set | dict):
         items = list(value.values() if isinstance(value, dict) else value)
-        large = [item for item in items if not isinstance(item, _SMALL)]
-        return not large or (
-            depth > 0
-            and len(items) <= _MOST_NESTED
-            and all(_is_order(item, depth - 1) for item in large)
+        deeper = depth if len(items) <= _MOST_NESTED else 0
+        return all(
+            isinstance(x, _SMALL) or (deeper > 0 and _is_order(x, deeper - 1))
+            for x in items
         )
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and value.dtype.kind == "i"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,7 +36,9 @@ class _Counted(Dataset[int]):
     """A data set with a state of its own: it counts its samples."""
 
     def __init__(self) -> None:
-        self.state = {"samples": {"all": 0}}
+        self.state: dict[str, Any] = {"samples": {"all": 0}}
+        self.parents = [self.state]
+        self.parents.append(self.parents)  # type: ignore[arg-type]  # leads back
 
     def __len__(self) -> int:
         return 12
@@ -204,4 +207,7 @@ def test_a_streaming_data_set(at: str, wrapped: bool) -> None:  # noqa: FBT001 (
         return followed, middle, [int(row["n"]) for row in again]
 
     assert rest(tested=True) == rest(tested=False)
-    gc.collect()  # ends its threads
+    gc.collect()  # the executors of the library end with their generators
+    for thread in threading.enumerate():
+        if thread.name.startswith("ThreadPoolExecutor"):
+            thread.join(10)
