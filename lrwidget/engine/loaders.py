@@ -30,6 +30,8 @@ class Batches:
 
     def close(self) -> None:
         """End the worker processes of the iteration."""
+        if self._given is not None:
+            self._given.close()  # it holds the iterator, too
         iterator, self._iterator = self._iterator, None
         users = self._loader is self._dataloader
         persistent = getattr(iterator, "_persistent_workers", False)
