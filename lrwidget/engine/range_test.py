@@ -7,12 +7,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.config import check_loader, config_of, is_kind, with_settings
-from lrwidget.curve.checks import check_function
+from lrwidget.curve.checks import check_function, invalid
 from lrwidget.curve.history import RunHistory
 from lrwidget.curve.records.store import writable_store
 from lrwidget.curve.records.writer import recorded
 from lrwidget.engine.constructors import FromFrameworks, arguments_of
 from lrwidget.engine.distributed import context
+from lrwidget.engine.framework import FrameworkStep
 from lrwidget.engine.isolation.components import Components
 from lrwidget.engine.isolation.isolated_run import IsolatedRun
 from lrwidget.engine.loop import Training
@@ -92,6 +93,13 @@ class RangeTest:
         **settings: Unpack[Settings],
     ) -> None:
         self.config = config = config_of(settings, _COMPONENTS)
+        if isinstance(config.training_step, FrameworkStep):
+            for name in ("closure", "create_graph"):
+                if getattr(config, name):
+                    problem = (
+                        "has no effect where a framework takes the steps; pass False"
+                    )
+                    raise invalid(True, name, problem)  # noqa: FBT003 (its value)
         check_loader("dataloader", dataloader)
         check_function("loss_fn", loss_fn)
         scaler = config.grad_scaler
