@@ -350,7 +350,7 @@ def apply_rate(optimizer: Optimizer, lr: float) -> None:
     """
     groups = optimizer.param_groups
     rates = _rates(groups)
-    base = lr / _scales(groups, rates)[-1]
+    base = lr / float(_scales(groups, rates)[-1])  # of Python, as the user writes it
     set_rate(optimizer, base, (rates / rates[-1]).tolist())
     rates = _rates(groups, "initial_lr", "lr")
     initial = rates / rates[-1] * (lr / _numbers(groups, "lr_scale", 1.0)[-1])

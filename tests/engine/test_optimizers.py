@@ -489,3 +489,12 @@ def test_gradients_that_are_differentiated(isolation: Any) -> None:
         loss.backward(create_graph=True)
         optimizer.step()
         assert step.loss == pytest.approx(loss.item(), abs=1e-6)
+
+
+def test_an_applied_rate_is_a_float() -> None:
+    optimizer = SGD(nn.Linear(2, 1).parameters(), lr=0.1)
+    LambdaLR(optimizer, lambda _: 0.5)
+    apply_rate(optimizer, 0.014)
+    (group,) = optimizer.param_groups
+    assert [type(group[key]) for key in ("lr", "initial_lr")] == [float, float]
+    assert (group["lr"], group["initial_lr"]) == (0.014, 0.014)
