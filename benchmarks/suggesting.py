@@ -32,10 +32,10 @@ def _curve(count: int) -> LRCurve:
 def _report() -> int:
     code = 0
     for count, bound in _BOUNDS.items():
-        curve = _curve(count)
         for rule in RULES:
             seconds = []
             for _ in range(_ROUNDS):
+                curve = _curve(count)  # a new one, since a curve keeps its suggestions
                 began = time.perf_counter()
                 curve.suggestion(rule)
                 seconds.append(time.perf_counter() - began)
