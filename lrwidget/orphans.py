@@ -59,7 +59,7 @@ def _close_orphans(_result: object) -> None:
     earlier = [x for x in _made if x.cell == cell and x.execution != execution]
     if not earlier or len(gc.get_objects()) > _MOST_OBJECTS or gc.get_freeze_count():
         return  # a frozen object may hold a widget, and is not among these
-    # What holds a widget may be garbage, or a temporary object of our own threads.
+    # The holder of a widget may be garbage, or a temporary object of our own threads.
     for attempt in range(3 if _own_threads() else 2):
         if attempt:
             gc.collect()

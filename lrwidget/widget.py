@@ -416,7 +416,7 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What makes the latest job another training than yours, in sentences."""
+        """Sentences on the known differences of the latest job from your training."""
         job = self._controller.snapshot().job
         return () if job is None else job.notices
 

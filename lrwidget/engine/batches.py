@@ -140,7 +140,7 @@ def parts_in(value: object, code: str) -> list[Part]:
     """
     Return the parts of a batch that have tensors, and at last the batch itself.
 
-    Those of few levels are first, and tensors before others of the same level.
+    Parts of the outer levels come first, and tensors before other parts of a level.
     """
     found = [Part(code, "", value)]
     seen: set[int] = set()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Trained(NamedTuple):
-    """What a test trains, copies or originals, and the settings of its steps."""
+    """The parts that a test trains, copies or originals, and its settings."""
 
     model: nn.Module
     optimizer: Optimizer
@@ -50,7 +50,7 @@ class FrameworkStep(nn.Module):
 
     @property
     def notices(self) -> Sequence[str]:
-        """What the training of the framework does and this does not, in sentences."""
+        """Sentences on the parts of the framework's training that are left out."""
         return ()
 
     @abstractmethod

@@ -58,8 +58,8 @@ class Batches:
         """
         Return the batches without end, pass after pass; ValueError if there is none.
 
-        They end only where the loader gives no batch in another pass: most iterators,
-        and a loader with such an iterator inside.
+        The batches end if another pass of the loader has none: most iterators are spent
+        after one pass, and so is a loader that reads from such an iterator.
         """
         return chain.from_iterable(self.epochs())
 

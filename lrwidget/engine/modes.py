@@ -32,12 +32,12 @@ def train(model: nn.Module, *, keep_modes: bool) -> list[str]:
         notices.append(
             f"{_count(switched, 'module was', 'modules were')} in eval mode and "
             f"{'is' if len(switched) == 1 else 'are'} trained in training mode, as "
-            "model.train() does; keep_modes=True keeps the modes"
+            "model.train() does; keep_modes=True keeps the modes."
         )
     if kept:
         notices.append(
             f"{_count(kept, 'normalization layer stays', 'normalization layers stay')} "
-            "in eval mode, since all parameters there are frozen"
+            "in eval mode, since all parameters there are frozen."
         )
     return notices
 

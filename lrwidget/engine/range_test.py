@@ -183,7 +183,7 @@ class RangeTest:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What makes the latest test another training than yours, in sentences."""
+        """Sentences on the known differences of the latest test from your training."""
         return tuple(self._run.training.notices)
 
     def __iter__(self) -> Generator[Step, None, StopReason]:

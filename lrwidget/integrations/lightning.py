@@ -318,7 +318,7 @@ class LightningStep(FrameworkStep):
 
     @property
     def notices(self) -> Sequence[str]:
-        """What Trainer.fit does and this does not, in sentences."""
+        """Sentences on the parts of ``Trainer.fit`` that are left out."""
         user = self._fit.trainer
         if user is None:
             return ()

@@ -64,7 +64,7 @@ def status(snapshot: Snapshot) -> str:
     else:
         words = _ended(job, snapshot)
     if job.notices:
-        words += f" This is not quite your training: {'; '.join(job.notices)}."
+        words += f" This is not quite your training. {' '.join(job.notices)}"
     return words
 
 

@@ -92,9 +92,9 @@ def test_what_differs_from_the_training_is_said_at_the_end() -> None:
     for running in (True, False):
         job = job_with(_history(2), running=running)
         plain = _status(job, curve=_curve("completed"))
-        job = replace(job, notices=("one is left out", "two differs"))
+        job = replace(job, notices=("One is left out.", "Two differs."))
         assert _status(job, curve=_curve("completed")) == (
-            f"{plain} This is not quite your training: one is left out; two differs."
+            f"{plain} This is not quite your training. One is left out. Two differs."
         )
 
 
