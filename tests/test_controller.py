@@ -1290,7 +1290,8 @@ def test_nothing_starts_before_the_end_is_seen(
 
     def show_and_press(total: int) -> None:
         show_total(total)
-        if not pressing and widget.curve.stop_reason is not None:
+        ended = widget.curve.stop_reason is not None and not widget.running
+        if ended and not pressing:
             ending.append(threading.current_thread())
             pressing.append(threading.Thread(target=run_again))
             pressing[0].start()
