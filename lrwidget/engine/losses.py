@@ -51,16 +51,17 @@ def check_loss(model: Any, loss_fn: object, training_step: object) -> None:  # n
     if not model.automatic_optimization:
         msg = (
             f"model=<{type(model).__name__}> has automatic_optimization=False, so its "
-            "training_step takes optimizer steps itself; pass training_step=... that "
-            "returns the loss of a batch"
+            "training_step takes optimizer steps itself; use from_lightning, or pass "
+            "training_step=... that returns the loss of a batch"
         )
         raise ValueError(msg)
     for name in ("backward", "configure_gradient_clipping", "optimizer_step"):
         method = getattr(type(model), name)
         if "lightning" not in method.__module__.partition(".")[0]:
             msg = (
-                f"model=<{type(model).__name__}> has its own {name}, which a range "
-                "test does not call; pass training_step=... to return a batch's loss"
+                f"model=<{type(model).__name__}> has its own {name}, which this "
+                "constructor does not call; use from_lightning, or pass "
+                "training_step=... that returns the loss of a batch"
             )
             raise ValueError(msg)
 
@@ -132,7 +133,7 @@ def _by_loss_fn(
         if isinstance(outputs, torch.Tensor):
             raise
         msg = (
-            f"loss_fn cannot be called with what the model returned, "
+            f"loss_fn cannot be called with the output of the model, "
             f"{structure(outputs)}: {error}; {to_paste(model, batch, loss_fn)}"
         )
         raise TypeError(msg) from error
@@ -216,7 +217,7 @@ def _called(
             raise
         hint = _OR_LOSS_FN if loss_fn is None else ""
         msg = (
-            f"the model cannot be called with what the dataloader gave, "
+            f"the model cannot be called with the batch of the dataloader, "
             f"{structure(batch)}: {error}; "
             f"{hint}{to_paste(model, batch, loss_fn)}"
         )

@@ -36,8 +36,8 @@ def train(model: nn.Module, *, keep_modes: bool) -> list[str]:
         )
     if kept:
         notices.append(
-            f"{_count(kept, 'normalization layer stays', 'normalization layers stay')} "
-            "in eval mode, since all parameters there are frozen."
+            f"{_count(kept, 'normalization layer', 'normalization layers')} with "
+            f"frozen parameters {'stays' if len(kept) == 1 else 'stay'} in eval mode."
         )
     return notices
 

@@ -207,7 +207,8 @@ def _rates(groups: list[dict[str, Any]], *keys: str) -> Rates:
             return rates
     msg = (
         f"optimizer has learning rates {[group.get('lr') for group in groups]} in its "
-        "parameter groups; give each one above 0, since the test keeps their ratios"
+        "parameter groups; give each group a rate above 0, since the test keeps the "
+        "ratios of the rates"
     )
     raise ValueError(msg)
 
@@ -253,7 +254,7 @@ def check_optimizer(
     if not trainable:
         msg = (
             f"model={short_repr(model)} has no trainable parameter; "
-            "pass one with requires_grad=True in some of its parameters"
+            "pass a model with parameters that have requires_grad=True"
         )
         raise ValueError(msg)
     for each in several:
@@ -263,13 +264,14 @@ def check_optimizer(
     evaluating = closure or any(map(needs_closure, several))
     if len(several) != 1 and (evaluating or not 0 < len(held) == len(set(held))):
         msg = (
-            f"optimizer={short_repr(list(several))} must be one, or several of "
-            "different parameters that do not evaluate the loss themselves; pass these"
+            f"optimizer={short_repr(list(several))} must be one optimizer, or several "
+            "of different parameters, none of which evaluates the loss itself in a "
+            "closure; pass such optimizers"
         )
         raise ValueError(msg)
     if grad_scaler is not None and evaluating:
         msg = (
-            f"grad_scaler={short_repr(grad_scaler)} cannot scale for "
+            f"grad_scaler={short_repr(grad_scaler)} cannot be used with "
             f"{type(optimizer).__name__}, which evaluates the loss itself; pass None"
         )
         raise ValueError(msg)

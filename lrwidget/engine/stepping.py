@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 
 _IN_BACKWARD = (
-    "no gradient is left for the optimizer's step(), or it has none: the steps are "
-    "taken in the backward pass itself, where no rate of a test has an effect; "
-    "pass a model without hooks that do so, and an optimizer that steps afterwards"
+    "no gradient is left for the optimizer's step(), or the optimizer has no step(): "
+    "the steps are taken in the backward pass itself, where the test cannot set the "
+    "rate; pass a model without hooks that take steps, and an optimizer that takes "
+    "its steps after the backward pass"
 )
 
 

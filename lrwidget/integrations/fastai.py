@@ -28,14 +28,14 @@ _LEFT_OUT = {
     "Recorder ProgressCallback": "",  # fastai's own; they change no training
     "CSVLogger ShowGraphCallback CollectDataCallback GatherPredsCallback "
     "FetchPredsCallback TensorBoardBaseCallback WandbCallback CometCallback "
-    "AzureMLCallback": "it shows, logs or collects",
-    "TrackerCallback": "it acts on validation",
+    "AzureMLCallback": "it shows or stores results",
+    "TrackerCallback": "it needs a validation",
     "TerminateOnNaNCallback": "the test has its own rule to stop",
     "ParamScheduler": "the test sets the learning rate, and schedules nothing else",
 }
 _REFUSED = {
     "DistributedTrainer": "wraps the model itself; wrap the learner's model instead",
-    "NonNativeMixedPrecision": "trains other parameters; use learner.to_fp16()",
+    "NonNativeMixedPrecision": "trains a copy of the parameters; use learner.to_fp16()",
 }
 _NOT_REACHED = ("before_validate", "after_validate", "after_epoch", "after_fit")
 
@@ -47,7 +47,7 @@ def parts_of(learner: Any) -> Parts:  # noqa: ANN401 (fastai is not imported)
     The parts are its model, its optimizer or the one that it would make, its training
     loader with its device, and its own program with its callbacks.
     """
-    check_kind("learner", learner, "Learner", "that of fastai")
+    check_kind("learner", learner, "Learner", "a fastai Learner")
     _check_callbacks(learner)
     twin: Any = aside(learner)
     if not twin.opt:
@@ -130,7 +130,7 @@ class LearnerStep(FrameworkStep):
             if reason:
                 found.append(f"{name} is left out: {reason}.")
             elif events and not of_fastai:
-                found.append(f"{name} does not act at {', '.join(events)}.")
+                found.append(f"{name} is not called at {', '.join(events)}.")
         return found
 
     def start(self, trained: Trained) -> None:

@@ -65,12 +65,12 @@ def parts_of(
     The module and the data module are prepared and set up as for ``Trainer.fit``. The
     only optimizer of ``configure_optimizers`` is used if none is given.
     """
-    example = "one, with configure_optimizers and training_step"
+    example = "a module with configure_optimizers and training_step"
     check_kind("module", module, "LightningModule", example)
     if trainer is None:
         trainer = vars(module)["_trainer"]
     else:
-        check_kind("trainer", trainer, "Trainer", "that of Lightning, or None")
+        check_kind("trainer", trainer, "Trainer", "a Lightning Trainer, or None")
     _check(module, trainer)
     datamodule = data if hasattr(data, "train_dataloader") else None
     fit = _Fit(module, trainer, datamodule)
@@ -327,10 +327,10 @@ class LightningStep(FrameworkStep):
         strategy = type(user.strategy).__name__
         differences = {
             f"The trainer's callbacks {callbacks} are not called.": callbacks,
-            f"One device trains, without the trainer's {strategy}.": (
+            f"The test uses one device, without the trainer's {strategy}.": (
                 strategy != "SingleDeviceStrategy"
             ),
-            "The loaders are kept, where the trainer reloads them after some epochs.": (
+            "The loaders are not created again after some epochs, as in the trainer.": (
                 user.reload_dataloaders_every_n_epochs
             ),
         }
@@ -378,7 +378,10 @@ class LightningStep(FrameworkStep):
             mixed.scaler = self._scaler
             return mixed
         if self._scaler is not None:
-            msg = "grad_scaler without autocast is not Lightning's; pass autocast, too"
+            msg = (
+                f"grad_scaler=<{type(self._scaler).__name__}> without autocast is no "
+                "precision of Lightning; pass autocast=torch.float16, too"
+            )
             raise ValueError(msg)
         if user is None or is_kind(user.precision_plugin, "MixedPrecision"):
             return plugins.Precision()
@@ -411,7 +414,7 @@ class LightningStep(FrameworkStep):
         except StopIteration:
             msg = (
                 "on_train_batch_start returned -1, which ends an epoch before its last "
-                "batch; a range test needs all batches"
+                "batch; return None, since a range test needs all batches"
             )
             raise ValueError(msg) from None
         result = self._results[0] if self._results else None
@@ -463,8 +466,8 @@ class LightningStep(FrameworkStep):
         if self._rates != [group["lr"] for group in self._optimizer.param_groups]:
             msg = (
                 f"module=<{type(self._trainer.model).__name__}> sets the learning rate "
-                "of its optimizer before an optimizer step, so a test cannot; leave "
-                "that out, for example by an attribute of the module"
+                "of its optimizer before an optimizer step, so the test cannot set "
+                "it; leave that out during a test"
             )
             raise ValueError(msg)
         return result
@@ -508,7 +511,7 @@ def _write_rate(module: Any, lr: float) -> str:  # noqa: ANN401 (as above)
         if own or hyper:
             return f"module.{name}" if own else f"module.hparams.{name}"
     msg = (
-        "the module has no lr or learning_rate, nor in its hparams, to write to; "
-        "use widget.value in its configure_optimizers"
+        "neither the module nor its hparams have an lr or learning_rate to write to; "
+        "use widget.value in configure_optimizers"
     )
     raise RuntimeError(msg)

@@ -51,7 +51,7 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
     The parts are its model, its optimizer or the one that it would make, its training
     loader, and its own ``training_step``, accumulation, clipping and precision.
     """
-    check_kind("trainer", trainer, "Trainer", "that of transformers")
+    check_kind("trainer", trainer, "Trainer", "a transformers.Trainer")
     _check_loop(trainer)
     # To make an optimizer and a loader changes a trainer and its accelerator.
     twin = _twin_of(trainer)
@@ -75,7 +75,7 @@ def _check_loop(trainer: Any) -> None:  # noqa: ANN401 (as above)
     """Raise unless the steps of a trainer can be taken one by one."""
     reason = ""
     if _base_of(trainer) is None:
-        reason = "is not that of transformers"
+        reason = "is no transformers.Trainer"
     elif is_kind(trainer, *_WITHOUT_FIXED_DATA):
         reason = "draws its samples from its model, and its loss does not show progress"
     elif trainer.is_deepspeed_enabled:

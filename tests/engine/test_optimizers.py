@@ -425,7 +425,7 @@ def test_a_rate_is_applied_to_each_optimizer() -> None:
 def test_optimizers_that_are_none_of_several() -> None:
     model, optimizers = _several("Muon")
     wrong: list[tuple[Any, Any, str]] = [
-        ([], ValueError, r"optimizer=\[\] must be one, or several"),
+        ([], ValueError, r"optimizer=\[\] must be one optimizer, or"),
         ([*optimizers, optimizers[0]], ValueError, "several of different parameters"),
         ([optimizers[0], 3], TypeError, "optimizer=3 must be a torch optimizer"),
         ([SGD], TypeError, "optimizer=.*SGD"),
@@ -436,9 +436,9 @@ def test_optimizers_that_are_none_of_several() -> None:
             RangeTest(model, passed, _batches("Muon"), _LOSS)
     first, last = model[0], model[2]  # type: ignore[index]  # a Sequential
     lazy: list[Optimizer] = [LBFGS(first.parameters()), SGD(last.parameters())]
-    with pytest.raises(ValueError, match="do not evaluate the loss themselves"):
+    with pytest.raises(ValueError, match="none of which evaluates the loss itself"):
         RangeTest(model, lazy, _batches("Muon"), _LOSS)
-    with pytest.raises(ValueError, match="do not evaluate the loss themselves"):
+    with pytest.raises(ValueError, match="none of which evaluates the loss itself"):
         RangeTest(model, optimizers, _batches("Muon"), _LOSS, closure=True)
 
 

@@ -531,7 +531,7 @@ def test_a_scaler_for_an_optimizer_that_evaluates_the_loss() -> None:
     model = nn.Linear(8, 3)
     optimizer = torch.optim.LBFGS(model.parameters())
     scaler = torch.amp.GradScaler("cpu")
-    with pytest.raises(ValueError, match="cannot scale for LBFGS, which evaluates"):
+    with pytest.raises(ValueError, match="cannot be used with LBFGS, which"):
         RangeTest(model, optimizer, loader(), _LOSS, grad_scaler=scaler)
 
 

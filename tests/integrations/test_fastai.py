@@ -262,9 +262,9 @@ def test_what_differs_is_said() -> None:
     learner = learner_of(cbs=[CSVLogger(), SaveModelCallback(), GradientClip(), Own()])
     step = parts_of(learner).settings["training_step"]
     assert list(step.notices) == [
-        "The learner's callback CSVLogger is left out: it shows, logs or collects.",
-        "The learner's callback SaveModelCallback is left out: it acts on validation.",
-        "The learner's callback Own does not act at after_epoch.",
+        "The learner's callback CSVLogger is left out: it shows or stores results.",
+        "The learner's callback SaveModelCallback is left out: it needs a validation.",
+        "The learner's callback Own is not called at after_epoch.",
     ]
     assert not parts_of(learner_of()).settings["training_step"].notices
 
