@@ -42,7 +42,7 @@ _SETTINGS = (
     "default_root_dir",
 )
 _USUAL_EPOCHS = 1000  # of a trainer without limits
-# The callbacks that only show, store or stop a training.
+# The callbacks that only show, store or stop a training, and are not in the notices.
 _WATCHING = (
     "Checkpoint",
     "EarlyStopping",
@@ -133,7 +133,7 @@ class _Fit:
         self._package = base.__module__.partition(".core.")[0]
         self.call = self.part("trainer.call")
         self.trainer, self.datamodule = trainer, datamodule
-        self.combined: Any = None  # the loader, as Lightning has it
+        self.combined: Any = None  # the loader as a CombinedLoader
         self.count: float = float("inf")  # the number of batches in an epoch
 
     def __deepcopy__(self, memo: object) -> _Fit:
@@ -144,7 +144,7 @@ class _Fit:
         return import_module(f"{self._package}.{name}")
 
     def stand_in(self, module: Any, device: torch.device, datamodule: Any) -> Any:  # noqa: ANN401 (as above)
-        """Return a new trainer that stands for the user's, writes and shows nothing."""
+        """Return a trainer in place of the user's, which writes and shows nothing."""
         user = self.trainer
         settings = {} if user is None else {x: getattr(user, x) for x in _SETTINGS}
         if settings.get("max_epochs") is None and settings.get("max_steps", -1) == -1:
@@ -173,7 +173,7 @@ class _Fit:
         kind = self.part("utilities.combined_loader").CombinedLoader
         own = data
         if isinstance(data, list | tuple) and not _holds_loaders(data):
-            # Lightning would take a list of batches apart.
+            # Lightning would take each batch of a list for a loader.
             own = DataLoader(data, batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type]  # a list is a data set
         with _silence():
             combined = own if isinstance(own, kind) else kind(own, "max_size_cycle")
@@ -193,8 +193,8 @@ class _Fit:
         self.combined = combined
         self.count = (min if combined._mode == "min_size" else max)(counts)  # noqa: SLF001 (as above)
         self._give_loader(trainer)
-        # Lightning does not ask a loader of known length for the end of its batches,
-        # before which the loader may draw random numbers.
+        # Lightning stops at the known length of a loader. A further next() might draw
+        # random numbers before it ends the batches.
         is_stream = counts == [float("inf")] and combined.flattened[0] is data
         return data if is_stream else _Epoch(self)
 
@@ -203,7 +203,7 @@ class _Fit:
         trainer.fit_loop.max_batches = self.count
 
     def configured(self, trainer: Any) -> tuple[Optimizer, list[Any]]:  # noqa: ANN401 (as above)
-        """Return the only optimizer of a trainer's module, and its schedulers."""
+        """Return the only optimizer of a trainer's module, and the schedulers."""
         returned = self.call._call_lightning_module_hook(  # noqa: SLF001 (as above)
             trainer, "configure_optimizers"
         )
@@ -221,7 +221,7 @@ class _Fit:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Drop what Lightning tells about the machine and about torch."""
+    """Suppress the log and the warnings of Lightning in this thread."""
     thread = get_ident()
     log: Any = import_module("lightning_utilities.core.rank_zero").log
 
@@ -239,7 +239,7 @@ def _silence() -> Iterator[None]:
 
 @contextmanager
 def _attached_again(module: Any, datamodule: Any) -> Iterator[None]:  # noqa: ANN401 (as above)
-    """Attach a module, and a data module, to the same trainers again at the end."""
+    """Attach a module and a data module to their trainers again at the end."""
     before, of_data = vars(module)["_trainer"], getattr(datamodule, "trainer", None)
     try:
         yield
@@ -269,9 +269,9 @@ class _Epoch:
 
     def __init__(self, fit: _Fit) -> None:
         self._combined = fit.combined
-        self._own: Any = None  # with workers of its own, which may persist
+        self._own: Any = None  # a copy with its own workers, which may persist
         self._count = None if fit.count == float("inf") else int(fit.count)
-        # where the state of the loaders is looked for
+        # The search for states of loaders looks at attributes.
         for number, loader in enumerate(fit.combined.flattened):
             setattr(self, f"loader_{number}", loader)
 
@@ -460,7 +460,7 @@ class LightningStep(FrameworkStep):
         return result
 
     def _optimizer_step(self, own: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (as above)
-        """Call the optimizer step, and check that it was at the rates of the test."""
+        """Call the optimizer step, and check that it used the rates of the test."""
         result = own(*args, **kwargs)
         self._steps += 1
         if self._rates != [group["lr"] for group in self._optimizer.param_groups]:
@@ -485,7 +485,7 @@ class LightningStep(FrameworkStep):
 
 
 def _twin(datamodule: Any) -> Any:  # noqa: ANN401 (as above)
-    """Return a data module with the same data and containers of its own."""
+    """Return a copy of a data module with copied containers of the same data."""
     twin = aside(datamodule)
     for name, value in vars(twin).items():
         if type(value) in (dict, list, set):
