@@ -98,7 +98,7 @@ def _inputs(
     model: nn.Module, parts: Sequence[Part], loss_fn: object
 ) -> Iterator[Codes]:
     """Yield the codes of the arguments of a model, the least doubtful first."""
-    needed = _needed(model)
+    needed = _required_names(model)
     named = _by_name(parts)
     free = [part.code for part in parts if part.name not in TARGETS]
     optional = tuple(
@@ -109,11 +109,11 @@ def _inputs(
     )
     for others in dict.fromkeys([optional, ()]):
         for names in [needed] if needed else [[""] * count for count in range(4)]:
-            for codes in _filled(names, named, free):
+            for codes in _argument_codes(names, named, free):
                 yield (*codes, *others)
 
 
-def _needed(function: Any) -> list[str]:  # noqa: ANN401 (anything callable)
+def _required_names(function: Any) -> list[str]:  # noqa: ANN401 (anything callable)
     """Return the names of the positional parameters without a default."""
     called = function.forward if isinstance(function, nn.Module) else function
     try:
@@ -125,7 +125,7 @@ def _needed(function: Any) -> list[str]:  # noqa: ANN401 (anything callable)
     ]
 
 
-def _filled(
+def _argument_codes(
     names: Sequence[str], named: Mapping[str, str], free: Iterable[str]
 ) -> Iterator[Codes]:
     """Yield codes for parameters: first codes with their names, then all others."""
@@ -153,7 +153,7 @@ def _losses(
             yield 0, "", "sum(outputs.values())"
     known = (*parts, *results)
     values = {part.code: part.value for part in known}
-    names = [] if loss_fn is None else _needed(loss_fn)[1:]
+    names = [] if loss_fn is None else _required_names(loss_fn)[1:]
     used = {x.code for x in parts if any(x.code in code for code in inputs)}
     last = max((i for i, part in enumerate(parts) if part.code in used), default=0)
     # in order: usual names, parts after the inputs, parts before them, the inputs
@@ -161,14 +161,14 @@ def _losses(
     after.sort(key=lambda part: (part.name not in TARGETS, part.code in used))
     for result in sorted(results, key=lambda part: part.name not in _PREDICTIONS):
         free = [part.code for part in (*after, *results) if part is not result]
-        filled = _filled(names or [""], _by_name(known), free)
+        filled = _argument_codes(names or [""], _by_name(known), free)
         for codes in islice(filled, _MOST_TRIED):
             target = values[codes[0]]
             defined = ""
             if loss_fn is None:
                 kind = "MSELoss" if _is_real(target) else "CrossEntropyLoss"
                 defined = f"loss_fn = torch.nn.{kind}()\n\n"
-            for doubt, out, given in _aligned(result, codes, target):
+            for doubt, out, given in _matching_shapes(result, codes, target):
                 loss = f"loss_fn({', '.join((out, *given))})"
                 yield doubt + len(used.intersection(codes)), defined, loss
 
@@ -182,7 +182,7 @@ def _is_real(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
-def _aligned(
+def _matching_shapes(
     result: Part, codes: Codes, target: object
 ) -> Iterator[tuple[int, str, Codes]]:
     """Yield a doubt, the code of an output, and codes of targets with its shape."""

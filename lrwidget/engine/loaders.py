@@ -22,16 +22,16 @@ class Batches:
 
     def __init__(self, dataloader: Iterable[Any], name: str = "dataloader") -> None:
         self._dataloader = dataloader
-        self._loader = _own(dataloader)
+        self._loader = _own_loader(dataloader)
         self._name = name
         self._iterator: Iterator[Any] | None = None
-        self._given: Generator[Any, None, None] | None = None  # the latest pass
+        self._latest: Generator[Any, None, None] | None = None  # the latest pass
         self._empty = False  # whether the latest pass has no batch yet
 
     def close(self) -> None:
         """End the worker processes of the iteration."""
-        if self._given is not None:
-            self._given.close()  # it also refers to the iterator
+        if self._latest is not None:
+            self._latest.close()  # it also refers to the iterator
         iterator, self._iterator = self._iterator, None
         is_users_own = self._loader is self._dataloader
         persistent = getattr(iterator, "_persistent_workers", False)
@@ -46,7 +46,7 @@ class Batches:
     @property
     def awaited(self) -> str | None:
         """The argument and class of the loader, if a training waits for its batch."""
-        if self._given is None or getgeneratorstate(self._given) != GEN_RUNNING:
+        if self._latest is None or getgeneratorstate(self._latest) != GEN_RUNNING:
             return None
         return f"{self._name}=<{type(self._dataloader).__name__}>"
 
@@ -71,8 +71,8 @@ class Batches:
             first = False
 
     def _pass(self, *, first: bool) -> Generator[Any, None, None]:
-        self._given = self._batches(first=first)
-        return self._given
+        self._latest = self._batches(first=first)
+        return self._latest
 
     def _batches(self, *, first: bool) -> Generator[Any, None, None]:
         self._empty = True
@@ -85,7 +85,7 @@ class Batches:
             raise empty_loader(self._name, self._dataloader)
 
 
-def _own(loader: Any) -> Any:  # noqa: ANN401 (any loader)
+def _own_loader(loader: Any) -> Any:  # noqa: ANN401 (any loader)
     """
     Return a loader whose passes do not change the passes of the given loader.
 

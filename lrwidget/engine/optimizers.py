@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # The code of the function in which torch wraps the step of each class, for its profiler
 # and for hooks; None where another library has replaced it.
-_TORCHS_WRAPPER = getattr(Optimizer.profile_hook_step(print), "__code__", None)
+_TORCH_WRAPPER = getattr(Optimizer.profile_hook_step(print), "__code__", None)
 
 
 class Optimizers:
@@ -106,8 +106,8 @@ def stepping(optimizer: Optimizer) -> Callable[[], object]:
     if the step has hooks or was replaced, even after the last step.
     """
     step: Any = type(optimizer).step
-    is_torchs = getattr(step, "__code__", ...) is _TORCHS_WRAPPER
-    own = step.__wrapped__ if is_torchs else None
+    is_wrapped = getattr(step, "__code__", ...) is _TORCH_WRAPPER
+    own = step.__wrapped__ if is_wrapped else None
 
     def take() -> None:
         if (

@@ -79,7 +79,7 @@ def _reason(callback: Any, reasons: dict[str, str]) -> str | None:  # noqa: ANN4
     return next(found, None)
 
 
-def _taking_part(learner: Any) -> list[Any]:  # noqa: ANN401 (as above)
+def _called_callbacks(learner: Any) -> list[Any]:  # noqa: ANN401 (as above)
     """Return the callbacks that are called in a test."""
     return [cb for cb in learner.cbs if _reason(cb, _LEFT_OUT) is None]
 
@@ -88,7 +88,7 @@ def _check_callbacks(learner: Any) -> None:  # noqa: ANN401 (as above)
     """Raise where a copy of a callback would not train the copy of a learner."""
     from fastai.callback.core import Callback  # noqa: PLC0415 (a learner implies it)
 
-    for callback in _taking_part(learner):
+    for callback in _called_callbacks(learner):
         reason = _reason(callback, _REFUSED)
         for event in Callback._methods:  # noqa: SLF001 (fastai's list of all events)
             used = outside(getattr(callback, event, None))
@@ -251,7 +251,7 @@ class LearnerStep(FrameworkStep):
 def _twin(learner: Any, opt: Any, memo: dict[int, Any]) -> Any:  # noqa: ANN401 (as above)
     """Return a copy of a learner that refers to the copies of a `deepcopy` memo."""
     loaders = getattr(learner.dls, "loaders", [learner.dls.train])
-    callbacks = _taking_part(learner)
+    callbacks = _called_callbacks(learner)
     shared = [learner.dls, *loaders, *(cb for cb in learner.cbs if cb not in callbacks)]
     shared += [getattr(loader, "dataset", None) for loader in loaders]
     # Python refuses to copy the results of an earlier training.

@@ -43,7 +43,7 @@ _SETTINGS = (
 )
 _USUAL_EPOCHS = 1000  # of a trainer without limits
 # The callbacks that only show, store or stop a training, and are not in the notices.
-_WATCHING = (
+_WITHOUT_EFFECT = (
     "Checkpoint",
     "EarlyStopping",
     "LearningRateMonitor",
@@ -269,24 +269,24 @@ class _Epoch:
 
     def __init__(self, fit: _Fit) -> None:
         self._combined = fit.combined
-        self._own: Any = None  # a copy with its own workers, which may persist
+        self._copy: Any = None  # a copy with its own workers, which may persist
         self._count = None if fit.count == float("inf") else int(fit.count)
         # The search for states of loaders looks at attributes.
         for number, loader in enumerate(fit.combined.flattened):
             setattr(self, f"loader_{number}", loader)
 
     def __iter__(self) -> Iterator[Any]:
-        if self._own is None:
-            self._own = copy.copy(self._combined)
+        if self._copy is None:
+            self._copy = copy.copy(self._combined)
             loaders = self._combined.flattened
-            self._own.flattened = [
+            self._copy.flattened = [
                 aside(x) if isinstance(x, DataLoader) else x for x in loaders
             ]
-            for loader in self._own.flattened:
+            for loader in self._copy.flattened:
                 if isinstance(loader, DataLoader):
                     loader._iterator = None  # noqa: SLF001 (torch has no other way)
-        iter(self._own)
-        return self._batches(self._own)
+        iter(self._copy)
+        return self._batches(self._copy)
 
     def _batches(self, combined: Any) -> Iterator[Any]:  # noqa: ANN401 (as above)
         batches = iter(partial(next, combined, None), None)
@@ -295,7 +295,7 @@ class _Epoch:
                 yield batch
         except BaseException:  # also where the test ends in an epoch
             combined.reset()
-            self._own = None
+            self._copy = None
             raise
 
 
@@ -322,7 +322,7 @@ class LightningStep(FrameworkStep):
         user = self._fit.trainer
         if user is None:
             return ()
-        others = [x for x in user.callbacks if not is_kind(x, *_WATCHING)]
+        others = [x for x in user.callbacks if not is_kind(x, *_WITHOUT_EFFECT)]
         callbacks = ", ".join(type(callback).__name__ for callback in others)
         strategy = type(user.strategy).__name__
         differences = {

@@ -141,7 +141,7 @@ class TrainerStep(FrameworkStep):
         super().__init__()
         self._original, self._trainer, self._loader = trainer, twin, dataloader
         # A test that makes no copy restores the content of this dictionary.
-        self._own = {k: v for k, v in vars(twin).items() if not _is_shared(k, v)}
+        self._copied = {k: v for k, v in vars(twin).items() if not _is_shared(k, v)}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TrainerStep:
         twin = _twin_of(self._trainer)
@@ -153,15 +153,15 @@ class TrainerStep(FrameworkStep):
         for trainer in (self._original, self._trainer):
             memo[id(trainer)], memo[id(trainer.accelerator)] = twin, twin.accelerator
         for name, value in vars(self._trainer).items():
-            if name not in self._own:
+            if name not in self._copied:
                 memo.setdefault(id(value), value)
         # A reference model shares its memory with its copy.
-        modules = [x for x in self._own.values() if isinstance(x, nn.Module)]
+        modules = [x for x in self._copied.values() if isinstance(x, nn.Module)]
         for parameter in (p for module in modules for p in module.parameters()):
             if id(parameter) not in memo and type(parameter) is nn.Parameter:
                 shared = copied_on_write(parameter.detach())
                 memo[id(parameter)] = nn.Parameter(shared, parameter.requires_grad)
-        vars(twin).update(copy.deepcopy(self._own, memo))
+        vars(twin).update(copy.deepcopy(self._copied, memo))
         return TrainerStep(self._original, twin, self._loader)
 
     @property
@@ -171,7 +171,7 @@ class TrainerStep(FrameworkStep):
         left_out = [
             f"the callback {type(callback).__name__} is not called"
             for callback in trainer.callback_handler.callbacks
-            if _acts(type(callback))
+            if _has_own_methods(type(callback))
         ]
         left_out += [
             f"{type(trainer).__name__}.{method} is not called"
@@ -266,7 +266,7 @@ def _is_shared(name: str, value: object) -> bool:
     return name in _SHARED or of_library
 
 
-def _acts(kind: type) -> bool:
+def _has_own_methods(kind: type) -> bool:
     """Whether a class of callbacks has own methods for steps and epochs."""
     found = [getattr(kind, name) for name in dir(kind) if name.startswith(_EVENTS)]
     own = {_library(function) for function in found}
