@@ -253,6 +253,6 @@ def test_a_training_step_that_asks_the_trainer(tmp_path: Path) -> None:
     assert len(_losses(LRWidget.from_lightning(module, loader(), **_SETTINGS))) == 20
 
 
-def test_what_is_no_module() -> None:
+def test_bad_modules() -> None:
     with pytest.raises(TypeError, match="module=<Linear> must be a LightningModule"):
         LRWidget.from_lightning(nn.Linear(2, 2), data())
