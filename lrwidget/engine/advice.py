@@ -35,15 +35,15 @@ def to_paste(model: nn.Module, batch: object, loss_fn: Any = None) -> str:  # no
     The example calls the loss function, if any, ``loss_fn``. The search runs the model
     in the present grad mode; the caller passes a copy, or restores the model later.
     """
-    instead = "" if loss_fn is None else " in place of loss_fn"
-    advice = f"pass training_step=...{instead}, a function that returns the loss"
+    instead = "" if loss_fn is None else ", instead of loss_fn"
+    advice = f"pass training_step=..., a function that returns the loss{instead}"
     example = None
     # A model that communicates would wait for the other processes.
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         with suppress(Exception):  # the error of the batch is shown instead
             example = _example(*_on_cpu(model, batch, loss_fn))
     if example is None:
-        return f"{advice}; no example is given, since none was found that runs"
+        return f"{advice}; there is no example, since none of those tried has run"
     return f"{advice}\n\nFor example:\n\n{indent(example, '    ')}"
 
 
