@@ -128,7 +128,7 @@ def _required_names(function: Any) -> list[str]:  # noqa: ANN401 (anything calla
 def _argument_codes(
     names: Sequence[str], named: Mapping[str, str], free: Iterable[str]
 ) -> Iterator[Codes]:
-    """Yield codes for parameters: first codes with their names, then all others."""
+    """Yield codes for parameters: first codes of the same names, then others."""
     own = {name: named[name] for name in names if name in named}
     for known in [own, {}] if own else [{}]:
         others = [code for code in free if code not in known.values()]
@@ -185,7 +185,7 @@ def _is_real(value: object) -> bool:
 def _matching_shapes(
     result: Part, codes: Codes, target: object
 ) -> Iterator[tuple[int, str, Codes]]:
-    """Yield a doubt, the code of an output, and codes of targets with its shape."""
+    """Yield a doubt, the code of an output, and codes of targets that fit it."""
     out, value, (code, *others) = result.code, result.value, codes
     if not isinstance(target, Tensor):
         yield 0, out, codes

@@ -59,9 +59,9 @@ def check_loss(model: Any, loss_fn: object, training_step: object) -> None:  # n
         method = getattr(type(model), name)
         if "lightning" not in method.__module__.partition(".")[0]:
             msg = (
-                f"model=<{type(model).__name__}> has its own {name}, which this "
-                "constructor does not call; use from_lightning, or pass "
-                "training_step=... that returns the loss of a batch"
+                f"model=<{type(model).__name__}> has its own {name}, which only "
+                "from_lightning calls; use from_lightning, or pass training_step=... "
+                "that returns the loss of a batch"
             )
             raise ValueError(msg)
 

@@ -67,7 +67,7 @@ def each_of(optimizer: object) -> Sequence[Any]:
 
 
 def optimizers_in(optimizer: object) -> list[Any]:
-    """Return an optimizer, and the optimizers in its attributes, as in SAM."""
+    """Return an optimizer, and the optimizers in its attributes, such as SAM's."""
     found = [optimizer]
     for holder in found:  # the list grows in the loop
         for value in vars(holder).values():
@@ -373,7 +373,7 @@ def set_rate(optimizer: Optimizer, lr: float, ratios: list[float]) -> float:
         rate = lr * ratio
         if isinstance(group["lr"], torch.Tensor):
             group["lr"].fill_(rate)
-            # on the CPU, since a GPU would have to be waited for
+            # on the CPU, since a read from a GPU waits for it
             rate = torch.tensor(rate, dtype=group["lr"].dtype, device="cpu").item()
         else:
             group["lr"] = rate

@@ -173,7 +173,7 @@ class _Fit:
         kind = self.part("utilities.combined_loader").CombinedLoader
         own = data
         if isinstance(data, list | tuple) and not _holds_loaders(data):
-            # Lightning would take each batch of a list for a loader.
+            # Lightning would treat each batch of a list as a loader.
             own = DataLoader(data, batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type]  # a list is a data set
         with _silence():
             combined = own if isinstance(own, kind) else kind(own, "max_size_cycle")
@@ -330,7 +330,7 @@ class LightningStep(FrameworkStep):
             f"The test uses one device, without the trainer's {strategy}.": (
                 strategy != "SingleDeviceStrategy"
             ),
-            "The loaders are not created again after some epochs, as in the trainer.": (
+            "The loaders are kept, but the trainer reloads them after some epochs.": (
                 user.reload_dataloaders_every_n_epochs
             ),
         }

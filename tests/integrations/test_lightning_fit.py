@@ -556,7 +556,7 @@ def test_notices_of_differences_from_fit(pl: Any) -> None:
     settings: Any = {"callbacks": [Pruning()], "reload_dataloaders_every_n_epochs": 2}
     assert notices(_trainer(pl, **settings)) == [
         "The trainer's callbacks Pruning are not called.",
-        "The loaders are not created again after some epochs, as in the trainer.",
+        "The loaders are kept, but the trainer reloads them after some epochs.",
     ]
 
 
