@@ -176,14 +176,14 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         """
         Return a widget for the training of a Lightning module.
 
-        The test trains by the loops of a quiet Lightning trainer: it calls the hooks of
-        module and data module as ``Trainer.fit`` does, also ``backward``,
-        ``optimizer_step`` and ``configure_gradient_clipping``, or the ``training_step``
-        with manual optimization. Logs are dropped; callbacks are not called, and
-        schedulers do not step. The losses of ``val_loader`` come from
-        ``training_step``, too. `apply` writes the rate to the attribute ``lr`` or else
-        ``learning_rate`` of the module and of its ``hparams``, like Lightning's own
-        finder; if there is none, it raises RuntimeError.
+        The test trains with the loops of its own quiet Lightning trainer. It calls the
+        hooks of module and data module as ``Trainer.fit`` does, also ``backward``,
+        ``optimizer_step`` and ``configure_gradient_clipping``. Manual optimization is
+        possible. Logs are dropped; callbacks are not called, and schedulers do not
+        step. The losses of ``val_loader`` come from ``training_step``, too. `apply`
+        writes the rate to the attribute ``lr`` or else ``learning_rate`` of the module
+        and of its ``hparams``, like Lightning's own finder; if there is none, it raises
+        RuntimeError.
 
         Parameters
         ----------
@@ -194,9 +194,9 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
             ``CombinedLoader``, or None for the loader of the module.
         trainer:
             The ``Trainer`` whose accumulation, clipping, precision and limits are used;
-            None for that of the module, if it has one already.
+            None for the trainer of the module, if there is one.
         optimizer:
-            An optimizer; None for that of the module's ``configure_optimizers``.
+            An optimizer; None for the result of the module's ``configure_optimizers``.
         **options:
             The arguments of the constructor, which take precedence over the trainer's.
 
@@ -237,8 +237,8 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         """
         Return a widget for the training of a fastai ``Learner``.
 
-        fastai's own program trains, with copies of the learner's callbacks and loss;
-        those that log, save or schedule are left out. `apply` writes the rate to
+        fastai's own program trains, with copies of the learner's callbacks and loss.
+        Callbacks that log, save or schedule are left out. `apply` writes the rate to
         ``learner.lr``, one for each parameter group if they differ; the ``fit`` methods
         take it from there.
 

@@ -1,4 +1,4 @@
-"""Functions with the arguments of a range test, for the objects of frameworks."""
+"""The constructors `from_lightning`, `from_trainer` and `from_learner` of functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _R = TypeVar("_R")
 
 def arguments_of(framework: str, *objects: object, **settings: Any) -> dict[str, Any]:  # noqa: ANN401 (those of a test)
     """Return the arguments of a `RangeTest` for the objects of a framework."""
-    # At first use, since the integrations import the engine.
+    # Imported at first use, since the integrations import the engine.
     parts = import_module("lrwidget.integrations").parts_from(framework, *objects)
     arguments: dict[str, Any] = parts.arguments(settings)
     return arguments
@@ -25,9 +25,9 @@ def arguments_of(framework: str, *objects: object, **settings: Any) -> dict[str,
 
 class FromFrameworks(Generic[_P, _R]):
     """
-    A function with the arguments of `RangeTest`, also for the objects of frameworks.
+    A function with the arguments of `RangeTest`, and its calls by frameworks' objects.
 
-    The methods take the arguments of the constructors of `LRWidget` with their names.
+    The methods have the names and the arguments of the constructors of `LRWidget`.
     """
 
     def __init__(self, function: Callable[_P, _R]) -> None:
