@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytorch_optimizer as library
 import torch
 from torch import distributed, nn
 from torch.optim import SGD, AdamW, Optimizer
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-library = pytest.importorskip("pytorch_optimizer")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:Using backward.* with create_graph=True"),
@@ -129,8 +129,6 @@ def test_at_most_five_are_refused() -> None:
 @pytest.mark.parametrize("isolation", ["auto", "restore"])
 @pytest.mark.parametrize("name", sorted(_KINDS.keys() - _REFUSED.keys()))
 def test_the_losses_are_those_of_its_own_loop(name: str, isolation: Any) -> None:
-    if name == "DeMo":
-        pytest.importorskip("einops")
     model, optimizer = _training(name)
     loss_fn = nn.CrossEntropyLoss()
     test = RangeTest(model, optimizer, _BATCHES, loss_fn, **_settings(isolation))
