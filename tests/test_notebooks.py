@@ -61,6 +61,10 @@ import tests.torchvision_operators
 
 # peft 0.21 asks transformers 5.23 for it
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+# trl 1.16 sets it, and transformers 5.23 has another name for it
+warnings.filterwarnings("ignore", "`gradient_checkpointing`", FutureWarning)
+# pytorch-forecasting 1.8 stores modules as hyper-parameters
+warnings.filterwarnings("ignore", "Attribute '.*' is an instance of `nn.Module`")
 {_NOTE_WHAT_IS_TRAINED}"""
 _QUESTION_OF_EACH_RECIPE = """
 import json
@@ -70,6 +74,7 @@ def rates(optimizer):
 
 applied = {
     plain_widget: rates(optimizer),
+    muon_widget: [*rates(muon), *rates(adamw)],
     dict_widget: rates(dict_optimizer),
     loss_widget: rates(loss_optimizer),
     step_widget: rates(step_optimizer),
@@ -79,6 +84,8 @@ applied = {
     trainer_widget: [trainer.args.learning_rate, *rates(trainer.create_optimizer())],
     fastai_widget: [learner.lr],
     accelerate_widget: rates(prepared_optimizer.optimizer),
+    sft_widget: [sft_trainer.args.learning_rate, *rates(sft_trainer.create_optimizer())],
+    tft_widget: [tft.hparams.learning_rate],
 }
 assert set(applied) == set(untouched)
 print(json.dumps([
@@ -186,13 +193,15 @@ def test_the_quickstart_from_top_to_bottom(tmp_path: Path) -> None:
 def test_every_recipe_for_any_model(tmp_path: Path) -> None:
     book = nbformat.read(_FOLDER / "02-any-model.ipynb", 4)
     book.cells.insert(0, nbformat.v4.new_code_cell(_BEFORE_ALL_RECIPES))
-    plain, *others = _answer(book, _QUESTION_OF_EACH_RECIPE, tmp_path)
-    assert plain["applied"] == plain["values"]
-    assert plain["values"] == pytest.approx([plain["value"] / 10, plain["value"]])
-    assert len(others) == 9
+    plain, muon, *others = _answer(book, _QUESTION_OF_EACH_RECIPE, tmp_path)
+    for recipe, ratio in ((plain, 0.1), (muon, 20)):
+        assert recipe["applied"] == recipe["values"]
+        rate = recipe["value"]
+        assert recipe["values"] == pytest.approx([ratio * rate, rate])
+    assert len(others) == 11
     for recipe in others:
         assert set(recipe["applied"]) == {recipe["value"]}
-    for recipe in (plain, *others):
+    for recipe in (plain, muon, *others):
         assert recipe["stop_reason"] in {"completed", "diverged"}
         assert recipe["first"] < recipe["value"] < recipe["last"]
         assert recipe["untouched"] is True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,9 @@ import pytest
 import ray
 
 from lrwidget import LRCurve, LRWidget
+from lrwidget.integrations import fastai, transformers
 from lrwidget.ui.widgets import close_with_parts
+from tests.engine import test_pytorch_optimizer as optimizers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,6 +131,30 @@ def test_the_snippets_about_training(follow: Follow) -> None:
 def test_every_document_with_snippets_is_followed() -> None:
     followed = {"docs/chart.md", "docs/many-processes.md", "docs/training.md"}
     assert {_name(path) for path in _DOCS if _snippets(path)} == followed
+
+
+def test_all_that_is_refused_by_name_is_in_the_document() -> None:
+    document = (_ROOT / "docs" / "training.md").read_text()
+    of_fastai = " ".join(fastai._REFUSED).split()
+    names = [*transformers._WITHOUT_FIXED_DATA, *of_fastai, *optimizers.REFUSED]
+    assert [name for name in names if f"`{name}`" not in document] == []
+
+
+def test_the_errors_in_the_document_are_those_of_the_code() -> None:
+    document = (_ROOT / "docs" / "training.md").read_text()
+    tables = document.partition("## What is refused")[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in tables.splitlines() if line[:2] == "| "]
+    quoted = [error for row in rows for error in re.findall('"([^"]+)"', row[-1])]
+    assert len(quoted) > 20
+    messages = [
+        "".join(str(getattr(part, "value", "")) for part in node.values)
+        if isinstance(node, ast.JoinedStr)
+        else str(node.value)
+        for path in (_ROOT / "lrwidget").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.JoinedStr | ast.Constant)
+    ]
+    assert [x for x in quoted if not any(x in text for text in messages)] == []
 
 
 def test_the_quickstart_has_eight_lines() -> None:

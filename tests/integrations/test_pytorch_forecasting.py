@@ -8,12 +8,11 @@ import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
 import pytest
+import pytorch_forecasting as pf
 import torch
 
 from tests.engine.training_parts import state
 from tests.integrations.test_lightning_fit import _fitted, _tested, _trainer
-
-pf = pytest.importorskip("pytorch_forecasting")
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's, of small trainings
 
