@@ -201,17 +201,16 @@ def _copied(contents: Contents) -> Contents:
         for value in vars(holder).values():
             if type(value) is OrderedDict and not value:
                 memo[id(value)] = OrderedDict()
+    # Optimizers are not copied by their own pickling: it omits attributes, and replaces
+    # the ``step`` of a class that does not call torch's constructor.
+    twins = [object.__new__(type(optimizer)) for optimizer in contents.optimizers]
+    memo.update(zip(map(id, contents.optimizers), twins, strict=True))
     copied = copy.deepcopy(original, memo)
-    # A copy of an optimizer is made by pickling, which omits attributes: LBFGS then has
-    # no parameters, and hooks are lost. Its ``step`` is not copied: a learning-rate
-    # scheduler may have wrapped it, and the wrapped one steps the original.
-    for optimizer in contents.optimizers:
-        left_out = {
-            name: value
-            for name, value in vars(optimizer).items()
-            if name not in {"defaults", "state", "param_groups", "step"}
-        }
-        vars(memo[id(optimizer)]).update(copy.deepcopy(left_out, memo))
+    for optimizer, twin in zip(contents.optimizers, twins, strict=True):
+        # Its ``step`` is not copied: a learning-rate scheduler may have wrapped it, and
+        # the wrapped one steps the original.
+        attributes = {k: x for k, x in vars(optimizer).items() if k != "step"}
+        vars(twin).update(copy.deepcopy(attributes, memo))
     copies = Contents(copied, copied.model)
     # If a copy unties weights, it has more tensors: strict=True then raises.
     pairs = zip(contents.tensors, copies.tensors, strict=True)

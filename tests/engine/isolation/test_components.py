@@ -575,6 +575,33 @@ def test_an_optimizer_of_another_class(isolation: Any) -> None:
     assert optimizer.param_groups[0]["lr"] == 0.1
 
 
+class _Wrapper(SGD):
+    """An optimizer around another one, made without torch's constructor."""
+
+    def __init__(self, base: Any) -> None:
+        self.base = base
+
+    param_groups = property(lambda self: self.base.param_groups)
+    state = property(lambda self: self.base.state)
+
+    def step(self, closure: Any = None) -> Any:
+        return self.base.step(closure)
+
+    def zero_grad(self, *_: Any) -> None:
+        self.base.zero_grad()
+
+
+def test_a_copy_leaves_the_class_of_the_optimizer() -> None:
+    model = nn.Linear(8, 3)
+    optimizer = _Wrapper(SGD(model.parameters(), lr=0.1, momentum=0.9))
+    before, step = state(model, optimizer.base), _Wrapper.step
+    curve = range_test(model, optimizer, loader(), _LOSS, isolation="copy")
+    assert np.ptp(curve.losses) > 0.1
+    assert state(model, optimizer.base) == before
+    assert _Wrapper.step is step
+    optimizer.step()
+
+
 class _Settings:
     kind: str | None = None
 
