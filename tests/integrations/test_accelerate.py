@@ -85,6 +85,10 @@ def test_accumulation_is_an_argument() -> None:
         assert not accelerator.sync_gradients
         range_test(model, optimizer, batches, _LOSS, num_it=10, accumulate=2)
     assert counted == 10
+    test = RangeTest(model, optimizer, batches, _LOSS)
+    assert len(test.notices) == 1
+    assert test.notices[0].endswith("pass accumulate=2.")
+    assert not RangeTest(model, optimizer, batches, _LOSS, accumulate=2).notices
 
 
 def test_training_goes_on_as_if_there_had_been_no_test() -> None:

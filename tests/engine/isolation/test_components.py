@@ -933,3 +933,53 @@ def test_an_optimizer_that_only_the_step_knows(part: str) -> None:
         own.step()
         expected.append(loss.item())
     assert list(curve.losses[: len(expected)]) == expected
+
+
+@pytest.mark.parametrize("way", ["loss_fn", "training_step", "one optimizer"])
+def test_a_loss_with_parameters_and_an_optimizer(way: str) -> None:
+    def parts() -> Any:
+        torch.manual_seed(0)
+        model, loss = nn.Linear(8, 8), _Proxies()
+        own, of_loss = [SGD(x.parameters(), lr=0.1) for x in (model, loss)]
+        return model, loss, [of_loss, own]
+
+    data = list(loader())
+    model, loss, optimizers = parts()
+    before = state(model), state(loss)
+    together = SGD([*loss.parameters(), *model.parameters()], lr=0.1)
+    curve = range_test(
+        model,
+        together if way == "one optimizer" else optimizers,
+        data,
+        loss if way == "loss_fn" else None,
+        training_step=None if way == "loss_fn" else lambda m, b: loss(m(b[0]), b[1]),
+        num_it=5,
+    )
+    assert (state(model), state(loss)) == before
+    model, loss, optimizers = parts()
+    expected = []
+    for lr, batch in zip(curve.lrs, data, strict=False):
+        value = loss(model(batch[0]), batch[1])
+        for each in optimizers:
+            each.zero_grad()
+        value.backward()
+        for each in optimizers:
+            each.param_groups[0]["lr"] = lr
+            each.step()
+        expected.append(value.item())
+    assert list(curve.losses[: len(expected)]) == expected
+    test = RangeTest(model, optimizers[1], data, loss, num_it=2)
+    assert len(list(test)) == 2
+    assert test.notices[0].startswith("loss_fn has 2 trainable parameters that no")
+
+
+class _Proxies(nn.Module):
+    """A loss with parameters, as those of metric learning are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        loss: torch.Tensor = _LOSS(self.head(outputs), targets)
+        return loss
