@@ -19,7 +19,12 @@ from lrwidget.engine.isolation.contents import outside
 from lrwidget.engine.isolation.isolated_run import IsolatedRun
 from lrwidget.engine.loop import Training
 from lrwidget.engine.losses import check_loss, untrained
-from lrwidget.engine.optimizers import as_one, check_optimizer, check_trained
+from lrwidget.engine.optimizers import (
+    as_one,
+    check_optimizer,
+    check_trained,
+    each_of,
+)
 from lrwidget.engine.stopping import SteadyStopRule, StopRule
 from lrwidget.engine.thread_settings import ThreadSettings
 
@@ -106,16 +111,19 @@ class RangeTest:
         self._left_out: list[str] = []  # differences known before a test
         scaler = config.grad_scaler
         one: Any = as_one(optimizer)
-        if is_kind(one, "AcceleratedOptimizer"):
-            # It takes a step only where Accelerate's own count of batches says so.
-            scaler = one.scaler if scaler is None else scaler
-            count = one.gradient_state.num_steps
-            if count not in (1, config.accumulate):
+        accelerated = [x for x in each_of(one) if is_kind(x, "AcceleratedOptimizer")]
+        for wrapper in accelerated:
+            scaler = wrapper.scaler if scaler is None else scaler
+            count = wrapper.gradient_state.num_steps
+            if count not in (1, config.accumulate) and not self._left_out:
                 self._left_out.append(
                     f"Accelerate accumulates {count} batches for each optimizer step, "
                     f"and the test {config.accumulate}; pass accumulate={count}."
                 )
-            one = one.optimizer
+        if accelerated:
+            # They take steps only where Accelerate's own count of batches says so.
+            plain = [x.optimizer if x in accelerated else x for x in each_of(one)]
+            one = as_one(plain if one is not optimizer else plain[0])
         check_loss(model, loss_fn, config.training_step)
         lrs = array("d", config.lrs)  # a list would take four times the memory
         check_trained(model, one, (loss_fn, *outside(config.training_step)))
