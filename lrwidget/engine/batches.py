@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from collections.abc import Mapping, MutableMapping
 from functools import partial
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -80,6 +81,12 @@ def _fields(batch: Any) -> dict[str, Any]:  # noqa: ANN401 (any object)
     return dict(getattr(batch, "__dict__", {}))
 
 
+def _has_keys(batch: object) -> bool:
+    """Whether a batch is a mapping, or a graph, which is like one."""
+    kind = type(batch)
+    return callable(getattr(kind, "keys", None)) and hasattr(kind, "__getitem__")
+
+
 def structure(batch: object, outer: tuple[int, ...] = ()) -> str:
     """Return the types, keys and shapes of a batch as text, for error messages."""
     kind = type(batch).__name__
@@ -88,8 +95,10 @@ def structure(batch: object, outer: tuple[int, ...] = ()) -> str:
     if id(batch) in outer or len(outer) > _MOST_LEVELS:
         return f"{kind}(...)"
     inside = partial(structure, outer=(*outer, id(batch)))
-    if isinstance(batch, Mapping):
-        shown = [f"{key!r}: {inside(batch[key])}" for key in batch]
+    if _has_keys(batch):
+        graph: Any = batch
+        keys = islice(graph.keys(), _MOST_SHOWN + 1)
+        shown = [f"{key!r}: {inside(graph[key])}" for key in keys]
     elif isinstance(batch, list | tuple):
         shown = [inside(item) for item in batch]
     else:
@@ -162,11 +171,11 @@ def _direct_parts(whole: Part) -> list[Part]:
     if isinstance(value, list | tuple):
         names = getattr(value, "_fields", None) or [""] * len(value)
         return [Part(f"{code}[{i}]", names[i], x) for i, x in enumerate(value)]
-    if not (hasattr(value, "keys") and hasattr(value, "__getitem__")):
+    if not _has_keys(value):
         public = [(key, x) for key, x in _fields(value).items() if key[:1] != "_"]
         return [Part(f"{code}.{key}", key, x) for key, x in public]
     found = []
-    for key in list(value.keys()):  # of a mapping or a graph
+    for key in list(value.keys()):
         item, name = value[key], str(key)
         attribute = getattr(value, name, None) is item and item is not None
         inner = f".{name}" if attribute else f"[{key!r}]"

@@ -17,6 +17,7 @@ from lrwidget.engine.batches import TARGETS, structure
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from torch.optim import Optimizer
 
     from lrwidget.config import LossFunction, TrainingStep
 
@@ -64,6 +65,18 @@ def check_loss(model: Any, loss_fn: object, training_step: object) -> None:  # n
                 "that returns the loss of a batch"
             )
             raise ValueError(msg)
+
+
+def untrained(loss_fn: object, optimizer: Optimizer) -> list[str]:
+    """Return a sentence on the parameters of a loss that are not trained, if any."""
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    parameters = loss_fn.parameters() if isinstance(loss_fn, torch.nn.Module) else ()
+    count = sum(p.requires_grad and id(p) not in held for p in parameters)
+    sentence = (
+        f"loss_fn has {count} trainable parameters that no optimizer has; pass their "
+        "optimizer, too, as in optimizer=[of_the_loss, optimizer]."
+    )
+    return [sentence] if count else []
 
 
 def _takes_two(function: Any) -> bool:  # noqa: ANN401 (anything callable)

@@ -233,17 +233,17 @@ def _number(rate: object) -> float:
         return 0.0
 
 
-def check_optimizer(
+def check_trained(
     model: object,
     optimizer: Any,  # noqa: ANN401 (as it was passed)
-    grad_scaler: object,
-    lrs: Sequence[float],
-    *,
-    closure: bool = False,
+    beside: Sequence[object] = (),
 ) -> None:
-    """Raise unless an optimizer can train a model at some learning rates."""
+    """
+    Raise unless an optimizer has parameters of a model.
+
+    One of several may have those of modules, or parameters, beside the model only.
+    """
     check_object("model", model, "...")
-    several = each_of(optimizer)
     if not isinstance(model, nn.Module):
         msg = (
             f"model={short_repr(model)} must be a torch.nn.Module; "
@@ -257,8 +257,24 @@ def check_optimizer(
             "pass a model with parameters that have requires_grad=True"
         )
         raise ValueError(msg)
+    modules = [x for x in beside if isinstance(x, nn.Module)]
+    known = {id(p) for x in modules for p in x.parameters()} | set(map(id, beside))
+    several = each_of(optimizer)
     for each in several:
-        _check_parameters(each, trainable)
+        _check_parameters(each, trainable | known)
+    if several:
+        _check_parameters(optimizer, trainable)
+
+
+def check_optimizer(
+    optimizer: Any,  # noqa: ANN401 (as above)
+    grad_scaler: object,
+    lrs: Sequence[float],
+    *,
+    closure: bool = False,
+) -> None:
+    """Raise unless an optimizer can train at some learning rates."""
+    several = each_of(optimizer)
     groups = optimizer.param_groups
     held = [id(p) for group in groups for p in group["params"]]
     evaluating = closure or any(map(needs_closure, several))

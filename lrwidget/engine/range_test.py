@@ -15,10 +15,16 @@ from lrwidget.engine.constructors import FromFrameworks, arguments_of
 from lrwidget.engine.distributed import context
 from lrwidget.engine.framework import FrameworkStep
 from lrwidget.engine.isolation.components import Components
+from lrwidget.engine.isolation.contents import outside
 from lrwidget.engine.isolation.isolated_run import IsolatedRun
 from lrwidget.engine.loop import Training
-from lrwidget.engine.losses import check_loss
-from lrwidget.engine.optimizers import as_one, check_optimizer
+from lrwidget.engine.losses import check_loss, untrained
+from lrwidget.engine.optimizers import (
+    as_one,
+    check_optimizer,
+    check_trained,
+    each_of,
+)
 from lrwidget.engine.stopping import SteadyStopRule, StopRule
 from lrwidget.engine.thread_settings import ThreadSettings
 
@@ -102,15 +108,27 @@ class RangeTest:
                     raise invalid(True, name, problem)  # noqa: FBT003 (its value)
         check_loader("dataloader", dataloader)
         check_function("loss_fn", loss_fn)
+        self._left_out: list[str] = []  # differences known before a test
         scaler = config.grad_scaler
         one: Any = as_one(optimizer)
-        if is_kind(one, "AcceleratedOptimizer"):
-            # It takes a step only where Accelerate's own count of batches says so.
-            scaler = one.scaler if scaler is None else scaler
-            one = one.optimizer
+        accelerated = [x for x in each_of(one) if is_kind(x, "AcceleratedOptimizer")]
+        for wrapper in accelerated:
+            scaler = wrapper.scaler if scaler is None else scaler
+            count = wrapper.gradient_state.num_steps
+            if count not in (1, config.accumulate) and not self._left_out:
+                self._left_out.append(
+                    f"Accelerate accumulates {count} batches for each optimizer step, "
+                    f"and the test {config.accumulate}; pass accumulate={count}."
+                )
+        if accelerated:
+            # They take steps only where Accelerate's own count of batches says so.
+            plain = [x.optimizer if x in accelerated else x for x in each_of(one)]
+            one = as_one(plain if one is not optimizer else plain[0])
         check_loss(model, loss_fn, config.training_step)
         lrs = array("d", config.lrs)  # a list would take four times the memory
-        check_optimizer(model, one, scaler, lrs, closure=config.closure)
+        check_trained(model, one, (loss_fn, *outside(config.training_step)))
+        check_optimizer(one, scaler, lrs, closure=config.closure)
+        self._left_out += untrained(loss_fn, one)
         writes = config.record is not None and context.rank() == 0
         self._record = writable_store(config.record) if writes else None
         # Accelerate's wrapper of a loader counts as active until its end, which a test
@@ -184,7 +202,7 @@ class RangeTest:
     @property
     def notices(self) -> tuple[str, ...]:
         """Sentences on the known differences of the latest test from your training."""
-        return tuple(self._run.training.notices)
+        return (*self._left_out, *self._run.training.notices)
 
     def __iter__(self) -> Generator[Step, None, StopReason]:
         """

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from lrwidget.engine.batches import structure
 from lrwidget.engine.range_test import range_test
 
 _X = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
@@ -401,3 +402,9 @@ def test_the_code_is_python() -> None:
     ast.parse(dedent(advice.partition("For example:")[2]))
     step = _pasted(advice, loss_fn=_CE)
     assert step(nn.Linear(4, 3), batch) > 0
+
+
+def test_the_structure_of_a_graph_is_that_of_its_keys() -> None:
+    graph = Keyed(x=_X, y=torch.ones(3))
+    shown = f"Keyed('x': Tensor{tuple(_X.shape)}, 'y': Tensor(3,))"
+    assert structure(graph) == shown

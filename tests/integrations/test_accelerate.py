@@ -84,7 +84,13 @@ def test_accumulation_is_an_argument() -> None:
     with accelerator.accumulate(model):
         assert not accelerator.sync_gradients
         range_test(model, optimizer, batches, _LOSS, num_it=10, accumulate=2)
-    assert counted == 10
+        assert counted == 10
+        range_test(model, [optimizer], batches, _LOSS, num_it=10, accumulate=2)
+    assert counted == 20
+    test = RangeTest(model, optimizer, batches, _LOSS)
+    assert len(test.notices) == 1
+    assert test.notices[0].endswith("pass accumulate=2.")
+    assert not RangeTest(model, optimizer, batches, _LOSS, accumulate=2).notices
 
 
 def test_training_goes_on_as_if_there_had_been_no_test() -> None:

@@ -6,15 +6,21 @@ import copy
 import weakref
 from collections import OrderedDict
 from functools import partial
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from lrwidget.engine.distributed.process_groups import replicated, sharded_states
-from lrwidget.engine.isolation.contents import Contents, outside, parameters_in
+from lrwidget.engine.isolation.contents import (
+    MOST_ITEMS,
+    Contents,
+    outside,
+    parameters_in,
+)
 from lrwidget.engine.isolation.leaks import without_originals
 from lrwidget.engine.isolation.state_snapshot import StateSnapshot, copied_on_write
 from lrwidget.engine.optimizers import each_of
@@ -23,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from torch.amp import GradScaler
-    from torch.optim import Optimizer
 
     from lrwidget.config import Isolation, LossFunction, TrainingStep
     from lrwidget.engine.losses import LossOf
@@ -114,27 +119,29 @@ def isolate(
 
 def _keep_outside(contents: Contents) -> Callable[[], None]:
     """
-    Snapshot modules to which only functions refer; return the function that restores.
+    Snapshot what only functions refer to; return the function that restores it.
 
-    These modules are not copied. The snapshot has the buffers, the attributes, and
-    which gradients are None. Of the parameters, it has the frozen ones and those of an
-    `AveragedModel`, which only a step writes to; other code may train the others
-    meanwhile.
+    It is not copied. Of modules, the snapshot has the buffers, the attributes, which
+    gradients are None, and the parameters that only the functions change: those that
+    are frozen or in evaluation mode, or that an `AveragedModel` or an optimizer of the
+    functions has. Other code may train the others meanwhile.
     """
-    modules = [
-        value
-        for used in contents.used
-        for value in used
-        if isinstance(value, nn.Module) and id(value) not in contents.own
-    ]
-    if not modules:
+    found = [x for used in contents.used for x in used if id(x) not in contents.own]
+    modules = [value for value in found if isinstance(value, nn.Module)]
+    optimizers = [value for value in found if isinstance(value, Optimizer)]
+    kept = [*modules, *optimizers, *_averages(found, contents)]
+    if not kept:
         return lambda: None
-    parameters = parameters_in(part for x in modules for part in x.modules())
+    parts = [part for module in modules for part in module.modules()]
+    parameters = parameters_in(parts)
     without_grad = [p for p in parameters if p.grad is None]
     averages = [x for x in modules if isinstance(x, AveragedModel)]
-    averaged = set(parameters_in(part for x in averages for part in x.modules()))
-    trainable = [p for p in parameters if p.requires_grad and p not in averaged]
-    restore = StateSnapshot(besides=trainable).keep(modules)
+    own = parameters_in(part for x in averages for part in x.modules())
+    own += parameters_in(part for part in parts if not part.training)
+    own += [p for x in optimizers for g in x.param_groups for p in g["params"]]
+    trainable = {p for p in parameters if p.requires_grad} - set(own)
+    besides = (*trainable, *contents.modules, *contents.parameters)
+    restore = StateSnapshot(besides).keep(kept)
 
     def restore_and_clear() -> None:
         restore()
@@ -144,6 +151,26 @@ def _keep_outside(contents: Contents) -> Callable[[], None]:
     return restore_and_clear
 
 
+def _averages(found: list[object], contents: Contents) -> Iterator[object]:
+    """
+    Yield containers of tensors that have the shapes of the parameters, and the owners.
+
+    They are moving averages of the model, such as those of diffusers.
+    """
+    lazy = nn.parameter.is_lazy
+    shapes = {tuple(p.shape) for p in contents.parameters if not lazy(p)}
+    for value in found:
+        plain = not isinstance(value, type | FunctionType | ModuleType | nn.Module)
+        attributes = vars(value) if plain and hasattr(value, "__dict__") else {}
+        for held in (value, *attributes.values()):
+            if not isinstance(held, dict | list) or len(held) > MOST_ITEMS:
+                continue
+            items = list(held.values() if isinstance(held, dict) else held)
+            tensors = [x for x in items if isinstance(x, torch.Tensor) and not lazy(x)]
+            if tensors and all(tuple(x.shape) in shapes for x in tensors):
+                yield from (held, value)
+
+
 def _check_copyable(contents: Contents) -> None:
     """Raise where a copy would train differently from the original."""
     kinds = {kind.__name__ for x in contents.modules for kind in type(x).__mro__}
@@ -151,10 +178,7 @@ def _check_copyable(contents: Contents) -> None:
     for kind in kinds & _UNCOPIED:
         msg = f"a copy of its {kind} would not be the same"
         raise ValueError(msg)
-    used_by_loss, _ = contents.used
-    if any(id(value) in contents.own for value in used_by_loss):
-        msg = "loss_fn uses the original by its name"
-        raise ValueError(msg)
+    _check_functions(contents)
     # A deep copy follows methods and containers, but not functions or weak references.
     holders = (*contents.modules, *contents.optimizers)
     attributes = [x for m in holders for x in _attributes(m)]
@@ -174,6 +198,24 @@ def _check_copyable(contents: Contents) -> None:
             if getattr(tensor, hooks, None):
                 msg = "a copy would lose the hooks of its parameters"
                 raise ValueError(msg)
+
+
+def _check_functions(contents: Contents) -> None:
+    """Raise where functions, which are not copied, would train the original."""
+    used_by_loss, used_by_step = contents.used
+    if any(id(value) in contents.own for value in used_by_loss):
+        msg = "loss_fn uses the original by its name"
+        raise ValueError(msg)
+    known = set(parameters_in(contents.all_modules))
+    used = [*used_by_loss, *used_by_step]
+    if used and not known.issuperset(contents.trained):
+        msg = "its optimizer has parameters of neither the model nor loss_fn"
+        raise ValueError(msg)
+    others = [x for x in used if isinstance(x, Optimizer) and id(x) not in contents.own]
+    groups = [group for optimizer in others for group in optimizer.param_groups]
+    if not all(known.isdisjoint(group["params"]) for group in groups):
+        msg = "a function uses another optimizer of its parameters"
+        raise ValueError(msg)
 
 
 def _attributes(holder: object) -> Iterator[object]:
@@ -201,17 +243,16 @@ def _copied(contents: Contents) -> Contents:
         for value in vars(holder).values():
             if type(value) is OrderedDict and not value:
                 memo[id(value)] = OrderedDict()
+    # Optimizers are not copied by their own pickling: it omits attributes, and replaces
+    # the ``step`` of a class that does not call torch's constructor.
+    twins = [object.__new__(type(optimizer)) for optimizer in contents.optimizers]
+    memo.update(zip(map(id, contents.optimizers), twins, strict=True))
     copied = copy.deepcopy(original, memo)
-    # A copy of an optimizer is made by pickling, which omits attributes: LBFGS then has
-    # no parameters, and hooks are lost. Its ``step`` is not copied: a learning-rate
-    # scheduler may have wrapped it, and the wrapped one steps the original.
-    for optimizer in contents.optimizers:
-        left_out = {
-            name: value
-            for name, value in vars(optimizer).items()
-            if name not in {"defaults", "state", "param_groups", "step"}
-        }
-        vars(memo[id(optimizer)]).update(copy.deepcopy(left_out, memo))
+    for optimizer, twin in zip(contents.optimizers, twins, strict=True):
+        # Its ``step`` is not copied: a learning-rate scheduler may have wrapped it, and
+        # the wrapped one steps the original.
+        attributes = {k: x for k, x in vars(optimizer).items() if k != "step"}
+        vars(twin).update(copy.deepcopy(attributes, memo))
     copies = Contents(copied, copied.model)
     # If a copy unties weights, it has more tensors: strict=True then raises.
     pairs = zip(contents.tensors, copies.tensors, strict=True)

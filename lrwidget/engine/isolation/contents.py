@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MOST_ITEMS = 1000  # larger ones hold data
+MOST_ITEMS = 1000  # larger ones hold data
 _CONTAINERS = (dict, list, tuple, set, frozenset)
 
 
@@ -115,9 +115,9 @@ def _inside(value: object) -> Iterable[object]:  # noqa: PLR0911 (a branch for e
         return (value.__func__, value.__self__)
     if isinstance(value, weakref.ref):
         return (value(),)
-    if isinstance(value, list | tuple | set) and len(value) <= _MOST_ITEMS:
+    if isinstance(value, list | tuple | set) and len(value) <= MOST_ITEMS:
         return list(value)
-    if type(value) is dict and len(value) <= _MOST_ITEMS:
+    if type(value) is dict and len(value) <= MOST_ITEMS:
         return list(value.values())
     return ()
 

@@ -575,6 +575,33 @@ def test_an_optimizer_of_another_class(isolation: Any) -> None:
     assert optimizer.param_groups[0]["lr"] == 0.1
 
 
+class _Wrapper(SGD):
+    """An optimizer around another one, made without torch's constructor."""
+
+    def __init__(self, base: Any) -> None:
+        self.base = base
+
+    param_groups = property(lambda self: self.base.param_groups)
+    state = property(lambda self: self.base.state)
+
+    def step(self, closure: Any = None) -> Any:
+        return self.base.step(closure)
+
+    def zero_grad(self, *_: Any) -> None:
+        self.base.zero_grad()
+
+
+def test_a_copy_leaves_the_class_of_the_optimizer() -> None:
+    model = nn.Linear(8, 3)
+    optimizer = _Wrapper(SGD(model.parameters(), lr=0.1, momentum=0.9))
+    before, step = state(model, optimizer.base), _Wrapper.step
+    curve = range_test(model, optimizer, loader(), _LOSS, isolation="copy")
+    assert np.ptp(curve.losses) > 0.1
+    assert state(model, optimizer.base) == before
+    assert _Wrapper.step is step
+    optimizer.step()
+
+
 class _Settings:
     kind: str | None = None
 
@@ -814,14 +841,15 @@ def _follows(averages: Any) -> Any:
 
 
 @pytest.mark.parametrize("isolation", ["copy", "restore"])
-@pytest.mark.parametrize("kind", ["frozen", "averaged"])
+@pytest.mark.parametrize("kind", ["frozen", "averaged", "evaluated"])
 def test_a_teacher_that_only_the_step_knows(kind: str, isolation: Any) -> None:
     model = nn.Linear(8, 3)
-    teacher = (
-        copy.deepcopy(model).requires_grad_(requires_grad=False)
-        if kind == "frozen"
-        else AveragedModel(model)
-    )
+    teachers: dict[str, nn.Module] = {
+        "frozen": copy.deepcopy(model).requires_grad_(requires_grad=False),
+        "averaged": AveragedModel(model),
+        "evaluated": nn.Sequential(copy.deepcopy(model).eval()),
+    }
+    teacher = teachers[kind]
     before = copy.deepcopy(teacher.state_dict())
     optimizer = SGD(model.parameters(), lr=0.1)
     step = _follows(teacher)
@@ -832,3 +860,126 @@ def test_a_teacher_that_only_the_step_knows(kind: str, isolation: Any) -> None:
     after = teacher.state_dict()
     assert not torch.equal(moved[0], moved[-1])
     assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+class _Averages:
+    """A moving average of parameters that is no module, as that of diffusers."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.shadow = [p.detach().clone() for p in model.parameters()]
+        self.updates = 0
+
+    def update(self, model: nn.Module) -> None:
+        self.updates += 1
+        for average, parameter in zip(self.shadow, model.parameters(), strict=True):
+            average.lerp_(parameter.detach(), 0.1)
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+def test_averages_that_only_the_step_knows(isolation: Any) -> None:
+    model = nn.Linear(8, 3)
+    averages, by_name = _Averages(model), dict(copy.deepcopy(model).named_parameters())
+    before = copy.deepcopy((averages.shadow, by_name))
+    updates = []
+
+    def training_step(model: nn.Module, batch: Any) -> torch.Tensor:
+        averages.update(model)
+        updates.append(averages.updates)
+        for name, parameter in model.named_parameters():
+            by_name[name].data.lerp_(parameter.data, 0.1)
+        loss: torch.Tensor = _LOSS(model(batch[0]), batch[1])
+        return loss
+
+    optimizer, settings = SGD(model.parameters(), lr=0.1), {"isolation": isolation}
+    range_test(
+        model, optimizer, loader(), training_step=training_step, num_it=5, **settings
+    )
+    assert (updates, averages.updates) == ([1, 2, 3, 4, 5], 0)
+    torch.testing.assert_close((averages.shadow, by_name), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("part", ["outside", "inside"])
+def test_an_optimizer_that_only_the_step_knows(part: str) -> None:
+    def parts() -> Any:
+        torch.manual_seed(0)
+        pair = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 3)])
+        own = SGD(pair[0].parameters(), lr=0.1)
+        other = SGD(pair[1].parameters(), lr=0.1, momentum=0.9)
+
+        def training_step(model: Any, batch: Any) -> torch.Tensor:
+            first, second = model if part == "inside" else (model, pair[1])
+            other.zero_grad()
+            _LOSS(second(first(batch[0]).detach()), batch[1]).backward()
+            other.step()
+            loss: torch.Tensor = _LOSS(second(first(batch[0])), batch[1])
+            return loss
+
+        return pair, own, other, training_step
+
+    data = list(loader())
+    pair, own, other, step = parts()
+    before = state(pair, own), state(pair, other)
+    curve = range_test(
+        pair if part == "inside" else pair[0], own, data, training_step=step, num_it=5
+    )
+    assert (state(pair, own), state(pair, other)) == before
+    pair, own, _, step = parts()
+    expected = []
+    for lr, batch in zip(curve.lrs, data, strict=False):
+        own.param_groups[0]["lr"] = lr
+        loss = step(pair if part == "inside" else pair[0], batch)
+        own.zero_grad()
+        loss.backward()
+        own.step()
+        expected.append(loss.item())
+    assert list(curve.losses[: len(expected)]) == expected
+
+
+@pytest.mark.parametrize("way", ["loss_fn", "training_step", "one optimizer"])
+def test_a_loss_with_parameters_and_an_optimizer(way: str) -> None:
+    def parts() -> Any:
+        torch.manual_seed(0)
+        model, loss = nn.Linear(8, 8), _Proxies()
+        own, of_loss = [SGD(x.parameters(), lr=0.1) for x in (model, loss)]
+        return model, loss, [of_loss, own]
+
+    data = list(loader())
+    model, loss, optimizers = parts()
+    before = state(model), state(loss)
+    together = SGD([*loss.parameters(), *model.parameters()], lr=0.1)
+    curve = range_test(
+        model,
+        together if way == "one optimizer" else optimizers,
+        data,
+        loss if way == "loss_fn" else None,
+        training_step=None if way == "loss_fn" else lambda m, b: loss(m(b[0]), b[1]),
+        num_it=5,
+    )
+    assert (state(model), state(loss)) == before
+    model, loss, optimizers = parts()
+    expected = []
+    for lr, batch in zip(curve.lrs, data, strict=False):
+        value = loss(model(batch[0]), batch[1])
+        for each in optimizers:
+            each.zero_grad()
+        value.backward()
+        for each in optimizers:
+            each.param_groups[0]["lr"] = lr
+            each.step()
+        expected.append(value.item())
+    assert list(curve.losses[: len(expected)]) == expected
+    test = RangeTest(model, optimizers[1], data, loss, num_it=2)
+    assert len(list(test)) == 2
+    assert test.notices[0].startswith("loss_fn has 2 trainable parameters that no")
+
+
+class _Proxies(nn.Module):
+    """A loss with parameters, as those of metric learning are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        loss: torch.Tensor = _LOSS(self.head(outputs), targets)
+        return loss
