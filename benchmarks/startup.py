@@ -14,7 +14,7 @@ import sys
 from typing import NamedTuple
 
 _ROUNDS = 15
-# A collection of what torch and bqplot have loaded takes up to 0.2 s. It is done before,
+# The collection of garbage takes up to 0.2 s after torch was loaded. It is done before,
 # or it happens to begin in the measured part.
 _TRAINING = """
 import gc, time
