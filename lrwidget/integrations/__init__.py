@@ -53,6 +53,10 @@ def check_kind(name: str, value: object, kind: str, example: str) -> None:
         raise TypeError(msg)
 
 
+def do_nothing(*_args: object, **_kwargs: object) -> None:
+    """Take the place of a function that would log or loop."""
+
+
 def aside(value: T) -> T:
     """Return an object with the same attributes, to be changed in place of a value."""
     twin = copy.copy(value)
