@@ -94,7 +94,7 @@ class RangeTest(FromFrameworks):
     ) -> None:
         self.config = config = config_of(settings, _COMPONENTS)
         if isinstance(config.training_step, FrameworkStep):
-            for name in ("closure", "create_graph"):
+            for name in ("closure", "create_graph", "keep_modes"):
                 if getattr(config, name):
                     problem = (
                         "has no effect where a framework takes the steps; pass False"

@@ -63,7 +63,7 @@ def test_the_curve_is_that_of_the_widget(
     raced = getattr(race, name)(*objects, rates=rates, steps=3, **_SETTINGS)
     assert [curve.lr for curve in raced] == rates
     assert [curve.losses[0] for curve in raced] == [expected["losses"][0]] * 2
-    for setting in ("closure", "create_graph"):
+    for setting in ("closure", "create_graph", "keep_modes"):
         with pytest.raises(ValueError, match=f"{setting}=True has no effect where a"):
             getattr(range_test, name)(*objects, **{setting: True})
     with pytest.raises(TypeError, match="unexpected keyword argument 'num_its'"):
