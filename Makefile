@@ -51,10 +51,11 @@ screenshots: .venv/ready
 	$(BIN)/python -m tests.browser.screenshots
 	$(BIN)/python -m tests.browser.film
 
-# Everything that the targets above use, at the versions that are newest now.
+# Everything that the targets above use, at the versions that are newest now. From 4.25
+# on, the import of jsonschema takes a second, in each process of Ray and of Jupyter.
 constraints:
 	rm -rf .venv
-	echo 'torch==2.13.0' > constraints.txt
+	printf 'torch==2.13.0\njsonschema<4.25\n' > constraints.txt
 	$(MAKE) .venv/ready
 	$(BIN)/python -m pip freeze --all --exclude-editable \
 		| sed 's/+cpu$$//' > constraints.new

@@ -120,11 +120,12 @@ class TestConfig:
     clip_grad_norm:
         The limit of the norm of all gradients, above 0; None for no limit.
     closure:
-        Whether the optimizer is given a closure in each step, after its gradients. An
-        optimizer whose signature or first step shows that need is given it anyway.
+        Whether the optimizer gets a closure in each step, after the gradients have been
+        computed. An optimizer that requires a closure by its signature, or whose
+        first step fails without one, gets it anyway.
     create_graph:
-        Whether gradients can be differentiated. They can be anyway where the code of
-        the optimizer calls `torch.autograd.grad`.
+        Whether the gradients can be differentiated by the optimizer. They always can if
+        the code of the optimizer calls `torch.autograd.grad`.
     seed:
         A number from 0 to 2**32 - 1. Each test begins with the random states of
         Python, NumPy and torch (CPU, and CUDA in use), and the generators of loaders

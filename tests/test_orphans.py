@@ -219,36 +219,26 @@ def test_what_a_variable_holds_stays(
     assert _closed(made) == [True, True, False]
 
 
-@pytest.mark.parametrize(
-    "hold",
-    [
-        lambda widget, patch: patch.setitem(
-            sys.modules, "of_the_user", _module([widget])
-        ),
-        # In a library, to which the user's variables do not lead.
-        lambda widget, patch: patch.setattr(nn.Module, "w", [widget], raising=False),
-        lambda widget, patch: patch.setattr(json, "w", widget, raising=False),
-        lambda widget, patch: patch.setattr(
-            json, "w", ipw.VBox([ipw.VBox([widget])]), raising=False
-        ),
-        lambda widget, patch: patch.setattr(
-            reruns._shell(), "w", [widget], raising=False
-        ),
-    ],
-)
 def test_what_a_module_or_a_library_holds_stays(
-    shell: _Shell,
-    made: list[int],
-    monkeypatch: pytest.MonkeyPatch,
-    hold: Callable[[_Widget, pytest.MonkeyPatch], object],
+    shell: _Shell, made: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def hold(patch: pytest.MonkeyPatch) -> None:
+        module = _module([_make(made)])
+        patch.setitem(sys.modules, "of_the_user", module)
+        # In a library, to which the user's variables do not lead.
+        patch.setattr(nn.Module, "w", [_make(made)], raising=False)
+        patch.setattr(json, "w", _make(made), raising=False)
+        boxed = ipw.VBox([ipw.VBox([_make(made)])])
+        patch.setattr(json.decoder, "w", boxed, raising=False)
+        patch.setattr(reruns._shell(), "w", [_make(made)], raising=False)
+
     gc.unfreeze()  # the library is older than the test
     with monkeypatch.context() as patch:
-        shell.execute("a", lambda: hold(_make(made), patch))
+        shell.execute("a", lambda: hold(patch))
         shell.execute("a", lambda: None)
-        assert _closed(made) == [False]
+        assert _closed(made) == [False] * 5
     shell.execute("a", lambda: None)
-    assert _closed(made) == [True]
+    assert _closed(made) == [True] * 5
 
 
 def test_what_a_thread_works_with_stays(shell: _Shell, made: list[int]) -> None:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     Codes: TypeAlias = tuple[str, ...]
 
-_MOST_TRIED = 60  # calls of the model, and losses of what it returns
-_SECONDS = 10.0  # after which no other call begins
-_DOUBTFUL = 10  # what may be broadcast by mistake
+_MOST_TRIED = 60  # calls of the model, and losses of each output
+_SECONDS = 10.0  # then no further call begins
+_DOUBTFUL = 10  # the doubt of shapes that may be broadcast by mistake
 _PREDICTIONS = ("logits", "out", "pred", "prediction", "predictions", "output")
 
 
@@ -32,18 +32,18 @@ def to_paste(model: nn.Module, batch: object, loss_fn: Any = None) -> str:  # no
     """
     Return the advice to pass a training step, with an example that runs on a batch.
 
-    The example uses the loss function, if any, by its name. The search runs the model,
-    which must be a copy or be put back afterwards, in the present grad mode.
+    The example calls the loss function, if any, ``loss_fn``. The search runs the model
+    in the present grad mode; the caller passes a copy, or restores the model later.
     """
-    instead = "" if loss_fn is None else " in place of loss_fn"
-    advice = f"pass training_step=...{instead}, a function that returns the loss"
+    instead = "" if loss_fn is None else ", instead of loss_fn"
+    advice = f"pass training_step=..., a function that returns the loss{instead}"
     example = None
     # A model that communicates would wait for the other processes.
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        with suppress(Exception):  # the error to show is that of the batch
+        with suppress(Exception):  # the error of the batch is shown instead
             example = _example(*_on_cpu(model, batch, loss_fn))
     if example is None:
-        return f"{advice}; no example is given, since none was found that runs"
+        return f"{advice}; there is no example, since none of those tried has run"
     return f"{advice}\n\nFor example:\n\n{indent(example, '    ')}"
 
 
@@ -53,7 +53,7 @@ def _on_cpu(model: Any, batch: Any, loss_fn: Any) -> tuple[Any, Any, Any]:  # no
     if any(parameter.device != cpu for parameter in model.parameters()):
         model, loss_fn = copy.deepcopy((model, loss_fn))
         for module in {model, loss_fn} - {None}:
-            getattr(module, "to", id)(cpu)  # a function has none
+            getattr(module, "to", id)(cpu)  # a function has no `to`
     return getattr(model, "_orig_mod", model), to_device(batch, cpu), loss_fn
 
 
@@ -98,7 +98,7 @@ def _inputs(
     model: nn.Module, parts: Sequence[Part], loss_fn: object
 ) -> Iterator[Codes]:
     """Yield the codes of the arguments of a model, the least doubtful first."""
-    needed = _needed(model)
+    needed = _required_names(model)
     named = _by_name(parts)
     free = [part.code for part in parts if part.name not in TARGETS]
     optional = tuple(
@@ -109,26 +109,26 @@ def _inputs(
     )
     for others in dict.fromkeys([optional, ()]):
         for names in [needed] if needed else [[""] * count for count in range(4)]:
-            for codes in _filled(names, named, free):
+            for codes in _argument_codes(names, named, free):
                 yield (*codes, *others)
 
 
-def _needed(function: Any) -> list[str]:  # noqa: ANN401 (anything callable)
+def _required_names(function: Any) -> list[str]:  # noqa: ANN401 (anything callable)
     """Return the names of the positional parameters without a default."""
     called = function.forward if isinstance(function, nn.Module) else function
     try:
         parameters = inspect.signature(called).parameters.values()
-    except (TypeError, ValueError):  # some functions written in C have none
+    except (TypeError, ValueError):  # some functions in C have no signature
         return ["", ""]
     return [
         p.name for p in parameters if p.default is p.empty and p.kind < p.VAR_POSITIONAL
     ]
 
 
-def _filled(
+def _argument_codes(
     names: Sequence[str], named: Mapping[str, str], free: Iterable[str]
 ) -> Iterator[Codes]:
-    """Yield codes for some parameters: those of their names, else each in turn."""
+    """Yield codes for parameters: first codes of the same names, then others."""
     own = {name: named[name] for name in names if name in named}
     for known in [own, {}] if own else [{}]:
         others = [code for code in free if code not in known.values()]
@@ -145,7 +145,7 @@ def _losses(
 ) -> Iterator[tuple[int, str, str]]:
     """Yield the doubt in a loss, the definition of its function, and its code."""
     results = [x for x in parts_in(outputs, "outputs") if _is_real(x.value)]
-    if loss_fn is None:  # the loss of the model itself
+    if loss_fn is None:  # the model may compute its own loss
         for part in results:
             if part.name == "loss" or part.code in ("outputs", "outputs[0]"):
                 yield 0, "", part.code
@@ -153,22 +153,22 @@ def _losses(
             yield 0, "", "sum(outputs.values())"
     known = (*parts, *results)
     values = {part.code: part.value for part in known}
-    names = [] if loss_fn is None else _needed(loss_fn)[1:]
+    names = [] if loss_fn is None else _required_names(loss_fn)[1:]
     used = {x.code for x in parts if any(x.code in code for code in inputs)}
     last = max((i for i, part in enumerate(parts) if part.code in used), default=0)
-    # a usual name first, then what follows the inputs, what comes before, the inputs
+    # in order: usual names, parts after the inputs, parts before them, the inputs
     after = [*parts[last:], *parts[:last]]
     after.sort(key=lambda part: (part.name not in TARGETS, part.code in used))
     for result in sorted(results, key=lambda part: part.name not in _PREDICTIONS):
         free = [part.code for part in (*after, *results) if part is not result]
-        filled = _filled(names or [""], _by_name(known), free)
+        filled = _argument_codes(names or [""], _by_name(known), free)
         for codes in islice(filled, _MOST_TRIED):
             target = values[codes[0]]
             defined = ""
             if loss_fn is None:
                 kind = "MSELoss" if _is_real(target) else "CrossEntropyLoss"
                 defined = f"loss_fn = torch.nn.{kind}()\n\n"
-            for doubt, out, given in _aligned(result, codes, target):
+            for doubt, out, given in _matching_shapes(result, codes, target):
                 loss = f"loss_fn({', '.join((out, *given))})"
                 yield doubt + len(used.intersection(codes)), defined, loss
 
@@ -182,10 +182,10 @@ def _is_real(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
-def _aligned(
+def _matching_shapes(
     result: Part, codes: Codes, target: object
 ) -> Iterator[tuple[int, str, Codes]]:
-    """Yield the doubt and the codes of an output and targets of matching shapes."""
+    """Yield a doubt, the code of an output, and codes of targets that fit it."""
     out, value, (code, *others) = result.code, result.value, codes
     if not isinstance(target, Tensor):
         yield 0, out, codes

@@ -54,14 +54,14 @@ class FromFrameworks:
         """
         Return a widget or test for the training of a Lightning module.
 
-        The test trains by the loops of a quiet Lightning trainer: it calls the hooks of
-        module and data module as ``Trainer.fit`` does, also ``backward``,
-        ``optimizer_step`` and ``configure_gradient_clipping``, or the ``training_step``
-        with manual optimization. Logs are dropped; callbacks are not called, and
-        schedulers do not step. The losses of ``val_loader`` come from
-        ``training_step``, too. `apply` writes the rate to the attribute ``lr`` or else
-        ``learning_rate`` of the module and of its ``hparams``, like Lightning's own
-        finder; if there is none, it raises RuntimeError.
+        The test trains with the loops of its own quiet Lightning trainer. It calls the
+        hooks of module and data module as ``Trainer.fit`` does, also ``backward``,
+        ``optimizer_step`` and ``configure_gradient_clipping``. Manual optimization is
+        possible. Logs are dropped; callbacks are not called, and schedulers do not
+        step. The losses of ``val_loader`` come from ``training_step``, too. `apply`
+        writes the rate to the attribute ``lr`` or else ``learning_rate`` of the module
+        and of its ``hparams``, like Lightning's own finder; if there is none, it raises
+        RuntimeError.
 
         Parameters
         ----------
@@ -72,9 +72,9 @@ class FromFrameworks:
             ``CombinedLoader``, or None for the loader of the module.
         trainer:
             The ``Trainer`` whose accumulation, clipping, precision and limits are used;
-            None for that of the module, if it has one already.
+            None for the trainer of the module, if there is one.
         optimizer:
-            An optimizer; None for that of the module's ``configure_optimizers``.
+            An optimizer; None for the result of the module's ``configure_optimizers``.
         **options:
             The arguments of the constructor, which take precedence over the trainer's.
 
@@ -115,8 +115,8 @@ class FromFrameworks:
         """
         Return a widget or test for the training of a fastai ``Learner``.
 
-        fastai's own program trains, with copies of the learner's callbacks and loss;
-        those that log, save or schedule are left out. `apply` writes the rate to
+        fastai's own program trains, with copies of the learner's callbacks and loss.
+        Callbacks that log, save or schedule are left out. `apply` writes the rate to
         ``learner.lr``, one for each parameter group if they differ; the ``fit`` methods
         take it from there.
 
@@ -140,9 +140,9 @@ class FromFrameworks:
 
 class FunctionFromFrameworks(Generic[_P, _R]):
     """
-    A function with the arguments of a test, also for the objects of frameworks.
+    A function with the arguments of `RangeTest`, and its calls by frameworks' objects.
 
-    The methods take the arguments of the constructors of `LRWidget` with their names.
+    The methods have the names and the arguments of the constructors of `LRWidget`.
     """
 
     def __init__(self, function: Callable[_P, _R]) -> None:

@@ -1,4 +1,4 @@
-"""The training step of a framework, whose own program computes gradients and steps."""
+"""The training step of a framework, which computes gradients and takes steps itself."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Trained(NamedTuple):
     grad_scaler: GradScaler | None
     stepper: Stepper
     device: torch.device
-    precision: Callable[[], AbstractContextManager[object]]  # of a forward pass
+    precision: Callable[[], AbstractContextManager[object]]  # for a forward pass
     config: TestConfig  # all settings
 
 
@@ -37,13 +37,13 @@ class FrameworkStep(nn.Module):
     """
     The training step of a framework, passed as the ``training_step`` of a test.
 
-    It does a whole optimizer step as the framework does it, with its hooks. It is a
-    module, since a test copies or restores modules: the deep copy that comes with the
-    copy of a model refers to the copy wherever this refers to the model. A subclass
-    has its own `__deepcopy__` for what must not be copied, such as data sets.
+    It does a whole optimizer step as the framework does, with the framework's hooks. It
+    is a module, since a test copies or restores modules: model and step are copied in
+    one `deepcopy`, so that the copied step refers to the copied model. A subclass has
+    its own `__deepcopy__` if it holds parts to share, such as data sets.
     """
 
-    epoch_ended = False  # whether the pass of the loader ends before its last batch
+    epoch_ended = False  # whether the epoch ends before the last batch of the loader
 
     @property
     def notices(self) -> Sequence[str]:
@@ -55,7 +55,7 @@ class FrameworkStep(nn.Module):
         """Prepare for the first epoch of a test."""
 
     def start_epoch(self) -> None:
-        """Prepare for a pass of the loader, also for the first one."""
+        """Prepare for an epoch, a pass of the loader; also for the first epoch."""
 
     @abstractmethod
     def train_on(self, batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
@@ -69,7 +69,8 @@ class FrameworkStep(nn.Module):
         Parameters
         ----------
         train_on:
-            The method `train_on`, as it must be called here: a test adds checks to it.
+            The method `train_on` with the checks of the test; called in place of the
+            method.
         batches:
             The batches of the step, of one epoch.
 
@@ -81,4 +82,4 @@ class FrameworkStep(nn.Module):
 
     @abstractmethod
     def forward(self, model: nn.Module, batch: Any) -> Any:  # noqa: ANN401 (as above)
-        """Return the loss of a batch, for validation; see ``training_step``."""
+        """Return the loss of a batch for validation, like a ``training_step``."""

@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 
 class Batches:
-    """The batches of a loader, once or without end; `name` is that of its argument."""
+    """The batches of a loader, once or without end; `name` is the loader's argument."""
 
     def __init__(self, dataloader: Iterable[Any], name: str = "dataloader") -> None:
         self._dataloader = dataloader
         self._loader = own_loader(dataloader)
         self._name = name
         self._iterator: Iterator[Any] | None = None
-        self._given: Generator[Any, None, None] | None = None
-        self._empty = False  # the latest pass
+        self._latest: Generator[Any, None, None] | None = None  # the latest pass
+        self._empty = False  # whether the latest pass has no batch yet
 
     def close(self) -> None:
         """End the worker processes of the iteration."""
-        if self._given is not None:
-            self._given.close()  # it holds the iterator, too
+        if self._latest is not None:
+            self._latest.close()  # it also refers to the iterator
         iterator, self._iterator = self._iterator, None
-        users = self._loader is self._dataloader
+        is_users_own = self._loader is self._dataloader
         persistent = getattr(iterator, "_persistent_workers", False)
-        if iterator is self._dataloader or (users and persistent):
+        if iterator is self._dataloader or (is_users_own and persistent):
             return
         # torch ends the workers with the iterator, which the traceback of an error may
         # keep alive.
@@ -46,7 +46,7 @@ class Batches:
     @property
     def awaited(self) -> str | None:
         """The argument and class of the loader, if a training waits for its batch."""
-        if self._given is None or getgeneratorstate(self._given) != GEN_RUNNING:
+        if self._latest is None or getgeneratorstate(self._latest) != GEN_RUNNING:
             return None
         return f"{self._name}=<{type(self._dataloader).__name__}>"
 
@@ -58,8 +58,8 @@ class Batches:
         """
         Return the batches without end, pass after pass; ValueError if there is none.
 
-        The batches end if another pass of the loader has none: most iterators are spent
-        after one pass, and so is a loader that reads from such an iterator.
+        The batches end if another pass has no batch: most iterators have batches for
+        one pass only, and so has a loader that reads from such an iterator.
         """
         return chain.from_iterable(self.epochs())
 
@@ -67,8 +67,8 @@ class Batches:
         """Return the batches of each pass, which are those of `endless`."""
         first = True
         while first or not self._empty:
-            self._given = self._batches(first=first)
-            yield self._given
+            self._latest = self._batches(first=first)
+            yield self._latest
             first = False
 
     def _batches(self, *, first: bool) -> Generator[Any, None, None]:
@@ -84,18 +84,19 @@ class Batches:
 
 def own_loader(loader: Any) -> Any:  # noqa: ANN401 (any loader)
     """
-    Return a loader whose passes leave those of the given one as they are.
+    Return a loader whose passes do not change the passes of the given loader.
 
     A loader with persistent workers has one iterator for all its passes: a new pass
-    resets it in the midst of another one. A loader with a state loses it in a new pass.
+    resets it in the middle of another pass. A loader with a state loses the state in a
+    new pass.
     """
     if not isinstance(loader, DataLoader):
         return loader
     own: Any = copy.copy(loader)
     if not (own.persistent_workers or hasattr(own, "load_state_dict")):
         return loader
-    # torchdata's loader keeps a state that was loaded for its next pass, or, once asked
-    # for its state, the iterator of its next pass.
+    # A loader of torchdata keeps a loaded state for its next pass. After state_dict(),
+    # it keeps the iterator of its next pass.
     if getattr(own, "_initial_iter_for_state_dict", False):
         own.load_state_dict(own.state_dict())
     own._iterator = None  # noqa: SLF001 (torch has no other way)
@@ -107,10 +108,10 @@ def own_loader(loader: Any) -> Any:  # noqa: ANN401 (any loader)
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
     """
-    Block interrupts in this thread, and in the processes that it starts meanwhile.
+    Block interrupts in this thread and in the processes that it starts meanwhile.
 
-    The interrupt is for the process of the test, which ends its workers in order. If
-    the workers end first, the test fails instead of being stopped.
+    The process of the test handles an interrupt and ends its workers in order. If the
+    workers end first, the test fails instead of stopping.
     """
     if not hasattr(signal, "pthread_sigmask"):  # as on Windows
         yield

@@ -31,7 +31,7 @@ class NoLossError(Exception):
 
 
 def check_loss(model: Any, loss_fn: object, training_step: object) -> None:  # noqa: ANN401 (Lightning is not imported)
-    """Raise unless one function gives the loss, or the model in a way that is known."""
+    """Raise unless the loss comes from one function, or from a known kind of model."""
     check_object("loss_fn", loss_fn, "")
     if loss_fn is not None and training_step is not None:
         msg = (
@@ -51,16 +51,17 @@ def check_loss(model: Any, loss_fn: object, training_step: object) -> None:  # n
     if not model.automatic_optimization:
         msg = (
             f"model=<{type(model).__name__}> has automatic_optimization=False, so its "
-            "training_step takes optimizer steps itself; pass training_step=... that "
-            "returns the loss of a batch"
+            "training_step takes optimizer steps itself; use from_lightning, or pass "
+            "training_step=... that returns the loss of a batch"
         )
         raise ValueError(msg)
     for name in ("backward", "configure_gradient_clipping", "optimizer_step"):
         method = getattr(type(model), name)
         if "lightning" not in method.__module__.partition(".")[0]:
             msg = (
-                f"model=<{type(model).__name__}> has its own {name}, which a range "
-                "test does not call; pass training_step=... to return a batch's loss"
+                f"model=<{type(model).__name__}> has its own {name}, which only "
+                "from_lightning calls; use from_lightning, or pass training_step=... "
+                "that returns the loss of a batch"
             )
             raise ValueError(msg)
 
@@ -69,7 +70,7 @@ def _takes_two(function: Any) -> bool:  # noqa: ANN401 (anything callable)
     """Whether a function can be called with two arguments, as far as is known."""
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some functions written in C have none
+    except (TypeError, ValueError):  # some functions in C have no signature
         return True
     try:
         signature.bind(None, None)
@@ -89,10 +90,11 @@ def loss_function(
     or ``loss_fn(model(only_input), target)`` if the model has another name for its only
     input; and for an object with a ``y``, ``loss_fn(model(batch), batch.y)``.
 
-    If both are None, the model gives the loss itself: a Lightning module by its own
-    ``training_step``; any other is called with the batch, with its items or, for a
-    mapping, with its keywords, and returns the loss, an object with a ``loss``, a tuple
-    that begins with the loss, or a mapping of losses, to be added up.
+    If both are None, the model gives the loss itself. A Lightning module does so by its
+    own ``training_step``. Any other model is called with the batch, with the items of a
+    list or tuple, or with the items of a mapping as keywords. It returns the loss, an
+    object with a ``loss``, a tuple that begins with the loss, or a mapping of losses,
+    whose sum is the loss.
 
     The function returns a tensor of one element, or None where the batch is skipped. It
     raises TypeError if the batch gives no loss by these conventions, and ValueError if
@@ -132,7 +134,7 @@ def _by_loss_fn(
         if isinstance(outputs, torch.Tensor):
             raise
         msg = (
-            f"loss_fn cannot be called with what the model returned, "
+            f"loss_fn cannot be called with the output of the model, "
             f"{structure(outputs)}: {error}; {to_paste(model, batch, loss_fn)}"
         )
         raise TypeError(msg) from error
@@ -171,7 +173,7 @@ def _inputs_and_target(
 
 def _accepts(model: nn.Module, /, *args: object, **kwargs: object) -> bool:
     """Whether a model can be called in this way."""
-    # of the model inside a compiled one, which takes any arguments
+    # A compiled model takes any arguments, the model in it does not.
     forward = getattr(model, "_orig_mod", model).forward
     try:
         inspect.signature(forward).bind(*args, **kwargs)
@@ -208,7 +210,7 @@ def _called(
     *args: object,
     **kwargs: object,
 ) -> object:
-    """Call a model; raise a clearer error unless it comes from inside the model."""
+    """Call a model; explain an error of the call, but not one inside of the model."""
     try:
         return model(*args, **kwargs)
     except TypeError as error:
@@ -216,7 +218,7 @@ def _called(
             raise
         hint = _OR_LOSS_FN if loss_fn is None else ""
         msg = (
-            f"the model cannot be called with what the dataloader gave, "
+            f"the model cannot be called with the batch of the dataloader, "
             f"{structure(batch)}: {error}; "
             f"{hint}{to_paste(model, batch, loss_fn)}"
         )
@@ -267,7 +269,7 @@ def _is_loss(item: object) -> bool:
 
 
 def _one(loss: Tensor | None, source: str, result: object, hint: str) -> Tensor:
-    """Return a loss that was found in a result; raise if it is no single loss."""
+    """Return the loss of a result; raise if it is None or has several elements."""
     if loss is None:
         msg = f"{source} returned {structure(result)}, which is no loss; {hint}"
         raise TypeError(msg)

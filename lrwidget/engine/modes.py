@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 def train(model: nn.Module, *, keep_modes: bool) -> list[str]:
     """
-    Put a model into training mode, and return what this has changed, in sentences.
+    Put a model into training mode, and return notices of the modules it has changed.
 
-    It calls ``model.train()``, as every training does. Normalization layers that are in
-    evaluation mode and have frozen parameters alone keep their mode: somebody has put
-    them there on purpose. With ``keep_modes``, all modules keep their modes.
+    It calls ``model.train()``, as every training does. A normalization layer in
+    evaluation mode with only frozen parameters keeps its mode, which was set on
+    purpose. With ``keep_modes``, all modules keep their modes.
     """
     before = [module for module in model.modules() if not module.training]
     if keep_modes or not before:
@@ -36,8 +36,8 @@ def train(model: nn.Module, *, keep_modes: bool) -> list[str]:
         )
     if kept:
         notices.append(
-            f"{_count(kept, 'normalization layer stays', 'normalization layers stay')} "
-            "in eval mode, since all parameters there are frozen."
+            f"{_count(kept, 'normalization layer', 'normalization layers')} with "
+            f"frozen parameters {'stays' if len(kept) == 1 else 'stay'} in eval mode."
         )
     return notices
 

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 # The code of the function in which torch wraps the step of each class, for its profiler
 # and for hooks; None where another library has replaced it.
-_TORCHS_WRAPPER = getattr(Optimizer.profile_hook_step(print), "__code__", None)
+_TORCH_WRAPPER = getattr(Optimizer.profile_hook_step(print), "__code__", None)
 
 
 class Optimizers:
-    """Several optimizers of different parameters, as one, as far as a test needs it."""
+    """Several optimizers of different parameters, with the methods a test needs."""
 
     def __init__(self, optimizers: Sequence[Optimizer]) -> None:
         self.optimizers = tuple(optimizers)
@@ -58,16 +58,16 @@ class Optimizers:
 def as_one(optimizer: Optimizer | Sequence[Optimizer]) -> Optimizer:
     """Return an optimizer, or several in a list or tuple as one."""
     one = Optimizers(optimizer) if isinstance(optimizer, list | tuple) else optimizer
-    return cast("Optimizer", one)  # for all that is used of one
+    return cast("Optimizer", one)  # it has all that a test uses
 
 
 def each_of(optimizer: object) -> Sequence[Any]:
-    """Return the optimizers that are passed as one, or the only one."""
+    """Return the optimizers inside of `Optimizers`, or one optimizer in a tuple."""
     return optimizer.optimizers if isinstance(optimizer, Optimizers) else (optimizer,)
 
 
 def optimizers_in(optimizer: object) -> list[Any]:
-    """Return an optimizer, and those in its attributes, such as the base of SAM."""
+    """Return an optimizer, and the optimizers in its attributes, such as SAM's."""
     found = [optimizer]
     for holder in found:  # the list grows in the loop
         for value in vars(holder).values():
@@ -81,8 +81,9 @@ def clearing(optimizer: Optimizer) -> Callable[[], object]:
     """
     Return the function that removes the gradients of an optimizer's parameters.
 
-    It is torch's `zero_grad` without the record for the profiler, which takes longer
-    than all else that a range test adds to a training; or the optimizer's own method.
+    It does the same as torch's `zero_grad`, without the record for torch's profiler,
+    which takes longer than all else that a range test adds to a training. An optimizer
+    with its own `zero_grad` keeps it.
     """
     zero_grad = optimizer.zero_grad
     if getattr(zero_grad, "__func__", None) is not Optimizer.zero_grad:
@@ -100,13 +101,13 @@ def stepping(optimizer: Optimizer) -> Callable[[], object]:
     """
     Return the function that takes a step of an optimizer without a closure.
 
-    It is the optimizer's own without the record for torch's profiler, which takes as
-    long as that of `clearing`. It is ``optimizer.step()`` while the profiler runs, or
-    where the step has hooks or was replaced, even since the last step.
+    It does the same as ``optimizer.step()``, without the record for torch's profiler
+    (see `clearing`). It calls ``optimizer.step()`` itself while the profiler runs, and
+    if the step has hooks or was replaced, even after the last step.
     """
     step: Any = type(optimizer).step
-    is_torchs = getattr(step, "__code__", ...) is _TORCHS_WRAPPER
-    own = step.__wrapped__ if is_torchs else None
+    is_wrapped = getattr(step, "__code__", ...) is _TORCH_WRAPPER
+    own = step.__wrapped__ if is_wrapped else None
 
     def take() -> None:
         if (
@@ -155,7 +156,7 @@ def needs_graph(optimizer: Optimizer) -> bool:
 
 @cache
 def _differentiates(kind: Any) -> bool:  # noqa: ANN401 (a class of optimizers)
-    """Whether the code of a step, with that of its helpers, calls `autograd.grad`."""
+    """Whether the code of a step or of its helpers calls `autograd.grad`."""
     found = [inspect.unwrap(kind.step)]
     for function in found:  # the list grows in the loop
         if not inspect.isfunction(function) or function.__module__.startswith("torch."):
@@ -184,13 +185,12 @@ def set_mode(optimizer: Optimizer, mode: Literal["train", "eval"]) -> None:
 
 def rate_ratios(optimizer: Optimizer) -> list[float]:
     """
-    Return the rate of each parameter group over that of the last one.
+    Return the rate of each parameter group divided by the rate of the last group.
 
-    The last group is the reference, as in fastai: it is the head of a model that
-    is fine-tuned with discriminative rates. Under a warm-up scheduler that
-    starts at 0, the ``initial_lr`` of the groups counts. A group with an ``lr_scale``,
-    as timm makes them, is trained at ``lr * lr_scale``. ValueError if a rate is not
-    finite and above 0, so that there are no ratios.
+    The last group is the reference, as in fastai: it is the head of a model that is
+    fine-tuned with discriminative rates. If a warm-up scheduler has set a rate to 0,
+    the ``initial_lr`` of the groups counts. A group with an ``lr_scale``, as in timm,
+    is trained at ``lr * lr_scale``. ValueError if a rate is not finite and above 0.
     """
     groups = optimizer.param_groups
     rates = _rates(groups)
@@ -207,15 +207,16 @@ def _rates(groups: list[dict[str, Any]], *keys: str) -> Rates:
             return rates
     msg = (
         f"optimizer has learning rates {[group.get('lr') for group in groups]} in its "
-        "parameter groups; give each one above 0, since the test keeps their ratios"
+        "parameter groups; give each group a rate above 0, since the test keeps the "
+        "ratios of the rates"
     )
     raise ValueError(msg)
 
 
 def _scales(groups: list[dict[str, Any]], rates: Rates) -> Rates:
-    """Return the ``lr_scale`` of each group, or 1 if the rates have it already."""
+    """Return the ``lr_scale`` of each group, or 1 if the rates include it already."""
     scales = _numbers(groups, "lr_scale", 1.0)
-    # of rates to which a scheduler of timm has applied the scales
+    # The rates after a scheduler of timm, which multiplies by the scales.
     usual = scales * _numbers(groups, "initial_lr", 1.0)
     applied = np.allclose(rates * usual[-1], usual * rates[-1], rtol=1e-5, atol=0)
     return np.ones_like(scales) if applied else scales
@@ -253,7 +254,7 @@ def check_optimizer(
     if not trainable:
         msg = (
             f"model={short_repr(model)} has no trainable parameter; "
-            "pass one with requires_grad=True in some of its parameters"
+            "pass a model with parameters that have requires_grad=True"
         )
         raise ValueError(msg)
     for each in several:
@@ -263,13 +264,14 @@ def check_optimizer(
     evaluating = closure or any(map(needs_closure, several))
     if len(several) != 1 and (evaluating or not 0 < len(held) == len(set(held))):
         msg = (
-            f"optimizer={short_repr(list(several))} must be one, or several of "
-            "different parameters that do not evaluate the loss themselves; pass these"
+            f"optimizer={short_repr(list(several))} must be one optimizer, or several "
+            "of different parameters, none of which evaluates the loss itself in a "
+            "closure; pass such optimizers"
         )
         raise ValueError(msg)
     if grad_scaler is not None and evaluating:
         msg = (
-            f"grad_scaler={short_repr(grad_scaler)} cannot scale for "
+            f"grad_scaler={short_repr(grad_scaler)} cannot be used with "
             f"{type(optimizer).__name__}, which evaluates the loss itself; pass None"
         )
         raise ValueError(msg)
@@ -277,7 +279,7 @@ def check_optimizer(
 
 
 def _check_parameters(optimizer: Any, trainable: Container[int]) -> None:  # noqa: ANN401 (as above)
-    """Raise unless an optimizer has some of the parameters, which are known by id."""
+    """Raise unless an optimizer has some of the trainable parameters, given by id."""
     check_object("optimizer", optimizer, "model.parameters()")
     groups = getattr(optimizer, "param_groups", None)
     if not isinstance(groups, list) or not callable(getattr(optimizer, "step", None)):
@@ -345,12 +347,13 @@ def apply_rate(optimizer: Optimizer, lr: float) -> None:
     """
     Set the rates for good, also for a scheduler that is made later.
 
-    Such a scheduler starts from the ``initial_lr`` that an earlier one has left, whose
-    ratios are kept, and that of timm multiplies it by ``lr_scale``.
+    Such a scheduler starts from the ``initial_lr`` that an earlier scheduler has left
+    in the groups. The ratios of these stay the same. A scheduler of timm multiplies
+    them by ``lr_scale``.
     """
     groups = optimizer.param_groups
     rates = _rates(groups)
-    base = lr / float(_scales(groups, rates)[-1])  # of Python, as the user writes it
+    base = lr / float(_scales(groups, rates)[-1])  # a float of Python, not of NumPy
     set_rate(optimizer, base, (rates / rates[-1]).tolist())
     rates = _rates(groups, "initial_lr", "lr")
     initial = rates / rates[-1] * (lr / _numbers(groups, "lr_scale", 1.0)[-1])
@@ -363,14 +366,14 @@ def set_rate(optimizer: Optimizer, lr: float, ratios: list[float]) -> float:
     """
     Set the rate of the last group, and the rates of the others by their ratios to it.
 
-    Return the rate of the last group as the optimizer has it: a tensor may round it.
+    Return the rate of the last group in the optimizer, where a tensor may round it.
     """
     rate = lr
     for group, ratio in zip(optimizer.param_groups, ratios, strict=True):
         rate = lr * ratio
         if isinstance(group["lr"], torch.Tensor):
             group["lr"].fill_(rate)
-            # on the CPU: to read it from its device is a wait
+            # on the CPU, since a read from a GPU waits for it
             rate = torch.tensor(rate, dtype=group["lr"].dtype, device="cpu").item()
         else:
             group["lr"] = rate

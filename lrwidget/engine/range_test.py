@@ -58,12 +58,12 @@ class RangeTest(FromFrameworks):
         ``model.train()``; see ``keep_modes``.
     optimizer:
         Any optimizer of its parameters. Several parameter groups keep the ratios of
-        their rates; the rate of the last group is the one that counts. So do several
-        optimizers of different parameters, in a list or tuple. Learning-rate
-        schedulers have no part in the test.
+        their rates; the rate of the last group is the rate of the test. Several
+        optimizers of different parameters, in a list or tuple, count as one optimizer
+        with all their groups. Learning-rate schedulers do not step.
     dataloader:
         Any iterable of batches. It starts again when it ends; most iterators cannot,
-        and their end is that of the test. A batch is copied to a GPU without a wait:
+        and the test ends with them. A batch is copied to a GPU without a wait:
         do not write to its pinned memory meanwhile.
     loss_fn:
         Called as ``loss_fn(model(*inputs), target)`` for batches ``(*inputs,

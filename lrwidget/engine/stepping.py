@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 
 _IN_BACKWARD = (
-    "no gradient is left for the optimizer's step(), or it has none: the steps are "
-    "taken in the backward pass itself, where no rate of a test has an effect; "
-    "pass a model without hooks that do so, and an optimizer that steps afterwards"
+    "no gradient is left for the optimizer's step(), or the optimizer has no step(): "
+    "the steps are taken in the backward pass itself, where the test cannot set the "
+    "rate; pass a model without hooks that take steps, and an optimizer that takes "
+    "its steps after the backward pass"
 )
 
 
@@ -36,8 +37,8 @@ class StepSkippedError(Exception):
     """
     An optimizer step was not done.
 
-    It has the mean loss of a step that the gradient scaler has skipped, or None where
-    no batch has a loss.
+    Its `loss` is the mean loss of a step that the gradient scaler has skipped, or None
+    if no batch has a loss.
     """
 
     def __init__(self, loss: Tensor | None) -> None:
@@ -124,7 +125,7 @@ class Stepper:
     def _first_step(
         self, loss_of: LossOf, batches: Sequence[Any], loss: Tensor
     ) -> Tensor:
-        """Do a step, with a closure if it fails without one, as that of SAM does."""
+        """Do a step, with a closure if it fails without one, as the step of SAM."""
         self._check_gradients()
         versions = self._versions()
         try:
@@ -153,9 +154,10 @@ class Stepper:
         """
         Do a step of an optimizer that evaluates the loss itself, such as LBFGS.
 
-        The loss of the step is that of the first evaluation. Where the signature does
-        not show that need, this is before the step, since some optimizers begin with
-        gradients; the first call of the closure repeats it only after a change.
+        The loss of the step is the loss of the first evaluation. If the signature does
+        not require a closure, the first evaluation is before the step, since some
+        optimizers begin with gradients. The first call of the closure then evaluates
+        only if the parameters or gradients have changed.
         """
         losses: list[Tensor] = [] if loss is None else [loss.detach()]
 

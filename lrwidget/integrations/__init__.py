@@ -25,18 +25,18 @@ class Parts(NamedTuple):
     optimizer: Optimizer
     dataloader: Iterable[Any]
     settings: dict[str, Any]
-    # Writes a learning rate to the attributes from which the framework's training takes
-    # it, and returns their names.
+    # Writes a learning rate to the attributes that the framework's training reads, and
+    # returns their names.
     write_rate: Callable[[float], str]
 
     def arguments(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments of a `RangeTest`, with settings that have precedence."""
+        """Return the arguments of a `RangeTest`; the given settings have precedence."""
         own = {"model": self.model, "optimizer": self.optimizer}
         return {**own, "dataloader": self.dataloader, **self.settings, **settings}
 
 
 def parts_from(framework: str, *objects: object) -> Parts:
-    """Return the parts of a training; random states and framework stay as they are."""
+    """Return the parts of a training, and leave random states and objects unchanged."""
     integration = import_module(f"{__name__}.{framework}")
     random_state = RandomState()
     try:
@@ -58,7 +58,7 @@ def do_nothing(*_args: object, **_kwargs: object) -> None:
 
 
 def aside(value: T) -> T:
-    """Return an object with the same attributes, to be changed in place of a value."""
+    """Return a shallow copy of a value, with all its attributes."""
     twin = copy.copy(value)
     vars(twin).update(vars(value))  # also attributes that its own __copy__ leaves out
     return twin

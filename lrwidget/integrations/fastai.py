@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from lrwidget.engine.losses import LossOf
 
 _LEFT_OUT = {
-    "Recorder ProgressCallback": "",  # fastai's own; they change no training
+    "Recorder ProgressCallback": "",  # no notice: they are fastai's defaults
     "CSVLogger ShowGraphCallback CollectDataCallback GatherPredsCallback "
     "FetchPredsCallback TensorBoardBaseCallback WandbCallback CometCallback "
-    "AzureMLCallback": "it shows, logs or collects",
-    "TrackerCallback": "it acts on validation",
+    "AzureMLCallback": "it shows or stores results",
+    "TrackerCallback": "it needs a validation",
     "TerminateOnNaNCallback": "the test has its own rule to stop",
     "ParamScheduler": "the test sets the learning rate, and schedules nothing else",
 }
 _REFUSED = {
     "DistributedTrainer": "wraps the model itself; wrap the learner's model instead",
-    "NonNativeMixedPrecision": "trains other parameters; use learner.to_fp16()",
+    "NonNativeMixedPrecision": "trains a copy of the parameters; use learner.to_fp16()",
 }
 _NOT_REACHED = ("before_validate", "after_validate", "after_epoch", "after_fit")
 
@@ -47,7 +47,7 @@ def parts_of(learner: Any) -> Parts:  # noqa: ANN401 (fastai is not imported)
     The parts are its model, its optimizer or the one that it would make, its training
     loader with its device, and its own program with its callbacks.
     """
-    check_kind("learner", learner, "Learner", "that of fastai")
+    check_kind("learner", learner, "Learner", "a fastai Learner")
     _check_callbacks(learner)
     twin: Any = aside(learner)
     if not twin.opt:
@@ -65,9 +65,9 @@ def parts_of(learner: Any) -> Parts:  # noqa: ANN401 (fastai is not imported)
         return "learner.lr"
 
     settings: dict[str, Any] = {"training_step": LearnerStep(learner, twin.opt)}
-    device = getattr(learner.dls, "device", None)  # to which a training moves the model
+    device = getattr(learner.dls, "device", None)  # fit moves the model there
     if device is not None:
-        device = torch.empty(0, device=device).device  # with its number
+        device = torch.empty(0, device=device).device  # with its index
         if any(p.device != device for p in learner.model.parameters()):
             settings["device"] = str(device)
     return Parts(learner.model, optimizer, learner.dls.train, settings, write_rate)
@@ -79,8 +79,8 @@ def _reason(callback: Any, reasons: dict[str, str]) -> str | None:  # noqa: ANN4
     return next(found, None)
 
 
-def _taking_part(learner: Any) -> list[Any]:  # noqa: ANN401 (as above)
-    """Return the callbacks that act in a test."""
+def _called_callbacks(learner: Any) -> list[Any]:  # noqa: ANN401 (as above)
+    """Return the callbacks that are called in a test."""
     return [cb for cb in learner.cbs if _reason(cb, _LEFT_OUT) is None]
 
 
@@ -88,7 +88,7 @@ def _check_callbacks(learner: Any) -> None:  # noqa: ANN401 (as above)
     """Raise where a copy of a callback would not train the copy of a learner."""
     from fastai.callback.core import Callback  # noqa: PLC0415 (a learner implies it)
 
-    for callback in _taking_part(learner):
+    for callback in _called_callbacks(learner):
         reason = _reason(callback, _REFUSED)
         for event in Callback._methods:  # noqa: SLF001 (fastai's list of all events)
             used = outside(getattr(callback, event, None))
@@ -130,11 +130,11 @@ class LearnerStep(FrameworkStep):
             if reason:
                 found.append(f"{name} is left out: {reason}.")
             elif events and not of_fastai:
-                found.append(f"{name} does not act at {', '.join(events)}.")
+                found.append(f"{name} is not called at {', '.join(events)}.")
         return found
 
     def start(self, trained: Trained) -> None:
-        """Begin fastai's program for the model."""
+        """Begin fastai's training of the model, as `fit` does."""
         if self.twin is None:  # the original is trained
             model, kept = trained.model, [trained.optimizer, self.opt]
             kept += [*model.modules(), *model.parameters(), *model.buffers()]
@@ -152,7 +152,7 @@ class LearnerStep(FrameworkStep):
         twin("before_fit")
 
     def start_epoch(self) -> None:
-        """End the epoch before, if any, and begin the next one as fastai does."""
+        """End the previous epoch, if any, and begin the next one as fastai does."""
         twin = self.twin
         if self.iter:
             twin("after_train")
@@ -164,7 +164,7 @@ class LearnerStep(FrameworkStep):
         twin("before_train")
 
     def train_on(self, batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
-        """Train on a batch as fastai does; its callbacks say whether with a step."""
+        """Train on a batch as fastai does; its callbacks may skip the step."""
         with self.trained.precision():
             loss = self._loss_of(batch)
         self.iter += 1
@@ -174,7 +174,7 @@ class LearnerStep(FrameworkStep):
         return loss
 
     def step(self, train_on: LossOf, batches: Sequence[Any]) -> Tensor:
-        """Do an optimizer step, unless callbacks accumulate or skip; see the base."""
+        """Do an optimizer step, unless callbacks skip it; see the base class."""
         groups = self.trained.optimizer.param_groups
         self.rates = [group["lr"] for group in groups]
         self.twin.opt.set_hyper("lr", self.rates)
@@ -199,7 +199,7 @@ class LearnerStep(FrameworkStep):
         return loss
 
     def _loss_of(self, batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
-        """Return the loss of a batch after fastai's program for it."""
+        """Return the loss of a batch by fastai's `one_batch`, or None without one."""
         from fastai.callback import core  # noqa: PLC0415 (as above)
 
         twin, before = self.twin, self.twin.loss
@@ -248,9 +248,9 @@ class LearnerStep(FrameworkStep):
 
 
 def _twin(learner: Any, opt: Any, memo: dict[int, Any]) -> Any:  # noqa: ANN401 (as above)
-    """Return a copy of a learner for the model and optimizer that a memo has."""
+    """Return a copy of a learner that refers to the copies of a `deepcopy` memo."""
     loaders = getattr(learner.dls, "loaders", [learner.dls.train])
-    callbacks = _taking_part(learner)
+    callbacks = _called_callbacks(learner)
     shared = [learner.dls, *loaders, *(cb for cb in learner.cbs if cb not in callbacks)]
     shared += [getattr(loader, "dataset", None) for loader in loaders]
     # Python refuses to copy the results of an earlier training.

@@ -43,8 +43,8 @@ _SETTINGS = (
     "default_root_dir",
 )
 _USUAL_EPOCHS = 1000  # of a trainer without limits
-# The callbacks that only show, store or stop a training.
-_WATCHING = (
+# The callbacks that only show, store or stop a training, and are not in the notices.
+_WITHOUT_EFFECT = (
     "Checkpoint",
     "EarlyStopping",
     "LearningRateMonitor",
@@ -66,12 +66,12 @@ def parts_of(
     The module and the data module are prepared and set up as for ``Trainer.fit``. The
     only optimizer of ``configure_optimizers`` is used if none is given.
     """
-    example = "one, with configure_optimizers and training_step"
+    example = "a module with configure_optimizers and training_step"
     check_kind("module", module, "LightningModule", example)
     if trainer is None:
         trainer = vars(module)["_trainer"]
     else:
-        check_kind("trainer", trainer, "Trainer", "that of Lightning, or None")
+        check_kind("trainer", trainer, "Trainer", "a Lightning Trainer, or None")
     _check(module, trainer)
     datamodule = data if hasattr(data, "train_dataloader") else None
     fit = _Fit(module, trainer, datamodule)
@@ -134,7 +134,7 @@ class _Fit:
         self._package = base.__module__.partition(".core.")[0]
         self.call = self.part("trainer.call")
         self.trainer, self.datamodule = trainer, datamodule
-        self.combined: Any = None  # the loader, as Lightning has it
+        self.combined: Any = None  # the loader as a CombinedLoader
         self.count: float = float("inf")  # the number of batches in an epoch
 
     def __deepcopy__(self, memo: object) -> _Fit:
@@ -145,7 +145,7 @@ class _Fit:
         return import_module(f"{self._package}.{name}")
 
     def stand_in(self, module: Any, device: torch.device, datamodule: Any) -> Any:  # noqa: ANN401 (as above)
-        """Return a new trainer that stands for the user's, writes and shows nothing."""
+        """Return a trainer in place of the user's, which writes and shows nothing."""
         user = self.trainer
         settings = {} if user is None else {x: getattr(user, x) for x in _SETTINGS}
         if settings.get("max_epochs") is None and settings.get("max_steps", -1) == -1:
@@ -174,7 +174,7 @@ class _Fit:
         kind = self.part("utilities.combined_loader").CombinedLoader
         own = data
         if isinstance(data, list | tuple) and not _holds_loaders(data):
-            # Lightning would take a list of batches apart.
+            # Lightning would treat each batch of a list as a loader.
             own = DataLoader(data, batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type]  # a list is a data set
         with _silence():
             combined = own if isinstance(own, kind) else kind(own, "max_size_cycle")
@@ -196,8 +196,8 @@ class _Fit:
         self.combined = combined
         self.count = (min if combined._mode == "min_size" else max)(counts)  # noqa: SLF001 (as above)
         self._give_loader(trainer)
-        # Lightning does not ask a loader of known length for the end of its batches,
-        # before which the loader may draw random numbers.
+        # Lightning stops at the known length of a loader. A further next() might draw
+        # random numbers before it ends the batches.
         is_stream = counts == [float("inf")] and combined.flattened[0] is data
         return data if is_stream else _Epoch(self)
 
@@ -206,7 +206,7 @@ class _Fit:
         trainer.fit_loop.max_batches = self.count
 
     def configured(self, trainer: Any) -> tuple[Optimizer, list[Any]]:  # noqa: ANN401 (as above)
-        """Return the only optimizer of a trainer's module, and its schedulers."""
+        """Return the only optimizer of a trainer's module, and the schedulers."""
         returned = self.call._call_lightning_module_hook(  # noqa: SLF001 (as above)
             trainer, "configure_optimizers"
         )
@@ -224,7 +224,7 @@ class _Fit:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Drop what Lightning tells about the machine and about torch."""
+    """Suppress the log and the warnings of Lightning in this thread."""
     thread = get_ident()
     log: Any = import_module("lightning_utilities.core.rank_zero").log
 
@@ -242,7 +242,7 @@ def _silence() -> Iterator[None]:
 
 @contextmanager
 def _attached_again(module: Any, datamodule: Any) -> Iterator[None]:  # noqa: ANN401 (as above)
-    """Attach a module, and a data module, to the same trainers again at the end."""
+    """Attach a module and a data module to their trainers again at the end."""
     before, of_data = vars(module)["_trainer"], getattr(datamodule, "trainer", None)
     try:
         yield
@@ -265,18 +265,18 @@ class _Epoch:
 
     def __init__(self, fit: _Fit) -> None:
         self._combined = fit.combined
-        self._own: Any = None  # with workers of its own, which may persist
+        self._copy: Any = None  # a copy with its own workers, which may persist
         self._count = None if fit.count == float("inf") else int(fit.count)
-        # where the state of the loaders is looked for
+        # The search for states of loaders looks at attributes.
         for number, loader in enumerate(fit.combined.flattened):
             setattr(self, f"loader_{number}", loader)
 
     def __iter__(self) -> Iterator[Any]:
-        if self._own is None:
-            self._own = copy.copy(self._combined)
-            self._own.flattened = list(map(own_loader, self._combined.flattened))
-        iter(self._own)
-        return self._batches(self._own)
+        if self._copy is None:
+            self._copy = copy.copy(self._combined)
+            self._copy.flattened = list(map(own_loader, self._combined.flattened))
+        iter(self._copy)
+        return self._batches(self._copy)
 
     def _batches(self, combined: Any) -> Iterator[Any]:  # noqa: ANN401 (as above)
         batches = iter(partial(next, combined, None), None)
@@ -285,7 +285,7 @@ class _Epoch:
                 yield batch
         except BaseException:  # also where the test ends in an epoch
             combined.reset()
-            self._own = None
+            self._copy = None
             raise
 
 
@@ -312,15 +312,15 @@ class LightningStep(FrameworkStep):
         user = self._fit.trainer
         if user is None:
             return ()
-        others = [x for x in user.callbacks if not is_kind(x, *_WATCHING)]
+        others = [x for x in user.callbacks if not is_kind(x, *_WITHOUT_EFFECT)]
         callbacks = ", ".join(type(callback).__name__ for callback in others)
         strategy = type(user.strategy).__name__
         differences = {
             f"The trainer's callbacks {callbacks} are not called.": callbacks,
-            f"One device trains, without the trainer's {strategy}.": (
+            f"The test uses one device, without the trainer's {strategy}.": (
                 strategy != "SingleDeviceStrategy"
             ),
-            "The loaders are kept, where the trainer reloads them after some epochs.": (
+            "The loaders are kept, but the trainer reloads them after some epochs.": (
                 user.reload_dataloaders_every_n_epochs
             ),
         }
@@ -368,7 +368,10 @@ class LightningStep(FrameworkStep):
             mixed.scaler = self._scaler
             return mixed
         if self._scaler is not None:
-            msg = "grad_scaler without autocast is not Lightning's; pass autocast, too"
+            msg = (
+                f"grad_scaler=<{type(self._scaler).__name__}> without autocast is no "
+                "precision of Lightning; pass autocast=torch.float16, too"
+            )
             raise ValueError(msg)
         if user is None or is_kind(user.precision_plugin, "MixedPrecision"):
             return plugins.Precision()
@@ -401,7 +404,7 @@ class LightningStep(FrameworkStep):
         except StopIteration:
             msg = (
                 "on_train_batch_start returned -1, which ends an epoch before its last "
-                "batch; a range test needs all batches"
+                "batch; return None, since a range test needs all batches"
             )
             raise ValueError(msg) from None
         result = self._results[0] if self._results else None
@@ -447,14 +450,14 @@ class LightningStep(FrameworkStep):
         return result
 
     def _optimizer_step(self, own: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (as above)
-        """Call the optimizer step, and check that it was at the rates of the test."""
+        """Call the optimizer step, and check that it used the rates of the test."""
         result = own(*args, **kwargs)
         self._steps += 1
         if self._rates != [group["lr"] for group in self._optimizer.param_groups]:
             msg = (
                 f"module=<{type(self._trainer.model).__name__}> sets the learning rate "
-                "of its optimizer before an optimizer step, so a test cannot; leave "
-                "that out, for example by an attribute of the module"
+                "of its optimizer before an optimizer step, so the test cannot set "
+                "it; leave that out during a test"
             )
             raise ValueError(msg)
         return result
@@ -472,7 +475,7 @@ class LightningStep(FrameworkStep):
 
 
 def _twin(datamodule: Any) -> Any:  # noqa: ANN401 (as above)
-    """Return a data module with the same data and containers of its own."""
+    """Return a copy of a data module with copied containers of the same data."""
     twin = aside(datamodule)
     for name, value in vars(twin).items():
         if type(value) in (dict, list, set):
@@ -495,7 +498,7 @@ def _write_rate(module: Any, lr: float) -> str:  # noqa: ANN401 (as above)
         if own or hyper:
             return f"module.{name}" if own else f"module.hparams.{name}"
     msg = (
-        "the module has no lr or learning_rate, nor in its hparams, to write to; "
-        "use widget.value in its configure_optimizers"
+        "neither the module nor its hparams have an lr or learning_rate to write to; "
+        "use widget.value in configure_optimizers"
     )
     raise RuntimeError(msg)

@@ -32,7 +32,7 @@ _SHARED = {
     *("model", "model_wrapped", "data_collator"),
     *("train_dataset", "eval_dataset", "_eval_dataloaders"),
 }
-# The beginnings of the names of what a callback does within an epoch.
+# The beginnings of the names of the methods of a callback for steps and epochs.
 _EVENTS = (
     *("on_train_begin", "on_epoch", "on_step", "on_substep", "on_optimizer"),
     "on_pre_optimizer",
@@ -51,9 +51,9 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
     The parts are its model, its optimizer or the one that it would make, its training
     loader, and its own ``training_step``, accumulation, clipping and precision.
     """
-    check_kind("trainer", trainer, "Trainer", "that of transformers")
+    check_kind("trainer", trainer, "Trainer", "a transformers.Trainer")
     _check_loop(trainer)
-    # To make an optimizer and a loader changes a trainer and its accelerator.
+    # Creating an optimizer or a loader changes a trainer and its accelerator.
     twin = _twin_of(trainer)
     twin.accelerator._dataloaders = []  # noqa: SLF001 (the list of the loaders that it has prepared)
 
@@ -75,7 +75,7 @@ def _check_loop(trainer: Any) -> None:  # noqa: ANN401 (as above)
     """Raise unless the steps of a trainer can be taken one by one."""
     reason = ""
     if _base_of(trainer) is None:
-        reason = "is not that of transformers"
+        reason = "is no transformers.Trainer"
     elif is_kind(trainer, *_WITHOUT_FIXED_DATA):
         reason = "draws its samples from its model, and its loss does not show progress"
     elif trainer.is_deepspeed_enabled:
@@ -98,7 +98,7 @@ def _base_of(trainer: Any) -> Any:  # noqa: ANN401 (as above)
 
 
 def _is_own(trainer: Any, method: str) -> bool:  # noqa: ANN401 (as above)
-    """Whether a trainer has a method that is not that of transformers."""
+    """Whether the class of a trainer overrides a method of the libraries."""
     function = getattr(type(trainer), method, None)
     return function is not None and _library(function) not in _LIBRARIES
 
@@ -108,7 +108,7 @@ def _library(definition: Any) -> str:  # noqa: ANN401 (a class or a function)
 
 
 def _twin_of(trainer: Any) -> Any:  # noqa: ANN401 (as above)
-    """Return a trainer with an accelerator of its own, and the same content."""
+    """Return a shallow copy of a trainer, with a shallow copy of its accelerator."""
     twin = aside(trainer)
     twin.accelerator = aside(trainer.accelerator)
     return twin
@@ -131,8 +131,8 @@ class TrainerStep(FrameworkStep):
     """
     The optimizer step of a ``Trainer``, by the ``training_step`` of its twin.
 
-    The twin has the model that is trained, copies of what a training may change in the
-    trainer, and the trainer's own data and arguments.
+    The twin is a copy of the trainer. It has the model that is trained, copies of all
+    attributes that a training may change, and the trainer's own data and arguments.
     """
 
     _trained: Trained
@@ -141,7 +141,7 @@ class TrainerStep(FrameworkStep):
         super().__init__()
         self._original, self._trainer, self._loader = trainer, twin, dataloader
         # A test that makes no copy restores the content of this dictionary.
-        self._own = {k: v for k, v in vars(twin).items() if not _is_shared(k, v)}
+        self._copied = {k: v for k, v in vars(twin).items() if not _is_shared(k, v)}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TrainerStep:
         twin = _twin_of(self._trainer)
@@ -153,24 +153,24 @@ class TrainerStep(FrameworkStep):
         for trainer in (self._original, self._trainer):
             memo[id(trainer)], memo[id(trainer.accelerator)] = twin, twin.accelerator
         for name, value in vars(self._trainer).items():
-            if name not in self._own:
+            if name not in self._copied:
                 memo.setdefault(id(value), value)
         # A reference model shares its memory with its copy.
-        modules = [x for x in self._own.values() if isinstance(x, nn.Module)]
+        modules = [x for x in self._copied.values() if isinstance(x, nn.Module)]
         for parameter in (p for module in modules for p in module.parameters()):
             if id(parameter) not in memo and type(parameter) is nn.Parameter:
                 memo[id(parameter)] = shared_parameter(parameter)
-        vars(twin).update(copy.deepcopy(self._own, memo))
+        vars(twin).update(copy.deepcopy(self._copied, memo))
         return TrainerStep(self._original, twin, self._loader)
 
     @property
     def notices(self) -> Sequence[str]:
-        """The callbacks, methods and settings of the trainer that have no part here."""
+        """Sentences on the callbacks, methods and settings that are left out."""
         trainer = self._original
         left_out = [
             f"the callback {type(callback).__name__} is not called"
             for callback in trainer.callback_handler.callbacks
-            if _acts(type(callback))
+            if _has_own_methods(type(callback))
         ]
         left_out += [
             f"{type(trainer).__name__}.{method} is not called"
@@ -231,7 +231,7 @@ class TrainerStep(FrameworkStep):
         """Do an optimizer step, and return its loss as the trainer logs it."""
         twin, trained = self._trainer, self._trained
         trained.model.zero_grad()
-        trained.optimizer.zero_grad()  # also of the parameters of a loss
+        trained.optimizer.zero_grad()  # clears the parameters of a loss, too
         samples, self._items = twin.get_batch_samples(
             iter(batches), len(batches), twin.args.device
         )
@@ -259,14 +259,14 @@ class TrainerStep(FrameworkStep):
 
 
 def _is_shared(name: str, value: object) -> bool:
-    """Whether a twin has an attribute of its trainer itself, and no copy of it."""
+    """Whether a twin shares an attribute with its trainer, instead of a copy."""
     libraries = {_library(kind) for kind in type(value).__mro__}
     of_library = bool(libraries & _LIBRARIES) and not isinstance(value, _COPIED)
     return name in _SHARED or of_library
 
 
-def _acts(kind: type) -> bool:
-    """Whether a class of callbacks that are not the libraries' own acts in an epoch."""
+def _has_own_methods(kind: type) -> bool:
+    """Whether a class of callbacks has own methods for steps and epochs."""
     found = [getattr(kind, name) for name in dir(kind) if name.startswith(_EVENTS)]
     own = {_library(function) for function in found}
     return not own <= {*_LIBRARIES, "sentence_transformers"}
@@ -287,7 +287,7 @@ def _cast(model: Any, precision: Callable[[], Any]) -> None:  # noqa: ANN401 (of
     """Make a model compute in a precision and return float32, as Accelerate does."""
     from accelerate.utils import convert_outputs_to_fp32  # noqa: PLC0415 (slow)
 
-    # without the precision of an earlier training
+    # An earlier training may have wrapped the forward in its own precision.
     forward = vars(model).get("_original_forward", model.forward)
 
     def cast(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (of any model)

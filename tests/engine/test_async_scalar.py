@@ -95,7 +95,7 @@ def test_every_loss_comes_once_and_in_order(
 
 
 @pytest.mark.parametrize("late", [0, 1, 2, 3])
-def test_nobody_waits_for_a_device_that_is_a_little_behind(
+def test_a_device_that_is_a_little_behind_is_not_waited_for(
     reading_from: ReadingFrom, late: int
 ) -> None:
     device = reading_from(_LOSSES, late)
@@ -143,7 +143,7 @@ def test_an_error_that_came_first_is_the_one_that_is_raised(
     assert isinstance(caught.value.__cause__, RuntimeError)
 
 
-def test_who_stops_needs_none_of_what_is_on_its_way(
+def test_a_stop_drops_losses_that_have_not_arrived(
     reading_from: ReadingFrom,
 ) -> None:
     closed = []
@@ -224,7 +224,7 @@ def test_an_error_past_the_stop_is_dropped(reading_from: ReadingFrom) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of NVIDIA's")
 @pytest.mark.parametrize("optimizer", [SGD, AdamW])
-def test_on_a_gpu_nothing_is_waited_for(optimizer: Any) -> None:
+def test_a_gpu_is_not_waited_for(optimizer: Any) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1)).cuda()
     batches = [(torch.randn(8, 4), torch.randn(8, 1))] * 3

@@ -26,7 +26,7 @@ def test_every_tensor_moves_and_everything_stays_what_it_is() -> None:
     assert one.device == torch.device("cpu")
 
 
-def test_what_can_move_itself_does() -> None:
+def test_the_own_method_of_a_batch_moves_it() -> None:
     packed = to_device(pack_sequence([torch.ones(3), torch.ones(2)]), _META)
     assert isinstance(packed, PackedSequence)
     assert packed.data.device == _META
@@ -93,7 +93,7 @@ class Named(list[Any]):
         self.name = name
 
 
-def test_moving_makes_nothing_anew() -> None:
+def test_a_move_calls_no_constructor() -> None:
     batch = Scaled(torch.ones(2))
     moved = to_device(batch, torch.device("cpu"))
     assert (moved.x.tolist(), moved.passes) == ([10, 10], 1)

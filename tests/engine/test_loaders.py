@@ -218,7 +218,7 @@ def test_pinned_memory() -> None:
     assert active_children() == []
 
 
-def test_what_is_wrapped() -> None:
+def test_loaders_around_loaders() -> None:
     class Wrapper(list[int]):
         base_dataloader = ((torch.ones(2, 3), torch.ones(2, 1)),)
 

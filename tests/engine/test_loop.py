@@ -113,7 +113,7 @@ def test_skipped_steps_are_not_recorded_and_do_not_advance_the_rate() -> None:
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
-def test_skipped_steps_of_a_broken_loss_end_it(loss: float) -> None:
+def test_skipped_steps_of_a_broken_loss_end_the_test(loss: float) -> None:
     script = _Script(1, _skipped(loss))
     points, reason = script.run(patience=10)
     assert (len(points), reason, len(script.used)) == (1, "non_finite", 11)
@@ -127,7 +127,7 @@ def test_only_broken_losses_in_a_row_count() -> None:
     assert reason == "completed"
 
 
-def test_skipped_steps_for_ever_end_it() -> None:
+def test_endless_skipped_steps_end_the_test() -> None:
     script = _Script(1, _skipped(math.nan))
     points, reason = script.run()
     assert (len(points), reason, len(script.used)) == (1, "non_finite", 101)

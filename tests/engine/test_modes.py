@@ -98,7 +98,9 @@ def test_a_frozen_normalization_layer_in_eval_mode_stays_there() -> None:
     assert [name for name, training in modes.items() if not training] == ["backbone.1"]
     first, second = notices
     assert first.startswith("1 module was in eval mode and is trained")
-    assert second.startswith("1 normalization layer stays in eval mode, since all para")
+    assert second == (
+        "1 normalization layer with frozen parameters stays in eval mode."
+    )
 
 
 def test_a_model_may_have_its_own_train() -> None:

@@ -112,7 +112,7 @@ def test_both_ways_find_the_same_curve(name: str) -> None:
     assert curves[0] == curves[1]
 
 
-def test_an_optimizer_in_its_evaluation_mode_is_trained_in_the_other() -> None:
+def test_an_optimizer_in_evaluation_mode_is_put_into_training_mode() -> None:
     model, optimizer, batches = _training("schedulefree AdamW")
     expected = list(RangeTest(model, optimizer, batches, _LOSS, num_it=10))
     optimizer.eval()  # type: ignore[attr-defined]  # it has modes
@@ -152,7 +152,7 @@ def _counted_by_its_own_step(optimizer: Any, count: Callable[..., None]) -> None
 @pytest.mark.parametrize(
     "counted", [_counted_by_a_hook, _counted_before, _counted_by_its_own_step]
 )
-def test_what_is_hung_on_a_step_is_called(counted: Any) -> None:
+def test_hooks_and_replacements_of_a_step_are_called(counted: Any) -> None:
     optimizer = SGD(nn.Linear(2, 2).parameters())
     calls: list[None] = []
     step = stepping(optimizer)
@@ -299,7 +299,7 @@ def test_an_applied_rate_is_where_later_schedulers_start() -> None:
 
 
 @pytest.mark.parametrize("decayed", [1.0, 0.5])
-def test_what_a_scheduler_has_done_to_a_group_is_not_done_twice(decayed: float) -> None:
+def test_the_change_of_a_scheduler_is_not_made_twice(decayed: float) -> None:
     optimizer = _with_rates(0.1, 0.2)
     LambdaLR(optimizer, [lambda _: 0.25, lambda _: decayed])
     apply_rate(optimizer, 0.5)
@@ -422,10 +422,10 @@ def test_a_rate_is_applied_to_each_optimizer() -> None:
     assert rates == pytest.approx([10, 0.5])
 
 
-def test_optimizers_that_are_none_of_several() -> None:
+def test_bad_lists_of_optimizers() -> None:
     model, optimizers = _several("Muon")
     wrong: list[tuple[Any, Any, str]] = [
-        ([], ValueError, r"optimizer=\[\] must be one, or several"),
+        ([], ValueError, r"optimizer=\[\] must be one optimizer, or"),
         ([*optimizers, optimizers[0]], ValueError, "several of different parameters"),
         ([optimizers[0], 3], TypeError, "optimizer=3 must be a torch optimizer"),
         ([SGD], TypeError, "optimizer=.*SGD"),
@@ -436,9 +436,9 @@ def test_optimizers_that_are_none_of_several() -> None:
             RangeTest(model, passed, _batches("Muon"), _LOSS)
     first, last = model[0], model[2]  # type: ignore[index]  # a Sequential
     lazy: list[Optimizer] = [LBFGS(first.parameters()), SGD(last.parameters())]
-    with pytest.raises(ValueError, match="do not evaluate the loss themselves"):
+    with pytest.raises(ValueError, match="none of which evaluates the loss itself"):
         RangeTest(model, lazy, _batches("Muon"), _LOSS)
-    with pytest.raises(ValueError, match="do not evaluate the loss themselves"):
+    with pytest.raises(ValueError, match="none of which evaluates the loss itself"):
         RangeTest(model, optimizers, _batches("Muon"), _LOSS, closure=True)
 
 

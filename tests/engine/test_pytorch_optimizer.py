@@ -145,7 +145,7 @@ def test_the_losses_are_those_of_its_own_loop(name: str, isolation: Any) -> None
 
 @pytest.mark.parametrize("isolation", ["auto", "restore"])
 @pytest.mark.parametrize("name", _REFUSED)
-def test_what_cannot_be_tested_is_refused(name: str, isolation: Any) -> None:
+def test_other_optimizers_are_refused(name: str, isolation: Any) -> None:
     model, optimizer = _training(name)
     before = state(model, optimizer)
     kind, message = _REFUSED[name]

@@ -369,7 +369,7 @@ def test_the_steps_may_be_taken_in_another_thread_than_the_start() -> None:
     assert dtypes == [torch.bfloat16] * 4
 
 
-def test_what_is_trained_itself_is_refused_to_others() -> None:
+def test_an_original_in_training_is_refused_to_other_tests() -> None:
     test = RangeTest(*_parts(), loader(), _LOSS, isolation="restore")
     items = _events(test, [0.1, 0.2], 2)
     assert isinstance(next(items), Started)

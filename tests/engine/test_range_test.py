@@ -122,7 +122,7 @@ def test_stops_past_four_times_the_best_smoothed_loss() -> None:
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-def test_stops_at_what_is_not_finite_and_keeps_it(broken: float) -> None:
+def test_a_loss_that_is_not_finite_stops_and_is_kept(broken: float) -> None:
     curve = _run([2.0, 1.0, broken, 1.0])
     np.testing.assert_array_equal(curve.losses, [2, 1, broken])
     assert curve.stop_reason == "non_finite"
@@ -349,7 +349,7 @@ def test_rates_that_a_tensor_cannot_hold_are_refused_at_once(
     assert rate.item() == 1
 
 
-def test_the_tensor_of_the_last_group_is_what_rates_are_told_apart_in() -> None:
+def test_rates_have_to_differ_in_the_type_of_the_last_group() -> None:
     model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 3))
     narrow: Any = {"start_lr": 0.1, "end_lr": 0.2, "num_it": 1000}
 
@@ -475,7 +475,7 @@ def test_autocast_is_for_the_forward_pass() -> None:
 
 
 @pytest.mark.parametrize("isolation", ["copy", "restore"])
-def test_steps_that_overflow_have_no_part(isolation: Any) -> None:
+def test_steps_that_overflow_are_not_in_the_curve(isolation: Any) -> None:
     used: list[float] = []
 
     class Watched(SGD):
@@ -531,7 +531,7 @@ def test_a_scaler_for_an_optimizer_that_evaluates_the_loss() -> None:
     model = nn.Linear(8, 3)
     optimizer = torch.optim.LBFGS(model.parameters())
     scaler = torch.amp.GradScaler("cpu")
-    with pytest.raises(ValueError, match="cannot scale for LBFGS, which evaluates"):
+    with pytest.raises(ValueError, match="cannot be used with LBFGS, which"):
         RangeTest(model, optimizer, loader(), _LOSS, grad_scaler=scaler)
 
 

@@ -161,7 +161,7 @@ def test_an_unreachable_url_fails_the_test_and_nothing_else(
     assert len(test.curve) == 3
 
 
-def test_the_password_in_a_url_is_told_to_nobody(memory: str) -> None:
+def test_the_password_in_a_url_is_not_shown(memory: str) -> None:
     url = memory.replace("//", "//me:pa@ss:word@")
     system = fsspec.filesystem("memory")
     model, optimizer = warm(AdamW)
@@ -204,7 +204,7 @@ def test_a_widget_records_each_of_its_runs(
     assert LRCurve.load(tmp_path / "run.1.jsonl").to_dict() == curves[0]
 
 
-def test_a_file_that_cannot_be_written_to_is_said_at_the_first_step(
+def test_a_file_that_cannot_be_written_raises_at_the_first_step(
     tmp_path: Path,
 ) -> None:
     model = nn.Linear(8, 3)

@@ -42,7 +42,7 @@ def test_each_is_the_test_alone() -> None:
     assert state(*trained) == before
 
 
-def test_who_leaves_it_has_all_as_before() -> None:
+def test_an_early_end_restores_everything() -> None:
     tests, trained = _tests(*[{"num_it": 4, "isolation": "restore"}] * 2)
     before = state(*trained)
     items = _events(tests)
@@ -51,7 +51,7 @@ def test_who_leaves_it_has_all_as_before() -> None:
     assert state(*trained) == before
 
 
-def test_what_keeps_the_first_from_starting_is_raised_at_once() -> None:
+def test_an_error_at_the_start_of_the_first_is_raised_at_once() -> None:
     tests, trained = _tests({"isolation": "restore"})
     model, optimizer = trained
     test = RangeTest(model, optimizer, BATCHES, nn.MSELoss(), isolation="restore")

@@ -155,7 +155,7 @@ def test_the_weights_are_those_of_the_model() -> None:
         assert _curve(model, [(inputs, targets)], seed)[0] == expected
 
 
-def test_what_is_drawn_before_the_first_step_makes_no_difference() -> None:
+def test_random_numbers_before_the_first_step_make_no_difference() -> None:
     model, batches = Net(), loader(generator=torch.Generator())
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = SGD(parameters, lr=0.1)

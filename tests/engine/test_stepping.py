@@ -81,7 +81,7 @@ def test_a_scaler_changes_nothing_where_nothing_overflows() -> None:
     torch.testing.assert_close(model.weight, unscaled.weight)
 
 
-def test_a_scaler_skips_what_overflows() -> None:
+def test_a_scaler_skips_steps_that_overflow() -> None:
     model = _model()
     before = model.weight.detach().clone()
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
@@ -183,7 +183,7 @@ def test_an_optimizer_that_clears_gradients_in_its_own_way_does() -> None:
 
 
 @pytest.mark.parametrize("make", [SGD, LBFGS])
-def test_what_takes_the_steps_goes_with_its_last_reference(make: Any) -> None:
+def test_a_stepper_is_freed_with_its_last_reference(make: Any) -> None:
     model = _model()
     stepping = _stepper(make(model.parameters(), lr=0.1), _loss_of(model))
     stepping([(_X, _Y)])
@@ -263,7 +263,7 @@ def test_a_closure_is_passed_where_a_step_needs_it(kind: Any, settings: Any) -> 
     assert losses == expected
 
 
-def test_a_step_that_fails_after_it_has_begun_tells_the_setting() -> None:
+def test_the_error_of_a_started_step_names_the_setting() -> None:
     model = _model()
     optimizer = _Perturbing(model.parameters(), lr=0.1)
     vars(optimizer)["checks"] = ""
@@ -275,7 +275,7 @@ def test_a_step_that_fails_after_it_has_begun_tells_the_setting() -> None:
 _NAME = "grad"  # not to be found in the code of a step
 
 
-def test_a_gradient_without_a_graph_tells_the_setting() -> None:
+def test_the_error_of_a_gradient_without_a_graph_names_the_setting() -> None:
     class Hidden(SGD):
         def step(self, closure: Any = None) -> Any:
             parameters = self.param_groups[0]["params"]

@@ -100,7 +100,7 @@ def test_noise_around_zero_after_a_descent_does_not_stop() -> None:
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_stops_at_once(broken: float) -> None:
+def test_a_loss_that_is_not_finite_stops_at_once(broken: float) -> None:
     assert _stop([2.0, 1.0, broken, 1.0]) == (2, "non_finite")
     assert _stop([broken]) == (0, "non_finite")
 

@@ -50,7 +50,7 @@ def test_the_default_device_follows_into_another_thread() -> None:
     assert _elsewhere(ThreadSettings(), lambda: torch.ones(1).device.type) == "cpu"
 
 
-def test_what_cannot_be_entered_leaves_nothing_entered() -> None:
+def test_a_context_that_fails_leaves_no_other_active() -> None:
     settings = ThreadSettings()
 
     def fail() -> Any:

@@ -118,7 +118,7 @@ def test_events_that_a_callback_is_made_of() -> None:
 
 
 @pytest.mark.parametrize("isolation", ["copy", "restore"])
-def test_what_callbacks_keep_stays(isolation: Any) -> None:
+def test_the_state_of_callbacks_is_unchanged(isolation: Any) -> None:
     class Keeping(Callback):  # type: ignore[misc]  # untyped base
         def __init__(self) -> None:
             self.kept: list[int] = []
@@ -133,7 +133,7 @@ def test_what_callbacks_keep_stays(isolation: Any) -> None:
     assert _curve(learner, isolation=isolation).to_dict() == first.to_dict()
 
 
-def test_what_logs_does_not(tmp_path: Path) -> None:
+def test_callbacks_that_log_are_not_called(tmp_path: Path) -> None:
     history = tmp_path / "history.csv"
     history.write_text("of another training")
     _curve(learner_of(cbs=CSVLogger(history)))
@@ -234,7 +234,7 @@ def test_a_callback_that_ends_the_training() -> None:
         assert len(widget.curve) == 4
 
 
-def test_what_differs_is_said() -> None:
+def test_notices_of_callbacks() -> None:
     class Own(Callback):  # type: ignore[misc]  # untyped base
         def after_epoch(self) -> None: ...
         def after_batch(self) -> None: ...
@@ -242,9 +242,9 @@ def test_what_differs_is_said() -> None:
     learner = learner_of(cbs=[CSVLogger(), SaveModelCallback(), GradientClip(), Own()])
     step = parts_of(learner).settings["training_step"]
     assert list(step.notices) == [
-        "The learner's callback CSVLogger is left out: it shows, logs or collects.",
-        "The learner's callback SaveModelCallback is left out: it acts on validation.",
-        "The learner's callback Own does not act at after_epoch.",
+        "The learner's callback CSVLogger is left out: it shows or stores results.",
+        "The learner's callback SaveModelCallback is left out: it needs a validation.",
+        "The learner's callback Own is not called at after_epoch.",
     ]
     assert not parts_of(learner_of()).settings["training_step"].notices
 
@@ -348,6 +348,6 @@ def test_an_optimizer_that_was_made_before_stays() -> None:
     assert state(learner.model, own) == before
 
 
-def test_what_is_no_learner() -> None:
+def test_bad_learners() -> None:
     with pytest.raises(TypeError, match="learner=<Linear> must be a Learner"):
         LRWidget.from_learner(nn.Linear(2, 2))

@@ -323,7 +323,7 @@ def test_manual_optimization(pl: Any, every: int) -> None:
     _check_exact(pl, make)
 
 
-def test_what_manual_optimization_may_not_do(pl: Any) -> None:
+def test_manual_optimization_that_is_refused(pl: Any) -> None:
     def twice(self: Any, batch: Any) -> Any:
         for _ in range(2):
             self.optimizers().zero_grad()
@@ -478,7 +478,7 @@ def test_hooks_of_a_data_module_leave_nothing(pl: Any) -> None:
     assert losses == pytest.approx(_fitted(pl, _module(pl), Data(), rates, {}))
 
 
-def test_what_a_module_asks_for(pl: Any, capfd: Any) -> None:
+def test_attributes_that_a_module_asks_for(pl: Any, capfd: Any) -> None:
     def training_step(self: Any, batch: Any, index: int) -> Any:
         assert self.trainer.num_training_batches == 11
         assert self.trainer.estimated_stepping_batches == 11 * 1000
@@ -526,7 +526,7 @@ def test_a_validation_loader(pl: Any) -> None:
     assert losses[0] == losses[0]
 
 
-def test_what_is_refused_by_name(pl: Any) -> None:
+def test_trainers_and_hooks_that_are_refused(pl: Any) -> None:
     def of_an_iterator(self: Any, dataloader_iter: Any) -> Any:
         return self.loss(next(dataloader_iter)[0])
 
@@ -543,7 +543,7 @@ def test_what_is_refused_by_name(pl: Any) -> None:
         LRWidget.from_lightning(_module(pl), _loader(), nn.Linear(1, 1))
 
 
-def test_notices_of_what_differs_from_fit(pl: Any) -> None:
+def test_notices_of_differences_from_fit(pl: Any) -> None:
     class Pruning(pl.Callback):  # type: ignore[misc]  # of either package
         pass
 
@@ -556,7 +556,7 @@ def test_notices_of_what_differs_from_fit(pl: Any) -> None:
     settings: Any = {"callbacks": [Pruning()], "reload_dataloaders_every_n_epochs": 2}
     assert notices(_trainer(pl, **settings)) == [
         "The trainer's callbacks Pruning are not called.",
-        "The loaders are kept, where the trainer reloads them after some epochs.",
+        "The loaders are kept, but the trainer reloads them after some epochs.",
     ]
 
 

@@ -166,9 +166,9 @@ def test_a_model_and_a_loader_need_no_trainer() -> None:
     assert state(model, optimizer) == before
 
 
-def test_what_is_no_trainer(tmp_path: Path) -> None:
+def test_bad_trainers(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="trainer=<Linear> must be a Trainer"):
         LRWidget.from_trainer(nn.Linear(2, 2))
     of_lightning = lightning_trainer(tmp_path)
-    with pytest.raises(TypeError, match="trainer=<Trainer> is not that of transf"):
+    with pytest.raises(TypeError, match="trainer=<Trainer> is no transformers"):
         LRWidget.from_trainer(of_lightning)

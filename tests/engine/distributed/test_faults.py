@@ -135,7 +135,7 @@ def test_other_rates_of_a_race_on_one_rank(minute: Pool, other: list[float]) -> 
 
 
 @pytest.mark.parametrize("kind", ["plain", "ddp"])
-def test_an_error_after_the_last_word(two: Pool, kind: str) -> None:
+def test_an_error_after_the_last_agreement(two: Pool, kind: str) -> None:
     found = two.play("failing_last_step", kind=kind)
     _check(found, 1, "ValueError", "no last step")
 
@@ -186,7 +186,7 @@ def test_an_argument_that_all_ranks_refuse(minute: Pool) -> None:
     assert [x["again"] for x in found] == minute.play("never_failed", kind="ddp")
 
 
-def test_settings_that_a_widget_refuses_are_no_matter_of_others(minute: Pool) -> None:
+def test_settings_that_a_widget_refuses_do_not_reach_other_ranks(minute: Pool) -> None:
     found = minute.play("refused_settings", rank=1)
     assert found == minute.play("never_failed", kind="ddp")
 

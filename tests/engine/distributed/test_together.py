@@ -137,7 +137,7 @@ def test_the_first_rank_alone_records(two: Pool, tmp_path: Path) -> None:
     assert path.read_text().count("lrwidget.record") == 1
 
 
-def test_who_asks_by_the_record_stops_all_ranks(two: Pool, tmp_path: Path) -> None:
+def test_a_request_in_the_record_stops_all_ranks(two: Pool, tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     for rank in two.play("asked_to_stop", path=str(path)):
         assert "error" not in rank

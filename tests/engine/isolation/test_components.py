@@ -282,7 +282,7 @@ def _uncopied(model: nn.Module) -> bool:
     return subject.model is model
 
 
-def test_what_cannot_be_copied_is_restored() -> None:
+def test_models_that_cannot_be_copied_are_restored() -> None:
     locked = nn.Linear(8, 3)
     locked.lock = threading.Lock()  # type: ignore[assignment]  # any attribute will do
     assert _uncopied(locked)
@@ -294,7 +294,7 @@ def test_what_cannot_be_copied_is_restored() -> None:
         range_test(locked, optimizer, loader(), _LOSS, num_it=5, isolation="copy")
 
 
-def test_what_must_not_be_copied_is_restored() -> None:
+def test_models_that_must_not_be_copied_are_restored() -> None:
     class OptimizedModule(nn.Linear):
         """Of the name that torch.compile gives."""
 
@@ -472,7 +472,7 @@ def test_a_copy_that_fails_leaves_the_random_states() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_what_is_behind_functions_is_restored() -> None:
+def test_objects_that_functions_refer_to_are_restored() -> None:
     loss = nn.BatchNorm1d(3)
     model = nn.Linear(8, 3)
 

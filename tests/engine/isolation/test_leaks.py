@@ -43,13 +43,13 @@ def test_an_original_is_not_even_called() -> None:
     assert all(torch.equal(before[name], b) for name, b in model.named_buffers())
 
 
-def test_nor_is_a_part_of_it() -> None:
+def test_a_part_of_an_original_is_not_called() -> None:
     _, compute = _checked(lambda original, copied, x: copied(original[0](x)).mean())
     with pytest.raises(ValueError, match="Linear of the original"):
         compute(_BATCH)
 
 
-def test_what_is_done_by_another_method_is_undone() -> None:
+def test_changes_by_another_method_are_undone() -> None:
     class Counting(nn.Linear):
         calls = 0
 

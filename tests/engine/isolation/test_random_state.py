@@ -224,7 +224,7 @@ def _draws() -> list[float]:
 
 
 @pytest.mark.parametrize("first_to_end", [0, 1])
-def test_those_that_overlap_put_back_what_was_before_the_first(
+def test_overlapping_tests_restore_the_states_before_the_first(
     first_to_end: int,
 ) -> None:
     batches = loader(generator=torch.Generator().manual_seed(3))
@@ -244,7 +244,7 @@ def test_those_that_overlap_put_back_what_was_before_the_first(
     assert [*_draws(), torch.rand((), generator=batches.generator).item()] == expected
 
 
-def test_one_that_never_ends_is_in_nobodys_way() -> None:
+def test_a_test_that_never_ends_does_not_block_others() -> None:
     hanging = RandomState()
     _draws()
     latter = RandomState()

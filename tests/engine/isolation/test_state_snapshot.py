@@ -44,7 +44,7 @@ def test_restoring_puts_the_same_objects_back() -> None:
     assert not hasattr(model, "extra")
 
 
-def test_what_fails_to_be_restored_does_not_keep_the_rest_from_it() -> None:
+def test_an_error_of_a_part_leaves_the_others_restored() -> None:
     class Stubborn(list[int]):
         def clear(self) -> None:
             raise ZeroDivisionError
@@ -82,7 +82,7 @@ def test_mappings_that_refuse() -> None:
     assert list(strict.items()) == [("a", 1), ("b", 2)]
 
 
-def test_what_is_of_pythons_own_library_goes_on() -> None:
+def test_objects_of_the_standard_library_are_not_restored() -> None:
     queue: Queue[int] = Queue()
     restore = StateSnapshot().keep([queue])
     queue.put(1)
