@@ -253,12 +253,16 @@ def check_loader(name: str, loader: object) -> None:
             "torch.utils.data.DataLoader(dataset, batch_size=64)"
         )
         raise invalid(loader, name, problem, TypeError)
-    try:
-        empty = len(loader) == 0  # type: ignore[arg-type]  # raises TypeError
-    except Exception:  # noqa: BLE001 (any: the length is unknown, the first step tells)
-        empty = False
-    if empty:
+    if length_of(loader) == 0:
         raise empty_loader(name, loader)
+
+
+def length_of(loader: object) -> int | None:
+    """Return the number of batches of a loader, or None if it is not known."""
+    try:
+        return len(loader)  # type: ignore[arg-type]  # raises TypeError
+    except Exception:  # noqa: BLE001 (a loader of any class)
+        return None
 
 
 class EmptyLoaderError(ValueError):

@@ -21,7 +21,7 @@ from lrwidget.curve import picture
 from lrwidget.curve.checks import invalid, usable_number
 from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule
 from lrwidget.curve.smoothing import DEFAULT_BETA
-from lrwidget.integrations import parts_from
+from lrwidget.engine.constructors import FromFrameworks
 from lrwidget.ui.layout import Layout
 from lrwidget.ui.messages import status
 from lrwidget.ui.view_options import MOST_SMOOTHING
@@ -75,7 +75,7 @@ class _Rate(traitlets.CFloat[Any, Any]):
 
 
 @with_settings
-class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
+class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  # untyped bases
     """
     A learning-rate range test to run, watch, and pick a rate from.
 
@@ -162,102 +162,6 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
         orphans.watch(self)
 
     # ---- constructors for other ways to train
-
-    @classmethod
-    def from_lightning(
-        cls,
-        module: Any,  # noqa: ANN401 (Lightning is not imported)
-        data: Any = None,  # noqa: ANN401 (as above)
-        trainer: Any = None,  # noqa: ANN401 (as above)
-        *,
-        optimizer: Optimizer | None = None,
-        **options: Any,  # noqa: ANN401 (those of the constructor)
-    ) -> Self:
-        """
-        Return a widget for the training of a Lightning module.
-
-        The test trains with the loops of its own quiet Lightning trainer. It calls the
-        hooks of module and data module as ``Trainer.fit`` does, also ``backward``,
-        ``optimizer_step`` and ``configure_gradient_clipping``. Manual optimization is
-        possible. Logs are dropped; callbacks are not called, and schedulers do not
-        step. The losses of ``val_loader`` come from ``training_step``, too. `apply`
-        writes the rate to the attribute ``lr`` or else ``learning_rate`` of the module
-        and of its ``hparams``, like Lightning's own finder; if there is none, it raises
-        RuntimeError.
-
-        Parameters
-        ----------
-        module:
-            A ``LightningModule``. It is set up here as in Lightning before a training.
-        data:
-            A ``LightningDataModule``, a loader, a dict or list of loaders, a
-            ``CombinedLoader``, or None for the loader of the module.
-        trainer:
-            The ``Trainer`` whose accumulation, clipping, precision and limits are used;
-            None for the trainer of the module, if there is one.
-        optimizer:
-            An optimizer; None for the result of the module's ``configure_optimizers``.
-        **options:
-            The arguments of the constructor, which take precedence over the trainer's.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If ``module`` is no ``LightningModule``, has not exactly one optimizer, or
-            cannot be trained batch by batch.
-        """
-        parts = parts_from("lightning", module, data, trainer, optimizer)
-        return cls._from_parts(parts, options)
-
-    @classmethod
-    def from_trainer(cls, trainer: Any, **options: Any) -> Self:  # noqa: ANN401 (transformers is not imported)
-        """
-        Return a widget for the training of a Hugging Face ``Trainer``.
-
-        The losses are those of its own ``training_step``, with its accumulation,
-        clipping and precision; none of its callbacks is called. `apply` writes to
-        ``trainer.args.learning_rate`` and to the trainer's optimizer, if it has one.
-
-        Parameters
-        ----------
-        trainer:
-            A ``Trainer``, before or after its training.
-        **options:
-            The arguments of the constructor, which take precedence over the trainer's.
-
-        Raises
-        ------
-        TypeError
-            If ``trainer`` is no ``Trainer``, or its steps cannot be taken one by one.
-        """
-        return cls._from_parts(parts_from("transformers", trainer), options)
-
-    @classmethod
-    def from_learner(cls, learner: Any, **options: Any) -> Self:  # noqa: ANN401 (fastai is not imported)
-        """
-        Return a widget for the training of a fastai ``Learner``.
-
-        fastai's own program trains, with copies of the learner's callbacks and loss.
-        Callbacks that log, save or schedule are left out. `apply` writes the rate to
-        ``learner.lr``, one for each parameter group if they differ; the ``fit`` methods
-        take it from there.
-
-        Parameters
-        ----------
-        learner:
-            A ``Learner``, before or after its training.
-        **options:
-            The arguments of the constructor.
-
-        Raises
-        ------
-        TypeError
-            If ``learner`` is no ``Learner``.
-        ValueError
-            If one of its callbacks uses the learner by its name, or is
-            ``DistributedTrainer`` or ``NonNativeMixedPrecision``.
-        """
-        return cls._from_parts(parts_from("fastai", learner), options)
 
     @classmethod
     def follow(
@@ -363,7 +267,6 @@ class LRWidget(SetInThreads, ipw.VBox, ipw.ValueWidget):  # type: ignore[misc]  
 
     @classmethod
     def _from_parts(cls, parts: Parts, options: dict[str, Any]) -> Self:
-        """Return a widget for the parts of a framework's object."""
         display = ("smoothing", "value", "rule")
         shown = {name: options.pop(name) for name in display if name in options}
         backend = LocalBackend(parts.arguments(options), parts.write_rate)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from lrwidget.config import TestConfig
     from lrwidget.engine.losses import LossOf
+    from lrwidget.engine.stepping import Stepper
 
 
 class Trained(NamedTuple):
@@ -26,13 +27,9 @@ class Trained(NamedTuple):
     model: nn.Module
     optimizer: Optimizer
     grad_scaler: GradScaler | None
+    stepper: Stepper
     device: torch.device
     precision: Callable[[], AbstractContextManager[object]]  # for a forward pass
-    # Clips the gradients of some parameters, or of those of the optimizer, if
-    # clip_grad_norm is set.
-    clip: Callable[..., None]
-    # Takes the optimizer's step, and returns the loss; raises StepSkippedError.
-    take: Callable[[Tensor], Tensor]
     config: TestConfig  # all settings
 
 

@@ -22,7 +22,7 @@ class Batches:
 
     def __init__(self, dataloader: Iterable[Any], name: str = "dataloader") -> None:
         self._dataloader = dataloader
-        self._loader = _own_loader(dataloader)
+        self._loader = own_loader(dataloader)
         self._name = name
         self._iterator: Iterator[Any] | None = None
         self._latest: Generator[Any, None, None] | None = None  # the latest pass
@@ -52,7 +52,7 @@ class Batches:
 
     def once(self) -> Generator[Any, None, None]:
         """Return the batches from first to last; ValueError if there is none."""
-        return self._pass(first=True)
+        return next(self.epochs())
 
     def endless(self) -> Iterator[Any]:
         """
@@ -67,12 +67,9 @@ class Batches:
         """Return the batches of each pass, which are those of `endless`."""
         first = True
         while first or not self._empty:
-            yield self._pass(first=first)
+            self._latest = self._batches(first=first)
+            yield self._latest
             first = False
-
-    def _pass(self, *, first: bool) -> Generator[Any, None, None]:
-        self._latest = self._batches(first=first)
-        return self._latest
 
     def _batches(self, *, first: bool) -> Generator[Any, None, None]:
         self._empty = True
@@ -85,7 +82,7 @@ class Batches:
             raise empty_loader(self._name, self._dataloader)
 
 
-def _own_loader(loader: Any) -> Any:  # noqa: ANN401 (any loader)
+def own_loader(loader: Any) -> Any:  # noqa: ANN401 (any loader)
     """
     Return a loader whose passes do not change the passes of the given loader.
 

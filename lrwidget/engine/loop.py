@@ -23,6 +23,7 @@ from lrwidget.engine.validation import evaluating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from torch import Tensor
     from torch.optim import Optimizer
@@ -72,11 +73,8 @@ def training_steps(
     part of this process in the training of all ranks.
     """
     model, optimizer = components.model, components.optimizer
-    config, val_loader, checked = (
-        training.config,
-        training.val_loader,
-        training.without_originals,
-    )
+    config, checked = training.config, training.without_originals
+    val_loader = training.val_loader
 
     def validation_loss() -> Tensor:
         with (
@@ -145,34 +143,20 @@ def _program(components: Components, config: TestConfig) -> _Program:
         closure=config.closure,
         create_graph=config.create_graph,
     )
-
-    precision = (
-        nullcontext
-        if config.autocast is None
-        else partial(torch.autocast, device.type, config.autocast)
-    )
+    precision: Callable[[], AbstractContextManager[object]] = nullcontext
+    if config.autocast is not None:
+        precision = partial(torch.autocast, device.type, config.autocast)
     compute = loss_function(model, loss_fn, training_step)
 
     def loss_of(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
-        batch = to_device(batch, device)
-        if config.autocast is None:
-            return compute(batch)
         with precision():
-            return compute(batch)
+            return compute(to_device(batch, device))
 
     if not isinstance(training_step, FrameworkStep):
         return _Program(loss_of, loss_of, stepper.step, None)
-    trained = Trained(
-        model=model,
-        optimizer=optimizer,
-        grad_scaler=grad_scaler,
-        device=device,
-        precision=precision,
-        clip=stepper.clip,
-        take=stepper.take,
-        config=config,
+    training_step.start(
+        Trained(model, optimizer, grad_scaler, stepper, device, precision, config)
     )
-    training_step.start(trained)
     return _Program(loss_of, training_step.train_on, training_step.step, training_step)
 
 

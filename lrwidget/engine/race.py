@@ -15,7 +15,7 @@ from lrwidget.curve.race_history import (
     neighbours,
     race_plans,
 )
-from lrwidget.engine.constructors import FromFrameworks
+from lrwidget.engine.constructors import FunctionFromFrameworks
 from lrwidget.engine.distributed import context
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.thread_settings import ThreadSettings
@@ -143,7 +143,7 @@ def race_runs(test: RangeTest, plans: Sequence[Plan]) -> list[RaceRun]:
     ]
 
 
-@FromFrameworks
+@FunctionFromFrameworks
 @with_settings
 def race(  # noqa: PLR0913 (the components of a training, and two numbers)
     model: nn.Module,

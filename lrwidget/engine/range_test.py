@@ -11,7 +11,7 @@ from lrwidget.curve.checks import check_function, invalid
 from lrwidget.curve.history import RunHistory
 from lrwidget.curve.records.store import writable_store
 from lrwidget.curve.records.writer import recorded
-from lrwidget.engine.constructors import FromFrameworks, arguments_of
+from lrwidget.engine.constructors import FromFrameworks, FunctionFromFrameworks
 from lrwidget.engine.distributed import context
 from lrwidget.engine.framework import FrameworkStep
 from lrwidget.engine.isolation.components import Components
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from torch import nn
     from torch.optim import Optimizer
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from lrwidget.config import LossFunction, Settings
     from lrwidget.curve.lr_curve import LRCurve, Step, StopReason
@@ -42,7 +42,7 @@ _COMPONENTS = ("model", "optimizer", "dataloader", "loss_fn")
 
 
 @with_settings
-class RangeTest:
+class RangeTest(FromFrameworks):
     """
     Smith's learning-rate range test, run by iterating over it.
 
@@ -146,30 +146,6 @@ class RangeTest:
         self._run = IsolatedRun(components, training)
         self._history: RunHistory | None = None
 
-    @classmethod
-    def from_lightning(
-        cls,
-        module: Any,  # noqa: ANN401 (Lightning is not imported)
-        data: Any = None,  # noqa: ANN401 (as above)
-        trainer: Any = None,  # noqa: ANN401 (as above)
-        *,
-        optimizer: Optimizer | None = None,
-        **settings: Any,  # noqa: ANN401 (those of a test)
-    ) -> Self:
-        """Return a test of a Lightning module; see `LRWidget.from_lightning`."""
-        objects = (module, data, trainer, optimizer)
-        return cls(**arguments_of("lightning", *objects, **settings))
-
-    @classmethod
-    def from_trainer(cls, trainer: Any, **settings: Any) -> Self:  # noqa: ANN401 (as above)
-        """Return a test of a Hugging Face trainer; see `LRWidget.from_trainer`."""
-        return cls(**arguments_of("transformers", trainer, **settings))
-
-    @classmethod
-    def from_learner(cls, learner: Any, **settings: Any) -> Self:  # noqa: ANN401 (as above)
-        """Return a test of a fastai learner; see `LRWidget.from_learner`."""
-        return cls(**arguments_of("fastai", learner, **settings))
-
     @property
     def start_lr(self) -> float:
         """The first rate."""
@@ -263,7 +239,7 @@ class RangeTest:
         self._run.check_free()
 
 
-@FromFrameworks
+@FunctionFromFrameworks
 @with_settings
 def range_test(
     model: nn.Module,

@@ -212,11 +212,13 @@ class Stepper:
             scaled.backward(create_graph=self._create_graph)
         if not losses:
             raise StepSkippedError(None)
-        return losses[0] if len(losses) == 1 else mean(losses)
+        return mean(losses)
 
 
 def mean(losses: Sequence[Tensor]) -> Tensor:
-    """Return the mean of some losses, in double precision where their device can."""
+    """Return the mean of losses, in double precision where their device has it."""
+    if len(losses) == 1:
+        return losses[0]
     on_apple = any(loss.device.type == "mps" for loss in losses)  # has no float64
     precise = torch.float32 if on_apple else torch.float64
     single = [loss.detach().reshape(()).to(precise) for loss in losses]

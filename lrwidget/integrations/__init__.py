@@ -53,6 +53,10 @@ def check_kind(name: str, value: object, kind: str, example: str) -> None:
         raise TypeError(msg)
 
 
+def do_nothing(*_args: object, **_kwargs: object) -> None:
+    """Take the place of a function that would log or loop."""
+
+
 def aside(value: T) -> T:
     """Return a shallow copy of a value, with all its attributes."""
     twin = copy.copy(value)

@@ -182,8 +182,7 @@ class LearnerStep(FrameworkStep):
         self.stepped = self.cleared = False
         for batch in batches:
             train_on(batch)
-        losses = self.losses
-        loss = mean(losses) if len(losses) > 1 else next(iter(losses), None)
+        loss = mean(self.losses) if self.losses else None
         if self.cleared:
             self.losses = []
         if loss is None or not self.stepped:
@@ -238,13 +237,13 @@ class LearnerStep(FrameworkStep):
                 f"test sets it to {self.rates}; remove the callback"
             )
             raise ValueError(msg)
-        self.trained.clip()
+        self.trained.stepper.clip()
         if self.trained.grad_scaler is None:
             self.own_step()
             self.stepped = True
         else:
             with suppress(StepSkippedError):
-                self.trained.take(self.twin.loss)
+                self.trained.stepper.take(self.twin.loss)
                 self.stepped = True
 
 

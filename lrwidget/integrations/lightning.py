@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
-from lrwidget.config import is_kind
+from lrwidget.config import is_kind, length_of
 from lrwidget.engine.framework import FrameworkStep, Trained
+from lrwidget.engine.loaders import own_loader
 from lrwidget.engine.losses import NoLossError
 from lrwidget.engine.stepping import StepSkippedError, mean
-from lrwidget.integrations import Parts, aside, check_kind
+from lrwidget.integrations import Parts, aside, check_kind, do_nothing
 
 if TYPE_CHECKING:
     import logging
@@ -188,8 +189,10 @@ class _Fit:
             self.part("trainer.states").RunningStage.TRAINING,
             limit_batches=trainer.limit_train_batches,
         )
-        lengths = [_length(loader) for loader in combined.flattened]
-        counts = [count(length) for length in lengths]
+        lengths = map(length_of, combined.flattened)
+        counts = [
+            count(float("inf") if length is None else length) for length in lengths
+        ]
         self.combined = combined
         self.count = (min if combined._mode == "min_size" else max)(counts)  # noqa: SLF001 (as above)
         self._give_loader(trainer)
@@ -257,13 +260,6 @@ def _holds_loaders(data: Any) -> bool:  # noqa: ANN401 (any data)
     return bool(items) and all(map(_holds_loaders, items))
 
 
-def _length(loader: Any) -> float:  # noqa: ANN401 (any loader)
-    try:
-        return len(loader)
-    except Exception:  # noqa: BLE001 (a loader of any class)
-        return float("inf")
-
-
 class _Epoch:
     """The batches of an epoch, as Lightning combines and limits them."""
 
@@ -278,13 +274,7 @@ class _Epoch:
     def __iter__(self) -> Iterator[Any]:
         if self._copy is None:
             self._copy = copy.copy(self._combined)
-            loaders = self._combined.flattened
-            self._copy.flattened = [
-                aside(x) if isinstance(x, DataLoader) else x for x in loaders
-            ]
-            for loader in self._copy.flattened:
-                if isinstance(loader, DataLoader):
-                    loader._iterator = None  # noqa: SLF001 (torch has no other way)
+            self._copy.flattened = list(map(own_loader, self._combined.flattened))
         iter(self._copy)
         return self._batches(self._copy)
 
@@ -343,7 +333,7 @@ class LightningStep(FrameworkStep):
         datamodule = None if fit.datamodule is None else _twin(fit.datamodule)
         self._trainer = trainer = fit.stand_in(module, trained.device, datamodule)
         self._loop = trainer.fit_loop.epoch_loop
-        self._loop.update_lr_schedulers = _do_nothing  # the test sets the rates
+        self._loop.update_lr_schedulers = do_nothing  # the test sets the rates
         trainer.accumulate_grad_batches = self._accumulate = config.accumulate
         if config.clip_grad_norm or trainer.gradient_clip_algorithm != "value":
             trainer.gradient_clip_val = config.clip_grad_norm
@@ -358,7 +348,7 @@ class LightningStep(FrameworkStep):
         strategy.optimizer_step = partial(self._optimizer_step, strategy.optimizer_step)
         for part in module.modules():
             if is_kind(part, "LightningModule"):
-                vars(part).update(log=_do_nothing, log_dict=_do_nothing)
+                vars(part).update(log=do_nothing, log_dict=do_nothing)
         self._fetcher = _Fetcher()
         self._results: list[Any] = []  # of the training steps of a batch
         self._losses: list[Tensor] = []  # since the last optimizer step
@@ -446,7 +436,7 @@ class LightningStep(FrameworkStep):
                 )
                 raise TypeError(msg)
             raise StepSkippedError(None)
-        loss = self._losses[0] if len(self._losses) == 1 else mean(self._losses)
+        loss = mean(self._losses)
         if self._steps:  # else the module accumulates gradients itself
             self._losses.clear()
         if not self._steps or (self._scaler and self._scaler.get_scale() < scale):
@@ -495,9 +485,6 @@ def _twin(datamodule: Any) -> Any:  # noqa: ANN401 (as above)
 
 def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 (any batch)
     return batch
-
-
-def _do_nothing(*_args: object, **_kwargs: object) -> None: ...
 
 
 def _write_rate(module: Any, lr: float) -> str:  # noqa: ANN401 (as above)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from lrwidget.config import is_kind
+from lrwidget.config import is_kind, length_of
 from lrwidget.engine.framework import FrameworkStep, Trained
-from lrwidget.engine.isolation.state_snapshot import GENERATORS, copied_on_write
+from lrwidget.engine.isolation.state_snapshot import GENERATORS, shared_parameter
 from lrwidget.engine.optimizers import apply_rate
 from lrwidget.engine.stepping import StepSkippedError
-from lrwidget.integrations import Parts, aside, check_kind
+from lrwidget.integrations import Parts, aside, check_kind, do_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -159,8 +159,7 @@ class TrainerStep(FrameworkStep):
         modules = [x for x in self._copied.values() if isinstance(x, nn.Module)]
         for parameter in (p for module in modules for p in module.parameters()):
             if id(parameter) not in memo and type(parameter) is nn.Parameter:
-                shared = copied_on_write(parameter.detach())
-                memo[id(parameter)] = nn.Parameter(shared, parameter.requires_grad)
+                memo[id(parameter)] = shared_parameter(parameter)
         vars(twin).update(copy.deepcopy(self._copied, memo))
         return TrainerStep(self._original, twin, self._loader)
 
@@ -197,11 +196,11 @@ class TrainerStep(FrameworkStep):
         twin.accelerator.gradient_state = copy.copy(twin.accelerator.gradient_state)
         twin.accelerator.scaler = trained.grad_scaler
         twin.model = twin.model_wrapped = twin.accelerator.unwrap_model(trained.model)
-        twin.optimizer, twin.log = trained.optimizer, _do_nothing
-        try:
-            self._length = len(self._loader)
-        except TypeError:
-            self._length = args.max_steps * args.gradient_accumulation_steps
+        twin.optimizer, twin.log = trained.optimizer, do_nothing
+        length = length_of(self._loader)
+        if length is None:
+            length = args.max_steps * args.gradient_accumulation_steps
+        self._length = length
         steps = args.max_steps
         if steps <= 0:
             of_epoch = math.ceil(self._length / args.gradient_accumulation_steps)
@@ -245,8 +244,8 @@ class TrainerStep(FrameworkStep):
             losses += [] if loss is None else [loss]
         if not losses:
             raise StepSkippedError(None)
-        trained.clip(trained.model.parameters())
-        loss = trained.take(torch.stack(losses).sum())
+        trained.stepper.clip(trained.model.parameters())
+        loss = trained.stepper.take(torch.stack(losses).sum())
         self._batches += len(batches)
         twin.state.global_step += 1
         twin.state.epoch = self._epoch + self._batches / self._length
@@ -276,7 +275,7 @@ def _has_own_methods(kind: type) -> bool:
 def _prepare(twin: Any) -> None:  # noqa: ANN401 (as above)
     """Prepare a model by the ``train`` of transformers without its loop."""
     twin.model_init = None  # else it would make another model
-    twin._inner_training_loop = _do_nothing  # noqa: SLF001 (of the twin)
+    twin._inner_training_loop = do_nothing  # noqa: SLF001 (of the twin)
     _base_of(twin).train(twin)
     args = twin.args
     if not hasattr(args, "activation_checkpointing") and args.gradient_checkpointing:
@@ -296,6 +295,3 @@ def _cast(model: Any, precision: Callable[[], Any]) -> None:  # noqa: ANN401 (of
             return forward(*args, **kwargs)
 
     model.forward = convert_outputs_to_fp32(cast)
-
-
-def _do_nothing(*_args: object, **_kwargs: object) -> None: ...

@@ -3,7 +3,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-import fastai.callback.schedule  # noqa: F401 (it adds lr_find to the learner)
+import fastai.callback.schedule  # noqa: F401 (it adds fit_one_cycle to the learner)
 import numpy as np
 import pytest
 import torch
@@ -19,7 +19,7 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.optimizer import SGD, Adam, OptimWrapper, ranger
 from torch import nn
 
-from lrwidget import LRWidget, range_test
+from lrwidget import LRWidget
 from lrwidget.integrations.fastai import parts_of
 from tests.engine.training_parts import state
 from tests.integrations.fastai_parts import learner_of
@@ -44,17 +44,6 @@ def _curve(learner: Any, **options: Any) -> Any:
 
 def _torchs(parameters: Any, **options: Any) -> Any:
     return OptimWrapper(parameters, torch.optim.SGD, **options)
-
-
-@pytest.mark.parametrize("isolation", ["copy", "restore"])
-@pytest.mark.parametrize("opt_func", [SGD, _torchs])
-def test_the_curve_is_that_of_torchs_optimizer(opt_func: Any, isolation: Any) -> None:
-    learner = learner_of(opt_func, wd=0.0)
-    curve = _curve(learner, isolation=isolation)
-    optimizer = torch.optim.SGD(learner.model.parameters(), lr=0.1)
-    expected = range_test(learner.model, optimizer, learner.dls.train, _LOSS, num_it=20)
-    np.testing.assert_allclose(curve.losses, expected.losses, rtol=1e-5)
-    np.testing.assert_array_equal(curve.lrs, expected.lrs)
 
 
 @pytest.mark.parametrize("isolation", ["copy", "restore"])
@@ -96,15 +85,6 @@ def test_a_seed_is_that_of_fastais_loaders() -> None:
     list(learner.dls.train)
     assert _curve(learner, seed=5).losses.tolist() == first
     assert _curve(learner, seed=6).losses.tolist() != first
-
-
-def test_as_fastais_own_finder() -> None:
-    learner = learner_of()
-    curve = _curve(learner)
-    with learner.no_bar(), learner.no_logging():
-        learner.lr_find(num_it=20, show_plot=False, stop_div=False)
-    # Its rates stop one short of the end, so that only the first losses are alike.
-    assert curve.losses[0] == pytest.approx(float(learner.recorder.losses[0]), rel=1e-5)
 
 
 def test_callbacks_take_part() -> None:

@@ -54,16 +54,6 @@ def _curve(trainer: Trainer, **options: Any) -> Any:
     return curve
 
 
-def test_the_curve_is_that_of_the_trainers_parts(tmp_path: Path) -> None:
-    trainer = _trainer(tmp_path, max_grad_norm=0.0)
-    curve = _curve(trainer)
-    model, batches = trainer.model, _trainer(tmp_path).get_train_dataloader()
-    assert model is not None
-    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0)
-    expected = range_test(model, optimizer, batches, num_it=15, end_lr=0.1)
-    np.testing.assert_allclose(curve.losses, expected.losses, rtol=1e-4)
-
-
 @pytest.mark.parametrize("isolation", ["copy", "restore"])
 def test_the_trainer_stays_as_it_is(tmp_path: Path, isolation: Any) -> None:
     trainer = _trainer(tmp_path)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import IterableDataset
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
@@ -21,6 +22,7 @@ from transformers import (
 from lrwidget import LRWidget
 from lrwidget.config import TestConfig
 from lrwidget.engine.framework import Trained
+from lrwidget.engine.stepping import Stepper
 from lrwidget.integrations.transformers import parts_of
 from tests.integrations.hugging_face import (
     STEPS,
@@ -31,6 +33,7 @@ from tests.integrations.hugging_face import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -52,6 +55,16 @@ def _rows() -> list[dict[str, torch.Tensor]]:
     return rows
 
 
+class _Stream(IterableDataset[dict[str, torch.Tensor]]):
+    """Rows whose length raises an error, as that of some data sets of Ray does."""
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        return iter(_rows())
+
+    def __len__(self) -> int:
+        raise AttributeError
+
+
 def _trainer(folder: Path, kind: type[Trainer] = Trainer, **more: Any) -> Trainer:
     torch.manual_seed(1)
     config = GPT2Config(
@@ -59,10 +72,11 @@ def _trainer(folder: Path, kind: type[Trainer] = Trainer, **more: Any) -> Traine
         bos_token_id=0, eos_token_id=0,
     )  # fmt: skip
     function = more.pop("compute_loss_func", None)
+    data = more.pop("train_dataset", _rows)()
     return kind(
         GPT2LMHeadModel(config),
         TrainingArguments(**arguments(folder, **more)),
-        train_dataset=_rows(),
+        train_dataset=data,
         compute_loss_func=function,
     )
 
@@ -82,6 +96,7 @@ def _squared(outputs: Any, labels: Any, num_items_in_batch: Any) -> Any:
         {_CHECKPOINTING: True},
         {"bf16": True, "label_smoothing_factor": 0.1},
         {"compute_loss_func": _squared, "gradient_accumulation_steps": 2},
+        {"train_dataset": _Stream},
     ],
     ids=lambda settings: "-".join(settings) or "plain",
 )
@@ -215,8 +230,7 @@ def test_another_device_than_that_of_the_trainer(tmp_path: Path) -> None:
         grad_scaler=None,
         device=torch.device("cuda"),
         precision=nullcontext,
-        clip=print,
-        take=torch.clone,
+        stepper=Stepper(parts.optimizer),
         config=TestConfig(),
     )
     with pytest.raises(ValueError, match="device='cuda' is not 'cpu'"):

@@ -22,7 +22,7 @@ from lrwidget.engine.isolation.contents import (
     parameters_in,
 )
 from lrwidget.engine.isolation.leaks import without_originals
-from lrwidget.engine.isolation.state_snapshot import StateSnapshot, copied_on_write
+from lrwidget.engine.isolation.state_snapshot import StateSnapshot, shared_parameter
 from lrwidget.engine.optimizers import each_of
 
 if TYPE_CHECKING:
@@ -234,9 +234,7 @@ def _copied(contents: Contents) -> Contents:
     memo: dict[int, Any] = {}
     for parameter in contents.parameters:
         if not parameter.requires_grad and type(parameter) is nn.Parameter:
-            # It shares its memory until the first write.
-            shared = copied_on_write(parameter.detach())
-            memo[id(parameter)] = nn.Parameter(shared, requires_grad=False)
+            memo[id(parameter)] = shared_parameter(parameter)
     # Each module has ten empty dicts for hooks alone, which would take most of the time
     # of a copy.
     for holder in (*contents.optimizers, *contents.all_modules):

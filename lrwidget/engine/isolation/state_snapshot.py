@@ -249,6 +249,12 @@ def copied_on_write(data: torch.Tensor) -> torch.Tensor:
     return copied
 
 
+def shared_parameter(parameter: nn.Parameter) -> nn.Parameter:
+    """Return a parameter that shares its memory until the first write."""
+    shared = copied_on_write(parameter.detach())
+    return nn.Parameter(shared, parameter.requires_grad)
+
+
 def _same_bits(tensor: torch.Tensor, saved: torch.Tensor) -> bool:
     """Whether two tensors are equal, so that read-only memory need not be written."""
     if tensor.shape != saved.shape or tensor.layout != torch.strided:
