@@ -48,21 +48,14 @@ def check_loss(model: Any, loss_fn: object, training_step: object) -> None:  # n
     given = loss_fn is not None or training_step is not None
     if given or not is_kind(model, "LightningModule"):
         return
-    if not model.automatic_optimization:
+    if "lightning" not in type(model).training_step.__module__.partition(".")[0]:
+        name = type(model).__name__
         msg = (
-            f"model=<{type(model).__name__}> has automatic_optimization=False, so its "
-            "training_step takes optimizer steps itself; pass training_step=... that "
-            "returns the loss of a batch"
+            f"model=<{name}> has its own training_step, which the loops of Lightning "
+            "call; use LRWidget.from_lightning(module, data), or the from_lightning of "
+            "RangeTest, range_test or race; or pass loss_fn or training_step"
         )
         raise ValueError(msg)
-    for name in ("backward", "configure_gradient_clipping", "optimizer_step"):
-        method = getattr(type(model), name)
-        if "lightning" not in method.__module__.partition(".")[0]:
-            msg = (
-                f"model=<{type(model).__name__}> has its own {name}, which a range "
-                "test does not call; pass training_step=... to return a batch's loss"
-            )
-            raise ValueError(msg)
 
 
 def _takes_two(function: Any) -> bool:  # noqa: ANN401 (anything callable)
@@ -89,10 +82,10 @@ def loss_function(
     or ``loss_fn(model(only_input), target)`` if the model has another name for its only
     input; and for an object with a ``y``, ``loss_fn(model(batch), batch.y)``.
 
-    If both are None, the model gives the loss itself: a Lightning module by its own
-    ``training_step``; any other is called with the batch, with its items or, for a
-    mapping, with its keywords, and returns the loss, an object with a ``loss``, a tuple
-    that begins with the loss, or a mapping of losses, to be added up.
+    If both are None, the model gives the loss itself: it is called with the batch, with
+    its items or, for a mapping, with its keywords, and returns the loss, an object with
+    a ``loss``, a tuple that begins with the loss, or a mapping of losses, to be added
+    up.
 
     The function returns a tensor of one element, or None where the batch is skipped. It
     raises TypeError if the batch gives no loss by these conventions, and ValueError if
@@ -102,8 +95,6 @@ def loss_function(
         return partial(_by_training_step, model, training_step)
     if loss_fn is not None:
         return partial(_by_loss_fn, model, loss_fn)
-    if is_kind(model, "LightningModule"):
-        return _by_lightning(model)
     return partial(_by_model, model)
 
 
@@ -221,29 +212,6 @@ def _called(
             f"{hint}{to_paste(model, batch, loss_fn)}"
         )
         raise TypeError(msg) from error
-
-
-def _by_lightning(model: Any) -> LossOf:  # noqa: ANN401 (Lightning is not imported)
-    # There is no running trainer to log to.
-    vars(model).update(log=_log_nothing, log_dict=_log_nothing)
-    takes_index = len(inspect.signature(model.training_step).parameters) > 1
-    count = 0
-
-    def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
-        nonlocal count
-        batch = model.on_before_batch_transfer(batch, 0)
-        batch = model.on_after_batch_transfer(batch, 0)
-        result = model.training_step(*((batch, count) if takes_index else (batch,)))
-        count += 1
-        if result is None:
-            return None
-        hint = "return the mean loss, a mapping with a 'loss', or None"
-        return _one(_loss_in(result), "the module's training_step", result, hint)
-
-    return compute
-
-
-def _log_nothing(*_args: object, **_kwargs: object) -> None: ...
 
 
 def _loss_in(result: object) -> Tensor | None:
