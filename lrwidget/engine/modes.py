@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+from functools import cache
 
+import torch
+from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-if TYPE_CHECKING:
-    from torch import nn
+_MOST_NAMED = 3  # classes
 
 
 def train(model: nn.Module, *, keep_modes: bool) -> list[str]:
@@ -16,7 +18,8 @@ def train(model: nn.Module, *, keep_modes: bool) -> list[str]:
 
     It calls ``model.train()``, as every training does. Normalization layers that are in
     evaluation mode and have frozen parameters alone keep their mode: somebody has put
-    them there on purpose. With ``keep_modes``, all modules keep their modes.
+    them there on purpose. With ``keep_modes``, all modules keep their modes. Modules on
+    which the mode has no effect, such as linear layers, are not told.
     """
     before = [module for module in model.modules() if not module.training]
     if keep_modes or not before:
@@ -26,11 +29,14 @@ def train(model: nn.Module, *, keep_modes: bool) -> list[str]:
     kept = [module for module in frozen if module.training]
     for module in kept:
         module.train(mode=False)
-    switched = [m for m in before if m.training and m is not model]
+    switched = [m for m in before if m.training and _depends_on_mode(type(m))]
     notices = []
     if switched:
+        kinds = sorted({type(module).__name__ for module in switched})
+        kinds[_MOST_NAMED:] = ["..."] * (len(kinds) > _MOST_NAMED)
         notices.append(
-            f"{_count(switched, 'module was', 'modules were')} in eval mode and "
+            f"{_count(switched, 'module', 'modules')} ({', '.join(kinds)}) "
+            f"{'was' if len(switched) == 1 else 'were'} in eval mode and "
             f"{'is' if len(switched) == 1 else 'are'} trained in training mode, as "
             "model.train() does; keep_modes=True keeps the modes."
         )
@@ -40,6 +46,20 @@ def train(model: nn.Module, *, keep_modes: bool) -> list[str]:
             "in eval mode, since all parameters there are frozen."
         )
     return notices
+
+
+@cache
+def _depends_on_mode(kind: type[nn.Module]) -> bool:
+    """Whether the code of a class of modules uses the mode."""
+    if issubclass(kind, torch.jit.ScriptModule):
+        return True
+    own = [each for each in kind.__mro__ if each not in nn.Module.__mro__]
+    functions = [inspect.unwrap(x) for each in own for x in vars(each).values()]
+    return any(
+        "training" in function.__code__.co_names
+        for function in functions
+        if inspect.isfunction(function)
+    )
 
 
 def _is_frozen_norm(module: nn.Module) -> bool:
