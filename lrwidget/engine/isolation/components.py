@@ -14,7 +14,12 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from lrwidget.engine.distributed.process_groups import replicated, sharded_states
-from lrwidget.engine.isolation.contents import Contents, outside, parameters_in
+from lrwidget.engine.isolation.contents import (
+    Contents,
+    held_by,
+    outside,
+    parameters_in,
+)
 from lrwidget.engine.isolation.leaks import without_originals
 from lrwidget.engine.isolation.state_snapshot import StateSnapshot, copied_on_write
 from lrwidget.engine.optimizers import each_of
@@ -114,27 +119,28 @@ def isolate(
 
 def _keep_outside(contents: Contents) -> Callable[[], None]:
     """
-    Snapshot modules to which only functions refer; return the function that restores.
+    Snapshot what only functions know; return the function that restores it.
 
-    These modules are not copied. The snapshot has the buffers, the attributes, and
-    which gradients are None. Of the parameters, it has the frozen ones and those of an
-    `AveragedModel`, which only a step writes to; other code may train the others
-    meanwhile.
+    These are modules, also in the attributes of an object, which are not copied, and
+    tensors of the shape of a parameter: moving averages of the weights. Of a module,
+    the snapshot has the buffers, the attributes, and which gradients are None. Of the
+    parameters, it has the frozen ones and those of an `AveragedModel`, which only a
+    step writes to; other code may train the others meanwhile.
     """
-    modules = [
-        value
-        for used in contents.used
-        for value in used
-        if isinstance(value, nn.Module) and id(value) not in contents.own
-    ]
-    if not modules:
+    held = [x for used in contents.used for x in held_by(used)]
+    known = [x for x in held if id(x) not in contents.own]
+    modules = [value for value in known if isinstance(value, nn.Module)]
+    shapes = {parameter.shape for parameter in contents.parameters}
+    tensors = [x for x in known if type(x) is torch.Tensor and x.shape in shapes]
+    averaged = [tensor for tensor in tensors if not tensor.requires_grad]
+    if not modules and not averaged:
         return lambda: None
     parameters = parameters_in(part for x in modules for part in x.modules())
     without_grad = [p for p in parameters if p.grad is None]
     averages = [x for x in modules if isinstance(x, AveragedModel)]
-    averaged = set(parameters_in(part for x in averages for part in x.modules()))
-    trainable = [p for p in parameters if p.requires_grad and p not in averaged]
-    restore = StateSnapshot(besides=trainable).keep(modules)
+    of_averages = set(parameters_in(part for x in averages for part in x.modules()))
+    trainable = [p for p in parameters if p.requires_grad and p not in of_averages]
+    restore = StateSnapshot(besides=trainable).keep((modules, averaged))
 
     def restore_and_clear() -> None:
         restore()

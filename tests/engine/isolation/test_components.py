@@ -6,6 +6,7 @@ import random
 import threading
 import weakref
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -799,36 +800,54 @@ def test_an_optimizer_with_a_function_of_the_model_trains_the_original() -> None
         isolate(Components(model, optimizer), "copy", None)
 
 
-def _follows(averages: Any) -> Any:
-    def training_step(model: nn.Module, batch: Any) -> torch.Tensor:
-        if isinstance(averages, AveragedModel):
-            averages.update_parameters(model)
-        with torch.no_grad():
-            pairs = zip(averages.parameters(), model.parameters(), strict=True)
-            for average, parameter in pairs:
-                average.lerp_(parameter, 0.1)
-        loss: torch.Tensor = _LOSS(model(batch[0]), batch[1])
-        return loss
+_AVERAGES: dict[str, Any] = {
+    "frozen": lambda m: copy.deepcopy(m).requires_grad_(requires_grad=False),
+    "averaged": AveragedModel,
+    "list": lambda m: [p.detach().clone() for p in m.parameters()],
+    "dict": lambda m: {name: x.clone() for name, x in m.state_dict().items()},
+}
 
-    return training_step
+
+def _tensors(averages: Any) -> list[torch.Tensor]:
+    held = averages.state_dict() if isinstance(averages, nn.Module) else averages
+    return list(held.values() if isinstance(held, dict) else held)
+
+
+def _follow(averages: Any, model: nn.Module) -> None:
+    if isinstance(averages, AveragedModel):
+        averages.update_parameters(model)
+    else:
+        pairs = zip(_tensors(averages), model.state_dict().values(), strict=True)
+        for average, weight in pairs:
+            average.lerp_(weight, 0.1)
 
 
 @pytest.mark.parametrize("isolation", ["copy", "restore"])
-@pytest.mark.parametrize("kind", ["frozen", "averaged"])
-def test_a_teacher_that_only_the_step_knows(kind: str, isolation: Any) -> None:
+@pytest.mark.parametrize("kind", list(_AVERAGES))
+@pytest.mark.parametrize("in_an_object", [True, False])
+def test_an_average_that_only_the_step_knows(
+    kind: str, isolation: Any, *, in_an_object: bool
+) -> None:
     model = nn.Linear(8, 3)
-    teacher = (
-        copy.deepcopy(model).requires_grad_(requires_grad=False)
-        if kind == "frozen"
-        else AveragedModel(model)
-    )
-    before = copy.deepcopy(teacher.state_dict())
-    optimizer = SGD(model.parameters(), lr=0.1)
-    step = _follows(teacher)
+    averages = _AVERAGES[kind](model)
+    before = [tensor.clone() for tensor in _tensors(averages)]
+    holder = SimpleNamespace(averages=averages)
+
+    def by_name(model: nn.Module, batch: Any) -> Any:
+        _follow(averages, model)
+        return _LOSS(model(batch[0]), batch[1])
+
+    def by_object(model: nn.Module, batch: Any) -> Any:
+        _follow(holder.averages, model)
+        return _LOSS(model(batch[0]), batch[1])
+
     test = RangeTest(
-        model, optimizer, loader(), training_step=step, num_it=5, isolation=isolation
+        *(model, SGD(model.parameters(), lr=0.1), loader()),
+        training_step=by_object if in_an_object else by_name,
+        num_it=5,
+        isolation=isolation,
     )
-    moved = [next(iter(teacher.parameters())).clone() for _ in test]
-    after = teacher.state_dict()
-    assert not torch.equal(moved[0], moved[-1])
-    assert all(torch.equal(after[name], value) for name, value in before.items())
+    moved = [_tensors(averages)[0].clone() for _ in test]
+    assert len(moved) == 5
+    assert kind == "averaged" or not torch.equal(moved[0], moved[-1])
+    assert all(map(torch.equal, _tensors(averages), before))
