@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from functools import cache
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,7 +22,7 @@ def train(model: nn.Module, *, keep_modes: bool) -> list[str]:
     them there on purpose. With ``keep_modes``, all modules keep their modes. Modules on
     which the mode has no effect, such as linear layers, are not told.
     """
-    before = [module for module in model.modules() if not module.training]
+    before: list[Any] = [module for module in model.modules() if not module.training]
     if keep_modes or not before:
         return []
     frozen = [module for module in before if _is_frozen_norm(module)]
@@ -29,7 +30,7 @@ def train(model: nn.Module, *, keep_modes: bool) -> list[str]:
     kept = [module for module in frozen if module.training]
     for module in kept:
         module.train(mode=False)
-    switched = [m for m in before if m.training and _depends_on_mode(type(m))]
+    switched = [m for m in before if m.training and _depends_on_mode(m.__class__)]
     notices = []
     if switched:
         kinds = sorted({type(module).__name__ for module in switched})
@@ -49,7 +50,7 @@ def train(model: nn.Module, *, keep_modes: bool) -> list[str]:
 
 
 @cache
-def _depends_on_mode(kind: type[nn.Module]) -> bool:
+def _depends_on_mode(kind: Any) -> bool:  # noqa: ANN401 (a class of modules)
     """Whether the code of a class of modules uses the mode."""
     if issubclass(kind, torch.jit.ScriptModule):
         return True

@@ -59,7 +59,7 @@ def parts_of(
     module: Any,  # noqa: ANN401 (Lightning is not imported)
     data: Any,  # noqa: ANN401 (as above)
     trainer: Any,  # noqa: ANN401 (as above)
-    optimizer: Optimizer | None,
+    optimizer: Any,  # noqa: ANN401 (as it was passed)
 ) -> Parts:
     """
     Return the parts of a training of a ``LightningModule``.

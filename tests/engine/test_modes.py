@@ -99,7 +99,7 @@ def test_modules_on_which_the_mode_has_no_effect_are_not_told() -> None:
         return test.notices
 
     assert notices() == ()
-    scripted: Any = torch.jit.script(nn.Dropout())  # type: ignore[no-untyped-call]  # it has no types
+    scripted: Any = torch.jit.script(nn.Dropout())
     (notice,) = notices(Noisy(), scripted)
     assert notice.startswith("2 modules (Noisy, RecursiveScriptModule) were in eval")
 

@@ -546,10 +546,9 @@ def test_what_is_refused_by_name(pl: Any) -> None:
     with pytest.raises(TypeError, match="trainer=<Linear> must be a Trainer"):
         LRWidget.from_lightning(_module(pl), _loader(), nn.Linear(1, 1))
     module = _module(pl)
+    several: Any = [module.configure_optimizers()]
     with pytest.raises(TypeError, match="optimizer=<list> must be one optimizer"):
-        LRWidget.from_lightning(
-            module, _loader(), optimizer=[module.configure_optimizers()]
-        )
+        LRWidget.from_lightning(module, _loader(), optimizer=several)
 
 
 def test_notices_of_what_differs_from_fit(pl: Any) -> None:
