@@ -15,6 +15,7 @@ TARGETS = ("labels", "label", "targets", "target", "y")
 _MOST_SHOWN = 8
 _MOST_LEVELS = 5
 _MOST_PARTS = 40
+_LEAST_SAMPLES = 2  # and 3 rows, since a pair may be of inputs and targets
 
 
 def to_device(  # noqa: PLR0911 (a branch for each kind)
@@ -136,24 +137,39 @@ def parts_in(value: object, code: str) -> list[Part]:
     """
     Return the parts of a batch that have tensors, and at last the batch itself.
 
-    Parts of the outer levels come first, and tensors before other parts of a level.
+    Parts of the outer levels come first, and tensors before other parts of a level. A
+    list of samples has no parts: one of them would stand for the whole batch.
     """
     found = [Part(code, "", value)]
     seen: set[int] = set()
+    tensors = []
     for part in found:  # the list grows in the loop
-        if len(found) < _MOST_PARTS and id(part.value) not in seen:
+        if isinstance(part.value, torch.Tensor) or _are_samples(part.value):
+            tensors.append(part.code)
+        elif len(found) < _MOST_PARTS and id(part.value) not in seen:
             seen.add(id(part.value))
             found += _direct_parts(part)
-    tensors = [x.code for x in found if isinstance(x.value, torch.Tensor)]
     whole, *inside = [x for x in found if any(t.startswith(x.code) for t in tensors)]
     level = {x.code: x.code.count("[") + x.code.count(".") for x in inside}
     inside.sort(key=lambda x: (level[x.code], x.code not in tensors))
     return [*inside, whole]
 
 
+def _are_samples(value: object) -> bool:
+    """Whether a value is a list of several mappings, rows or objects of one form."""
+    if not isinstance(value, list | tuple) or len(value) < _LEAST_SAMPLES:
+        return False
+    if not all(type(x) is type(value[0]) for x in value):
+        return False
+    if isinstance(value[0], Mapping):
+        return all(x.keys() == value[0].keys() for x in value)
+    rows = isinstance(value[0], list | tuple) and len(value) > _LEAST_SAMPLES
+    return rows or dataclasses.is_dataclass(value[0])
+
+
 def _direct_parts(whole: Part) -> list[Part]:
     code, _, value = whole
-    if isinstance(value, torch.Tensor | str | bytes):
+    if isinstance(value, str | bytes):
         return []
     if isinstance(value, list | tuple):
         names = getattr(value, "_fields", None) or [""] * len(value)
