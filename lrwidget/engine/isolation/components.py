@@ -130,7 +130,8 @@ def _keep_outside(contents: Contents) -> Callable[[], None]:
     held = [x for used in contents.used for x in held_by(used)]
     known = [x for x in held if id(x) not in contents.own]
     modules = [value for value in known if isinstance(value, nn.Module)]
-    shapes = {parameter.shape for parameter in contents.parameters}
+    made = [p for p in contents.parameters if not nn.parameter.is_lazy(p)]
+    shapes = {parameter.shape for parameter in made}
     tensors = [x for x in known if type(x) is torch.Tensor and x.shape in shapes]
     averaged = [tensor for tensor in tensors if not tensor.requires_grad]
     if not modules and not averaged:
