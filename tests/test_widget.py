@@ -58,7 +58,7 @@ def test_what_differs_from_the_training_is_said() -> None:
     for _ in range(2):
         widget.run()
         widget.wait(SECONDS)
-        said = "2 modules were in eval mode and are trained in training mode, as model"
+        said = "1 module (Dropout) was in eval mode and is trained in training mode, as"
         (notice,) = widget.notices
         assert notice.startswith(said)
         assert notice in widget.status

@@ -144,7 +144,8 @@ def _losses(
     loss_fn: Any,  # noqa: ANN401 (anything callable)
 ) -> Iterator[tuple[int, str, str]]:
     """Yield the doubt in a loss, the definition of its function, and its code."""
-    results = [x for x in parts_in(outputs, "outputs") if _is_real(x.value)]
+    *inside, whole = parts_in(outputs, "outputs") or [Part("outputs", "", outputs)]
+    results = [x for x in (*inside, whole) if _is_real(x.value)]
     if loss_fn is None:  # the model may compute its own loss
         for part in results:
             if part.name == "loss" or part.code in ("outputs", "outputs[0]"):
@@ -159,8 +160,12 @@ def _losses(
     # in order: usual names, parts after the inputs, parts before them, the inputs
     after = [*parts[last:], *parts[:last]]
     after.sort(key=lambda part: (part.name not in TARGETS, part.code in used))
-    for result in sorted(results, key=lambda part: part.name not in _PREDICTIONS):
-        free = [part.code for part in (*after, *results) if part is not result]
+    results.sort(key=lambda part: part.name not in _PREDICTIONS)
+    # A loss function of tensors refuses the whole of several outputs.
+    wholes = [] if loss_fn is None or _is_real(whole.value) else [whole]
+    for result in (*wholes, *results):
+        others = [] if result is whole else results
+        free = [part.code for part in (*after, *others) if part is not result]
         filled = _argument_codes(names or [""], _by_name(known), free)
         for codes in islice(filled, _MOST_TRIED):
             target = values[codes[0]]
@@ -187,7 +192,7 @@ def _matching_shapes(
 ) -> Iterator[tuple[int, str, Codes]]:
     """Yield a doubt, the code of an output, and codes of targets that fit it."""
     out, value, (code, *others) = result.code, result.value, codes
-    if not isinstance(target, Tensor):
+    if not (isinstance(target, Tensor) and isinstance(value, Tensor)):
         yield 0, out, codes
         return
     real, same = _is_real(target), target.shape == value.shape

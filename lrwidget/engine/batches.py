@@ -8,16 +8,15 @@ from collections.abc import Mapping, MutableMapping
 from functools import partial
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
 import torch
-
-T = TypeVar("T")
 
 TARGETS = ("labels", "label", "targets", "target", "y")
 _MOST_SHOWN = 8
 _MOST_LEVELS = 5
 _MOST_PARTS = 40
+_LEAST_SAMPLES = 2  # and 3 rows, since a pair may be of inputs and targets
 
 
 def to_device(  # noqa: PLR0911 (a branch for each kind)
@@ -37,8 +36,10 @@ def to_device(  # noqa: PLR0911 (a branch for each kind)
         return (
             batch if batch.device == device else batch.to(device, non_blocking=to_gpu)
         )
-    if type(batch) in (list, tuple):
-        return type(batch)([to_device(item, device, done) for item in batch])
+    if type(batch) is tuple:
+        return tuple([to_device(item, device, done) for item in batch])
+    if id(batch) in done:
+        return done[id(batch)]
     # Packed sequences, encodings and graph batches have a method.
     move = getattr(batch, "to", None)
     if callable(move):
@@ -46,31 +47,26 @@ def to_device(  # noqa: PLR0911 (a branch for each kind)
     if isinstance(batch, tuple):
         items = [to_device(item, device, done) for item in batch]
         return type(batch)(*items) if hasattr(batch, "_fields") else type(batch)(items)
+    twin: Any
     if isinstance(batch, list):
-        moved_list = copy.copy(batch)
-        moved_list[:] = [to_device(item, device, done) for item in batch]
-        return moved_list
+        twin = copy.copy(batch)
+        inside = {**done, id(batch): twin}
+        twin[:] = [to_device(item, device, inside) for item in batch]
+        return twin
     if isinstance(batch, Mapping):
-        moved = {key: to_device(item, device, done) for key, item in batch.items()}
-        if type(batch) is dict or not isinstance(batch, MutableMapping):
-            return moved
-        same_kind = copy.copy(batch)
-        same_kind.update(moved)
-        return same_kind
+        plain = type(batch) is dict or not isinstance(batch, MutableMapping)
+        twin = {} if plain else copy.copy(batch)
+        inside = {**done, id(batch): twin}
+        twin.update({k: to_device(item, device, inside) for k, item in batch.items()})
+        return twin
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
-        return _moved_fields(batch, device, done)
+        # without its constructor, which may do more than set the fields
+        twin = copy.copy(batch)
+        inside = {**done, id(batch): twin}
+        for name, item in _fields(batch).items():
+            object.__setattr__(twin, name, to_device(item, device, inside))
+        return twin
     return batch
-
-
-def _moved_fields(batch: T, device: torch.device, done: Mapping[int, Any]) -> T:
-    if id(batch) in done:
-        return cast("T", done[id(batch)])
-    # without its constructor, which may do more than set the fields
-    twin = copy.copy(batch)
-    for name, item in _fields(batch).items():
-        moved = to_device(item, device, {**done, id(batch): twin})
-        object.__setattr__(twin, name, moved)
-    return twin
 
 
 def _fields(batch: Any) -> dict[str, Any]:  # noqa: ANN401 (any object)
@@ -111,12 +107,13 @@ def structure(batch: object, outer: tuple[int, ...] = ()) -> str:
     return f"{kind}({', '.join(shown)})"
 
 
-def samples_in(batch: object) -> int:
+def samples_in(batch: object, outer: tuple[int, ...] = ()) -> int:
     """
     Return the number of samples in a batch: the length of its first part with a length.
 
     The length of a tensor is its first dimension. A list may hold images of different
-    sizes. The number is 1 for a batch of another kind.
+    sizes. The number is 1 for a batch of another kind. ``outer`` has the identities of
+    the mappings around this batch, to which it may refer.
     """
     if isinstance(batch, torch.Tensor):
         return len(batch) if batch.dim() else 1
@@ -132,8 +129,8 @@ def samples_in(batch: object) -> int:
             isinstance(part, torch.Tensor) and part.dim()
         ):
             return len(part)
-        if isinstance(part, Mapping):
-            return samples_in(part)
+        if isinstance(part, Mapping) and id(part) not in outer:
+            return samples_in(part, (*outer, id(part)))
     return 1
 
 
@@ -149,24 +146,39 @@ def parts_in(value: object, code: str) -> list[Part]:
     """
     Return the parts of a batch that have tensors, and at last the batch itself.
 
-    Parts of the outer levels come first, and tensors before other parts of a level.
+    Parts of the outer levels come first, and tensors before other parts of a level. A
+    list of samples has no parts: one of them would stand for the whole batch.
     """
     found = [Part(code, "", value)]
     seen: set[int] = set()
+    tensors = []
     for part in found:  # the list grows in the loop
-        if len(found) < _MOST_PARTS and id(part.value) not in seen:
+        if isinstance(part.value, torch.Tensor) or _are_samples(part.value):
+            tensors.append(part.code)
+        elif len(found) < _MOST_PARTS and id(part.value) not in seen:
             seen.add(id(part.value))
             found += _direct_parts(part)
-    tensors = [x.code for x in found if isinstance(x.value, torch.Tensor)]
     whole, *inside = [x for x in found if any(t.startswith(x.code) for t in tensors)]
     level = {x.code: x.code.count("[") + x.code.count(".") for x in inside}
     inside.sort(key=lambda x: (level[x.code], x.code not in tensors))
     return [*inside, whole]
 
 
+def _are_samples(value: object) -> bool:
+    """Whether a value is a list of several mappings, rows or objects of one form."""
+    if not isinstance(value, list | tuple) or len(value) < _LEAST_SAMPLES:
+        return False
+    if not all(type(x) is type(value[0]) for x in value):
+        return False
+    if isinstance(value[0], Mapping):
+        return all(x.keys() == value[0].keys() for x in value)
+    rows = isinstance(value[0], list | tuple) and len(value) > _LEAST_SAMPLES
+    return rows or dataclasses.is_dataclass(value[0])
+
+
 def _direct_parts(whole: Part) -> list[Part]:
     code, _, value = whole
-    if isinstance(value, torch.Tensor | str | bytes):
+    if isinstance(value, str | bytes):
         return []
     if isinstance(value, list | tuple):
         names = getattr(value, "_fields", None) or [""] * len(value)

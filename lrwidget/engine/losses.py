@@ -49,22 +49,14 @@ def check_loss(model: Any, loss_fn: object, training_step: object) -> None:  # n
     given = loss_fn is not None or training_step is not None
     if given or not is_kind(model, "LightningModule"):
         return
-    if not model.automatic_optimization:
+    if "lightning" not in type(model).training_step.__module__.partition(".")[0]:
+        name = type(model).__name__
         msg = (
-            f"model=<{type(model).__name__}> has automatic_optimization=False, so its "
-            "training_step takes optimizer steps itself; use from_lightning, or pass "
-            "training_step=... that returns the loss of a batch"
+            f"model=<{name}> has its own training_step, which the loops of Lightning "
+            "call; use LRWidget.from_lightning(module, data), or the from_lightning of "
+            "RangeTest, range_test or race; or pass loss_fn or training_step"
         )
         raise ValueError(msg)
-    for name in ("backward", "configure_gradient_clipping", "optimizer_step"):
-        method = getattr(type(model), name)
-        if "lightning" not in method.__module__.partition(".")[0]:
-            msg = (
-                f"model=<{type(model).__name__}> has its own {name}, which only "
-                "from_lightning calls; use from_lightning, or pass training_step=... "
-                "that returns the loss of a batch"
-            )
-            raise ValueError(msg)
 
 
 def untrained(loss_fn: object, optimizer: Optimizer) -> list[str]:
@@ -103,11 +95,10 @@ def loss_function(
     or ``loss_fn(model(only_input), target)`` if the model has another name for its only
     input; and for an object with a ``y``, ``loss_fn(model(batch), batch.y)``.
 
-    If both are None, the model gives the loss itself. A Lightning module does so by its
-    own ``training_step``. Any other model is called with the batch, with the items of a
-    list or tuple, or with the items of a mapping as keywords. It returns the loss, an
-    object with a ``loss``, a tuple that begins with the loss, or a mapping of losses,
-    whose sum is the loss.
+    If both are None, the model gives the loss itself. It is called with the batch, with
+    the items of a list or tuple, or with the items of a mapping as keywords. It returns
+    the loss, an object with a ``loss``, a tuple that begins with the loss, or a mapping
+    of losses, whose sum is the loss.
 
     The function returns a tensor of one element, or None where the batch is skipped. It
     raises TypeError if the batch gives no loss by these conventions, and ValueError if
@@ -117,8 +108,6 @@ def loss_function(
         return partial(_by_training_step, model, training_step)
     if loss_fn is not None:
         return partial(_by_loss_fn, model, loss_fn)
-    if is_kind(model, "LightningModule"):
-        return _by_lightning(model)
     return partial(_by_model, model)
 
 
@@ -236,29 +225,6 @@ def _called(
             f"{hint}{to_paste(model, batch, loss_fn)}"
         )
         raise TypeError(msg) from error
-
-
-def _by_lightning(model: Any) -> LossOf:  # noqa: ANN401 (Lightning is not imported)
-    # There is no running trainer to log to.
-    vars(model).update(log=_log_nothing, log_dict=_log_nothing)
-    takes_index = len(inspect.signature(model.training_step).parameters) > 1
-    count = 0
-
-    def compute(batch: Any) -> Tensor | None:  # noqa: ANN401 (any batch)
-        nonlocal count
-        batch = model.on_before_batch_transfer(batch, 0)
-        batch = model.on_after_batch_transfer(batch, 0)
-        result = model.training_step(*((batch, count) if takes_index else (batch,)))
-        count += 1
-        if result is None:
-            return None
-        hint = "return the mean loss, a mapping with a 'loss', or None"
-        return _one(_loss_in(result), "the module's training_step", result, hint)
-
-    return compute
-
-
-def _log_nothing(*_args: object, **_kwargs: object) -> None: ...
 
 
 def _loss_in(result: object) -> Tensor | None:

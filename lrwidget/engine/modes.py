@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+from functools import cache
+from typing import Any
 
+import torch
+from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-if TYPE_CHECKING:
-    from torch import nn
+_MOST_NAMED = 3  # classes
 
 
 def train(model: nn.Module, *, keep_modes: bool) -> list[str]:
@@ -16,9 +19,10 @@ def train(model: nn.Module, *, keep_modes: bool) -> list[str]:
 
     It calls ``model.train()``, as every training does. A normalization layer in
     evaluation mode with only frozen parameters keeps its mode, which was set on
-    purpose. With ``keep_modes``, all modules keep their modes.
+    purpose. With ``keep_modes``, all modules keep their modes. The notices leave out
+    modules on which the mode has no effect, such as linear layers.
     """
-    before = [module for module in model.modules() if not module.training]
+    before: list[Any] = [module for module in model.modules() if not module.training]
     if keep_modes or not before:
         return []
     frozen = [module for module in before if _is_frozen_norm(module)]
@@ -26,11 +30,14 @@ def train(model: nn.Module, *, keep_modes: bool) -> list[str]:
     kept = [module for module in frozen if module.training]
     for module in kept:
         module.train(mode=False)
-    switched = [m for m in before if m.training and m is not model]
+    switched = [m for m in before if m.training and _depends_on_mode(m.__class__)]
     notices = []
     if switched:
+        kinds = sorted({type(module).__name__ for module in switched})
+        kinds[_MOST_NAMED:] = ["..."] * (len(kinds) > _MOST_NAMED)
         notices.append(
-            f"{_count(switched, 'module was', 'modules were')} in eval mode and "
+            f"{_count(switched, 'module', 'modules')} ({', '.join(kinds)}) "
+            f"{'was' if len(switched) == 1 else 'were'} in eval mode and "
             f"{'is' if len(switched) == 1 else 'are'} trained in training mode, as "
             "model.train() does; keep_modes=True keeps the modes."
         )
@@ -40,6 +47,20 @@ def train(model: nn.Module, *, keep_modes: bool) -> list[str]:
             f"frozen parameters {'stays' if len(kept) == 1 else 'stay'} in eval mode."
         )
     return notices
+
+
+@cache
+def _depends_on_mode(kind: Any) -> bool:  # noqa: ANN401 (a class of modules)
+    """Whether the code of a class of modules uses the mode."""
+    if issubclass(kind, torch.jit.ScriptModule):
+        return True
+    own = [each for each in kind.__mro__ if each not in nn.Module.__mro__]
+    functions = [inspect.unwrap(x) for each in own for x in vars(each).values()]
+    return any(
+        "training" in function.__code__.co_names
+        for function in functions
+        if inspect.isfunction(function)
+    )
 
 
 def _is_frozen_norm(module: nn.Module) -> bool:

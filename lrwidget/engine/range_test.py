@@ -76,7 +76,7 @@ class RangeTest(FromFrameworks):
         target)``, mappings with one target under a usual name (labels, label,
         targets, target, y), and objects with a ``y``. If None, the model gives the
         loss itself: called with the batch, it returns the loss, an object with a
-        ``loss``, or a dict of losses; a Lightning module's ``training_step`` does.
+        ``loss``, or a dict of losses.
     **settings:
         The settings of `lrwidget.config.TestConfig`.
 

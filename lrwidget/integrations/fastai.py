@@ -37,6 +37,7 @@ _REFUSED = {
     "DistributedTrainer": "wraps the model itself; wrap the learner's model instead",
     "NonNativeMixedPrecision": "trains a copy of the parameters; use learner.to_fp16()",
 }
+_NOT_CALLED = ("fit", "_do_fit", "_do_epoch", "_do_epoch_train", "all_batches")
 _NOT_REACHED = ("before_validate", "after_validate", "after_epoch", "after_fit")
 
 
@@ -77,6 +78,10 @@ def _reason(callback: Any, reasons: dict[str, str]) -> str | None:  # noqa: ANN4
     """Return the reason for the class of a callback, if any."""
     found = (why for names, why in reasons.items() if is_kind(callback, *names.split()))
     return next(found, None)
+
+
+def _is_fastais(definition: Any) -> bool:  # noqa: ANN401 (a class or function)
+    return str(definition.__module__).startswith(("fastai.", "fastcore."))
 
 
 def _called_callbacks(learner: Any) -> list[Any]:  # noqa: ANN401 (as above)
@@ -120,16 +125,17 @@ class LearnerStep(FrameworkStep):
 
     @property
     def notices(self) -> Sequence[str]:
-        """The callbacks that are left out, and the events that are not reached."""
-        found = []
+        """The callbacks, events and methods of the learner that have no part here."""
+        kind = type(self.learner)
+        own = [x for x in _NOT_CALLED if not _is_fastais(getattr(kind, x))]
+        found = [f"{kind.__name__}.{method} is not called." for method in own]
         for callback in self.learner.cbs:
             name = f"The learner's callback {type(callback).__name__}"
             reason = _reason(callback, _LEFT_OUT)
             events = [event for event in _NOT_REACHED if hasattr(callback, event)]
-            of_fastai = type(callback).__module__.startswith("fastai.")
             if reason:
                 found.append(f"{name} is left out: {reason}.")
-            elif events and not of_fastai:
+            elif events and not _is_fastais(type(callback)):
                 found.append(f"{name} is not called at {', '.join(events)}.")
         return found
 
@@ -203,8 +209,11 @@ class LearnerStep(FrameworkStep):
         from fastai.callback import core  # noqa: PLC0415 (as above)
 
         twin, before = self.twin, self.twin.loss
+        self.computed = not twin.training
         try:
             twin.one_batch(self.iter, batch)
+            if twin.loss is not before and not self.computed:
+                self._check_program()
         except (core.CancelTrainException, core.CancelEpochException):
             twin("after_cancel_train")
             self.epoch_ended = True
@@ -213,8 +222,20 @@ class LearnerStep(FrameworkStep):
             raise RuntimeError(msg) from error
         return None if twin.loss is before else twin.loss
 
+    def _check_program(self) -> None:
+        """Raise if a method of a subclass takes the steps in another way."""
+        kind = type(self.learner)
+        for method in ("_do_one_batch", "one_batch"):
+            if not _is_fastais(getattr(kind, method)):
+                msg = (
+                    f"{kind.__name__}.{method} computes a loss without fastai's "
+                    "_do_grad_opt, by which a test takes its steps; call it there"
+                )
+                raise ValueError(msg)
+
     def _compute_and_take(self) -> None:
         """Compute the gradients, and take a step, with the settings of the test."""
+        self.computed = True
         twin, scaler = self.twin, self.trained.grad_scaler
         with torch.autocast(self.trained.device.type, enabled=False):
             if self.size > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -17,7 +17,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from lrwidget.config import is_kind, length_of
+from lrwidget.curve.short_repr import short_repr
 from lrwidget.engine.framework import FrameworkStep, Trained
+from lrwidget.engine.isolation.state_snapshot import GENERATORS
 from lrwidget.engine.loaders import own_loader
 from lrwidget.engine.losses import NoLossError
 from lrwidget.engine.stepping import StepSkippedError, mean
@@ -25,7 +27,7 @@ from lrwidget.integrations import Parts, aside, check_kind, do_nothing
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from torch import Tensor
     from torch.optim import Optimizer
@@ -58,7 +60,7 @@ def parts_of(
     module: Any,  # noqa: ANN401 (Lightning is not imported)
     data: Any,  # noqa: ANN401 (as above)
     trainer: Any,  # noqa: ANN401 (as above)
-    optimizer: Optimizer | None,
+    optimizer: Any,  # noqa: ANN401 (as it was passed)
 ) -> Parts:
     """
     Return the parts of a training of a ``LightningModule``.
@@ -67,7 +69,15 @@ def parts_of(
     only optimizer of ``configure_optimizers`` is used if none is given.
     """
     example = "a module with configure_optimizers and training_step"
+    compiled = module
+    module = getattr(compiled, "_orig_mod", compiled)  # as Trainer.fit does
     check_kind("module", module, "LightningModule", example)
+    if isinstance(optimizer, list | tuple):
+        msg = (
+            f"optimizer={short_repr(optimizer)} must be one optimizer, since the loops "
+            "of Lightning take the steps of one; pass one of them"
+        )
+        raise TypeError(msg)
     if trainer is None:
         trainer = vars(module)["_trainer"]
     else:
@@ -75,9 +85,12 @@ def parts_of(
     _check(module, trainer)
     datamodule = data if hasattr(data, "train_dataloader") else None
     fit = _Fit(module, trainer, datamodule)
+    fit.is_compiled = compiled is not module
     with _attached_again(module, datamodule):
         stand_in = fit.stand_in(module, module.device, datamodule)
-        stand_in._data_connector.prepare_data()  # noqa: SLF001 (Lightning has no other way)
+        found = fit.call._call_lightning_module_hook(stand_in, "configure_callbacks")  # noqa: SLF001 (Lightning has no other way)
+        fit.callbacks += found if isinstance(found, Sequence) else [found]
+        stand_in._data_connector.prepare_data()  # noqa: SLF001 (as above)
         fit.call._call_setup_hook(stand_in)  # noqa: SLF001 (as above)
         fit.call._call_configure_model(stand_in)  # noqa: SLF001 (as above)
         if data is datamodule:
@@ -134,6 +147,8 @@ class _Fit:
         self._package = base.__module__.partition(".core.")[0]
         self.call = self.part("trainer.call")
         self.trainer, self.datamodule = trainer, datamodule
+        self.callbacks: list[Any] = [] if trainer is None else list(trainer.callbacks)
+        self.is_compiled = False  # by torch.compile
         self.combined: Any = None  # the loader as a CombinedLoader
         self.count: float = float("inf")  # the number of batches in an epoch
 
@@ -216,8 +231,8 @@ class _Fit:
             plain = [x["scheduler"] if isinstance(x, dict) else x for x in schedulers]
             return optimizers[0], plain
         msg = (
-            f"configure_optimizers returned {returned!r}, but a range test trains with "
-            "one optimizer; pass it as optimizer=..."
+            f"configure_optimizers returned {short_repr(returned)}, but a range test "
+            "trains with one optimizer; pass it as optimizer=..."
         )
         raise ValueError(msg)
 
@@ -310,27 +325,30 @@ class LightningStep(FrameworkStep):
     def notices(self) -> Sequence[str]:
         """Sentences on the parts of ``Trainer.fit`` that are left out."""
         user = self._fit.trainer
-        if user is None:
-            return ()
-        others = [x for x in user.callbacks if not is_kind(x, *_WITHOUT_EFFECT)]
+        others = [x for x in self._fit.callbacks if not is_kind(x, *_WITHOUT_EFFECT)]
         callbacks = ", ".join(type(callback).__name__ for callback in others)
-        strategy = type(user.strategy).__name__
-        differences = {
-            f"The trainer's callbacks {callbacks} are not called.": callbacks,
-            f"The test uses one device, without the trainer's {strategy}.": (
-                strategy != "SingleDeviceStrategy"
-            ),
-            "The loaders are kept, but the trainer reloads them after some epochs.": (
-                user.reload_dataloaders_every_n_epochs
-            ),
+        differences: dict[str, object] = {
+            f"The callbacks {callbacks} are not called.": callbacks,
+            "The module is not compiled.": self._fit.is_compiled,
         }
+        if user is not None:
+            strategy = type(user.strategy).__name__
+            differences |= {
+                f"The test uses one device, without the trainer's {strategy}.": (
+                    strategy != "SingleDeviceStrategy"
+                ),
+                "The loaders are kept, but the trainer reloads them after some "
+                "epochs.": user.reload_dataloaders_every_n_epochs,
+            }
         return [sentence for sentence, holds in differences.items() if holds]
 
     def start(self, trained: Trained) -> None:
         """Attach a new trainer to the module, and call the hooks of the start."""
         fit, module, config = self._fit, trained.model, trained.config
         self._optimizer, self._scaler = trained.optimizer, trained.grad_scaler
-        datamodule = None if fit.datamodule is None else _twin(fit.datamodule)
+        datamodule = fit.datamodule
+        if datamodule is not None:
+            datamodule = _twin(datamodule, fit.combined.flattened)
         self._trainer = trainer = fit.stand_in(module, trained.device, datamodule)
         self._loop = trainer.fit_loop.epoch_loop
         self._loop.update_lr_schedulers = do_nothing  # the test sets the rates
@@ -474,12 +492,15 @@ class LightningStep(FrameworkStep):
         return result
 
 
-def _twin(datamodule: Any) -> Any:  # noqa: ANN401 (as above)
-    """Return a copy of a data module with copied containers of the same data."""
+def _twin(datamodule: Any, loaders: Iterable[Any]) -> Any:  # noqa: ANN401 (as above)
+    """Return a copy of a data module with its own containers and generators."""
     twin = aside(datamodule)
+    of_loaders = [getattr(loader, "generator", None) for loader in loaders]
     for name, value in vars(twin).items():
         if type(value) in (dict, list, set):
             vars(twin)[name] = copy.copy(value)
+        elif isinstance(value, GENERATORS) and value not in of_loaders:
+            vars(twin)[name] = copy.deepcopy(value)
     return twin
 
 

@@ -115,6 +115,22 @@ def _evidence(
     return loss
 
 
+def _whole_evidence(outputs: Any, x: torch.Tensor) -> torch.Tensor:
+    output, mean, log_var = outputs
+    return _evidence(output, x, mean, log_var)
+
+
+def _several_tasks(outputs: Any, targets: Any) -> torch.Tensor:
+    of_kind = _CE(outputs["kind"], targets["kind"])
+    loss: torch.Tensor = of_kind + _MSE(outputs["size"], targets["size"])
+    return loss
+
+
+class _Tasks(_Net):
+    def forward(self, x: torch.Tensor) -> Any:
+        return {"kind": self.layer(x), "size": self.layer(x)[:, 0]}
+
+
 def _weighted(
     output: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
 ) -> torch.Tensor:
@@ -306,6 +322,18 @@ _SHAPES: dict[str, tuple[Any, Any, Any, str, str]] = {
         *(_Variational(4), [_X], _evidence),
         *("model(batch[0])", "outputs[0], batch[0], outputs[1], outputs[2]"),
     ),
+    "a loss of the whole tuple": (
+        *(_Variational(4), {"image": _X, "id": _IDS}, _whole_evidence),
+        *("model(batch['image'])", "outputs, batch['image']"),
+    ),
+    "a loss of dicts": (
+        *(_Tasks(), {"x": _X, "at": {"kind": _IDS, "size": _REAL}}, _several_tasks),
+        *("model(batch['x'])", "outputs, batch['at']"),
+    ),
+    "a loss of a dict and the batch": (
+        *(_Tasks(), {"x": _X, "kind": _IDS, "size": _REAL}, _several_tasks),
+        *("model(batch['x'])", "outputs, batch"),
+    ),
     "a loss with weights": (
         nn.Linear(4, 3),
         *({"x": _X, "id": ["a"], "weight": _REAL, "label": _IDS}, _weighted),
@@ -370,8 +398,13 @@ def test_without_a_loss_function(model: Any, batch: Any, call: str, loss: str) -
         (nn.Linear(5, 3), {"a": _X, "b": _IDS}, r"dict\('a': Tensor\(8, 4\), 'b'"),
         (nn.Linear(4, 3), ["a", "b"], r"list\(str, str\)"),
         (nn.Linear(4, 3), None, "NoneType"),
+        (
+            nn.Linear(4, 3),
+            [{"x": x, "kind": kind} for x, kind in zip(_X, _IDS, strict=True)],
+            r"list\(list\(dict\('x'",
+        ),
     ],
-    ids=["sizes that do not fit", "texts", "nothing"],
+    ids=["sizes that do not fit", "texts", "nothing", "a list of samples"],
 )
 def test_where_nothing_runs_there_is_no_example(
     model: Any, batch: Any, shown: str

@@ -40,6 +40,41 @@ def test_structure_in_words() -> None:
     assert structure(list(range(99))) == f"list({'int, ' * 8}...)"
 
 
+def _led_back(kind: str) -> Any:
+    """Return a batch of 3 samples that contains itself, or a part that does so."""
+    if kind == "list":
+        batch: Any = []
+        batch += [batch, torch.ones(3)]
+    elif kind == "list in a tuple":
+        batch = [(), torch.ones(3)]
+        batch[0] = (batch,)
+    else:
+        batch = UserDict() if kind == "mapping" else {}
+        batch.update({"in": {}, "x": torch.ones(3)})
+        batch["in"]["me"] = batch if kind == "dicts" else batch["in"]
+        batch["in"]["x"] = batch["x"]
+    return batch
+
+
+@pytest.mark.parametrize(
+    "kind", ["list", "list in a tuple", "dicts", "inner dict", "mapping"]
+)
+def test_a_batch_that_contains_itself(kind: str) -> None:
+    batch = _led_back(kind)
+    moved = to_device(batch, _META)
+    if "list" in kind:
+        inner = moved[0] if kind == "list" else moved[0][0]
+        assert inner is moved
+        assert moved[1].device == _META
+    else:
+        inside = moved["in"]
+        assert inside["me"] is (moved if kind == "dicts" else inside)
+        assert inside["x"].device == moved["x"].device == _META
+        assert samples_in(batch) == 3
+    assert type(moved) is type(batch)
+    assert moved is not batch
+
+
 @dataclass(frozen=True)
 class Sample:
     x: torch.Tensor

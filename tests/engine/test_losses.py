@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lrwidget.engine.losses import NoLossError, check_loss, loss_function
+from lrwidget.engine.losses import NoLossError, loss_function
 
 
 class Sum(nn.Module):
@@ -293,51 +293,6 @@ def test_more_than_one_loss() -> None:
         _loss(Sum(), (_ONE, torch.ones(3)), _difference)
     with pytest.raises(ValueError, match=r"model returned Tensor\(3,\).*pass loss_fn"):
         _loss(Sum(lambda loss: loss.expand(3)), (_ONE,))
-
-
-class LightningModule(nn.Linear):
-    """Of Lightning's name, whose own is in the tests of `lrwidget.frameworks`."""
-
-    automatic_optimization = True
-
-    def __init__(self) -> None:
-        super().__init__(3, 1)
-        self.indices: list[int] = []
-
-    def log(self, *_args: object) -> None:
-        raise AssertionError
-
-    def on_before_batch_transfer(self, batch: Any, _index: int) -> Any:
-        return batch
-
-    def on_after_batch_transfer(self, batch: Any, _index: int) -> Any:
-        return batch
-
-    def _lightnings_own(self) -> None: ...
-
-    _lightnings_own.__module__ = "lightning.pytorch"
-    backward = configure_gradient_clipping = optimizer_step = _lightnings_own
-
-    def training_step(self, batch: Any, batch_idx: int) -> Any:
-        self.indices.append(batch_idx)
-        self.log("loss", 1)
-        return {"loss": self(batch).mean()} if batch_idx else None
-
-
-def test_a_lightning_module_has_its_own_training_step() -> None:
-    model = LightningModule()
-    compute = loss_function(model, None, None)
-    batch = torch.ones(2, 3)
-    assert compute(batch) is None  # as it skips a batch
-    assert compute(batch) == model(batch).mean()
-    assert model.indices == [0, 1]
-
-
-def test_a_lightning_module_that_optimizes_itself() -> None:
-    model = LightningModule()
-    model.automatic_optimization = False
-    with pytest.raises(ValueError, match=r"automatic_optimization=False.*pass tr"):
-        check_loss(model, None, None)
 
 
 class Autoencoder(nn.Linear):

@@ -14,12 +14,12 @@ from fastai.callback.progress import CSVLogger
 from fastai.callback.tracker import SaveModelCallback
 from fastai.callback.training import GradientAccumulation, GradientClip
 from fastai.distributed import DistributedTrainer
-from fastai.learner import Callback
+from fastai.learner import Callback, Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.optimizer import SGD, Adam, OptimWrapper, ranger
 from torch import nn
 
-from lrwidget import LRWidget
+from lrwidget import LRWidget, RangeTest, range_test
 from lrwidget.integrations.fastai import parts_of
 from tests.engine.training_parts import state
 from tests.integrations.fastai_parts import learner_of
@@ -247,6 +247,32 @@ def test_notices_of_callbacks() -> None:
         "The learner's callback Own is not called at after_epoch.",
     ]
     assert not parts_of(learner_of()).settings["training_step"].notices
+
+
+def test_methods_of_a_subclass() -> None:
+    class Own(Learner):  # type: ignore[misc]  # untyped base
+        def _do_one_batch(self) -> None:
+            self.pred = self.model(*self.xb)
+            self.loss_grad = self.loss_func(self.pred, *self.yb)
+            self.loss = self.loss_grad.clone()
+            self.loss_grad.backward()
+            self.opt.step()
+            self.opt.zero_grad()
+
+    class Fitting(Learner):  # type: ignore[misc]  # untyped base
+        def _do_one_batch(self) -> None:
+            super()._do_one_batch()
+
+        def fit(self, *args: Any, **kwargs: Any) -> None:
+            super().fit(*args, **kwargs)
+
+    usual = learner_of()
+    parts = usual.dls, usual.model, usual.loss_func
+    with pytest.raises(ValueError, match=r"Own\._do_one_batch computes a loss without"):
+        range_test.from_learner(Own(*parts), num_it=5)
+    test = RangeTest.from_learner(Fitting(*parts), num_it=5)
+    assert len(list(test)) == 5
+    assert test.notices == ("Fitting.fit is not called.",)
 
 
 def test_options_beside_the_callbacks() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -378,6 +379,7 @@ def test_schedulers_are_there_and_their_state_is_restored(pl: Any) -> None:
 
 
 _HOOKS = [
+    "configure_callbacks",
     "prepare_data",
     "setup",
     "configure_model",
@@ -440,7 +442,7 @@ def test_the_order_of_all_hooks(pl: Any) -> None:
     data = type("OwnData", (Data,), _noting(Data, calls))()
     _fitted(pl, module, data, rates, {"accumulate_grad_batches": 2})
     first = {"prepare_data", "setup", "configure_model", "configure_optimizers"}
-    first.add("train_dataloader")
+    first |= {"train_dataloader", "configure_callbacks"}
     assert {name for name, *_ in tested} == {*_HOOKS}
     for among in (True, False):
         of_test, of_fit = (
@@ -463,6 +465,7 @@ def test_hooks_of_a_data_module_leave_nothing(pl: Any) -> None:
             super().__init__()
             self.seen: list[int] = []
             self.count = 0
+            self.rng = random.Random(4)  # noqa: S311 (no secret)
 
         def train_dataloader(self) -> Any:
             return _loader()
@@ -470,11 +473,12 @@ def test_hooks_of_a_data_module_leave_nothing(pl: Any) -> None:
         def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
             self.seen.append(dataloader_idx)
             self.count += 1
-            return batch[0] / 2, batch[1]
+            return batch[0] / 2 + self.rng.random(), batch[1]
 
     data = Data()
     rates, losses = _tested(_module(pl), data)
     assert (data.seen, data.count, data.trainer) == ([], 0, None)
+    assert data.rng.getstate() == Data().rng.getstate()
     assert losses == pytest.approx(_fitted(pl, _module(pl), Data(), rates, {}))
 
 
@@ -541,23 +545,37 @@ def test_trainers_and_hooks_that_are_refused(pl: Any) -> None:
             _tested(_module(pl, **methods), data or _loader(), trainer)
     with pytest.raises(TypeError, match="trainer=<Linear> must be a Trainer"):
         LRWidget.from_lightning(_module(pl), _loader(), nn.Linear(1, 1))
+    module = _module(pl)
+    several: Any = [module.configure_optimizers()]
+    with pytest.raises(TypeError, match="optimizer=<list> must be one optimizer"):
+        LRWidget.from_lightning(module, _loader(), optimizer=several)
 
 
 def test_notices_of_differences_from_fit(pl: Any) -> None:
     class Pruning(pl.Callback):  # type: ignore[misc]  # of either package
         pass
 
-    def notices(trainer: Any) -> Any:
-        parts = parts_of(_module(pl), _loader(), trainer, None)
+    def notices(trainer: Any, **methods: Any) -> Any:
+        parts = parts_of(_module(pl, **methods), _loader(), trainer, None)
         return parts.settings["training_step"].notices
 
     assert not notices(None)
     assert not notices(pl.Trainer(accelerator="cpu", logger=False))
     settings: Any = {"callbacks": [Pruning()], "reload_dataloaders_every_n_epochs": 2}
     assert notices(_trainer(pl, **settings)) == [
-        "The trainer's callbacks Pruning are not called.",
+        "The callbacks Pruning are not called.",
         "The loaders are kept, but the trainer reloads them after some epochs.",
     ]
+    for own in (Pruning(), [Pruning(), pl.callbacks.Timer()]):
+        of_module = notices(None, configure_callbacks=lambda _, own=own: own)
+        assert of_module == ["The callbacks Pruning are not called."]
+
+
+def test_a_compiled_module(pl: Any) -> None:
+    compiled = torch.compile(_module(pl), backend="eager")
+    assert _tested(compiled, _loader()) == _tested(_module(pl), _loader())
+    step = parts_of(compiled, _loader(), None, None).settings["training_step"]
+    assert step.notices == ["The module is not compiled."]
 
 
 def test_options_come_before_the_trainer(pl: Any) -> None:

@@ -18,6 +18,7 @@ from lrwidget.engine.distributed.process_groups import replicated, sharded_state
 from lrwidget.engine.isolation.contents import (
     MOST_ITEMS,
     Contents,
+    held_by,
     outside,
     parameters_in,
 )
@@ -121,15 +122,17 @@ def _keep_outside(contents: Contents) -> Callable[[], None]:
     """
     Snapshot what only functions refer to; return the function that restores it.
 
-    It is not copied. Of modules, the snapshot has the buffers, the attributes, which
-    gradients are None, and the parameters that only the functions change: those that
-    are frozen or in evaluation mode, or that an `AveragedModel` or an optimizer of the
-    functions has. Other code may train the others meanwhile.
+    It is not copied. Of modules, also in the attributes of an object, the snapshot has
+    the buffers, the attributes, which gradients are None, and the parameters that only
+    the functions change: those that are frozen or in evaluation mode, or that an
+    `AveragedModel` or an optimizer of the functions has. Other code may train the
+    others meanwhile.
     """
-    found = [x for used in contents.used for x in used if id(x) not in contents.own]
+    used = [value for each in contents.used for value in each]
+    found = [value for value in held_by(used) if id(value) not in contents.own]
     modules = [value for value in found if isinstance(value, nn.Module)]
     optimizers = [value for value in found if isinstance(value, Optimizer)]
-    kept = [*modules, *optimizers, *_averages(found, contents)]
+    kept = [*modules, *optimizers, *_averages(used, contents)]
     if not kept:
         return lambda: None
     parts = [part for module in modules for part in module.modules()]
@@ -151,24 +154,28 @@ def _keep_outside(contents: Contents) -> Callable[[], None]:
     return restore_and_clear
 
 
-def _averages(found: list[object], contents: Contents) -> Iterator[object]:
+def _averages(used: list[object], contents: Contents) -> Iterator[object]:
     """
-    Yield containers of tensors that have the shapes of the parameters, and the owners.
+    Yield moving averages of the model: tensors that have the shapes of its parameters.
 
-    They are moving averages of the model, such as those of diffusers.
+    The averages are tensors without gradients, or containers, such as those of
+    diffusers, which are followed by the objects that have them and may count.
     """
     lazy = nn.parameter.is_lazy
     shapes = {tuple(p.shape) for p in contents.parameters if not lazy(p)}
-    for value in found:
+    for value in used:
         plain = not isinstance(value, type | FunctionType | ModuleType | nn.Module)
         attributes = vars(value) if plain and hasattr(value, "__dict__") else {}
         for held in (value, *attributes.values()):
-            if not isinstance(held, dict | list) or len(held) > MOST_ITEMS:
-                continue
-            items = list(held.values() if isinstance(held, dict) else held)
-            tensors = [x for x in items if isinstance(x, torch.Tensor) and not lazy(x)]
-            if tensors and all(tuple(x.shape) in shapes for x in tensors):
-                yield from (held, value)
+            if type(held) is torch.Tensor:
+                if not held.requires_grad and tuple(held.shape) in shapes:
+                    yield held
+            elif isinstance(held, dict | list) and len(held) <= MOST_ITEMS:
+                items = held.values() if isinstance(held, dict) else held
+                tensors = [x for x in items if isinstance(x, torch.Tensor)]
+                tensors = [tensor for tensor in tensors if not lazy(tensor)]
+                if tensors and all(tuple(x.shape) in shapes for x in tensors):
+                    yield from (held, value)
 
 
 def _check_copyable(contents: Contents) -> None:
@@ -211,7 +218,11 @@ def _check_functions(contents: Contents) -> None:
     if used and not known.issuperset(contents.trained):
         msg = "its optimizer has parameters of neither the model nor loss_fn"
         raise ValueError(msg)
-    others = [x for x in used if isinstance(x, Optimizer) and id(x) not in contents.own]
+    others = [
+        value
+        for value in held_by(used)
+        if isinstance(value, Optimizer) and id(value) not in contents.own
+    ]
     groups = [group for optimizer in others for group in optimizer.param_groups]
     if not all(known.isdisjoint(group["params"]) for group in groups):
         msg = "a function uses another optimizer of its parameters"

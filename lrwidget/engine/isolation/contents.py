@@ -6,7 +6,7 @@ import dis
 import weakref
 from contextlib import suppress
 from functools import cached_property, partial
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import nn
@@ -14,7 +14,7 @@ from torch import nn
 from lrwidget.engine.optimizers import optimizers_in
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Iterator
 
     from lrwidget.engine.isolation.components import Components
 
@@ -100,6 +100,18 @@ def outside(value: object) -> list[object]:
                 seen.add(id(inner))
                 found.append(inner)
     return found[1:]
+
+
+def held_by(used: Iterable[object]) -> Iterator[object]:
+    """Yield some objects, their attributes, and the items of small ones of these."""
+    for value in used:
+        yield value
+        if not isinstance(value, (FunctionType, ModuleType, nn.Module)):
+            attributes = getattr(value, "__dict__", None)
+            # a class has no plain dict
+            inside = attributes.values() if type(attributes) is dict else ()
+            for item in list(inside):
+                yield from (item, *_inside(item))
 
 
 def _package(function: object) -> str:

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain, count
+from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from lrwidget.engine.isolation.state_snapshot import (
@@ -35,6 +36,7 @@ _numbers = count()
 _SMALL = (int, float, str, type(None), *GENERATORS)
 _DEPTH = 6  # of the containers in the state of a data set
 _MOST_NESTED = 1000  # containers in a container; data have more
+_MOST_TRANSFORMS = 50  # in a list; data are longer
 
 
 class _Kept(NamedTuple):
@@ -50,8 +52,9 @@ class RandomState:
 
     The constructor takes the states, and `restore` puts them back, also after `seed`.
     The state of a loader is its attributes, its generators and the content of its
-    samplers, also of the loaders that it wraps. Data are no state, but the attributes
-    of a data set with ``state_dict`` and ``load_state_dict`` are.
+    samplers, also of the loaders that it wraps. Data are no state, but the generators
+    in a data set, its transforms and ``collate_fn`` are, and the attributes of an
+    iterable data set and of one with ``state_dict`` and ``load_state_dict``.
 
     A training that starts during another one takes states that the other one has
     changed already. A training that ends therefore passes its states on to the
@@ -122,15 +125,35 @@ def _keep(dataloader: Iterable[Any]) -> tuple[Callable[[], None], list[object]]:
     small = [x for depth, values in held for x in values if _is_order(x, depth)]
     if isinstance(dataloader, Iterator):
         small = [value for value in small if isinstance(value, GENERATORS)]
-    orders = (small, [vars(part) for part in samplers])
     # Samplers refer to the data set, which may be large, and is no state of a sampler.
     data = [getattr(loader, "dataset", None) for loader in loaders]
+    used = [*data, *(getattr(loader, "collate_fn", None) for loader in loaders)]
+    orders = (small, [vars(part) for part in samplers], _generators_in(used))
     snapshot = StateSnapshot(besides=data)
     # torch's own loaders have no other state, and an iterator cannot go back.
     for loader in loaders[isinstance(dataloader, Iterator) :]:
         if not isinstance(loader, DataLoader):
             snapshot.keep_attributes(loader)
     return snapshot.keep(orders), snapshot.generators
+
+
+def _generators_in(used: list[Any]) -> list[object]:
+    """Return the generators in data sets and functions, such as those of transforms."""
+    found, seen = list(used), set[int]()
+    for value in found:  # the list grows in the loop
+        if id(value) in seen or len(found) > _MOST_NESTED:
+            continue
+        seen.add(id(value))
+        if isinstance(value, list | tuple | dict):
+            inside = list(value.values() if isinstance(value, dict) else value)
+            found += inside[:_MOST_TRANSFORMS]
+        elif isinstance(value, partial):
+            found += [value.func, *value.args, *value.keywords.values()]
+        elif isinstance(value, MethodType):
+            found.append(value.__self__)
+        elif not isinstance(value, (type, FunctionType, ModuleType, torch.Tensor)):
+            found += getattr(value, "__dict__", {}).values()
+    return [value for value in found if isinstance(value, GENERATORS)]
 
 
 def _seed(generator: Any, seed: int) -> None:  # noqa: ANN401 (of four classes)
@@ -147,7 +170,8 @@ def _is_stateful(value: object) -> bool:
     """Whether an object has a state of its own that it can go back to."""
     methods = hasattr(value, "state_dict") and hasattr(value, "load_state_dict")
     others = (nn.Module, Optimizer, DataLoader, _BaseDataLoaderIter)
-    return methods and hasattr(value, "__dict__") and not isinstance(value, others)
+    has_state = methods or isinstance(value, IterableDataset)
+    return has_state and hasattr(value, "__dict__") and not isinstance(value, others)
 
 
 def _is_order(value: object, depth: int) -> bool:

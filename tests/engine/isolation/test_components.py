@@ -6,6 +6,7 @@ import random
 import threading
 import weakref
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -838,6 +839,59 @@ def _follows(averages: Any) -> Any:
         return loss
 
     return training_step
+
+
+_AVERAGES: dict[str, Any] = {
+    "frozen": lambda m: copy.deepcopy(m).requires_grad_(requires_grad=False),
+    "averaged": AveragedModel,
+    "list": lambda m: [p.detach().clone() for p in m.parameters()],
+    "dict": lambda m: {name: x.clone() for name, x in m.state_dict().items()},
+}
+
+
+def _tensors(averages: Any) -> list[torch.Tensor]:
+    held = averages.state_dict() if isinstance(averages, nn.Module) else averages
+    return list(held.values() if isinstance(held, dict) else held)
+
+
+def _follow(averages: Any, model: nn.Module) -> None:
+    if isinstance(averages, AveragedModel):
+        averages.update_parameters(model)
+    else:
+        pairs = zip(_tensors(averages), model.state_dict().values(), strict=True)
+        for average, weight in pairs:
+            average.lerp_(weight, 0.1)
+
+
+@pytest.mark.parametrize("isolation", ["copy", "restore"])
+@pytest.mark.parametrize("kind", list(_AVERAGES))
+@pytest.mark.parametrize("in_an_object", [True, False])
+def test_an_average_that_only_the_step_knows(
+    kind: str, isolation: Any, *, in_an_object: bool
+) -> None:
+    model = nn.Linear(8, 3)
+    averages = _AVERAGES[kind](model)
+    before = [tensor.clone() for tensor in _tensors(averages)]
+    holder = SimpleNamespace(averages=averages)
+
+    def by_name(model: nn.Module, batch: Any) -> Any:
+        _follow(averages, model)
+        return _LOSS(model(batch[0]), batch[1])
+
+    def by_object(model: nn.Module, batch: Any) -> Any:
+        _follow(holder.averages, model)
+        return _LOSS(model(batch[0]), batch[1])
+
+    test = RangeTest(
+        *(model, SGD(model.parameters(), lr=0.1), loader()),
+        training_step=by_object if in_an_object else by_name,
+        num_it=5,
+        isolation=isolation,
+    )
+    moved = [_tensors(averages)[0].clone() for _ in test]
+    assert len(moved) == 5
+    assert kind == "averaged" or not torch.equal(moved[0], moved[-1])
+    assert all(map(torch.equal, _tensors(averages), before))
 
 
 @pytest.mark.parametrize("isolation", ["copy", "restore"])

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    Subset,
+)
 
 from lrwidget.engine.isolation.random_state import RandomState
 from tests.engine.training_parts import data, loader
@@ -45,6 +53,56 @@ def test_generators_of_samplers_in_samplers() -> None:
     torch.rand(1, generator=generator)
     random_state.restore()
     assert torch.equal(generator.get_state(), before)
+
+
+class _Augmented(Dataset[Any]):
+    """A data set that draws, as do its transform and its collate function."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(3)
+        self.transforms = SimpleNamespace(steps=[random.Random(3)])  # noqa: S311 (no secret)
+        self.noise = torch.Generator()
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> Any:
+        return self.rng.random() + self.transforms.steps[0].random()
+
+    def collated(self, batch: Any) -> Any:
+        return torch.tensor(batch) + torch.rand((), generator=self.noise)
+
+
+class _Position(IterableDataset[int]):
+    """A stream that goes on where it stands, without a method to tell that."""
+
+    def __init__(self) -> None:
+        self.next_number = 0
+
+    def __iter__(self) -> Iterator[int]:
+        while self.next_number < 8:
+            self.next_number += 1
+            yield self.next_number
+
+
+def test_generators_and_positions_of_data_sets() -> None:
+    augmented = _Augmented()
+    batches: Any = DataLoader(
+        Subset(augmented, range(6)), 2, collate_fn=augmented.collated
+    )
+    for loader_of in (batches, DataLoader(_Position(), 2)):
+        random_state = RandomState(loader_of)
+        first = [next(iter(loader_of)).tolist(), next(iter(loader_of)).tolist()]
+        assert first[0] != first[1]
+        random_state.restore()
+        assert next(iter(loader_of)).tolist() == first[0]
+        random_state.restore()
+    random_state = RandomState(batches)
+    seeded = []
+    for _ in range(2):
+        random_state.seed(5)
+        seeded.append(next(iter(batches)).tolist())
+    assert seeded[0] == seeded[1]
 
 
 class _Sampler:
