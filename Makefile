@@ -17,7 +17,7 @@ KERNELS := $(addprefix build/kernels/,6.31.0 7.3.0 7.4.0)
 # pyproject.toml says which tests are slow, and which are exhaustive.
 PYTEST := $(BIN)/pytest
 # Slow tests wait for other programs, so that more processes than cores are faster.
-PROCESSES := 4
+PROCESSES := 5
 
 .PHONY: demo lint check test test-all test-kernels screenshots constraints clean
 
@@ -28,7 +28,7 @@ demo: .venv/ready
 lint: .venv/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 check: lint
 	$(PYTEST) --numprocesses logical --maxprocesses $(PROCESSES) -m "not slow and not exhaustive"
@@ -74,5 +74,7 @@ build/kernels/%: | .venv/ready
 		exit 1; }
 	$(PYTHON) -m venv .venv
 	$(PIP) --upgrade pip setuptools
-	$(PIP) --no-build-isolation --group dev --editable '.[notebooks,frameworks,ray]'
+	$(PIP) --no-build-isolation --no-compile --group dev --editable '.[notebooks,frameworks,ray]'
+# On all cores; pip compiles on one. Some files are for other versions of Python.
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 	touch $@

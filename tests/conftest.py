@@ -38,31 +38,45 @@ if TYPE_CHECKING:
 _TESTS = Path(__file__).parent
 # Folders of tests that start other programs; all of these tests are slow.
 _STARTING = re.compile("(backends/ray|browser|engine/distributed|faults|kernels)/")
-# Tests that share a program run in one process, one after the other: the tests of a
-# folder or a file, the tests that start Ray, and the tests of a version of ipykernel.
-_TOGETHER = re.compile(
-    "tests/(browser/test_faults|browser|engine/distributed|test_package)"
-)
-_RAY = re.compile(
-    "tests/backends/ray/|::test_many_machines|::test_the_snippets_about_many"
-)
+# Tests that share a program or import a large library run in one process, one after the
+# other. The groups that take longest begin first.
+_GROUPS = {
+    name: re.compile(f"tests/{pattern}")
+    for name, pattern in {
+        "ray": r"backends/ray/|.*::test_(many_machines|the_snippets_about_many)",
+        "browser": "browser/test_(lab|page|escaping)",
+        "faults in the browser": "browser/test_faults",
+        "front ends": "browser/",
+        "distributed": "engine/distributed/",
+        "Hugging Face": "integrations/test_(transformers|trl|sentence)",
+        "fastai": "integrations/test_fastai",
+        "Lightning": "integrations/test_(lightning|pytorch_forecasting)",
+        "orphans": "test_orphans",
+        "package": "test_package",
+        "ipykernel 6": r"kernels/.*\[6\.",
+        "ipykernel 7.3": r"kernels/.*\[7\.3\.",
+        "ipykernel 7.4": r"kernels/.*\[7\.4\.",
+    }.items()
+}
+
+
+def _group(nodeid: str) -> str | None:
+    return next((name for name, test in _GROUPS.items() if test.match(nodeid)), None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _STARTING.match(item.path.relative_to(_TESTS).as_posix()):
             item.add_marker(pytest.mark.slow)
+    order = [*_GROUPS, None]
+    items.sort(key=lambda item: order.index(_group(item.nodeid)))
 
 
 class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     # Names group the tests, since the mark xdist_group of pytest-xdist 3.8 has no
     # effect in pytest 9.2.
     def _split_scope(self, nodeid: str) -> str:
-        if _RAY.search(nodeid):
-            return "ray"
-        version = re.search(r"tests/kernels/.*\[([\d.]+)", nodeid)
-        shared = _TOGETHER.match(nodeid)
-        return version[1] if version else shared[0] if shared else nodeid
+        return _group(nodeid) or nodeid
 
 
 @pytest.hookimpl(optionalhook=True)

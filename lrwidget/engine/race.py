@@ -17,7 +17,7 @@ from lrwidget.curve.race_history import (
 )
 from lrwidget.engine.constructors import FunctionFromFrameworks
 from lrwidget.engine.distributed import context
-from lrwidget.engine.range_test import RangeTest
+from lrwidget.engine.range_test import RangeTest, warn_of_differences
 from lrwidget.engine.thread_settings import ThreadSettings
 
 if TYPE_CHECKING:
@@ -176,6 +176,11 @@ def race(  # noqa: PLR0913 (the components of a training, and two numbers)
     :
         A curve for each rate, in increasing order of the rates.
 
+    Warns
+    -----
+    UserWarning
+        If the trainings are known to differ from yours: see `RangeTest.notices`.
+
     Raises
     ------
     RuntimeError
@@ -193,6 +198,7 @@ def race(  # noqa: PLR0913 (the components of a training, and two numbers)
     history, plans = RaceHistory(used, steps), race_plans(used, steps)
     for event in run_in_turn(race_runs(test, plans), plans):
         history.apply(event)
+    warn_of_differences(test)
     return list(history.curves().values())
 
 

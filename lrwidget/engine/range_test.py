@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from array import array
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -261,6 +262,11 @@ def range_test(
     :
         The curve of the test.
 
+    Warns
+    -----
+    UserWarning
+        If the training is known to differ from yours: see `RangeTest.notices`.
+
     Raises
     ------
     TypeError, ValueError
@@ -271,7 +277,15 @@ def range_test(
     test = RangeTest(model, optimizer, dataloader, loss_fn, **settings)
     for _ in test:
         pass
+    warn_of_differences(test)
     return test.curve
+
+
+def warn_of_differences(test: RangeTest) -> None:
+    """Warn the caller's caller of the known differences from the user's training."""
+    if test.notices:
+        words = " ".join(("This is not quite your training.", *test.notices))
+        warnings.warn(words, stacklevel=4)
 
 
 def _kept(

@@ -111,9 +111,10 @@ def test_restored_twice(make_optimizer: Any, isolation: Any) -> None:
         *(True, False, True)
     ]
     for _ in range(2):
-        curve = range_test(
-            *(model, optimizer, batches, nn.CrossEntropyLoss()), isolation=isolation
-        )
+        with pytest.warns(UserWarning, match="were in eval mode"):
+            curve = range_test(
+                *(model, optimizer, batches, nn.CrossEntropyLoss()), isolation=isolation
+            )
         assert len(set(curve.losses)) > 10
         assert state(model, optimizer, batches) == before
         assert "step" not in vars(optimizer)

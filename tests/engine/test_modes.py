@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from lrwidget import RangeTest
+from lrwidget import RangeTest, race, range_test
 from tests.engine.training_parts import loader
 
 
@@ -124,6 +124,19 @@ def test_a_frozen_normalization_layer_in_eval_mode_stays_there() -> None:
     assert second == (
         "1 normalization layer with frozen parameters stays in eval mode."
     )
+
+
+@pytest.mark.parametrize("call", [range_test, race])
+def test_a_function_without_a_widget_warns_its_caller(call: Any) -> None:
+    model = _Net().eval()
+    training = (model, SGD(model.parameters(), lr=0.1), loader())
+    rates = {"rates": [0.1], "steps": 2} if call is race else {}
+    with pytest.warns(
+        UserWarning, match="This is not quite your training. 3 modules"
+    ) as w:
+        call(*training, nn.CrossEntropyLoss(), **rates)
+    assert [warning.filename for warning in w] == [__file__]
+    call(*training, nn.CrossEntropyLoss(), keep_modes=True, **rates)  # no warning
 
 
 def test_a_model_may_have_its_own_train() -> None:
