@@ -43,6 +43,8 @@ _STARTING = re.compile("(backends/ray|browser|engine/distributed|faults|kernels)
 _GROUPS = {
     name: re.compile(f"tests/{pattern}")
     for name, pattern in {
+        # A search of all objects is fast before other tests have imported much.
+        "orphans": "test_orphans",
         "ray": r"backends/ray/|.*::test_(many_machines|the_snippets_about_many)",
         "browser": "browser/test_(lab|page|escaping)",
         "faults in the browser": "browser/test_faults",
@@ -51,7 +53,6 @@ _GROUPS = {
         "Hugging Face": "integrations/test_(transformers|trl|sentence)",
         "fastai": "integrations/test_fastai",
         "Lightning": "integrations/test_(lightning|pytorch_forecasting)",
-        "orphans": "test_orphans",
         "package": "test_package",
         "ipykernel 6": r"kernels/.*\[6\.",
         "ipykernel 7.3": r"kernels/.*\[7\.3\.",

@@ -48,7 +48,7 @@ def test_threads_memory_and_widgets_stay_flat(runs: int) -> None:
     assert _resident_kib() - memory < _KIB_PER_RUN * (runs - warm)
     assert threading.active_count() == threads
     assert len(ipywidgets_widget._instances) == widgets
-    more = _objects() - objects
-    assert sum(more.values()) < runs - warm, more.most_common(9)
+    more = (_objects() - objects).most_common(1)  # of one kind
+    assert not more or more[0][1] < runs - warm, more
     assert scene.state() == scene.before
     scene.widget.close()

@@ -20,7 +20,12 @@ _LOSS = nn.CrossEntropyLoss()
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Any:
+    _forget()  # other tests in this process use Accelerate, too
     yield
+    _forget()
+
+
+def _forget() -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
 
