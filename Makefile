@@ -17,7 +17,7 @@ KERNELS := $(addprefix build/kernels/,6.31.0 7.3.0 7.4.0)
 # pyproject.toml says which tests are slow, and which are exhaustive.
 PYTEST := $(BIN)/pytest
 # Slow tests wait for other programs, so that more processes than cores are faster.
-PROCESSES := 7
+PROCESSES := 5
 
 .PHONY: demo lint check test test-all test-kernels screenshots constraints clean
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 # for each other make their training a hundred times slower. Torch reads this variable
 # when it is imported, and the programs that the tests start inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Ray gives its workers a low priority, with which they hardly run beside other tests.
+os.environ["RAY_worker_niceness"] = "0"
 
 import fsspec
 import pytest

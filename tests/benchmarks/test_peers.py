@@ -120,7 +120,12 @@ def _agrees(peer: Peer, losses: FloatArray) -> None:
 @pytest.mark.parametrize("curve", _CURVES)
 @pytest.mark.parametrize("peer", _CALLED, ids=lambda peer: peer.name)
 def test_a_peer_restated_agrees_with_the_peer(peer: Peer, curve: str) -> None:
-    _agrees(peer, _CURVES[curve]())
+    _agrees(peer, _curve(curve))
+
+
+@functools.cache
+def _curve(name: str) -> FloatArray:
+    return _CURVES[name]()
 
 
 @pytest.mark.parametrize(

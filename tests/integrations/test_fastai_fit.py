@@ -202,9 +202,9 @@ def _tabular() -> Any:
     ("make", "isolation"),
     [
         (_vision, "copy"),
-        pytest.param(_vision, "restore", marks=pytest.mark.slow),
+        pytest.param(_vision, "restore", marks=pytest.mark.exhaustive),
         (_text, "auto"),  # torch cannot copy the weights of an AWD_LSTM
-        (_text, "restore"),
+        pytest.param(_text, "restore", marks=pytest.mark.exhaustive),
         (_tabular, "copy"),
         (_tabular, "restore"),
     ],
@@ -332,7 +332,9 @@ def test_callbacks_of_fastai(callback: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("callback", [MixUp, CutMix])
+@pytest.mark.parametrize(
+    "callback", [MixUp, pytest.param(CutMix, marks=pytest.mark.exhaustive)]
+)
 def test_mixed_images(callback: Any) -> None:
     learner = _vision()
     learner.add_cb(callback())

@@ -80,7 +80,9 @@ def _trainer(folder: Path, name: str, **more: Any) -> Any:
     )
 
 
-@pytest.mark.parametrize("isolation", ["copy", "restore"])
+@pytest.mark.parametrize(
+    "isolation", ["copy", pytest.param("restore", marks=pytest.mark.exhaustive)]
+)
 @pytest.mark.parametrize("name", list(_losses()))
 def test_the_losses_are_those_of_the_training(
     tmp_path: Path, name: str, isolation: Any

@@ -85,7 +85,9 @@ def _squared(outputs: Any, labels: Any, num_items_in_batch: Any) -> Any:
     return (outputs["logits"] ** 2).sum() / num_items_in_batch + labels.sum() * 0
 
 
-@pytest.mark.parametrize("isolation", ["copy", "restore"])
+@pytest.mark.parametrize(
+    "isolation", ["copy", pytest.param("restore", marks=pytest.mark.exhaustive)]
+)
 @pytest.mark.parametrize(
     "settings",
     [

@@ -104,7 +104,9 @@ def _lora(task: str = "CAUSAL_LM") -> Any:
     return peft.LoraConfig(task_type=task, **_LORA)
 
 
-@pytest.mark.parametrize("isolation", ["auto", "restore"])
+@pytest.mark.parametrize(
+    "isolation", ["auto", pytest.param("restore", marks=pytest.mark.exhaustive)]
+)
 @pytest.mark.parametrize(
     "make",
     [
