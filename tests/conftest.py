@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 # when it is imported, and the programs that the tests start inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
 # Ray gives its workers a low priority, with which they hardly run beside other tests.
-os.environ["RAY_worker_niceness"] = "0"
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (its name in Ray)
 
 import fsspec
 import pytest
