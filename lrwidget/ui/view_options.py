@@ -57,7 +57,8 @@ class ViewOptions(NamedTuple):
         if self.logarithmic:
             raw, smoothed = _logarithms(raw), _logarithms(smoothed)
         shown = np.isfinite(raw) & np.isfinite(smoothed)
-        lrs, raw, smoothed = lrs[shown], raw[shown], smoothed[shown]
+        if not shown.all():  # otherwise without copies
+            lrs, raw, smoothed = lrs[shown], raw[shown], smoothed[shown]
         if self.everything:
             # Smoothed losses may be far off where the first points are left out.
             limits = whole_limits(np.concatenate([raw, smoothed]))
