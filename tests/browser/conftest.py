@@ -110,5 +110,4 @@ def notebook(page: Page, lab: Lab) -> Iterator[Callable[..., Notebook]]:
         return opened[-1]
 
     yield notebook
-    for book in opened:
-        book.close()
+    lab.take_back(*opened)

@@ -61,6 +61,14 @@ class Document(ABC):
             raise RuntimeError("\n".join(answer["traceback"]))
         return ast.literal_eval(ast.literal_eval(answer["data"]["text/plain"]))
 
+    def runs(self, code: str, seconds: float = SECONDS) -> bool:
+        """Whether code runs in the kernel to its end within some seconds."""
+        try:
+            reply = self._client.execute(code, silent=True, reply=True, timeout=seconds)
+        except TimeoutError:
+            return False
+        return bool(reply["content"]["status"] == "ok")
+
     def await_value(self, expression: str, wanted: Callable[[Any], bool]) -> Any:
         """Return the value of an expression in the kernel, once it is as wanted."""
         return await_result(

@@ -18,8 +18,33 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 
+# An error in it, or a cell that still runs, shows that the kernel cannot be used again.
+_RESET = """
+from ipywidgets import Widget
+Widget.close_all()
+get_ipython().run_line_magic("reset", "-f")
+"""
+
+
 class Notebook(Document):
-    """A notebook in a page that can edit and execute it."""
+    """
+    A notebook in a page that can edit and execute it.
+
+    Parameters
+    ----------
+    page, connection_file:
+        As those of `Document`.
+    kernel:
+        Id of the kernel.
+    """
+
+    def __init__(self, page: Page, connection_file: Path, kernel: str) -> None:
+        super().__init__(page, connection_file)
+        self.kernel = kernel
+
+    def reset(self) -> bool:
+        """Close all widgets and forget all variables; False if the kernel cannot."""
+        return self.runs(_RESET, seconds=5)
 
     def prompt(self, index: int) -> Locator:
         """Return the prompt of a code cell, such as ``[2]:`` or ``[*]:``."""
@@ -98,14 +123,36 @@ class Lab(Server[Notebook]):
             settings = folder / f"settings/@jupyterlab/{extension}.jupyterlab-settings"
             settings.parent.mkdir(parents=True, exist_ok=True)
             settings.write_text(json.dumps(values))
+        self._free: list[str] = []  # the ids of kernels without a notebook
         super().__init__(folder)
 
     def _command(self, port: int) -> list[str]:
         return [
             *(self._program, "--allow-root", "--IdentityProvider.token="),
             *(f"--ServerApp.port={port}", "--ServerApp.ip=127.0.0.1"),
+            "--ServerApp.disable_check_xsrf=True",
             f"--ServerApp.root_dir={self.folder}",
         ]
+
+    def open(self, page: Page, cells: list[str]) -> Notebook:
+        """Write a notebook and open it in a page, with a free kernel if any."""
+        name = self.write(cells)
+        if self._free:
+            kernel = {"id": self._free.pop()}
+            session = {"path": name, "name": name, "type": "notebook", "kernel": kernel}
+            self.post("api/sessions", session)
+        return self.show(page, name)
+
+    def take_back(self, *notebooks: Notebook) -> None:
+        """
+        Close notebooks, whose kernels other notebooks may then use.
+
+        The start of a kernel and its imports would take most of the time of a test.
+        """
+        for kernel in {book.kernel for book in notebooks if book.reset()}:
+            self._free.append(kernel)
+        for book in notebooks:
+            book.close()
 
     def show(self, page: Page, name: str) -> Notebook:
         """Open a notebook of the folder in a page."""
@@ -115,7 +162,8 @@ class Lab(Server[Notebook]):
     def shown(self, page: Page, name: str) -> Notebook:
         """Return the notebook that a page is opening, once the page shows it."""
         page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=MILLISECONDS)
-        return Notebook(page, self._connection_file(self._kernel(name)))
+        kernel = self._kernel(name)
+        return Notebook(page, self._connection_file(kernel), kernel)
 
     def _kernel(self, name: str) -> str:
         """Return the id of a notebook's kernel, once it is idle and connected."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -93,6 +94,13 @@ class Server(ABC, Generic[D_co]):
         ) as answer:
             content: bytes = answer.read()
         return content
+
+    def post(self, path: str, content: object) -> None:
+        """Send a request with JSON to a path of the server."""
+        request = urllib.request.Request(  # noqa: S310 (it is on loopback)
+            f"{self.url}/{path}", data=json.dumps(content).encode(), method="POST"
+        )
+        urllib.request.urlopen(request, timeout=SECONDS).close()  # noqa: S310 (as above)
 
     def log(self) -> str:
         """Return the log of the server."""
