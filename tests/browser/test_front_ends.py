@@ -31,7 +31,7 @@ def front_end(
     return serve(request.param)
 
 
-@pytest.fixture(params=[Lab, Notebook7])
+@pytest.fixture(params=[Lab, pytest.param(Notebook7, marks=pytest.mark.exhaustive)])
 def editor(request: pytest.FixtureRequest, serve: Callable[[type[Lab]], Lab]) -> Lab:
     """Return a front end that can save a notebook and open it again."""
     return serve(request.param)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.backends.ray.conftest import SECONDS
 
 _ROOT = Path(__file__).parents[3]
@@ -25,6 +27,7 @@ def _said(*command: str) -> str:
     return run.stdout
 
 
+@pytest.mark.exhaustive
 def test_a_node_is_removed() -> None:
     out = _said("-m", "tests.backends.ray.node_removed")
     test, comparison = json.loads(out.splitlines()[-1])
