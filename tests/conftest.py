@@ -38,8 +38,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _TESTS = Path(__file__).parent
-# Folders of tests that start other programs; all of these tests are slow.
-_STARTING = re.compile("(backends/ray|browser|engine/distributed|faults|kernels)/")
+# Tests that start other programs or import large libraries; all of them are slow.
+_SLOW = re.compile(
+    "(backends/ray|browser|engine/distributed|faults|kernels)/"
+    "|integrations/test_(fastai_fit|pytorch_for|sentence|transformers_exact|trl)"
+)
 # Tests that share a program or import a large library run in one process, one after the
 # other. The groups that take longest begin first.
 _GROUPS = {
@@ -69,7 +72,7 @@ def _group(nodeid: str) -> str | None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if _STARTING.match(item.path.relative_to(_TESTS).as_posix()):
+        if _SLOW.match(item.path.relative_to(_TESTS).as_posix()):
             item.add_marker(pytest.mark.slow)
     order = [*_GROUPS, None]
     items.sort(key=lambda item: order.index(_group(item.nodeid)))
