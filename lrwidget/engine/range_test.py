@@ -121,7 +121,7 @@ class RangeTest(FromFrameworks):
                     f"and the test {config.accumulate}; pass accumulate={count}."
                 )
         if accelerated:
-            # They take steps only where Accelerate's own count of batches says so.
+            # An accelerated optimizer skips steps by Accelerate's own count of batches.
             plain = [x.optimizer if x in accelerated else x for x in each_of(one)]
             one = as_one(plain if one is not optimizer else plain[0])
         check_loss(model, loss_fn, config.training_step)

@@ -16,9 +16,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from lrwidget.engine.distributed.process_groups import replicated, sharded_states
 from lrwidget.engine.isolation.contents import (
-    MOST_ITEMS,
     Contents,
     held_by,
+    inside,
     outside,
     parameters_in,
 )
@@ -170,9 +170,8 @@ def _averages(used: list[object], contents: Contents) -> Iterator[object]:
             if type(held) is torch.Tensor:
                 if not held.requires_grad and tuple(held.shape) in shapes:
                     yield held
-            elif isinstance(held, dict | list) and len(held) <= MOST_ITEMS:
-                items = held.values() if isinstance(held, dict) else held
-                tensors = [x for x in items if isinstance(x, torch.Tensor)]
+            elif isinstance(held, dict | list):
+                tensors = [x for x in inside(held) if isinstance(x, torch.Tensor)]
                 tensors = [tensor for tensor in tensors if not lazy(tensor)]
                 if tensors and all(tuple(x.shape) in shapes for x in tensors):
                     yield from (held, value)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MOST_ITEMS = 1000  # larger ones hold data
+_MOST_ITEMS = 1000  # larger ones hold data
 _CONTAINERS = (dict, list, tuple, set, frozenset)
 
 
@@ -95,7 +95,7 @@ def outside(value: object) -> list[object]:
     for part in found:  # the list grows in the loop
         if isinstance(part, FunctionType) and _package(part) != package:
             continue
-        for inner in _inside(part):
+        for inner in inside(part):
             if id(inner) not in seen:
                 seen.add(id(inner))
                 found.append(inner)
@@ -109,16 +109,17 @@ def held_by(used: Iterable[object]) -> Iterator[object]:
         if not isinstance(value, (FunctionType, ModuleType, nn.Module)):
             attributes = getattr(value, "__dict__", None)
             # a class has no plain dict
-            inside = attributes.values() if type(attributes) is dict else ()
-            for item in list(inside):
-                yield from (item, *_inside(item))
+            values = attributes.values() if type(attributes) is dict else ()
+            for item in list(values):
+                yield from (item, *inside(item))
 
 
 def _package(function: object) -> str:
     return str(getattr(function, "__module__", "")).partition(".")[0]
 
 
-def _inside(value: object) -> Iterable[object]:  # noqa: PLR0911 (a branch for each kind)
+def inside(value: object) -> Iterable[object]:  # noqa: PLR0911 (a branch for each kind)
+    """Return the objects in a function or a small container; others have none."""
     if isinstance(value, FunctionType):
         return _used_by(value)
     if isinstance(value, partial):
@@ -127,9 +128,9 @@ def _inside(value: object) -> Iterable[object]:  # noqa: PLR0911 (a branch for e
         return (value.__func__, value.__self__)
     if isinstance(value, weakref.ref):
         return (value(),)
-    if isinstance(value, list | tuple | set) and len(value) <= MOST_ITEMS:
+    if isinstance(value, list | tuple | set) and len(value) <= _MOST_ITEMS:
         return list(value)
-    if type(value) is dict and len(value) <= MOST_ITEMS:
+    if type(value) is dict and len(value) <= _MOST_ITEMS:
         return list(value.values())
     return ()
 
