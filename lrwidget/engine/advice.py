@@ -43,7 +43,7 @@ def to_paste(model: nn.Module, batch: object, loss_fn: Any = None) -> str:  # no
         with suppress(Exception):  # the error of the batch is shown instead
             example = _example(*_on_cpu(model, batch, loss_fn))
     if example is None:
-        return f"{advice}; there is no example, since none of those tried has run"
+        return f"{advice}; there is no example, since every tried example failed"
     return f"{advice}\n\nFor example:\n\n{indent(example, '    ')}"
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from typing_extensions import Unpack
 
-    from lrwidget.config import LossFunction, Settings
+    from lrwidget.config import LossFunction, Settings, TestConfig
     from lrwidget.curve.lr_curve import LRCurve, Step, StopReason
 
 _COMPONENTS = ("model", "optimizer", "dataloader", "loss_fn")
@@ -108,28 +108,14 @@ class RangeTest(FromFrameworks):
                     raise invalid(True, name, problem)  # noqa: FBT003 (its value)
         check_loader("dataloader", dataloader)
         check_function("loss_fn", loss_fn)
-        self._left_out: list[str] = []  # differences known before a test
-        scaler = config.grad_scaler
-        one: Any = as_one(optimizer)
-        accelerated = [x for x in each_of(one) if is_kind(x, "AcceleratedOptimizer")]
-        for wrapper in accelerated:
-            scaler = wrapper.scaler if scaler is None else scaler
-            count = wrapper.gradient_state.num_steps
-            if count not in (1, config.accumulate) and not self._left_out:
-                self._left_out.append(
-                    f"Accelerate accumulates {count} batches for each optimizer step, "
-                    f"and the test {config.accumulate}; pass accumulate={count}."
-                )
-        if accelerated:
-            # An accelerated optimizer skips steps by Accelerate's own count of batches.
-            plain = [x.optimizer if x in accelerated else x for x in each_of(one)]
-            one = as_one(plain if one is not optimizer else plain[0])
+        one, scaler, notices = _without_accelerate(optimizer, config)
         check_loss(model, loss_fn, config.training_step)
         # Its items are floats of Python, and it takes no more memory.
         lrs = config.lrs.data
         check_trained(model, one, (loss_fn, *outside(config.training_step)))
         check_optimizer(one, scaler, lrs, closure=config.closure)
-        self._left_out += untrained(loss_fn, one)
+        # Differences that are known before a test.
+        self._left_out = [*notices, *untrained(loss_fn, one)]
         writes = config.record is not None and context.rank() == 0
         self._record = writable_store(config.record) if writes else None
         # Accelerate's wrapper of a loader counts as active until its end, which a test
@@ -279,6 +265,30 @@ def range_test(
         pass
     warn_of_differences(test)
     return test.curve
+
+
+def _without_accelerate(
+    optimizer: Any,  # noqa: ANN401 (Accelerate is not imported)
+    config: TestConfig,
+) -> tuple[Any, Any, list[str]]:
+    """Return the optimizer and the scaler in Accelerate's wrappers, and a notice."""
+    one: Any = as_one(optimizer)
+    scaler: Any = config.grad_scaler
+    accelerated = [x for x in each_of(one) if is_kind(x, "AcceleratedOptimizer")]
+    if not accelerated:
+        return one, scaler, []
+    notices: list[str] = []
+    for wrapper in accelerated:
+        scaler = wrapper.scaler if scaler is None else scaler
+        count = wrapper.gradient_state.num_steps
+        if count not in (1, config.accumulate) and not notices:
+            notices.append(
+                f"Accelerate accumulates {count} batches for each optimizer step, "
+                f"and the test {config.accumulate}; pass accumulate={count}."
+            )
+    # An accelerated optimizer skips steps by Accelerate's own count of batches.
+    plain = [x.optimizer if x in accelerated else x for x in each_of(one)]
+    return as_one(plain if one is not optimizer else plain[0]), scaler, notices
 
 
 def warn_of_differences(test: RangeTest) -> None:
