@@ -180,6 +180,20 @@ def descent(
     return Suggestion(lr, low, high, reason)
 
 
+def unstable_from(lrs: FloatArray, losses: FloatArray) -> float | None:
+    """Return the rate from which on the loss has risen above the start, if it has."""
+    known = np.isfinite(losses) | (losses == np.inf)
+    if int(np.isfinite(losses).sum()) < _FEWEST:
+        return None
+    places, scaled = np.log10(lrs[known]), _scaled(losses[known])
+    finite = np.isfinite(scaled)
+    start = _Start.of(places[finite], scaled[finite])
+    fall = _Fall.of(places, scaled, start)
+    lowest = 0 if fall is None else int(np.searchsorted(places, fall.places[-1]))
+    edge = lowest + _edge(scaled[lowest:], start)
+    return float(lrs[known][edge]) if edge < len(scaled) else None
+
+
 def _none(reason: str) -> Suggestion:
     return Suggestion(None, reason=reason)
 
