@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
-from benchmarks.tasks import TASKS, Task
+from benchmarks.tasks import TASKS
+
+if TYPE_CHECKING:
+    from benchmarks.training import Task
 
 pytestmark = pytest.mark.exhaustive
 
