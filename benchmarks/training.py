@@ -58,6 +58,8 @@ class Task(NamedTuple):
         Loss function of the training and the validation.
     one_cycle:
         Whether PyTorch's ``OneCycleLR`` sets the rate, which is constant otherwise.
+    end_lr:
+        Last rate of a sweep, and of the rates at which `truth` trains.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Task(NamedTuple):
     steps: int
     loss_fn: Loss = nn.functional.cross_entropy
     one_cycle: bool = False
+    end_lr: float = 10.0
 
     def start(self, seed: int) -> Training:
         """Return a training at its start; the seed determines all random numbers."""
