@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from benchmarks.tasks import TASKS
+from benchmarks.tasks import OTHER_SCALES, TASKS
 
 if TYPE_CHECKING:
     from benchmarks.training import Task
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.exhaustive
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [*TASKS, *OTHER_SCALES], ids=lambda task: task.name)
 def test_a_seed_tells_all(task: Task) -> None:
     first, second, other = task.start(1), task.start(1), task.start(2)
     assert first.val_loss() == second.val_loss()
