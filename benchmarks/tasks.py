@@ -105,7 +105,7 @@ def _tuned_n_gram() -> nn.Module:
 # Optimizers, whose rates are set later
 
 _sgd = functools.partial(torch.optim.SGD, lr=1e-3)
-# Without the decay, few examples want rates of half a decade; with it, of two decades.
+# Without the decay, the good rates of few examples span 0.5 decades; with it, 1.5.
 _decayed_sgd = functools.partial(torch.optim.SGD, lr=1e-3, weight_decay=0.3)
 _momentum = functools.partial(torch.optim.SGD, lr=1e-3, momentum=0.9)
 _nesterov = functools.partial(torch.optim.SGD, lr=1e-3, momentum=0.9, nesterov=True)
