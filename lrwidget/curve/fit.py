@@ -142,11 +142,11 @@ def _start(places: FloatArray, losses: FloatArray) -> tuple[float, float, float]
     if len(head) < 2:  # noqa: PLR2004 (one loss has no difference)
         level = float(head[0] if len(head) else losses[np.isfinite(losses)][0])
         return level, level, 0.0
-    noise = _deviation(np.diff(head) / 2**0.5)
+    noise = deviation(np.diff(head) / 2**0.5)
     return float(np.median(head)), float(np.quantile(head, _HIGH)), noise
 
 
-def _deviation(differences: FloatArray) -> float:
+def deviation(differences: FloatArray) -> float:
     """Return the standard deviation of differences, but for their few outliers."""
     apart = np.abs(differences - np.median(differences))
     return float(np.quantile(apart, _QUANTILE)) / _DEVIATIONS
@@ -162,7 +162,7 @@ def _width(
     if len(losses) < _FEWEST or depth <= 0:
         return WIDEST
     second = losses[:-2] - 2 * losses[1:-1] + losses[2:]
-    noise = _deviation(second / 6**0.5)
+    noise = deviation(second / 6**0.5)
     decades = float(places[-1] - places[0])
     density = len(losses) / decades if decades else float("inf")
     # The variance of a normal kernel's mean is noise**2 / (2 sqrt(pi) width density).

@@ -222,7 +222,7 @@ _GOOD: dict[str, Any] = {"start_lr": 1e-7, "end_lr": 10, "num_it": 5}
         ({"end_lr": 1e-9}, ValueError, "start_lr=1e-07 must be below end_lr=1e-09"),
         ({"num_it": 1}, ValueError, "num_it=1 must"),
         ({"step_mode": "x"}, ValueError, "step_mode='x' is not known; pass one of"),
-        ({"stop_div": 1}, TypeError, "stop_div=1 must be True or False"),
+        ({"stop_div": 1}, TypeError, "stop_div=1 must be True, .fastai. or False"),
         ({"isolation": "x"}, ValueError, "isolation='x' is not known; pass one of"),
         ({"device": "x"}, ValueError, "device='x' cannot be used here: .* pass None"),
         ({"device": "cuda:99"}, ValueError, "device='cuda:99' cannot be used here"),
