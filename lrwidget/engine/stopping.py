@@ -23,24 +23,23 @@ if TYPE_CHECKING:
 # faster than the constructor, which is a Python function
 _step = partial(tuple.__new__, Step)
 
-# Of FitStopRule. Its rates are places on a logarithmic axis in decades.
+# Of FitStopRule. Its rates are places on a logarithmic axis, in decades.
 _BINS = 20  # in a decade
 _LEAST_SPAN = 3.0  # to which a plan of fewer decades is stretched
-_FEWEST = 5  # bins of the start, and of a rise
+_FEWEST = 6  # bins of the start, and of a rise
 _SHARE = 0.8  # of the bins of a rise are high
-_LONG = 1.0  # the length of a rise without a descent before
-_CLEAR = 4.0  # standard errors, from which on a descent is clear
+_LONG = 2.0  # the length of a rise without a descent before it
+_CLEAR = 3.0  # standard errors, from which on a descent is clear
 _NOISE, _WITHOUT_DESCENT = 3.0, 10.0  # the least rise, in multiples of the noise
 _DEPTH = 0.15  # the least rise as a part of the descent
-_OF_FIT = 0.5  # the part of that rise which the fit shows, since it cuts high losses
-_SURE = 2.0  # standard errors by which the fit is above it
 _ROUNDING = 8 * float(np.finfo(np.float32).eps)  # of losses in single precision
+
+_MOST = float(np.finfo(np.float64).max)
 
 # Of StopRule.
 _TIMES_BEST = 4
 _FIRST = 10
 _DOUBT = 4
-_MOST = float(np.finfo(np.float64).max)
 
 
 class Rule(Protocol):
@@ -55,15 +54,16 @@ class FitStopRule:
     The default rule: stop where the fit of the curve is well above its start.
 
     The start is the first third of the planned rates on a logarithmic axis; its level
-    is the highest fitted loss there. After a clear descent, the test stops where four
-    of the last five losses are above the level by three times the noise and by 15 % of
-    the descent, and where the fit at the last rate confirms half of this rise by two
-    standard errors. Without a clear descent, there is little to compare with: the rise
-    has to be ten times the noise, for a decade. A loss that is NaN or infinite stops
+    is the highest fitted loss there, and the descent goes from it to the lowest fitted
+    loss after it. After a clear descent, the test stops where five of the last six
+    losses are above the level by three times the noise of the start, and by 15 % of
+    the descent. The fit cuts high losses, and does not show how far they have risen.
+    Without a clear descent, there is little to compare with: the losses have to be
+    high for two decades, by ten times the noise. A loss that is NaN or infinite stops
     the test at once.
 
-    The losses are kept as their means in bins, twenty in a decade, so that a long test
-    takes no memory, and the fit is computed only at the end of a bin after high ones.
+    A loss is the mean of a bin here, of which a decade has at most twenty: a long test
+    takes no more memory. The fit is computed at the end of a bin, after high losses.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class FitStopRule:
     def _next_bin(self) -> StopReason | None:
         means = self._means
         number = len(means)
-        mean = self._sum / self._sizes[number]
+        mean = max(self._sum / self._sizes[number], -_MOST)
         means.append(mean)
         number += 1
         self._sum = 0.0
@@ -113,24 +113,25 @@ class FitStopRule:
                 return "diverged"
         return None
 
+    @np.errstate(over="ignore", invalid="ignore")  # losses near the largest number
     def _measure_start(self) -> None:
         start = np.array(self._means)
         rounding = _ROUNDING * float(np.abs(start).max())
         self._noise = max(deviation(np.diff(start)) / 2**0.5, rounding)
         self._high = float(np.median(start))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _has_risen(self) -> bool:
         """Whether the curve so far ends well above its start."""
         means = np.array(self._means)
         places = self._places[: len(means)]
         fit = local_fit(10**places, means)
-        level = float(fit.losses[fit.lrs <= 10 ** places[self._at_start - 1]].max())
-        lowest = int(fit.losses.argmin())
+        start = fit.lrs <= 10 ** places[self._at_start - 1]
+        highest = int(fit.losses[start].argmax())
+        level = float(fit.losses[highest])
+        lowest = highest + int(fit.losses[highest:].argmin())
         depth = level - float(fit.losses[lowest])
         rise = max(_NOISE * self._noise, _DEPTH * depth)
-        sure = float(fit.losses[-1] - _SURE * fit.errors[-1])
-        if sure <= level + _OF_FIT * rise:
-            return False
         first = len(means) - _FEWEST
         if depth <= max(_CLEAR * float(fit.errors[lowest]), self._noise):
             rise = max(rise, _WITHOUT_DESCENT * self._noise)
