@@ -71,7 +71,7 @@ class FitStopRule:
         Planned learning rates, strictly increasing.
     """
 
-    def __init__(self, lrs: Sequence[float]) -> None:
+    def __init__(self, lrs: Sequence[float] | FloatArray) -> None:
         places = np.log10(np.asarray(lrs))
         places -= places[0]
         span = float(places[-1])

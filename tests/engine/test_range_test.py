@@ -112,9 +112,18 @@ def test_iterating_gives_the_steps_as_they_come() -> None:
     assert test.curve.stop_reason == "completed"
 
 
-def test_stops_past_four_times_the_best_smoothed_loss() -> None:
-    losses = [1.0] * 10 + [100.0] * 90
+def test_stops_where_the_fit_is_above_the_start() -> None:
+    losses = [2.3] * 50 + [0.5] * 20 + [2.7] * 30
     curve = _run(losses)
+    assert curve.stop_reason == "diverged"
+    assert 70 < len(curve) < 80
+    # which is not four times the best smoothed loss
+    assert _run(losses, stop_div="fastai").stop_reason == "completed"
+
+
+def test_fastais_rule_stops_past_four_times_the_best_smoothed_loss() -> None:
+    losses = [1.0] * 10 + [100.0] * 90
+    curve = _run(losses, stop_div="fastai")
     smoothed = curve.smoothed()
     assert curve.stop_reason == "diverged"
     assert smoothed[-1] > 4 * smoothed.min()
