@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from lrwidget.curve.fit import deviation, local_fit
+from lrwidget.curve.fit import local_fit
 from lrwidget.curve.lr_curve import Step
 from lrwidget.curve.smoothing import DEFAULT_BETA as _BETA
 
@@ -32,7 +32,6 @@ _LONG = 2.0  # the length of a rise without a descent before it
 _CLEAR = 3.0  # standard errors, from which on a descent is clear
 _NOISE, _WITHOUT_DESCENT = 3.0, 10.0  # the least rise, in multiples of the noise
 _DEPTH = 0.15  # the least rise as a part of the descent
-_ROUNDING = 8 * float(np.finfo(np.float32).eps)  # of losses in single precision
 
 _MOST = float(np.finfo(np.float64).max)
 
@@ -86,7 +85,6 @@ class FitStopRule:
         self._sum = 0.0
         self._left = self._sizes[0]  # losses of the bin, still to come
         self._high = math.inf  # the median of the start, after it
-        self._noise = 0.0
 
     def update(self, loss: float) -> StopReason | None:
         """Add the next raw loss; return the reason to stop, or None to go on."""
@@ -106,35 +104,28 @@ class FitStopRule:
         if number < len(self._sizes):
             self._left = self._sizes[number]
         if number == self._at_start:
-            self._measure_start()
+            self._high = float(np.median(means))
         elif mean > self._high:
             last = [x > self._high for x in means[-_FEWEST:]]
             if sum(last) >= _SHARE * _FEWEST and self._has_risen():
                 return "diverged"
         return None
 
-    @np.errstate(over="ignore", invalid="ignore")  # losses near the largest number
-    def _measure_start(self) -> None:
-        start = np.array(self._means)
-        rounding = _ROUNDING * float(np.abs(start).max())
-        self._noise = max(deviation(np.diff(start)) / 2**0.5, rounding)
-        self._high = float(np.median(start))
-
-    @np.errstate(over="ignore", invalid="ignore")
     def _has_risen(self) -> bool:
         """Whether the curve so far ends well above its start."""
         means = np.array(self._means)
         places = self._places[: len(means)]
         fit = local_fit(10**places, means)
+        noise = fit.start.noise
         start = fit.lrs <= 10 ** places[self._at_start - 1]
         highest = int(fit.losses[start].argmax())
         level = float(fit.losses[highest])
         lowest = highest + int(fit.losses[highest:].argmin())
         depth = level - float(fit.losses[lowest])
-        rise = max(_NOISE * self._noise, _DEPTH * depth)
+        rise = max(_NOISE * noise, _DEPTH * depth)
         first = len(means) - _FEWEST
-        if depth <= max(_CLEAR * float(fit.errors[lowest]), self._noise):
-            rise = max(rise, _WITHOUT_DESCENT * self._noise)
+        if depth <= max(_CLEAR * float(fit.errors[lowest]), noise):
+            rise = max(rise, _WITHOUT_DESCENT * noise)
             first = min(first, int(np.searchsorted(places, places[-1] - _LONG)))
         return float(np.mean(means[first:] > level + rise)) >= _SHARE
 

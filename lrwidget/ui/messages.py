@@ -57,7 +57,7 @@ def status(snapshot: Snapshot) -> str:
     """Return the status of the latest job; before the first job, what Run would do."""
     job = snapshot.job
     if job is None:
-        start, end, num_it = snapshot.config.plan
+        start, end, num_it, _ = snapshot.config.plan
         return f"Idle: Run tries {num_it} rates from {short(start)} to {short(end)}."
     if job.error is not None:
         return _failed(job, job.error)
