@@ -189,7 +189,7 @@ def test_a_failure_is_shown_and_raised_and_keeps_its_points(make: Any) -> None:
     calls = -1000
     widget.run()
     widget.wait()
-    assert widget.status.startswith("Done")
+    assert widget.status.startswith("Stopped at ")
 
 
 def test_a_batch_that_is_no_pair_is_shown_and_raised(make: Any) -> None:
