@@ -133,6 +133,7 @@ class _Path:
         ({"num_it": 10.5}, TypeError, "num_it=10.5 must be an integer; pass"),
         ({"num_it": True}, TypeError, "num_it=True must be an integer; pass"),
         ({"step_mode": "x"}, ValueError, "step_mode='x' is not known; pass one of"),
+        ({"stop_div": "x"}, ValueError, "stop_div='x' must be True, .fastai. or False"),
         ({"stop_div": 1}, TypeError, "stop_div=1 must be True, .fastai. or False"),
         ({"closure": 1}, TypeError, "closure=1 must be True or False"),
         ({"create_graph": None}, TypeError, "create_graph=None must be True or False"),

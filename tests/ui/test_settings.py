@@ -25,7 +25,7 @@ _CHANGED: dict[str, Any] = {
     "end_lr": ("End rate", 3.0, 3.0),
     "num_it": ("Steps", 80, 80),
     "step_mode": ("Growth", "exp", 0),  # the first in the menu
-    "stop_div": ("Stop on divergence", True, 0),
+    "stop_div": ("Stop on divergence", "fastai", 1),
     "seed": ("Seed", 42, " 42 "),
 }
 
