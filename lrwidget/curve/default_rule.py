@@ -34,10 +34,10 @@ class Tuning(NamedTuple):
 
     first: float = 0.1  # the part of a descent to go down, if noise nearly hides it
     last: float = 0.9  # the part of a descent to go down, if it has no noise
-    clear: float = 100.0  # the descent, in multiples of its noise, halfway between both
+    clear: float = 80.0  # the descent, in multiples of its noise, halfway between both
     visible: float = 12.0  # the same, where descent and edge count equally
     setback: float = 1.1  # decades below the edge, if only the edge counts
-    lateness: float = 0.6  # decades later, if the lag is ten times as long
+    lateness: float = 0.7  # decades later, if the lag is ten times as long
     timely: float = 0.34  # the lag, in decades, that needs no correction
     least_lag: float = 0.05  # decades, of any optimizer
 
@@ -58,7 +58,7 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
     The test itself is late: its rate grows while the optimizer still averages over
     former steps, and before the loss has followed. The *lag* is the number of decades
     by which the rate grows during the steps that the optimizer averages over. The
-    longer the lag, the lower the suggestion.
+    longer the lag, the lower the suggestion; the correction by the edge is never up.
 
     The range to try is from a half of the suggestion to twice as much. All constants
     come from ``benchmarks/suggestions.py``, which says what suggestion and range are
@@ -84,14 +84,16 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
         return _none(problem)
     clear = 1 - 1 / (1 + fall.clearness / tuning.clear)
     place = fall.place(tuning.first + clear * (tuning.last - tuning.first))
+    density = _density(places, place)
+    lag = curve.optimizer_memory / density + tuning.least_lag
+    late = tuning.lateness * math.log10(lag / tuning.timely)
+    place -= late
     weight = 1.0
     if edge is not None:
         weight = 1 - 1 / (1 + (fall.clearness / tuning.visible) ** 2)
-        below = math.log10(edge) - tuning.setback
+        # A short lag is a reason to go further down a descent, but not near an edge.
+        below = math.log10(edge) - tuning.setback - max(late, 0.0)
         place = weight * place + (1 - weight) * below
-    density = _density(places, place)
-    lag = curve.optimizer_memory / density + tuning.least_lag
-    place -= tuning.lateness * math.log10(lag / tuning.timely)
     place = min(place, float(places[-1]))  # below the edge
     if place < places[0]:
         return _none(_TOO_EARLY)

@@ -160,7 +160,7 @@ def test_the_longer_the_lag_the_lower(memory: float, count: int) -> None:
     found = _place(_found(losses, lrs, Tuning(), memory))
     lag = memory * 8 / (count - 1)
     assert found - expected == pytest.approx(
-        -0.6 * math.log10((lag + 0.05) / 0.34), abs=0.01
+        -Tuning().lateness * math.log10((lag + 0.05) / 0.34), abs=0.01
     )
 
 
