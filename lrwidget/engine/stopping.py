@@ -26,6 +26,7 @@ _step = partial(tuple.__new__, Step)
 # Of FitStopRule. Its rates are places on a logarithmic axis, in decades.
 _BINS = 20  # in a decade
 _LEAST_SPAN = 3.0  # to which a plan of fewer decades is stretched
+_CLOSEST = 1e-12  # decades of a plan
 _FEWEST = 6  # bins of the start, and of a rise
 _SHARE = 0.8  # of the bins of a rise are high
 _LONG = 2.0  # the length of a rise without a descent before it
@@ -73,8 +74,8 @@ class FitStopRule:
     def __init__(self, lrs: Sequence[float] | FloatArray) -> None:
         places = np.log10(np.asarray(lrs))
         places -= places[0]
-        span = float(places[-1])
-        places *= max(_LEAST_SPAN / span, 1.0)
+        # Neighbouring rates may have the same logarithm.
+        places *= max(_LEAST_SPAN / max(float(places[-1]), _CLOSEST), 1.0)
         firsts = np.flatnonzero(np.diff((places * _BINS).astype(np.int64), prepend=-1))
         sizes = np.diff(firsts, append=len(places))
         self._places: FloatArray = np.add.reduceat(places, firsts) / sizes
@@ -117,7 +118,7 @@ class FitStopRule:
         places = self._places[: len(means)]
         fit = local_fit(10**places, means)
         noise = fit.start.noise
-        start = fit.lrs <= 10 ** places[self._at_start - 1]
+        start = fit.lrs < 10 ** places[self._at_start]
         highest = int(fit.losses[start].argmax())
         level = float(fit.losses[highest])
         lowest = highest + int(fit.losses[highest:].argmin())

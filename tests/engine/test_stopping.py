@@ -213,6 +213,8 @@ def test_a_plan_of_close_rates() -> None:
     stop = _stop_of(lrs, losses)
     assert stop is not None
     assert 80 < stop[0] < 90
+    lrs = learning_rates(1e-7, np.nextafter(1e-7, 1), 2)
+    assert _stop([1.0, 2.0], FitStopRule(lrs)) is None
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
