@@ -96,6 +96,13 @@ class Fit(NamedTuple):
     width: float
     start: Start
 
+    @property
+    def has_risen(self) -> bool:
+        """Whether the last fitted loss is above the lowest by two standard errors."""
+        lowest = int(self.losses.argmin())
+        error = math.hypot(self.errors[lowest], self.errors[-1])
+        return bool(self.losses[-1] - self.losses[lowest] > 2 * error)
+
     def at(self, lrs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the fitted losses and their standard errors at other rates."""
         places, own = np.log10(lrs), np.log10(self.lrs)

@@ -61,10 +61,10 @@ class LRCurve(Stored):
     losses:
         The raw loss of each step, as many as ``lrs``. NaN and infinity are kept.
     stop_reason:
-        Why the test ended: ``"completed"`` (all steps done), ``"diverged"``,
-        ``"non_finite"`` (a loss was NaN or infinite), ``"exhausted"`` (no more
-        batches) or ``"stopped"`` (by its user); None while it runs and where it
-        failed.
+        Why the test ended: ``"completed"`` (all steps done), ``"diverged"`` (the loss
+        was well above its start), ``"non_finite"`` (a loss was NaN or infinite),
+        ``"exhausted"`` (no more batches) or ``"stopped"`` (by its user); None while it
+        runs and where it failed.
     num_it:
         How many steps the test was to have; as many as ``lrs`` if not given.
     optimizer_memory:

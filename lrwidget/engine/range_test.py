@@ -26,7 +26,7 @@ from lrwidget.engine.optimizers import (
     each_of,
     memory,
 )
-from lrwidget.engine.stopping import SteadyStopRule, StopRule
+from lrwidget.engine.stopping import SteadyStopRule, stop_rule_of
 from lrwidget.engine.thread_settings import ThreadSettings
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class RangeTest(FromFrameworks):
             dataloader=getattr(dataloader, "base_dataloader", dataloader),
             val_loader=getattr(config.val_loader, "base_dataloader", config.val_loader),
             lrs=lrs,
-            stop_rule=StopRule if config.stop_div else None,
+            stop_rule=stop_rule_of(config.stop_div, lrs),
             loaders={},
             notices=[],
         )
