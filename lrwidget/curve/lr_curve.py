@@ -189,7 +189,7 @@ class LRCurve(Stored):
         -------
         :
             ``lr``, a rate inside the swept range or None; ``low`` and ``high``, the
-            range of rates that look as good; and the ``reason`` in words.
+            range to try; and the ``reason`` in words.
 
         Raises
         ------

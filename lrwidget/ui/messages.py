@@ -173,7 +173,7 @@ def _ended_test(curve: LRCurve, suggestion: Suggestion) -> str:
         return f"{what} No suggestion: {reason}."
     doubt = ""
     if low is not None and high is not None:
-        doubt = f" ({short(low)} to {short(high)} look as good)"
+        doubt = f" (range to try: {short(low)} to {short(high)})"
     return f"{what} Suggested: {short(lr)}{doubt}, {reason}."
 
 

@@ -79,7 +79,7 @@ def test_ended(reason: Any, said: str) -> None:
     assert _ended(_curve(reason), sure) == f"{said} Suggested: 5e-3, halfway down."
     doubtful = Suggestion(0.005, 0.001, 0.01, "halfway down")
     assert _ended(_curve(reason), doubtful) == (
-        f"{said} Suggested: 5e-3 (1e-3 to 1e-2 look as good), halfway down."
+        f"{said} Suggested: 5e-3 (range to try: 1e-3 to 1e-2), halfway down."
     )
     without = _ended(_curve(reason), Suggestion(None, reason="only noise"))
     assert without == f"{said} No suggestion: only noise."
