@@ -12,8 +12,8 @@ from torch import nn
 from torch.optim import SGD, Adam
 
 from lrwidget import LRCurve, LRWidget, range_test
-from lrwidget.curve.rules import RULES, min_grad, steep, suggest
-from tests.curves import unsmoothed
+from lrwidget.curve.rules import RULES, min_grad, steep
+from tests.curves import suggest, unsmoothed
 from tests.engine.training_parts import loader, state, warm
 from tests.integrations.quiet import lightning_trainer
 
