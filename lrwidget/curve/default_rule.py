@@ -25,6 +25,7 @@ _SURE = 0.9  # the weight of descent or edge, beyond which the other is not ment
 _FEWEST = 10
 _TOO_EARLY = "too little comes before the rise; begin at a lower rate"
 _NOISELESS = 1e6  # times its noise is a descent without any
+_BEGINNING = 0.25  # of the start: a lowest point there is no descent
 _NARROW = 1e-6  # decades, in which steps are hardly apart
 _HARDLY = 0.01  # of the descent at the suggestion is none of it
 
@@ -106,9 +107,11 @@ def _problem(
     curve: LRCurve, fall: _Fall, places: FloatArray, edge: float | None
 ) -> str | None:
     """Return why the steps at these places tell no rate, if they do not."""
-    third = (math.log10(curve.lrs[-1]) - places[0]) / 3
-    if len(fall.losses) == 1 and places[-1] - places[0] < third:
-        return _TOO_EARLY  # the losses rise within the start
+    # The losses rise within the start, of which the level is measured.
+    start = (math.log10(curve.lrs[-1]) - places[0]) / 3
+    low, high = fall.places[-1] - places[0], places[-1] - places[0]
+    if low < _BEGINNING * start and high < start:
+        return _TOO_EARLY
     if fall.depth <= curve.fit(WIDTH).start.rounding:
         return "the loss never falls"
     if edge is None and fall.clearness < _LEAST:
