@@ -13,6 +13,7 @@ from lrwidget.curve.history import JobHistory
 from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.race_history import training_curves
 from lrwidget.curve.ticks import short
+from lrwidget.curve.training_curve import TrainingCurve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.history import Plan
     from lrwidget.curve.suggestion import Suggestion
-    from lrwidget.curve.training_curve import TrainingCurve
 
 # A lane is a short training. "close" is too close to the best lane to call.
 State: TypeAlias = Literal["close", "worse", "unstable", "nothing", "unfinished"]
@@ -198,11 +198,20 @@ class VerificationHistory(JobHistory):
         """Return the lanes that have begun, in increasing order of their rates."""
         return list(training_curves(self.runs[1:]).values())
 
+    def _all_lanes(self) -> list[TrainingCurve]:
+        """Return all lanes; those that have not begun have no losses."""
+        begun, steps = training_curves(self.runs[1:]), self.steps
+        none = np.array([])
+        return [
+            begun.get(i, TrainingCurve(rate, none, None, steps))
+            for i, rate in enumerate(self.rates)
+        ]
+
     def verification(self) -> Verification:
         """Return the result of what is done so far."""
         starts = [x for run in self.runs for x in run.validations if not x.iteration]
         start_loss = starts[0].loss if starts else None
-        return verification(self.sweep, self.lanes(), start_loss, self.total_steps)
+        return verification(self.sweep, self._all_lanes(), start_loss, self.total_steps)
 
 
 # ---- the result
@@ -249,11 +258,13 @@ def verification(
     lanes = sorted(lanes, key=lambda lane: lane.lr)
     suggestion = curve.suggestion()
     outcomes = _outcomes(lanes, start_loss, tuning)
-    if not any(outcome.state in ("close", "worse") for outcome in outcomes):
-        lr, low, high = suggestion.lr, suggestion.low, suggestion.high
-        verdict = _nothing_said(outcomes, suggestion)
-        return Verification(lr, low, high, curve, lanes, total_steps, verdict)
-    steps = max(lane.num_it for lane in lanes)
+    steps = max((lane.num_it for lane in lanes), default=0)
+    states = {outcome.state for outcome in outcomes}
+    # Higher rates may be better than all that ended.
+    if "close" not in states or "unfinished" in states:
+        words = [*_compared(outcomes, steps), _unchecked(suggestion)]
+        found = suggestion.lr, suggestion.low, suggestion.high
+        return Verification(*found, curve, lanes, total_steps, " ".join(words))
     decades = 1.0
     if total_steps is not None:
         decades = max(math.log10(total_steps / steps), 0.0)
@@ -265,7 +276,7 @@ def verification(
     else:
         lr = min(max(suggestion.lr, low), high)
     words = [
-        _compared(outcomes, steps),
+        *_compared(outcomes, steps),
         _longer(low, high, decades, total_steps),
         _clamped(suggestion.lr, lr),
     ]
@@ -325,10 +336,9 @@ def _best_place(
     outcomes: list[_Outcome], start_loss: float | None, tuning: Tuning
 ) -> float:
     """Return the logarithm of the rate at which the smoothed loss is lowest."""
-    done = [outcome for outcome in outcomes if outcome.state != "unfinished"]
     start = _start_of([outcome.lane for outcome in outcomes], start_loss, tuning)
-    places = np.log10([outcome.lane.lr for outcome in done])
-    losses = np.array([outcome.loss for outcome in done])
+    places = np.log10([outcome.lane.lr for outcome in outcomes])
+    losses = np.array([outcome.loss for outcome in outcomes])
     margin = 4 * tuning.width
     count = round((places[-1] - places[0] + 2 * margin) / tuning.step) + 1
     grid = np.linspace(places[0] - margin, places[-1] + margin, count)
@@ -404,27 +414,29 @@ def mean_with_error(values: FloatArray) -> tuple[float, float]:
 # ---- the words
 
 
-def _compared(outcomes: list[_Outcome], steps: int) -> str:
-    """Tell which lanes are better than others."""
-    close = _rates(outcomes, "close")
+_ENDS: dict[State, str] = {
+    "unstable": "became unstable",
+    "nothing": "learned nothing",
+    "unfinished": "did not end",
+}
+
+
+def _compared(outcomes: list[_Outcome], steps: int) -> list[str]:
+    """Return sentences on which lanes are better than others."""
+    found = {x.state: _rates(outcomes, x.state) for x in outcomes}
+    close, worse = found.get("close", []), found.get("worse", [])
+    words = ["The trainings tell no rate"]
     if len(close) > 1:
         words = [f"{_listed(close)} are too close to call after {steps} steps"]
-    else:
+    elif close:
         words = [f"{close[0]} has the lowest loss after {steps} steps"]
-    worse = _rates(outcomes, "worse")
     if worse:
         words.append(f"{_listed(worse)} {'is' if len(worse) == 1 else 'are'} worse")
-    return "; ".join([*words, *_failed(outcomes)]) + "."
-
-
-def _failed(outcomes: list[_Outcome]) -> list[str]:
-    ends: dict[State, str] = {
-        "unstable": "became unstable",
-        "nothing": "learned nothing",
-        "unfinished": "did not end",
-    }
-    found = {end: _rates(outcomes, state) for state, end in ends.items()}
-    return [f"{_listed(rates)} {end}" for end, rates in found.items() if rates]
+    words += [f"{_listed(found[x])} {_ENDS[x]}" for x in _ENDS if x in found]
+    sentences = [f"{'; '.join(words)}."]
+    if close and "unfinished" in found:
+        sentences.append("Not all trainings ended, so they allow no range.")
+    return sentences
 
 
 def _rates(outcomes: list[_Outcome], state: State) -> list[str]:
@@ -456,11 +468,8 @@ def _clamped(suggested: float | None, lr: float) -> str:
     return f"The range test suggests {short(suggested)}; {short(lr)} is nearest to it."
 
 
-def _nothing_said(outcomes: list[_Outcome], suggestion: Suggestion) -> str:
+def _unchecked(suggestion: Suggestion) -> str:
     """Tell that the suggestion is that of the sweep alone."""
-    words = ["The trainings tell no rate", *_failed(outcomes)]
     if suggestion.lr is None:
-        tells = f"The range test suggests none either: {suggestion.reason}."
-    else:
-        tells = f"{short(suggestion.lr)} is the suggestion of the range test alone."
-    return f"{'; '.join(words)}. {tells}"
+        return f"The range test suggests none either: {suggestion.reason}."
+    return f"{short(suggestion.lr)} is the suggestion of the range test alone."

@@ -109,6 +109,7 @@ def test_the_clamp_is_that_of_a_second_computation(
         assert (found.lr, found.low, found.high) == curve.suggestion()[:3]
         return
     assert found.low is not None
+    assert found.high is not None
     decades = 1.0 if total is None else math.log10(total / _STEPS)
     best = math.log10(found.low) + 0.7 * decades
     learned = [min(end, 2.0) for end in ends]
@@ -177,7 +178,8 @@ def _without_suggestion() -> LRCurve:
             0.0,
             (
                 "1e-2 has the lowest loss after 100 steps; 3.16e-3 is worse; 3.16e-2 "
-                "became unstable; 1e-3 and 0.1 did not end."
+                "became unstable; 1e-3 and 0.1 did not end. Not all trainings ended, "
+                "so they allow no range. "
             ),
         ),
     ],
@@ -308,6 +310,8 @@ def test_the_history() -> None:
     assert [lane.val_loss for lane in lanes] == [(k + 2) / 3 for k in (1, 2, 3, 4, 5)]
     expected = verification(curve, lanes, 3.0, 400)
     assert (found.lr, found.verdict) == (expected.lr, expected.verdict)
+    history.runs[5].stop_reason = None
+    assert len(history.verification().lanes) == 5
     given = VerificationHistory(None, curve, None)
     assert (given.num_it, len(given), given.rates) == (500, 0, lane_rates(curve))
     assert given.sweep is curve
