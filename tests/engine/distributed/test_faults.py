@@ -168,6 +168,7 @@ def patient() -> Iterator[Pool]:
         ("race", {"num_it": 0}, "num_it=0"),
         ("race", {"steps": 0}, "steps=0"),
         ("race", {"rates": [0.0]}, "rates[0]=0.0"),
+        ("verify", {"total_steps": 0}, "total_steps=0"),
     ],
 )
 def test_an_argument_that_one_rank_refuses(
