@@ -42,6 +42,10 @@ _ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"engine", "curve", "config", "backends.base"},
         _HEAVY - {"torch"},
     ),
+    "backends.verification": (
+        {"engine", "curve", "config"},
+        _HEAVY - {"torch"},
+    ),
     "backends.record": ({"curve", "config", "backends.base"}, _HEAVY),
     # Ray imports pandas and IPython if these are installed.
     "backends.ray": (

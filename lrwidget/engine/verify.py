@@ -56,7 +56,8 @@ def verify(  # noqa: PLR0913 (the components of a training, and what is known of
         the losses of its training steps.
     total_steps:
         The optimizer steps of the training for which the rate is wanted, at least 1;
-        None if not known, for 100 steps of each short training.
+        None if not known, for 100 steps of each short training. `from_trainer` and
+        `from_lightning` take it from the trainer, where it is known there.
     curve:
         The curve of a range test of this training; None to run one.
 
