@@ -10,7 +10,7 @@ from torch import nn
 from lrwidget import LRCurve, verify
 from lrwidget.backends.local import LocalBackend
 from lrwidget.backends.verification import VerificationJob
-from lrwidget.curve.history import Ended, Plan, Started
+from lrwidget.curve.history import Ended, Plan, Started, Stepped, Validated
 from tests.curves import LRS
 from tests.engine.training_parts import data, loader, state
 
@@ -75,26 +75,23 @@ def test_the_total_of_the_back_end_unless_one_is_given() -> None:
 
 @pytest.mark.parametrize("end", ["stop", "abandon", "close"])
 @pytest.mark.parametrize(
-    "at", [Ended(0, "completed"), Started(0, None), Started(2, None)]
-)  # type: ignore[arg-type]  # in a lane
-def test_a_stop_frees_the_model(end: str, at: Event) -> None:
+    ("run", "kind"), [(0, Stepped), (0, Ended), (1, Validated), (3, Stepped)]
+)
+def test_a_stop_frees_the_model(end: str, run: int, kind: type) -> None:
     backend = _backend(isolation="restore")
     arguments = backend.arguments
     parts = arguments["model"], arguments["optimizer"], arguments["dataloader"]
     before = state(*parts)
-    job = VerificationJob(backend, {"stop_div": False}, None, 30)
+    job = VerificationJob(backend, {}, None, 30)
     events = _taken(job)
-    for event in events:
-        if (type(event), event.run) == (type(at), at.run):
-            next(events) if isinstance(at, Started) else None
-            (events.close if end == "close" else getattr(job, end))()  # type: ignore[attr-defined]  # a generator
-            break
+    next(x for x in events if x.run == run and isinstance(x, kind))
+    getattr(events if end == "close" else job, end)()
     done = len(job.history)
     assert list(events) == []
     assert len(job.history) == done
     assert state(*parts) == before
     assert backend.apply_rate(0.5) == "SGD"
-    if at.run == 2:
+    if run == 3:
         assert "did not end" in job.history.verification().verdict
 
 
