@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,7 +32,7 @@ class BatchLosses(NamedTuple):
             msg = "val_loader gave no batch that has a loss; pass one with some"
             raise ValueError(msg)
         pairs = zip(self.losses, self.samples, strict=True)
-        return math.fsum(loss * samples for loss, samples in pairs) / count
+        return sum(loss * samples for loss, samples in pairs) / count
 
 
 def batch_losses(loss_of: LossOf, batches: Iterable[tuple[Any, int]]) -> BatchLosses:
