@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lrwidget.curve.lr_curve import LRCurve, Step
     from lrwidget.curve.training_curve import TrainingCurve
+    from lrwidget.curve.verification import Verification
     from lrwidget.engine.distributed.rank_errors import RankError
     from lrwidget.engine.race import race
     from lrwidget.engine.range_test import RangeTest, range_test
+    from lrwidget.engine.verify import verify
     from lrwidget.widget import LRWidget
 
     __version__: str
@@ -22,8 +24,10 @@ __all__ = [
     "RankError",
     "Step",
     "TrainingCurve",
+    "Verification",
     "race",
     "range_test",
+    "verify",
 ]
 
 # Imported at first use, so that `import lrwidget` loads neither torch nor bqplot.
@@ -34,8 +38,10 @@ _HOMES = {
     "RankError": "lrwidget.engine.distributed.rank_errors",
     "Step": "lrwidget.curve.lr_curve",
     "TrainingCurve": "lrwidget.curve.training_curve",
+    "Verification": "lrwidget.curve.verification",
     "race": "lrwidget.engine.race",
     "range_test": "lrwidget.engine.range_test",
+    "verify": "lrwidget.engine.verify",
 }
 
 

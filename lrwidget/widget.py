@@ -269,7 +269,8 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
     def _from_parts(cls, parts: Parts, options: dict[str, Any]) -> Self:
         display = ("smoothing", "value", "rule")
         shown = {name: options.pop(name) for name in display if name in options}
-        backend = LocalBackend(parts.arguments(options), parts.write_rate)
+        arguments = parts.arguments(options)
+        backend = LocalBackend(arguments, parts.write_rate, parts.total_steps)
         return cls._from_backend(backend, **shown)
 
     @classmethod

@@ -23,8 +23,10 @@ def test_the_public_names_are_sorted_and_there() -> None:
         "RankError",
         "Step",
         "TrainingCurve",
+        "Verification",
         "race",
         "range_test",
+        "verify",
     ]
     for name in lrwidget.__all__:
         assert getattr(lrwidget, name).__doc__

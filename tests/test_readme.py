@@ -105,6 +105,8 @@ def test_the_snippets_about_the_chart(follow: Follow) -> None:
     assert [curve.lr for curve in widget.race_curves] == [0.01, 0.1, 1]
     assert [curve.lr for curve in session.names["curves"]] == [0.01, 0.1, 1]
     assert session.names["best"] in {0.01, 0.1, 1}
+    checked = session.names["checked"]
+    assert [lane.num_it for lane in checked.lanes] == [200] * 5
 
 
 @pytest.mark.slow

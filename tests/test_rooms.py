@@ -42,6 +42,10 @@ _ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"engine", "curve", "config", "backends.base"},
         _HEAVY - {"torch"},
     ),
+    "backends.verification": (
+        {"engine", "curve", "config"},
+        _HEAVY - {"torch"},
+    ),
     "backends.record": ({"curve", "config", "backends.base"}, _HEAVY),
     # Ray imports pandas and IPython if these are installed.
     "backends.ray": (
@@ -66,7 +70,8 @@ _ROOMS: dict[str, tuple[set[str], set[str]]] = {
 _PUBLIC = {
     "import lrwidget": _HEAVY | {"numpy"} | _all_but(),
     "from lrwidget import LRWidget": _FRAMEWORKS | {"matplotlib", "ray"},
-    "from lrwidget import LRCurve, RangeTest, Step, TrainingCurve, race, range_test": (
+    "from lrwidget import LRCurve, RangeTest, Step, TrainingCurve, race, range_test\n"
+    "from lrwidget import Verification, verify": (
         (_HEAVY - {"torch"}) | _all_but("engine", "curve", "config")
     ),
 }

@@ -91,6 +91,10 @@ class Backend(Protocol):
     def arguments(self) -> Mapping[str, Any]:
         """All arguments of a test without changes, by their names."""
 
+    @property
+    def total_steps(self) -> int | None:
+        """The optimizer steps of the user's training, where a framework knows them."""
+
     def as_made(self) -> AbstractContextManager[object]:
         """Return the context of torch's settings in the thread that made the widget."""
 
@@ -104,6 +108,19 @@ class Backend(Protocol):
         self, changes: Mapping[str, Any], rates: Sequence[float], steps: int
     ) -> Job:
         """Return trainings at constant rates, with some arguments changed."""
+
+    def sweep(self, changes: Mapping[str, Any]) -> Job:
+        """Return a test with some arguments changed, without validation losses."""
+
+    def lanes(
+        self, changes: Mapping[str, Any], rates: Sequence[float], steps: int
+    ) -> Job:
+        """
+        Return trainings at constant rates, with some arguments changed.
+
+        A validation loss, if any, is measured before the first step of the first one,
+        and after the last step of each.
+        """
 
     def rate_ratios(self) -> list[float]:
         """Return the rate of each parameter group over that of the last one."""

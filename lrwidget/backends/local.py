@@ -81,14 +81,17 @@ class LocalBackend:
 
     ``write_rate`` writes a rate to where the training takes it from, and returns the
     name of that place. If it is None, `apply_rate` writes to the optimizer.
+    ``total_steps`` are the optimizer steps of the user's training, if known.
     """
 
     def __init__(
         self,
         arguments: Mapping[str, Any],
         write_rate: Callable[[float], str] | None = None,
+        total_steps: int | None = None,
     ) -> None:
         self.arguments = arguments
+        self.total_steps = total_steps
         test = self._test({})
         self.config = test.config
         self.arguments = {**arguments, **test.config.settings()}
@@ -116,6 +119,18 @@ class LocalBackend:
         """Return trainings at constant rates that run one after the other."""
         test, plans = self._test(changes), race_plans(rates, steps)
         return LocalJob(race_runs(test, plans), plans, [test])
+
+    def sweep(self, changes: Mapping[str, Any]) -> LocalJob:
+        """Return a test with some arguments changed, without validation losses."""
+        self._test(changes)  # which checks the loader that is left out
+        return self.test({**changes, "val_loader": None})
+
+    def lanes(
+        self, changes: Mapping[str, Any], rates: Sequence[float], steps: int
+    ) -> LocalJob:
+        """Return trainings at constant rates, with validations at their ends alone."""
+        test, plans = self._test(changes), race_plans(rates, steps)
+        return LocalJob(race_runs(test, plans, at_ends=True), plans, [test])
 
     def rate_ratios(self) -> list[float]:
         """Return the rate of each parameter group over that of the last one."""

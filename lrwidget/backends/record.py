@@ -37,6 +37,7 @@ class RecordBackend:
 
     capabilities = Capabilities(run=False, race=False, apply=False)
     as_made = nullcontext  # nothing is run here
+    total_steps = None
 
     def __init__(self, path: str | os.PathLike[str], value: float | None) -> None:
         check_path("path", path)
@@ -58,7 +59,7 @@ class RecordBackend:
         )
         raise RuntimeError(msg)
 
-    compare = race = rate_ratios = apply_rate = test
+    compare = race = sweep = lanes = rate_ratios = apply_rate = test
 
 
 class RecordJob:

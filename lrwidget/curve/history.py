@@ -45,7 +45,34 @@ class Ended(NamedTuple):
     reason: StopReason
 
 
-Event: TypeAlias = Started | Stepped | Ended
+class Validated(NamedTuple):
+    """
+    The validation losses of a run, without those of its steps.
+
+    Attributes
+    ----------
+    run:
+        Number of the run in the job, from 0.
+    iteration:
+        Number of the steps before.
+    losses:
+        Mean loss of each batch of the ``val_loader``.
+    samples:
+        Number of the samples of each of these batches.
+    """
+
+    run: int
+    iteration: int
+    losses: tuple[float, ...]
+    samples: tuple[int, ...]
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of all samples."""
+        return float(np.average(self.losses, weights=self.samples))
+
+
+Event: TypeAlias = Started | Stepped | Validated | Ended
 
 
 class _Steps(NamedTuple):
@@ -75,6 +102,7 @@ class RunHistory:
     def __init__(self, plan: Plan | None) -> None:
         self.starts = 0  # more than one if another test took its place
         self.stop_reason: StopReason | None = None  # None also after an error
+        self.validations: list[Validated] = []
         # Each is assigned at once, since another thread may read at any moment.
         self._steps = _Steps(plan, array("d"), array("d"))
         self._latest: tuple[_Steps, LRCurve] | None = None
@@ -146,6 +174,8 @@ class JobHistory:
         run = self.runs[event.run]
         if isinstance(event, Stepped):
             run.append(event.step)
+        elif isinstance(event, Validated):
+            run.validations.append(event)
         elif isinstance(event, Ended):
             run.stop_reason = event.reason
         else:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrwidget.curve.checks import invalid, positive_rate
-from lrwidget.curve.history import JobHistory, Plan
+from lrwidget.curve.history import JobHistory, Plan, Validated
 from lrwidget.curve.training_curve import TrainingCurve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lrwidget.curve.history import RunHistory
     from lrwidget.curve.suggestion import Suggestion
 
 _BEYOND = 3.0
@@ -76,13 +77,25 @@ class RaceHistory(JobHistory):
 
     def curves(self) -> dict[int, TrainingCurve]:
         """Return the trainings that have begun, by the position of their rates."""
-        curves = {}
-        for number, (rate, run) in enumerate(zip(self.rates, self.runs, strict=True)):
-            lrs, losses = run.columns()
-            if losses or run.stop_reason is not None:
-                # The rate of the first step, since a tensor may have rounded it.
-                used = lrs[0] if lrs else rate
-                curves[number] = TrainingCurve(
-                    used, np.array(losses), run.stop_reason, run.num_it
-                )
-        return curves
+        return training_curves(self.runs)
+
+
+def training_curves(runs: Sequence[RunHistory]) -> dict[int, TrainingCurve]:
+    """Return the trainings at constant rates that have begun, by their positions."""
+    curves = {}
+    for number, run in enumerate(runs):
+        lrs, losses = run.columns()
+        if run.plan is None or not (losses or run.stop_reason is not None):
+            continue
+        # The rate of the first step, since a tensor may have rounded it.
+        used = lrs[0] if lrs else run.plan.start_lr
+        ends = [x for x in run.validations if x.iteration] or [Validated(0, 0, (), ())]
+        curves[number] = TrainingCurve(
+            used,
+            np.array(losses),
+            run.stop_reason,
+            run.num_it,
+            np.array(ends[-1].losses),
+            np.array(ends[-1].samples, float),
+        )
+    return curves

@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lrwidget.curve.arrays import float_array
-from lrwidget.curve.checks import positive_rate
+from lrwidget.curve.checks import invalid, positive_rate
 from lrwidget.curve.lr_curve import check_stop_reason, planned_steps
 from lrwidget.curve.smoothing import exponential_mean
 
@@ -36,6 +38,11 @@ class TrainingCurve:
         it failed.
     num_it:
         How many steps the training was to have; as many as ``losses`` if not given.
+    val_losses:
+        The mean loss of each batch of a ``val_loader`` after the last step; empty if it
+        was not measured.
+    val_samples:
+        The number of samples of each of these batches; one each if not given.
 
     Raises
     ------
@@ -47,6 +54,8 @@ class TrainingCurve:
     losses: FloatArray
     stop_reason: StopReason | None = None
     num_it: int = 0
+    val_losses: FloatArray = ()  # type: ignore[assignment]  # an array later
+    val_samples: FloatArray = ()  # type: ignore[assignment]  # as above
 
     def __post_init__(self) -> None:
         """Check the arguments, and copy the losses so that nobody can change them."""
@@ -54,8 +63,16 @@ class TrainingCurve:
         losses = float_array("losses", self.losses)
         check_stop_reason(self.stop_reason)
         num_it = planned_steps(self.num_it, len(losses))
-        losses.flags.writeable = False
-        for name, value in (("lr", lr), ("losses", losses), ("num_it", num_it)):
+        found = {"lr": lr, "losses": losses, "num_it": num_it}
+        found["val_losses"] = val_losses = float_array("val_losses", self.val_losses)
+        samples = float_array("val_samples", self.val_samples)
+        if len(samples) not in (0, len(val_losses)):
+            problem = f"must have {len(val_losses)} numbers, as val_losses has"
+            raise invalid(self.val_samples, "val_samples", problem)
+        found["val_samples"] = samples if len(samples) else np.ones(len(val_losses))
+        for name, value in found.items():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
             object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
@@ -79,3 +96,10 @@ class TrainingCurve:
         if self.stop_reason != "completed" or not len(self):
             return math.nan
         return float(self.losses[-max(len(self) // _LAST_SHARE, 1) :].mean())
+
+    @property
+    def val_loss(self) -> float:
+        """The mean validation loss after the last step; NaN if it was not measured."""
+        if not len(self.val_losses):
+            return math.nan
+        return float(np.average(self.val_losses, weights=self.val_samples))

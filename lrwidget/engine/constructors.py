@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import update_wrapper
 from importlib import import_module
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from typing_extensions import ParamSpec
@@ -148,6 +149,7 @@ class FunctionFromFrameworks(Generic[_P, _R]):
     def __init__(self, function: Callable[_P, _R]) -> None:
         self._function: Callable[..., _R] = function
         update_wrapper(self, function)
+        self._takes_total = "total_steps" in signature(function).parameters
 
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Call the function."""
@@ -164,12 +166,18 @@ class FunctionFromFrameworks(Generic[_P, _R]):
     ) -> _R:
         """Call the function for the training of a Lightning module."""
         parts = _parts_from("lightning", module, data, trainer, optimizer)
-        return self._function(**parts.arguments(options))
+        return self._of_parts(parts, options)
 
     def from_trainer(self, trainer: Trainer, **options: Any) -> _R:  # noqa: ANN401 (as above)
         """Call the function for the training of a Hugging Face ``Trainer``."""
-        return self._function(**_parts_from("transformers", trainer).arguments(options))
+        return self._of_parts(_parts_from("transformers", trainer), options)
 
     def from_learner(self, learner: Learner, **options: Any) -> _R:  # noqa: ANN401 (as above)
         """Call the function for the training of a fastai ``Learner``."""
-        return self._function(**_parts_from("fastai", learner).arguments(options))
+        return self._of_parts(_parts_from("fastai", learner), options)
+
+    def _of_parts(self, parts: Parts, options: dict[str, Any]) -> _R:
+        """Call the function for the parts of a training."""
+        if self._takes_total:
+            options = {"total_steps": parts.total_steps, **options}
+        return self._function(**parts.arguments(options))

@@ -6,13 +6,15 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice, repeat, takewhile
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import torch
 
+from lrwidget.curve.history import Validated
 from lrwidget.engine.async_scalar import read_losses
 from lrwidget.engine.batches import to_device
 from lrwidget.engine.framework import FrameworkStep, Trained
+from lrwidget.engine.isolation.random_state import RandomState
 from lrwidget.engine.loaders import Batches
 from lrwidget.engine.losses import loss_function
 from lrwidget.engine.modes import train
@@ -35,14 +37,20 @@ if TYPE_CHECKING:
     from lrwidget.engine.losses import LossOf
     from lrwidget.engine.stopping import Rule
     from lrwidget.engine.thread_settings import ThreadSettings
+    from lrwidget.engine.validation import BatchLosses
 
     Points: TypeAlias = Generator[tuple[float, Tensor], None, StopReason]
+    Steps: TypeAlias = Generator[Step | Validated, None, StopReason]
 
 # The number of losses in a row that are not finite after which no other scale or batch
 # helps.
 _PATIENCE = 10
 # The number of skipped steps in a row after which no other scale helps.
 _MAX_SKIPPED = 100
+
+
+# The times at which the validation loss is measured, if there is a ``val_loader``.
+Validations: TypeAlias = Literal["each rate", "end", "start and end"]
 
 
 class Training(NamedTuple):
@@ -56,6 +64,7 @@ class Training(NamedTuple):
     loaders: dict[str, Batches]  # filled at the start
     notices: list[str]  # differences from the user's training, filled at the start
     raced_rates: Sequence[float] = ()  # of all trainings of the race, if it is of one
+    validations: Validations = "each rate"
     # Makes the loss of the first step raise if it uses the original of a copy.
     without_originals: Callable[[LossOf], LossOf] | None = None
 
@@ -65,9 +74,12 @@ def training_steps(
     components: Components,
     settings: ThreadSettings,
     agreement: DistributedContext,
-) -> Generator[Step, None, StopReason]:
+) -> Steps:
     """
     Train, and yield a step for each rate; return the reason of the end.
+
+    The validation losses of the start and the end, where they are measured, come
+    before the first and after the last step.
 
     The settings are those of the thread that began the test, and the agreement is the
     part of this process in the training of all ranks.
@@ -76,13 +88,18 @@ def training_steps(
     config, checked = training.config, training.without_originals
     val_loader = training.val_loader
 
-    def validation_loss() -> Tensor:
+    def validation() -> BatchLosses:
         with (
             settings.applied(),
             evaluating(model, optimizer),
             closing(held_out.once()) as batches,
         ):
-            return agreement.mean_loss(loss_of, batches)
+            return agreement.validation(loss_of, batches)
+
+    def validated(iteration: int) -> Validated:
+        losses = validation()
+        losses.mean()  # raises where no batch has a loss
+        return Validated(0, iteration, tuple(losses.losses), tuple(losses.samples))
 
     with settings.applied():
         loss_of, train_on, step, framework = _program(components, config)
@@ -104,6 +121,15 @@ def training_steps(
             windows = _windows(loader.endless(), config.accumulate)
         else:
             windows = _windows_of_epochs(loader.epochs(), config.accumulate, framework)
+        if val_loader is not None and training.validations == "start and end":
+            # After the first batches are loaded, and the epoch of a framework begins.
+            with settings.applied():
+                first = next(windows, None)
+            windows = chain([] if first is None else [first], windows)
+            random_state = RandomState(val_loader)
+            at_start = validated(0)
+            random_state.restore()  # all lanes draw the same numbers
+            yield at_start
         rates = _repeated(training.lrs, config.steps_per_lr)
         sweep = _Sweep(
             optimizer=optimizer,
@@ -115,12 +141,15 @@ def training_steps(
             patience=_MAX_SKIPPED if training.stop_rule is None else _PATIENCE,
         )
         points = sweep.over(rates)
-        validated = val_loader is not None
-        if config.steps_per_lr > 1 or validated:
-            validate = validation_loss if validated else None
+        at_rates = val_loader is not None and training.validations == "each rate"
+        if config.steps_per_lr > 1 or at_rates:
+            validate = (lambda: validation().mean()) if at_rates else None
             points = _grouped(points, config.steps_per_lr, validate)
         steps = apply_stop_rule(read_losses(points), training.stop_rule)
-        return (yield from steps)
+        reason = yield from steps
+        if val_loader is not None and not at_rates and reason == "completed":
+            yield validated(len(training.lrs))
+        return reason
 
 
 class _Program(NamedTuple):
@@ -241,7 +270,7 @@ def _repeated(rates: Iterable[float], count: int) -> Iterator[float]:
 
 
 def _grouped(
-    points: Points, size: int, validation_loss: Callable[[], Tensor] | None
+    points: Points, size: int, validation_loss: Callable[[], float] | None
 ) -> Points:
     """
     Yield one point for each group of points; the last group may be smaller.
@@ -259,6 +288,6 @@ def _grouped(
             loss = mean([loss for _, loss in group])
             # The wait for this number costs little beside the validation.
             if validation_loss is not None and loss.isfinite():
-                loss = validation_loss()
+                loss = torch.tensor(validation_loss(), dtype=torch.float64)
             yield group[-1][0], loss
     return reasons[0]

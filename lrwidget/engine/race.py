@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lrwidget.config import EmptyLoaderError, with_settings
 from lrwidget.curve.checks import usable_count
-from lrwidget.curve.history import Ended, Started, Stepped
+from lrwidget.curve.history import Ended, Started, Stepped, Validated
 from lrwidget.curve.race_history import (
     RaceHistory,
     checked_rates,
@@ -29,15 +29,16 @@ if TYPE_CHECKING:
 
     from lrwidget.config import LossFunction, Settings
     from lrwidget.curve.history import Event, Plan
-    from lrwidget.curve.lr_curve import Step, StopReason
+    from lrwidget.curve.lr_curve import StopReason
     from lrwidget.curve.training_curve import TrainingCurve
     from lrwidget.engine.isolation.isolated_run import IsolatedRun
+    from lrwidget.engine.loop import Steps, Validations
 
 
 class Startable(Protocol):
     """A training that can be started."""
 
-    def start(self, settings: ThreadSettings) -> Generator[Step, None, StopReason]:
+    def start(self, settings: ThreadSettings) -> Steps:
         """Isolate the model at once, and return the steps of the training."""
 
 
@@ -58,7 +59,7 @@ def run_in_turn(
 def _events(
     trainings: Sequence[Startable],
     plans: Sequence[Plan],
-    steps: Generator[Step, None, StopReason],
+    steps: Steps,
     settings: ThreadSettings,
 ) -> Generator[Event, None, None]:
     last = len(trainings) - 1
@@ -74,7 +75,10 @@ def _events(
                 except StopIteration as end:
                     reason: StopReason = end.value
                     break
-                yield Stepped(run, step)
+                if isinstance(step, Validated):
+                    yield step._replace(run=run)
+                else:
+                    yield Stepped(run, step)
         # The user of another rank has stopped the training: no other training starts.
         if run == last or (reason == "stopped" and context.several()):
             yield Ended(run, reason)
@@ -95,7 +99,7 @@ class RaceRun(NamedTuple):
     run: IsolatedRun
     position: int
 
-    def start(self, settings: ThreadSettings) -> Generator[Step, None, StopReason]:
+    def start(self, settings: ThreadSettings) -> Steps:
         """Start the training; see `IsolatedRun.start`."""
         if not self.position:
             return self._started(settings)
@@ -110,14 +114,14 @@ class RaceRun(NamedTuple):
             return _until_empty(None)
         return _until_empty(self._started(settings))
 
-    def _started(self, settings: ThreadSettings) -> Generator[Step, None, StopReason]:
+    def _started(self, settings: ThreadSettings) -> Steps:
         own = context.new()
         return own.reporting(self.run.start(settings, own))
 
 
 def _until_empty(
-    steps: Generator[Step, None, StopReason] | None,
-) -> Generator[Step, None, StopReason]:
+    steps: Steps | None,
+) -> Steps:
     if steps is None:
         return "exhausted"
     try:
@@ -128,19 +132,28 @@ def _until_empty(
         return "exhausted"
 
 
-def race_runs(test: RangeTest, plans: Sequence[Plan]) -> list[RaceRun]:
+def race_runs(
+    test: RangeTest, plans: Sequence[Plan], *, at_ends: bool = False
+) -> list[RaceRun]:
     """
     Return the trainings of a race, one for each plan.
+
+    With ``at_ends``, a validation loss is measured before the first step of the first
+    training and after the last step of each, and not at each step.
 
     Each training copies the model at its own start, so that there is only one copy at
     a time: do not change the model until the end. All trainings see the same batches in
     the same order, and the same random numbers.
     """
     rates = [plan.start_lr for plan in plans]
-    return [
-        RaceRun(test.at(plan.start_lr, plan.num_it, rates), position)
-        for position, plan in enumerate(plans)
-    ]
+    runs = []
+    for position, plan in enumerate(plans):
+        validations: Validations = "each rate"
+        if at_ends:
+            validations = "end" if position else "start and end"
+        run = test.at(plan.start_lr, plan.num_it, rates, validations)
+        runs.append(RaceRun(run, position))
+    return runs
 
 
 @FunctionFromFrameworks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from lrwidget.config import check_loader, config_of, is_kind, with_settings
 from lrwidget.curve.checks import check_function, invalid
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from lrwidget.config import LossFunction, Settings, TestConfig
     from lrwidget.curve.history import Plan
     from lrwidget.curve.lr_curve import LRCurve, Step, StopReason
+    from lrwidget.engine.loop import Validations
+
+    _OnlySteps: TypeAlias = Generator[Step, None, StopReason]
 
 _COMPONENTS = ("model", "optimizer", "dataloader", "loss_fn")
 
@@ -187,16 +190,17 @@ class RangeTest(FromFrameworks):
         self._history = history = RunHistory(self.plan)
         return _kept(steps, history)
 
-    def start(self, settings: ThreadSettings) -> Generator[Step, None, StopReason]:
+    def start(self, settings: ThreadSettings) -> _OnlySteps:
         """
         Start a test whose steps are not kept in `curve`; see `__iter__`.
 
         The settings are those of the thread in which it was started.
         """
         own = context.new()
-        steps = self._run.start(settings, own)
+        # A range test has no validation losses beside its steps.
+        steps = cast("_OnlySteps", self._run.start(settings, own))
         if self._record is None:
-            return own.reporting(steps)
+            return cast("_OnlySteps", own.reporting(steps))
         components, training = self._run
         described = {
             "model": components.model,
@@ -206,10 +210,15 @@ class RangeTest(FromFrameworks):
             "optimizer_memory": self.plan.optimizer_memory,
             **self.config.settings(),
         }
-        return own.reporting(recorded(steps, self._record, described))
+        recording = recorded(steps, self._record, described)
+        return cast("_OnlySteps", own.reporting(recording))
 
     def at(
-        self, lr: float, steps: int, raced_rates: Sequence[float] = ()
+        self,
+        lr: float,
+        steps: int,
+        raced_rates: Sequence[float] = (),
+        validations: Validations = "each rate",
     ) -> IsolatedRun:
         """Return a training of the same components at a constant rate."""
         components, training = self._run
@@ -219,6 +228,7 @@ class RangeTest(FromFrameworks):
                 config=training.config.with_one_step_a_rate(),
                 lrs=[lr] * steps,
                 raced_rates=raced_rates,
+                validations=validations,
                 stop_rule=SteadyStopRule if training.config.stop_div else None,
             ),
         )
@@ -307,9 +317,7 @@ def warn_of_differences(test: RangeTest) -> None:
         warnings.warn(words, stacklevel=4)
 
 
-def _kept(
-    steps: Generator[Step, None, StopReason], history: RunHistory
-) -> Generator[Step, None, StopReason]:
+def _kept(steps: _OnlySteps, history: RunHistory) -> _OnlySteps:
     """Yield the steps, each after it is in the history."""
     reason: StopReason | None = "stopped"
     try:

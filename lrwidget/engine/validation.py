@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -19,38 +19,40 @@ if TYPE_CHECKING:
     from lrwidget.engine.losses import LossOf
 
 
-def mean_loss(loss_of: LossOf, batches: Iterable[Any]) -> Tensor:
-    """Return the mean loss of some batches, weighted by their numbers of samples."""
-    total, samples = summed_loss(loss_of, weighted(batches))
-    if not samples:
-        raise no_loss()
-    return total / samples
+class BatchLosses(NamedTuple):
+    """The mean loss of each batch of a validation, and the number of its samples."""
+
+    losses: list[float]
+    samples: list[int]
+
+    def mean(self) -> float:
+        """Return the mean loss of all samples; ValueError if there is none."""
+        count = sum(self.samples)
+        if not count:
+            msg = "val_loader gave no batch that has a loss; pass one with some"
+            raise ValueError(msg)
+        pairs = zip(self.losses, self.samples, strict=True)
+        return sum(loss * samples for loss, samples in pairs) / count
+
+
+def batch_losses(loss_of: LossOf, batches: Iterable[tuple[Any, int]]) -> BatchLosses:
+    """Return the losses of some batches, given with their numbers of samples."""
+    losses: list[Tensor] = []
+    samples: list[int] = []
+    with torch.no_grad():
+        for batch, count in batches:
+            loss = loss_of(batch)
+            if loss is not None and count:
+                losses.append(loss.detach().reshape(()))
+                samples.append(count)
+    # One wait for the device.
+    known = torch.stack(losses).tolist() if losses else []
+    return BatchLosses(known, samples)
 
 
 def weighted(batches: Iterable[Any]) -> Iterator[tuple[Any, int]]:
     """Yield each batch with its number of samples."""
     return ((batch, samples_in(batch)) for batch in batches)
-
-
-def summed_loss(
-    loss_of: LossOf, batches: Iterable[tuple[Any, int]]
-) -> tuple[Tensor, int]:
-    """Return the sum of the losses of all samples, and the number of these samples."""
-    total = torch.zeros(())
-    samples = 0
-    with torch.no_grad():
-        for batch, count in batches:
-            loss = loss_of(batch)
-            if loss is not None and count:
-                total = total.to(loss.device, torch.float64) + loss * count
-                samples += count
-    return total, samples
-
-
-def no_loss() -> ValueError:
-    """Return the error of batches that have no loss."""
-    msg = "val_loader gave no batch that has a loss; pass one with some"
-    return ValueError(msg)
 
 
 @contextmanager

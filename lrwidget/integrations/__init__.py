@@ -28,6 +28,7 @@ class Parts(NamedTuple):
     # Writes a learning rate to the attributes that the framework's training reads, and
     # returns their names.
     write_rate: Callable[[float], str]
+    total_steps: int | None = None  # of the framework's training, where it is known
 
     def arguments(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of a `RangeTest`; the given settings have precedence."""

@@ -99,9 +99,11 @@ def parts_of(
         schedulers: list[Any] = []
         if optimizer is None:
             optimizer, schedulers = fit.configured(stand_in)
+    total_steps = fit.total_steps(stand_in)
     step = LightningStep(fit, schedulers)
     settings = {"training_step": step, **_settings(trainer)}
-    return Parts(module, optimizer, loader, settings, partial(_write_rate, module))
+    write_rate = partial(_write_rate, module)
+    return Parts(module, optimizer, loader, settings, write_rate, total_steps)
 
 
 def _check(module: Any, trainer: Any) -> None:  # noqa: ANN401 (as above)
@@ -219,6 +221,14 @@ class _Fit:
     def _give_loader(self, trainer: Any) -> None:  # noqa: ANN401 (as above)
         trainer.fit_loop._combined_loader = self.combined  # noqa: SLF001 (as above)
         trainer.fit_loop.max_batches = self.count
+
+    def total_steps(self, trainer: Any) -> int | None:  # noqa: ANN401 (as above)
+        """Return the steps of the user's trainer, which its stand-in estimates."""
+        # The loaders of several devices have fewer batches than those of the stand-in.
+        if self.trainer is None or self.trainer.world_size > 1:
+            return None
+        steps = trainer.estimated_stepping_batches
+        return int(steps) if 0 < steps < float("inf") else None
 
     def configured(self, trainer: Any) -> tuple[Optimizer, list[Any]]:  # noqa: ANN401 (as above)
         """Return the only optimizer of a trainer's module, and the schedulers."""

@@ -68,7 +68,21 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
     dataloader = twin.get_train_dataloader()
     step = TrainerStep(trainer, twin, dataloader)
     settings = {"training_step": step, **_settings(trainer)}
-    return Parts(trainer.model, optimizer, dataloader, settings, write_rate)
+    total_steps = _total_steps(trainer.args, dataloader)
+    return Parts(
+        trainer.model, optimizer, dataloader, settings, write_rate, total_steps
+    )
+
+
+def _total_steps(args: Any, dataloader: Any) -> int | None:  # noqa: ANN401 (as above)
+    """Return the optimizer steps of a training, as ``Trainer.train`` counts them."""
+    if args.max_steps > 0:
+        return int(args.max_steps)
+    length = length_of(dataloader)
+    if length is None:
+        return None
+    of_epoch = max(math.ceil(length / args.gradient_accumulation_steps), 1)
+    return math.ceil(args.num_train_epochs * of_epoch) or None
 
 
 def _check_loop(trainer: Any) -> None:  # noqa: ANN401 (as above)
@@ -201,10 +215,7 @@ class TrainerStep(FrameworkStep):
         if length is None:
             length = args.max_steps * args.gradient_accumulation_steps
         self._length = length
-        steps = args.max_steps
-        if steps <= 0:
-            of_epoch = math.ceil(self._length / args.gradient_accumulation_steps)
-            steps = math.ceil(args.num_train_epochs * of_epoch)
+        steps = _total_steps(args, self._loader) or args.max_steps
         twin.state = type(twin.state)(epoch=0, max_steps=steps)
         twin.control = copy.copy(twin.control)
         _prepare(twin)

@@ -43,8 +43,7 @@ def test_a_test_has_the_arguments_and_its_own_changes() -> None:
         expected = {"start_lr": 1e-7, "end_lr": 1.0, "num_it": 20, **changes}
         (plan,) = backend.test(changes).plans
         assert plan._asdict() == expected
-        ((_, begun),) = islice(backend.test(changes).events(), 1)
-        assert begun == plan
+        assert list(islice(backend.test(changes).events(), 1)) == [Started(0, plan)]
 
 
 def test_a_bad_change_is_named() -> None:

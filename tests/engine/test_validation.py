@@ -7,13 +7,24 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from lrwidget.engine.validation import evaluating, mean_loss
+from lrwidget.engine.validation import (
+    BatchLosses,
+    batch_losses,
+    evaluating,
+    weighted,
+)
 
 
-def test_the_mean_over_all_samples() -> None:
+def _of(loss_of: Any, batches: Any) -> BatchLosses:
+    return batch_losses(loss_of, weighted(batches))
+
+
+def test_the_losses_of_batches_and_the_mean_over_all_samples() -> None:
     samples = torch.arange(10.0)
-    by_batch = mean_loss(lambda batch: batch.square().mean(), samples.split(4))
-    assert by_batch.item() == pytest.approx(samples.square().mean().item())
+    found = _of(lambda batch: batch.square().mean(), samples.split(4))
+    assert found.samples == [4, 4, 2]
+    assert found.losses == [14 / 4, (16 + 25 + 36 + 49) / 4, (64 + 81) / 2]
+    assert found.mean() == samples.square().mean().item()
 
 
 def test_without_gradients() -> None:
@@ -24,17 +35,17 @@ def test_without_gradients() -> None:
         assert not loss.requires_grad
         return loss
 
-    assert mean_loss(loss_of, [torch.ones(3, 2)]) == 1
+    assert _of(loss_of, [torch.ones(3, 2)]).mean() == 1
 
 
 def test_batches_without_a_loss_have_no_part() -> None:
     losses = iter([torch.tensor(2.0), None, torch.tensor(4.0)])
-    assert mean_loss(lambda _: next(losses), [None] * 3) == 3
+    assert _of(lambda _: next(losses), [None] * 3) == ([2, 4], [1, 1])
 
 
 def test_no_batch_with_a_loss() -> None:
     with pytest.raises(ValueError, match="val_loader gave no batch that has a loss"):
-        mean_loss(lambda _: None, [1, 2])
+        _of(lambda _: None, [1, 2]).mean()
 
 
 class Merging(nn.Linear):

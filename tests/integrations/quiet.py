@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lightning
 
@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 
 
 def lightning_trainer(
-    folder: Path, max_epochs: int = 1, kind: type[lightning.Trainer] = lightning.Trainer
+    folder: Path,
+    max_epochs: int = 1,
+    kind: type[lightning.Trainer] = lightning.Trainer,
+    **settings: Any,
 ) -> lightning.Trainer:
     return kind(
+        **settings,
         max_epochs=max_epochs,
         accelerator="cpu",
         logger=False,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import fastai.callback.schedule  # noqa: F401 (it adds fit_one_cycle to the learner)
@@ -19,7 +20,10 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.optimizer import SGD, Adam, OptimWrapper, ranger
 from torch import nn
 
-from lrwidget import LRWidget, RangeTest, range_test
+from lrwidget import LRWidget, RangeTest, range_test, verify
+from lrwidget.curve.history import Validated
+from lrwidget.curve.race_history import race_plans
+from lrwidget.engine.race import race_runs, run_in_turn
 from lrwidget.integrations.fastai import parts_of
 from tests.engine.training_parts import state
 from tests.integrations.fastai_parts import learner_of
@@ -314,6 +318,22 @@ def test_validation_is_that_of_the_learner() -> None:
     with learner.no_bar(), learner.no_logging():
         learner.fit(1, 1e-30)
     assert losses[-1] == pytest.approx(learner.recorder.values[-1][1], abs=1e-6)
+
+
+def test_a_verification_has_the_validation_loss_of_the_learner() -> None:
+    learner = learner_of()
+    before = state(learner.model), dict(vars(learner))
+    found = verify.from_learner(learner, num_it=20, val_loader=learner.dls.valid)
+    assert (state(learner.model), vars(learner)) == before
+    assert found.total_steps is None
+    assert len(found.lanes[0].val_losses) == len(learner.dls.valid)
+    test = RangeTest.from_learner(learner, val_loader=learner.dls.valid)
+    plans = race_plans([0.1], 5)
+    with closing(run_in_turn(race_runs(test, plans, at_ends=True), plans)) as events:
+        _, start = islice(events, 2)
+    assert isinstance(start, Validated)
+    with learner.no_bar(), learner.no_logging():
+        assert start.loss == pytest.approx(learner.validate()[0])
 
 
 def test_a_race_trains_in_the_same_way() -> None:

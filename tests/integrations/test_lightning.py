@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import StepLR
 
-from lrwidget import LRWidget, range_test
+from lrwidget import LRWidget, range_test, verify
 from tests.engine.training_parts import data, loader, state
 from tests.integrations.quiet import lightning_trainer
 from tests.widget_parts import display_of, optimizer_of
@@ -253,3 +253,43 @@ def test_a_training_step_that_asks_the_trainer(tmp_path: Path) -> None:
 def test_bad_modules() -> None:
     with pytest.raises(TypeError, match="module=<Linear> must be a LightningModule"):
         LRWidget.from_lightning(nn.Linear(2, 2), data())
+
+
+class _OfAnEpoch(Module):
+    """A module whose training step needs the start of an epoch."""
+
+    def on_train_epoch_start(self) -> None:
+        self.losses: list[Any] = []
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        loss = super().training_step(batch, batch_idx)["loss"]
+        self.losses.append(loss.detach())
+        return loss
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's, of small trainings
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        ({"accumulate_grad_batches": 4, "max_epochs": 2}, 4),
+        ({"limit_train_batches": 5, "max_epochs": 2}, 10),
+        ({"max_steps": 3}, 3),
+        ({"max_epochs": -1}, None),
+    ],
+    ids=str,
+)
+def test_a_verification_knows_the_steps_of_the_trainer(
+    tmp_path: Path, settings: Any, steps: int | None
+) -> None:
+    module, batches = _OfAnEpoch(), loader()
+    trainer = lightning_trainer(tmp_path, **settings)
+    found = verify.from_lightning(
+        *(module, batches, trainer), num_it=20, val_loader=list(batches)[:2]
+    )
+    assert found.total_steps == steps
+    assert [x.num_it for x in found.lanes] == [100 if steps is None else steps] * 5
+    assert [len(x.val_losses) for x in found.lanes[:2]] == [2] * 2
+    assert verify.from_lightning(module, batches, num_it=20).total_steps is None
+    if steps is not None:
+        trainer.fit(module, batches)
+        assert trainer.global_step == steps

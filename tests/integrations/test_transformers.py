@@ -13,7 +13,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from lrwidget import LRWidget, range_test
+from lrwidget import LRWidget, range_test, verify
 from tests.engine.training_parts import state
 from tests.integrations.quiet import lightning_trainer
 from tests.widget_parts import display_of
@@ -172,3 +172,32 @@ def test_bad_trainers(tmp_path: Path) -> None:
     of_lightning = lightning_trainer(tmp_path)
     with pytest.raises(TypeError, match="trainer=<Trainer> is no transformers"):
         LRWidget.from_trainer(of_lightning)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"gradient_accumulation_steps": 4, "num_train_epochs": 2},
+        {"max_steps": 5},
+        {"num_train_epochs": 0.5},
+    ],
+    ids=lambda arguments: next(iter(arguments)),
+)
+def test_a_verification_knows_the_steps_of_the_trainer(
+    tmp_path: Path, arguments: Any
+) -> None:
+    trainer = _trainer(
+        tmp_path, save_strategy="no", disable_tqdm=True, seed=1, **arguments
+    )
+    samples: Any = _samples()[:20]  # a list is a data set
+    held_out = list(trainer.get_eval_dataloader(samples))
+    before = state(trainer.model), dict(vars(trainer))
+    found = verify.from_trainer(trainer, num_it=20, val_loader=held_out)
+    assert (state(trainer.model), vars(trainer)) == before
+    other = verify.from_trainer(trainer, curve=found.curve, total_steps=31)
+    assert other.total_steps == 31
+    trainer.train()
+    steps = trainer.state.global_step
+    assert found.total_steps == steps
+    assert [lane.num_it for lane in found.lanes] == [steps] * 5
+    assert [x.val_samples.tolist() for x in found.lanes[:2]] == [[8, 8, 4]] * 2

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from lrwidget.config import TestConfig
+    from lrwidget.engine.loop import Validations
 
 _BUILT = ("val_loader", "grad_scaler")
 _MOST_SEED = 2**31
@@ -83,6 +84,7 @@ class RayBackend:
     """
 
     capabilities = Capabilities(apply=False)
+    total_steps = None  # of a training that is on the workers
 
     def __init__(
         self, build: Callable[[], Any], settings: Mapping[str, Any], scaling: Scaling
@@ -99,9 +101,19 @@ class RayBackend:
 
     def test(self, changes: Mapping[str, Any]) -> RayJob:
         """Return a test that all workers run together."""
+        return self._test(changes, "each rate")
+
+    def sweep(self, changes: Mapping[str, Any]) -> RayJob:
+        """Return a test without validation losses."""
+        return self._test(changes, None)
+
+    def _test(
+        self, changes: Mapping[str, Any], validations: Validations | None
+    ) -> RayJob:
         build, config = self._changed(changes)
         scaling = self._scaling
         work = self._work(build, config, randbelow(_MOST_SEED))
+        work = work._replace(validations=validations)
         works = [
             work._replace(name=f"worker {rank}") for rank in range(scaling.num_workers)
         ]
@@ -123,10 +135,23 @@ class RayBackend:
         self, changes: Mapping[str, Any], rates: Sequence[float], steps: int
     ) -> RayJob:
         """Return trainings at constant rates that run at the same time."""
+        return RayJob(self._raced(changes, rates, steps), self._scaling)
+
+    def lanes(
+        self, changes: Mapping[str, Any], rates: Sequence[float], steps: int
+    ) -> RayJob:
+        """Return trainings at constant rates, with validations at their ends alone."""
+        first, *others = self._raced(changes, rates, steps)
+        works = [x._replace(validations="end") for x in others]
+        works.insert(0, first._replace(validations="start and end"))
+        return RayJob(works, self._scaling)
+
+    def _raced(
+        self, changes: Mapping[str, Any], rates: Sequence[float], steps: int
+    ) -> list[Work]:
         # The same weights and batches for all.
         work = self._work(*self._changed(changes), randbelow(_MOST_SEED))
-        works = [work._replace(plan=plan) for plan in race_plans(rates, steps)]
-        return RayJob(_numbered(works), self._scaling)
+        return _numbered([work._replace(plan=x) for x in race_plans(rates, steps)])
 
     def _work(self, build: Callable[[], Any], config: TestConfig, seed: int) -> Work:
         """Return the training of a worker."""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from lrwidget.curve.history import Event, Plan
+    from lrwidget.engine.loop import Validations
 
 _COMPONENTS = 4
 # The widget shows these settings, or writes the file.
@@ -79,6 +80,7 @@ class Work(NamedTuple):
     settings: bytes
     seed: int  # of the random numbers that build sees
     use_gpu: bool
+    validations: Validations | None = "each rate"  # None for none
     rank: Rank | None = None  # None for a worker that trains alone
 
 
@@ -166,7 +168,9 @@ def _events_of(test: RangeTest, work: Work) -> Generator[Event, None, None]:
     plan = work.plan
     if plan.start_lr < plan.end_lr:
         return run_in_turn([test], [test.plan])
-    return run_in_turn([RaceRun(test.at(plan.start_lr, plan.num_it), 0)], [plan])
+    validations = work.validations or "each rate"
+    run = test.at(plan.start_lr, plan.num_it, validations=validations)
+    return run_in_turn([RaceRun(run, 0)], [plan])
 
 
 def _test_of(work: Work) -> RangeTest:
@@ -175,6 +179,8 @@ def _test_of(work: Work) -> RangeTest:
     components, more = _build(cloudpickle.loads(work.build))
     model, optimizer, dataloader, loss_fn = components
     settings = {**cloudpickle.loads(work.settings), **more}
+    if work.validations is None:
+        settings["val_loader"] = None
     if work.rank is not None:
         _seed_all(work.seed + work.rank.number)  # another dropout on each
         model = _parallel(model, work)

@@ -23,7 +23,7 @@ from lrwidget.engine.distributed.rank_errors import RankErrors
 from lrwidget.engine.framework import FrameworkStep
 from lrwidget.engine.loop import training_steps
 from lrwidget.engine.stepping import StepSkippedError
-from lrwidget.engine.validation import mean_loss, no_loss, summed_loss, weighted
+from lrwidget.engine.validation import BatchLosses, batch_losses, weighted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from lrwidget.curve.history import Validated
     from lrwidget.curve.lr_curve import Step, StopReason
     from lrwidget.engine.isolation.components import Components
-    from lrwidget.engine.loop import Training
+    from lrwidget.engine.loop import Steps, Training
     from lrwidget.engine.losses import LossOf
     from lrwidget.engine.thread_settings import ThreadSettings
 
-    Steps: TypeAlias = Generator[Step, None, StopReason]
     StepFunction: TypeAlias = Callable[[Sequence[Any]], Tensor]
 
 # Each rank starts the same tests in the same order. A test that fails to start on one
@@ -131,9 +131,9 @@ class DistributedContext:
         """Return the function that does a step, and returns the loss of all ranks."""
         return own
 
-    def mean_loss(self, loss_of: LossOf, batches: Iterable[Any]) -> Tensor:
-        """Return the mean loss of the batches of all ranks, weighted by samples."""
-        return mean_loss(loss_of, batches)
+    def validation(self, loss_of: LossOf, batches: Iterable[Any]) -> BatchLosses:
+        """Return the losses of batches; the first ones of all ranks count as one."""
+        return batch_losses(loss_of, weighted(batches))
 
 
 class _ProcessGroup(DistributedContext):
@@ -255,7 +255,7 @@ class _ProcessGroup(DistributedContext):
 
         return take
 
-    def mean_loss(self, loss_of: LossOf, batches: Iterable[Any]) -> Tensor:
+    def validation(self, loss_of: LossOf, batches: Iterable[Any]) -> BatchLosses:
         # A model may communicate while it computes a loss, so all ranks compute the
         # same number of losses: a rank without a batch left repeats its last one, with
         # weight 0. The ranks agree after as many batches as in the longest validation
@@ -263,24 +263,24 @@ class _ProcessGroup(DistributedContext):
         own = weighted(batches)
         upcoming = next(own, None)
         last: Any = None
-        total = samples = 0.0
+        found = BatchLosses([], [])
         computed, due, left = 0, self._longest, 1.0
         while left:
-            own_total, own_samples = torch.zeros(()), 0
+            sums: list[float] = []
             for _ in range(due):
                 last, weight = upcoming or (last, 0)
-                loss, count = summed_loss(loss_of, [(last, weight)])
-                own_total, own_samples = own_total + loss, own_samples + count
+                losses, counts = batch_losses(loss_of, [(last, weight)])
+                sums += [losses[0] * counts[0], *counts] if counts else [0, 0]
                 # Not earlier: some loaders make it in the memory of the last batch.
                 upcoming = next(own, None)
-            numbers = (own_total.item(), own_samples, upcoming is not None)
-            more, more_samples, left = AsyncSum(numbers, self._group).wait()
-            total, samples = total + more, samples + more_samples
+            *sums, left = AsyncSum((*sums, upcoming is not None), self._group).wait()
+            for total, samples in zip(sums[::2], sums[1::2], strict=True):
+                if samples:
+                    found.losses.append(total / samples)
+                    found.samples.append(int(samples))
             computed, due = computed + due, 1
         self._longest = computed
-        if not samples:
-            raise no_loss()
-        return _scalar(total / samples)
+        return found
 
     def _send(self, *, skipped: bool = False) -> AsyncSum:
         """Fetch the batches of the next step, and send the result of this one."""
@@ -297,7 +297,7 @@ class _ProcessGroup(DistributedContext):
         return AsyncSum((*numbers, self._next is None), self._group)
 
 
-class _Reporting(Generator["Step", None, "StopReason"]):
+class _Reporting(Generator["Step | Validated", None, "StopReason"]):
     """The steps of a test; an error is reported, and so is an end before the first."""
 
     # A generator that has not begun would be closed without running any of its code.
@@ -307,10 +307,10 @@ class _Reporting(Generator["Step", None, "StopReason"]):
         self._fail = fail
         self._ended = False
 
-    def send(self, value: None) -> Step:
+    def send(self, value: None) -> Step | Validated:
         return self._next(self._steps.send, value)
 
-    def throw(self, *error: Any) -> Step:  # noqa: ANN401 (as for every generator)
+    def throw(self, *error: Any) -> Step | Validated:  # noqa: ANN401 (as for every generator)
         return self._next(self._steps.throw, *error)
 
     def __del__(self) -> None:
@@ -320,7 +320,11 @@ class _Reporting(Generator["Step", None, "StopReason"]):
         if not self._ended:
             super().close()
 
-    def _next(self, resume: Callable[..., Step], *args: Any) -> Step:  # noqa: ANN401
+    def _next(
+        self,
+        resume: Callable[..., Step | Validated],
+        *args: Any,  # noqa: ANN401 (as above)
+    ) -> Step | Validated:
         try:
             return resume(*args)
         except BaseException as error:

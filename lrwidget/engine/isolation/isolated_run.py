@@ -14,16 +14,11 @@ from lrwidget.engine.isolation.components import isolate
 from lrwidget.engine.isolation.random_state import RandomState
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-    from typing import TypeAlias
-
-    from lrwidget.curve.lr_curve import Step, StopReason
     from lrwidget.engine.distributed.context import DistributedContext
     from lrwidget.engine.isolation.components import Components, Isolated
-    from lrwidget.engine.loop import Training
+    from lrwidget.engine.loop import Steps, Training
     from lrwidget.engine.thread_settings import ThreadSettings
 
-    Steps: TypeAlias = Generator[Step, None, StopReason]
 
 _originals_in_training: set[int] = set()  # models, by identity
 _open: weakref.WeakSet[Steps] = weakref.WeakSet()

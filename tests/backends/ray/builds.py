@@ -58,6 +58,11 @@ def sharded_and_validated() -> tuple[Any, ...]:
     return model, optimizer, loader, nn.MSELoss(), more
 
 
+def validated() -> tuple[Any, ...]:
+    """Return a training with a loader for validation."""
+    return (*build(), {"val_loader": list(DataLoader(data(), 100))})
+
+
 class OwnError(Exception):
     """An error of a user's own."""
 

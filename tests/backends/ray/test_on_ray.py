@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from lrwidget import LRCurve, LRWidget, range_test
+from lrwidget import LRCurve, LRWidget, range_test, verify
 from lrwidget import race as raced
 from lrwidget.backends.ray.errors import ClusterError, WorkerTraceback
+from lrwidget.backends.verification import VerificationJob
 from tests.backends.ray import builds
 from tests.backends.ray.builds import OwnError
 from tests.backends.ray.conftest import SECONDS, comes
@@ -90,6 +91,35 @@ def test_a_sharded_model_with_more_arguments(on_ray: OnRay) -> None:
     more: dict[str, Any] = {"val_loader": [builds.data()[:16]], "clip_grad_norm": 1.0}
     expected = _by_one_process(stop_div=False, **more)
     np.testing.assert_allclose(curve.losses, expected.losses, rtol=1e-6)
+
+
+def test_a_verification(on_ray: OnRay) -> None:
+    backend = on_ray(builds.validated)._controller._backend
+    job = VerificationJob(backend, {}, None, 30)
+    for event in job.events():
+        job.history.apply(event)
+    found = job.history.verification()
+    # The range test is one of two workers, without the validation losses.
+    np.testing.assert_allclose(found.curve.losses, _by_one_process().losses, rtol=1e-6)
+    parts, more = builds.build(), builds.validated()[-1]
+    expected = verify(*parts, **more, curve=found.curve, total_steps=30)
+    assert len(found.lanes) == 5
+    for lane, other in zip(found.lanes, expected.lanes, strict=True):
+        np.testing.assert_allclose(lane.losses, other.losses)
+        np.testing.assert_allclose(lane.val_losses, other.val_losses)
+        assert lane.stop_reason == other.stop_reason
+    assert (found.lr, found.verdict) == (expected.lr, expected.verdict)
+
+
+def test_a_stop_of_a_verification_starts_no_lane(on_ray: OnRay) -> None:
+    backend = on_ray(num_it=1_000_000)._controller._backend
+    job = VerificationJob(backend, {}, None, 30)
+    for event in job.events():
+        job.history.apply(event)
+        if len(job.history) == 3:
+            job.stop()
+    assert 3 <= len(job.history) == len(job.history.sweep)
+    assert job.activity().phase == "stopping"
 
 
 def test_a_loader_with_batches_of_its_own_is_taken_as_it_is(on_ray: OnRay) -> None:

@@ -36,7 +36,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
-from lrwidget import LRWidget, RangeTest, race, range_test
+from lrwidget import LRWidget, RangeTest, race, range_test, verify
 from lrwidget.curve.history import Ended, Event, Stepped
 from lrwidget.curve.race_history import race_plans
 from lrwidget.curve.records.store import LocalStore, store_of
@@ -209,6 +209,25 @@ def raced() -> list[list[float]]:
         steps=5,
     )
     return [curve.losses.tolist() for curve in curves]
+
+
+def verified(kind: str) -> Any:
+    """Return the lanes of a verification, with the losses of their validations."""
+    model = model_of(kind)
+    optimizer = optimizer_of(model)
+    before = state(model, optimizer)
+    found = verify(
+        *(model, optimizer, own_batches(), nn.MSELoss()),
+        **SETTINGS,
+        val_loader=held_out(),
+        total_steps=30,
+    )
+    return {
+        "lanes": [[x.lr, x.losses.tolist(), x.val_loss] for x in found.lanes],
+        "samples": [x.val_samples.tolist() for x in found.lanes],
+        "verdict": found.verdict,
+        "as before": state(model, optimizer) == before,
+    }
 
 
 def other_settings(kind: str, name: str, values: list[Any]) -> Any:
@@ -525,6 +544,8 @@ def refused_on(rank: int | None, what: str, **bad: Any) -> Any:
         parts = model, optimizer, own_batches(), nn.MSELoss()
         if what == "race":
             race(*parts, **{"rates": [0.01, 0.1], "steps": 5, **more})
+        elif what == "verify":
+            verify(*parts, **SETTINGS | more)
         elif what == "range_test":
             range_test(*parts, **SETTINGS | more)
         else:

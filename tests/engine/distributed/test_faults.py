@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.engine.distributed import scenes
 from tests.engine.distributed.pool import Pool
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def patient() -> Iterator[Pool]:
         ("race", {"num_it": 0}, "num_it=0"),
         ("race", {"steps": 0}, "steps=0"),
         ("race", {"rates": [0.0]}, "rates[0]=0.0"),
+        ("verify", {"total_steps": 0}, "total_steps=0"),
     ],
 )
 def test_an_argument_that_one_rank_refuses(
@@ -183,6 +185,13 @@ def test_an_argument_that_all_ranks_refuse(minute: Pool) -> None:
     for rank in found:
         assert rank["error"] == "ValueError"
         assert "num_it=0" in rank["words"]
+    assert [x["again"] for x in found] == minute.play("never_failed", kind="ddp")
+
+
+def test_a_validation_before_the_first_lane_fails_on_one_rank(minute: Pool) -> None:
+    loader = scenes.FaultyLoader(1, 2, ValueError("no batch today"))
+    found = minute.play("refused_on", rank=None, what="verify", val_loader=loader)
+    _check(found, 1, "ValueError", "no batch today")
     assert [x["again"] for x in found] == minute.play("never_failed", kind="ddp")
 
 

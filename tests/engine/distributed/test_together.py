@@ -9,7 +9,7 @@ import pytest
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lrwidget import LRCurve, RangeTest, race
+from lrwidget import LRCurve, RangeTest, race, verify
 from tests.engine.distributed import scenes
 
 if TYPE_CHECKING:
@@ -158,6 +158,31 @@ def test_a_race(two: Pool) -> None:
     for rank in two.play("raced"):
         for found, expected in zip(rank, curves, strict=True):
             assert found == pytest.approx(expected.losses.tolist(), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_a_verification(two: Pool, kind: str) -> None:
+    model = scenes.layers()
+    expected = verify(
+        *(model, scenes.optimizer_of(model)),
+        DataLoader(scenes.data(scenes.STEPS, 2), 2 * scenes.BATCH),
+        nn.MSELoss(),
+        **scenes.SETTINGS,
+        val_loader=scenes.held_out(share=False),
+        total_steps=30,
+    )
+    found = two.play("verified", kind=kind)
+    assert found[0] == found[1]
+    assert found[0]["as before"]
+    assert len(expected.lanes) == 5
+    for (lr, losses, val_loss), lane in zip(
+        found[0]["lanes"], expected.lanes, strict=True
+    ):
+        assert lr == pytest.approx(lane.lr)
+        assert losses == pytest.approx(lane.losses.tolist(), rel=1e-6)
+        assert val_loss == pytest.approx(lane.val_loss, rel=1e-6, nan_ok=True)
+    # The first ranks' batches of 3, 3 and 1 samples, and one of 3 of the second rank.
+    assert found[0]["samples"][:3] == [[6, 3, 1]] * 3
 
 
 @pytest.mark.parametrize("hook", ["none", "group", "power", "local"])

@@ -1,0 +1,124 @@
+"""A range test and the short trainings that check it, on any back end."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from lrwidget.curve.verification import VerificationHistory, check_curve, usable_total
+from lrwidget.engine.thread_settings import ThreadSettings
+from lrwidget.engine.verify import check_repeatable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from lrwidget.backends.base import Activity, Backend, Job
+    from lrwidget.curve.history import Event
+    from lrwidget.curve.lr_curve import LRCurve
+
+
+class VerificationJob:
+    """
+    A range test of a back end, and then its trainings at the rates that this gives.
+
+    Run 0 is the range test, which is left out if its curve is given; the others are the
+    trainings. Add each event to `history` before the next one is taken: the rates are
+    those of its curve.
+
+    Parameters
+    ----------
+    backend:
+        Back end of the jobs.
+    changes:
+        Arguments that differ from those of the back end.
+    curve:
+        Curve of an earlier range test; None to run one.
+    total_steps:
+        Optimizer steps of the real training; None for those that the back end knows.
+    """
+
+    goes_on = False
+
+    def __init__(
+        self,
+        backend: Backend,
+        changes: Mapping[str, Any],
+        curve: LRCurve | None = None,
+        total_steps: int | None = None,
+    ) -> None:
+        total = usable_total(total_steps)
+        check_curve(curve)
+        check_repeatable({**backend.arguments, **changes}.get("dataloader"))
+        self._backend, self._changes = backend, changes
+        total = backend.total_steps if total is None else total
+        if curve is None:
+            self._job: Job = backend.sweep(changes)
+            self.history = VerificationHistory(self._job.plans[0], None, total)
+        else:
+            self.history = VerificationHistory(None, curve, total)
+            self._job = self._lanes()
+        self._jobs = [self._job]
+        self.plans = [run.plan for run in self.history.runs]
+        self._asked = False  # to stop
+        self._seconds = 0.0  # of the range test, if the back end measures it
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """The known differences from the user's training, each once."""
+        return list(dict.fromkeys(x for job in self._jobs for x in job.notices))
+
+    def events(self) -> Iterator[Event]:
+        """Start the first job as its back end does, and return the events of all."""
+        return self._events(self._job.events(), ThreadSettings())
+
+    def stop(self) -> None:
+        """Stop the present job, and start no other one."""
+        self._asked = True
+        self._job.stop()
+
+    def abandon(self) -> None:
+        """Wait no longer for the present job, and start no other one."""
+        self._asked = True
+        self._job.abandon()
+
+    def activity(self) -> Activity:
+        """Return what the present job does."""
+        activity = self._job.activity()
+        if activity.seconds is None:
+            return activity
+        return activity._replace(seconds=self._seconds + activity.seconds)
+
+    def _is_swept(self) -> bool:
+        """Whether the range test has ended by itself, or its curve was given."""
+        return self.history.runs[0].stop_reason not in (None, "stopped")
+
+    def _lanes(self) -> Job:
+        history = self.history
+        return self._backend.lanes(self._changes, history.rates, history.steps)
+
+    def _events(
+        self, events: Iterator[Event], settings: ThreadSettings
+    ) -> Generator[Event, None, None]:
+        if not self._is_swept():
+            yield from _renumbered(events, 0)
+            if not self._is_swept():
+                return
+            self._seconds = self._job.activity().seconds or 0.0
+            with settings.applied():
+                job = self._lanes()
+                self._jobs.append(job)
+                self._job = job
+                if self._asked:  # before the job could be stopped
+                    return
+                events = job.events()
+        yield from _renumbered(events, 1)
+
+
+def _renumbered(events: Iterator[Event], first: int) -> Generator[Event, None, None]:
+    """Yield events with the numbers of their runs from a first number on."""
+    try:
+        for event in events:
+            yield event._replace(run=event.run + first)
+    finally:
+        if isinstance(events, Generator):
+            events.close()

@@ -1,0 +1,482 @@
+"""A sweep's suggestion, checked by short trainings: their plan and their result."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from lrwidget.curve.checks import invalid, usable_integer
+from lrwidget.curve.history import JobHistory
+from lrwidget.curve.lr_curve import LRCurve
+from lrwidget.curve.race_history import training_curves
+from lrwidget.curve.ticks import short
+from lrwidget.curve.training_curve import TrainingCurve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lrwidget.curve.arrays import FloatArray
+    from lrwidget.curve.history import Plan
+    from lrwidget.curve.suggestion import Suggestion
+
+# A lane is a short training. "close" is too close to the best lane to call.
+State: TypeAlias = Literal["close", "worse", "unstable", "nothing", "unfinished"]
+
+_DOUBT = 2.0  # standard errors within which two lanes are too close to call
+_FEWEST = 8  # validation batches, with fewer of which training losses are compared
+_MOST_CORRELATED = 0.97  # of one step with the next one
+# The 97.5 % quantile by the lags over the number of the values, for Bartlett's kernel.
+_FEW = (-0.5324, 0.4160, 2.9694, 1.9600)
+_EXAMPLE = "5000, or None if it is not known"
+_ROUNDING = 1e-9
+
+
+class Tuning(NamedTuple):
+    """The constants of the lanes, and of the rates that they allow."""
+
+    lanes: int = 5
+    apart: float = 0.5  # decades between two lanes
+    part: int = 10  # the steps of the real training over those of a lane
+    fewest: int = 50  # steps of a lane
+    most: int = 300
+    usual: int = 100  # steps of a lane, if those of the real training are not known
+    first: int = 3  # training losses, whose mean is the loss at the start
+    last: int = 4  # the part of the training losses that counts at the end: a quarter
+    below: float = 0.8  # the lowest rate, in decades below the best for each of L
+    above: float = 0.2  # the highest rate, in the same unit
+    width: float = (
+        0.3  # of the kernel over the lanes, its standard deviation in decades
+    )
+    beyond: float = 0.25  # decades above the top lane from where on nothing is learned
+    step: float = 0.05  # decades between two places of the smoothed losses
+
+
+_TUNING = Tuning()
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """
+    The suggestion of a range test, checked by short trainings.
+
+    Attributes
+    ----------
+    lr:
+        Suggested learning rate; None if neither the range test nor the trainings
+        suggest one.
+    low, high:
+        Ends of the range of rates that the trainings allow; those of the range test
+        where the trainings say nothing.
+    curve:
+        Curve of the range test.
+    lanes:
+        Short trainings, in increasing order of their rates.
+    total_steps:
+        Optimizer steps of the real training; None if not known.
+    verdict:
+        Result in words, with its doubt.
+    """
+
+    lr: float | None
+    low: float | None
+    high: float | None
+    curve: LRCurve
+    lanes: list[TrainingCurve]
+    total_steps: int | None
+    verdict: str
+
+    def __repr__(self) -> str:
+        """Return one short line."""
+        lr, low, high = (
+            "None" if rate is None else f"{rate:.3g}"
+            for rate in (self.lr, self.low, self.high)
+        )
+        return f"<Verification: lr={lr}, {low} to {high}, {len(self.lanes)} lanes>"
+
+
+# ---- the plan
+
+
+def lane_rates(curve: LRCurve, tuning: Tuning = _TUNING) -> list[float]:
+    """
+    Return the rates of the lanes for the curve of a sweep, increasing.
+
+    The highest one is the rate from which on the sweep is unstable, or else its last
+    rate. RuntimeError if the sweep has ended early and tells nothing.
+    """
+    top, suggestion = curve.unstable_from, curve.suggestion()
+    if top is None:
+        if not len(curve) or (suggestion.lr is None and not _is_complete(curve)):
+            msg = (
+                f"the range test ended ({curve.stop_reason}) before it told where to "
+                f"train: {suggestion.reason}; change its settings, or pass curve=..."
+            )
+            raise RuntimeError(msg)
+        top = float(curve.lrs[-1])
+    return [top * 10 ** -(k * tuning.apart) for k in reversed(range(tuning.lanes))]
+
+
+def _is_complete(curve: LRCurve) -> bool:
+    return curve.stop_reason == "completed"
+
+
+def lane_steps(total_steps: int | None, tuning: Tuning = _TUNING) -> int:
+    """Return the optimizer steps of a lane for a training of so many steps."""
+    if total_steps is None:
+        return tuning.usual
+    steps = min(max(total_steps // tuning.part, tuning.fewest), tuning.most)
+    return min(steps, total_steps)
+
+
+def check_curve(curve: object) -> None:
+    """Raise unless the argument ``curve`` is None, or can be verified."""
+    if curve is None:
+        return
+    if not isinstance(curve, LRCurve):
+        problem = "must be an LRCurve; pass that of a range test, or None for a new one"
+        raise invalid(curve, "curve", problem, TypeError)
+    suggestion = curve.suggestion()
+    if suggestion.lr is None and curve.unstable_from is None:
+        problem = (
+            f"suggests no rate ({suggestion.reason}), and its loss does not rise; pass "
+            "the curve of a test with more steps or a higher end_lr, or None for a new "
+            "one"
+        )
+        raise invalid(curve, "curve", problem)
+
+
+def usable_total(total_steps: object) -> int | None:
+    """Return the argument ``total_steps`` as an integer, or raise what is wrong."""
+    if total_steps is None:
+        return None
+    count = usable_integer("total_steps", total_steps, _EXAMPLE)
+    if count < 1:
+        raise invalid(
+            total_steps,
+            "total_steps",
+            f"must be at least 1; pass for example {_EXAMPLE}",
+        )
+    return count
+
+
+class VerificationHistory(JobHistory):
+    """
+    The steps of a verification so far: run 0 is the sweep, the others are the lanes.
+
+    The sweep has no steps here if its curve is given. The rates of the lanes are known
+    after the sweep.
+    """
+
+    def __init__(
+        self, plan: Plan | None, curve: LRCurve | None, total_steps: int | None
+    ) -> None:
+        super().__init__([plan if curve is None else None, *[None] * _TUNING.lanes])
+        self.total_steps = total_steps
+        self.steps = lane_steps(total_steps)  # of each lane
+        self._given = curve
+        if curve is not None:
+            self.runs[0].stop_reason = "completed"
+
+    @property
+    def num_it(self) -> int:
+        """The number of steps planned, also of lanes whose rates are not known yet."""
+        unknown = [run.plan is None for run in self.runs[1:]]
+        return super().num_it + self.steps * sum(unknown)
+
+    @property
+    def sweep(self) -> LRCurve:
+        """The curve of the sweep so far."""
+        return self.runs[0].curve() if self._given is None else self._given
+
+    @property
+    def rates(self) -> list[float]:
+        """The rates of the lanes; empty before the end of the sweep."""
+        return lane_rates(self.sweep) if self.runs[0].stop_reason else []
+
+    def lanes(self) -> list[TrainingCurve]:
+        """Return the lanes that have begun, in increasing order of their rates."""
+        return list(training_curves(self.runs[1:]).values())
+
+    def _all_lanes(self) -> list[TrainingCurve]:
+        """Return all lanes; those that have not begun have no losses."""
+        begun, steps = training_curves(self.runs[1:]), self.steps
+        none = np.array([])
+        return [
+            begun.get(i, TrainingCurve(rate, none, None, steps))
+            for i, rate in enumerate(self.rates)
+        ]
+
+    def verification(self) -> Verification:
+        """Return the result of what is done so far."""
+        starts = [x for run in self.runs for x in run.validations if not x.iteration]
+        start_loss = starts[0].loss if starts else None
+        return verification(self.sweep, self._all_lanes(), start_loss, self.total_steps)
+
+
+# ---- the result
+
+
+class _Outcome(NamedTuple):
+    """The result of a lane; its loss is that of the start where it learned nothing."""
+
+    lane: TrainingCurve
+    loss: float
+    state: State
+
+
+def verification(
+    curve: LRCurve,
+    lanes: Sequence[TrainingCurve],
+    start_loss: float | None = None,
+    total_steps: int | None = None,
+    tuning: Tuning = _TUNING,
+) -> Verification:
+    """
+    Check the suggestion of a sweep by short trainings from the same start.
+
+    The best of the short trainings is a bound, and no suggestion: a longer training
+    wants a lower rate. With ``L`` the decades from the steps of a lane to those of the
+    real training, the rates from 0.8 ``L`` to 0.2 ``L`` decades below the best one are
+    allowed, and the suggestion of the sweep is moved into this range.
+
+    Parameters
+    ----------
+    curve:
+        Curve of the sweep.
+    lanes:
+        Short trainings. The loss of a lane is its mean validation loss, or else the
+        mean of the last quarter of its training losses.
+    start_loss:
+        The same loss before the first step; None for the mean of the first training
+        losses of the lowest lane.
+    total_steps:
+        Optimizer steps of the real training; None for ten times those of a lane.
+    tuning:
+        Constants; other ones than the default are for measurements.
+    """
+    lanes = sorted(lanes, key=lambda lane: lane.lr)
+    suggestion = curve.suggestion()
+    outcomes = _outcomes(lanes, start_loss, tuning)
+    steps = max((lane.num_it for lane in lanes), default=0)
+    states = {outcome.state for outcome in outcomes}
+    # Higher rates may be better than all that ended.
+    if "close" not in states or "unfinished" in states:
+        words = [*_compared(outcomes, steps), _unchecked(suggestion)]
+        found = suggestion.lr, suggestion.low, suggestion.high
+        return Verification(*found, curve, lanes, total_steps, " ".join(words))
+    decades = 1.0
+    if total_steps is not None:
+        decades = max(math.log10(total_steps / steps), 0.0)
+    best = _best_place(outcomes, start_loss, tuning)
+    ends = best - tuning.below * decades, best - tuning.above * decades
+    low, high = np.clip(10.0 ** np.array(ends), curve.lrs[0], curve.lrs[-1]).tolist()
+    if suggestion.lr is None:
+        lr = math.sqrt(low * high)
+    else:
+        lr = min(max(suggestion.lr, low), high)
+    words = [
+        *_compared(outcomes, steps),
+        _longer(low, high, decades, total_steps),
+        _clamped(suggestion.lr, lr),
+    ]
+    return Verification(lr, low, high, curve, lanes, total_steps, " ".join(words))
+
+
+def _outcomes(
+    lanes: list[TrainingCurve], start_loss: float | None, tuning: Tuning
+) -> list[_Outcome]:
+    """Return the result of each lane, compared with the best one."""
+    start = _start_of(lanes, start_loss, tuning)
+    found = []
+    for lane in lanes:
+        loss = _end_of(lane, tuning)
+        state: State = "close"
+        if lane.stop_reason in ("diverged", "non_finite"):
+            state = "unstable"
+        elif lane.stop_reason != "completed":
+            state = "unfinished"
+        elif not math.isfinite(loss):
+            state = "unstable"
+        elif not loss < start:
+            state = "nothing"
+        found.append(_Outcome(lane, loss if state == "close" else start, state))
+    learned = [outcome for outcome in found if outcome.state == "close"]
+    if not learned:
+        return found
+    best = min(learned, key=lambda outcome: outcome.loss).lane
+    for i, outcome in enumerate(found):
+        if outcome.state == "close" and _is_worse(outcome.lane, best, tuning):
+            found[i] = outcome._replace(state="worse")
+    return found
+
+
+def _start_of(
+    lanes: list[TrainingCurve], start_loss: float | None, tuning: Tuning
+) -> float:
+    """Return the loss at the start; NaN if it is not known."""
+    if start_loss is not None:
+        return start_loss
+    first = next((lane.losses for lane in lanes if len(lane)), np.array([math.nan]))
+    return float(first[: tuning.first].mean())
+
+
+def _end_of(lane: TrainingCurve, tuning: Tuning) -> float:
+    """Return the loss of a lane at its end."""
+    if len(lane.val_losses):
+        return lane.val_loss
+    return float(_last(lane, tuning).mean()) if len(lane) else math.nan
+
+
+def _last(lane: TrainingCurve, tuning: Tuning) -> FloatArray:
+    return lane.losses[-max(len(lane) // tuning.last, 1) :]
+
+
+def _best_place(
+    outcomes: list[_Outcome], start_loss: float | None, tuning: Tuning
+) -> float:
+    """Return the logarithm of the rate at which the smoothed loss is lowest."""
+    start = _start_of([outcome.lane for outcome in outcomes], start_loss, tuning)
+    places = np.log10([outcome.lane.lr for outcome in outcomes])
+    losses = np.array([outcome.loss for outcome in outcomes])
+    margin = 4 * tuning.width
+    count = round((places[-1] - places[0] + 2 * margin) / tuning.step) + 1
+    grid = np.linspace(places[0] - margin, places[-1] + margin, count)
+    heights = np.interp(grid, places, losses)
+    top = places[-1] + _ROUNDING
+    heights[grid > top + tuning.beyond] = start
+    inside = grid[(grid > places[0] - _ROUNDING) & (grid < top)]
+    kernel = np.exp(-0.5 * np.square((inside[:, None] - grid) / tuning.width))
+    smoothed = (kernel @ heights) / kernel.sum(1)
+    # The first of the lowest, between which rounding would decide.
+    lowest = float(smoothed.min())
+    return float(inside[np.argmax(smoothed <= lowest + _ROUNDING * (start - lowest))])
+
+
+# ---- the doubt
+
+
+def _is_worse(lane: TrainingCurve, best: TrainingCurve, tuning: Tuning) -> bool:
+    """Whether a lane is above the best one by more than the noise of their batches."""
+    count = len(lane.val_losses)
+    if count >= _FEWEST and count == len(best.val_losses):
+        apart = lane.val_losses - best.val_losses
+        mean, error = _weighted(apart, lane.val_samples)
+    else:
+        own, others = _last(lane, tuning), _last(best, tuning)
+        count = min(len(own), len(others))
+        mean, error = mean_with_error(own[-count:] - others[-count:])
+    return mean > _DOUBT * error
+
+
+def _weighted(values: FloatArray, weights: FloatArray) -> tuple[float, float]:
+    """Return the weighted mean of independent values, and its standard error."""
+    shares = weights / weights.sum()
+    mean = float(shares @ values)
+    squares = np.square(shares * (values - mean))
+    return mean, float(np.sqrt(squares.sum() * len(values) / (len(values) - 1)))
+
+
+def mean_with_error(values: FloatArray) -> tuple[float, float]:
+    """
+    Return the mean of successive values that may be correlated, and its standard error.
+
+    The error is that of Newey and West [1]_, with the number of lags by Andrews [2]_
+    for a correlation that falls by the same factor with each step. For few values it
+    is larger by a factor of Kiefer and Vogelsang [3]_, with which two errors to either
+    side hold the mean about as often as for many. It is infinite for fewer than three.
+
+    References
+    ----------
+    .. [1] Newey, West: A Simple, Positive Semi-definite, Heteroskedasticity and
+       Autocorrelation Consistent Covariance Matrix, Econometrica 55, 1987.
+    .. [2] Andrews: Heteroskedasticity and Autocorrelation Consistent Covariance Matrix
+       Estimation, Econometrica 59, 1991, equations 5.3 and 6.4.
+    .. [3] Kiefer, Vogelsang: A New Asymptotic Theory for Heteroskedasticity-
+       Autocorrelation Robust Tests, Econometric Theory 21, 2005, table 1.
+    """
+    count = len(values)
+    mean = float(values.mean())
+    if count < 3:  # noqa: PLR2004 (as said)
+        return mean, math.inf
+    apart = values - mean
+    square = float(apart @ apart)
+    if not square:
+        return mean, 0.0
+    next_to = float(apart[1:] @ apart[:-1]) / square
+    # Kendall (1954): in a short series, the correlation seems less than it is.
+    factor = min(abs(next_to + (1 + 3 * next_to) / count), _MOST_CORRELATED)
+    alpha = (2 * factor / (1 - factor**2)) ** 2
+    lags = min(1.1447 * (alpha * count) ** (1 / 3), count - 2)
+    total = square
+    for lag in range(1, int(lags) + 1):
+        total += 2 * (1 - lag / (lags + 1)) * float(apart[lag:] @ apart[:-lag])
+    error = math.sqrt(max(total, 0.0) / count / (count - 1))
+    used = (int(lags) + 1) / count
+    return mean, error * float(np.polyval(_FEW, used)) / _FEW[-1]
+
+
+# ---- the words
+
+
+_ENDS: dict[State, str] = {
+    "unstable": "became unstable",
+    "nothing": "learned nothing",
+    "unfinished": "did not end",
+}
+
+
+def _compared(outcomes: list[_Outcome], steps: int) -> list[str]:
+    """Return sentences on which lanes are better than others."""
+    found = {x.state: _rates(outcomes, x.state) for x in outcomes}
+    close, worse = found.get("close", []), found.get("worse", [])
+    words = ["The trainings tell no rate"]
+    if len(close) > 1:
+        words = [f"{_listed(close)} are too close to call after {steps} steps"]
+    elif close:
+        words = [f"{close[0]} has the lowest loss after {steps} steps"]
+    if worse:
+        words.append(f"{_listed(worse)} {'is' if len(worse) == 1 else 'are'} worse")
+    words += [f"{_listed(found[x])} {_ENDS[x]}" for x in _ENDS if x in found]
+    sentences = [f"{'; '.join(words)}."]
+    if close and "unfinished" in found:
+        sentences.append("Not all trainings ended, so they allow no range.")
+    return sentences
+
+
+def _rates(outcomes: list[_Outcome], state: State) -> list[str]:
+    return [short(x.lane.lr) for x in outcomes if x.state == state]
+
+
+def _listed(rates: list[str]) -> str:
+    *others, last = rates
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _longer(low: float, high: float, decades: float, total: int | None) -> str:
+    """Tell the range for the real training, and why it is not around the best lane."""
+    if not decades:
+        return "These trainings are as long as yours, so the lowest loss counts."
+    length = "ten times as many steps" if total is None else f"{total} steps"
+    return (
+        "A longer training wants a lower rate than the best of a short one: "
+        f"{short(low)} to {short(high)} for {length}."
+    )
+
+
+def _clamped(suggested: float | None, lr: float) -> str:
+    """Tell what follows for the suggestion of the sweep."""
+    if suggested is None:
+        return f"The range test suggests none; {short(lr)} is the middle."
+    if suggested == lr:
+        return f"The suggestion of the range test, {short(lr)}, is in this range."
+    return f"The range test suggests {short(suggested)}; {short(lr)} is nearest to it."
+
+
+def _unchecked(suggestion: Suggestion) -> str:
+    """Tell that the suggestion is that of the sweep alone."""
+    if suggestion.lr is None:
+        return f"The range test suggests none either: {suggestion.reason}."
+    return f"{short(suggestion.lr)} is the suggestion of the range test alone."

@@ -1,0 +1,357 @@
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrwidget.curve.history import Ended, Plan, Started, Stepped, Validated
+from lrwidget.curve.lr_curve import LRCurve, Step
+from lrwidget.curve.ticks import short
+from lrwidget.curve.training_curve import TrainingCurve
+from lrwidget.curve.verification import (
+    VerificationHistory,
+    check_curve,
+    lane_rates,
+    lane_steps,
+    mean_with_error,
+    usable_total,
+    verification,
+)
+from tests.curves import LRS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lrwidget.curve.arrays import FloatArray
+
+_RATES = [1e-3, 10**-2.5, 1e-2, 10**-1.5, 0.1]
+_STEPS = 100
+
+
+def _sweep(rise: float = 0.1, **settings: Any) -> LRCurve:
+    """Return a sweep that descends around 1e-2, and rises at some rate."""
+    noise = 0.01 * np.random.default_rng(0).standard_normal(len(LRS))
+    losses = 2 / (1 + np.sqrt(LRS / 3e-3)) + np.where(rise <= LRS, 9.0, 0.0) + noise
+    return LRCurve(LRS, losses, **{"stop_reason": "completed", **settings})
+
+
+def _lane(
+    lr: float, end: float, noise: float = 0.0, reason: Any = "completed"
+) -> TrainingCurve:
+    """Return a lane from a loss of 2 in ten steps, with a noise for each rate."""
+    losses = np.full(_STEPS, end)
+    losses[:10] = np.linspace(2, end, 10)
+    losses[:3] = 2.0
+    generator = np.random.default_rng(int(1e6 * lr))
+    losses[10:] += noise * generator.standard_normal(_STEPS - 10)
+    done = losses if reason == "completed" else losses[:40]
+    return TrainingCurve(lr, done, reason, _STEPS)
+
+
+def _lanes(*ends: float | str, noise: float = 0.0) -> list[TrainingCurve]:
+    return [
+        _lane(lr, 1.0, reason=end) if isinstance(end, str) else _lane(lr, end, noise)
+        for lr, end in zip(_RATES, ends, strict=True)
+    ]
+
+
+def _smoothed_by_hand(place: float, ends: Sequence[float], start: float) -> float:
+    """Return the smoothed loss of lanes at the logarithm of a rate."""
+    places = [math.log10(rate) for rate in _RATES]
+
+    def height(place: float) -> float:
+        if place > places[-1] + 0.25 + 1e-6:
+            return start
+        for left in range(4):
+            if places[left] <= place <= places[left + 1]:
+                part = (place - places[left]) / (places[left + 1] - places[left])
+                return (1 - part) * ends[left] + part * ends[left + 1]
+        return ends[0] if place < places[0] else ends[-1]
+
+    others = [place + 0.05 * k for k in range(-60, 61)]
+    weights = [math.exp(-(((x - place) / 0.3) ** 2) / 2) for x in others]
+    heights = [weight * height(x) for weight, x in zip(weights, others, strict=True)]
+    return sum(heights) / sum(weights)
+
+
+def test_the_lanes_begin_at_the_edge() -> None:
+    curve = _sweep(rise=0.1)
+    edge = curve.unstable_from
+    assert edge is not None
+    assert lane_rates(curve) == pytest.approx(
+        [edge * 10 ** (-k / 2) for k in (4, 3, 2, 1, 0)]
+    )
+    assert lane_rates(curve)[-1] == edge
+    assert lane_rates(_sweep(rise=99.0))[-1] == LRS[-1]
+
+
+@pytest.mark.parametrize(
+    ("total", "steps"),
+    [(None, 100), (7, 7), (30, 30), (499, 50), (1234, 123), (10**7, 300)],
+)
+def test_the_steps_of_a_lane(total: int | None, steps: int) -> None:
+    assert lane_steps(total) == steps
+
+
+@pytest.mark.parametrize("total", [None, 100, 400, 5000])
+@given(ends=st.lists(st.floats(0.01, 3), min_size=5, max_size=5))
+def test_the_clamp_is_that_of_a_second_computation(
+    total: int | None, ends: list[float]
+) -> None:
+    curve = _sweep()
+    suggested = curve.suggestion().lr
+    assert suggested is not None
+    found = verification(curve, _lanes(*ends), None, total)
+    if min(ends) >= 2:
+        assert (found.lr, found.low, found.high) == curve.suggestion()[:3]
+        return
+    assert found.low is not None
+    assert found.high is not None
+    decades = 1.0 if total is None else math.log10(total / _STEPS)
+    best = math.log10(found.low) + 0.8 * decades
+    learned = [min(end, 2.0) for end in ends]
+    heights = [_smoothed_by_hand(-3 + 0.05 * k, learned, 2.0) for k in range(41)]
+    assert _smoothed_by_hand(best, learned, 2.0) == pytest.approx(
+        min(heights), rel=1e-3
+    )
+    assert found.high == pytest.approx(10 ** (best - 0.2 * decades))
+    assert found.lr == min(max(suggested, found.low), found.high)
+
+
+@given(
+    scale=st.floats(1e-3, 1e3),
+    shift=st.floats(-10, 10),
+    order=st.permutations(range(5)),
+)
+def test_scale_shift_and_order_change_nothing(
+    scale: float, shift: float, order: list[int]
+) -> None:
+    lanes = _lanes(1.5, 1.0, 0.6, 1.2, "diverged", noise=0.1)
+    others = [
+        TrainingCurve(lane.lr, scale * lane.losses + shift, lane.stop_reason, _STEPS)
+        for lane in (lanes[i] for i in order)
+    ]
+    one, other = verification(_sweep(), lanes), verification(_sweep(), others)
+    assert [lane.lr for lane in other.lanes] == _RATES
+    assert (one.lr, one.low, one.high, one.verdict) == (
+        *(other.lr, other.low, other.high, other.verdict),
+    )
+
+
+def test_the_range_is_swept() -> None:
+    lanes = [_lane(rate, end) for rate, end in ((1e-7, 0.1), (1e-6, 1.0))]
+    found = verification(_sweep(), lanes, None, 10**9)
+    assert found.low == found.lr == LRS[0]
+
+
+def _without_suggestion() -> LRCurve:
+    """Return a sweep whose loss never falls, but rises."""
+    curve = LRCurve(LRS, np.where(LRS > 0.1, 9.0, 2.0), "completed")
+    assert curve.suggestion().lr is None
+    return curve
+
+
+@pytest.mark.parametrize(
+    ("ends", "noise", "words"),
+    [
+        (
+            (1.9, 1.0, 0.5, "diverged", "non_finite"),
+            0.0,
+            (
+                "1e-2 has the lowest loss after 100 steps; 1e-3 and 3.16e-3 are worse; "
+                "3.16e-2 and 0.1 became unstable."
+            ),
+        ),
+        (
+            (1.5, 0.51, 0.5, 0.52, 2.1),
+            0.1,
+            (
+                "3.16e-3, 1e-2 and 3.16e-2 are too close to call after 100 steps; "
+                "1e-3 is worse; 0.1 learned nothing."
+            ),
+        ),
+        (
+            ("exhausted", 1.0, 0.5, math.nan, "stopped"),
+            0.0,
+            (
+                "1e-2 has the lowest loss after 100 steps; 3.16e-3 is worse; 3.16e-2 "
+                "became unstable; 1e-3 and 0.1 did not end. Not all trainings ended, "
+                "so they allow no range. "
+            ),
+        ),
+    ],
+)
+def test_the_verdict_on_the_lanes(
+    ends: tuple[Any, ...], noise: float, words: str
+) -> None:
+    verdict = verification(_sweep(), _lanes(*ends, noise=noise)).verdict
+    assert verdict.startswith(words)
+    longer = "A longer training wants a lower rate than the best of a short one"
+    assert (longer in verdict) == ("did not end" not in words)
+
+
+def test_the_verdict_on_the_suggestion() -> None:
+    lanes = _lanes(1.9, 1.8, 1.0, 0.2, 1.5)
+    suggested = _sweep().suggestion().lr
+    assert suggested is not None
+    for total, end in (
+        (None, "is in this range."),
+        (1000, "is in this range."),
+        (100, f"The range test suggests {short(suggested)}"),
+    ):
+        verdict = verification(_sweep(), lanes, None, total).verdict
+        assert end in verdict
+    assert "These trainings are as long as yours" in verdict
+    assert "for 1000 steps." in verification(_sweep(), lanes, None, 1000).verdict
+
+
+def test_the_middle_where_the_sweep_suggests_none() -> None:
+    found = verification(_without_suggestion(), _lanes(1.9, 1.0, 0.5, 1.0, 1.9))
+    assert found.low is not None
+    assert found.high is not None
+    assert found.lr == pytest.approx(math.sqrt(found.low * found.high))
+    assert "The range test suggests none; " in found.verdict
+
+
+def test_lanes_that_say_nothing() -> None:
+    ends = ("stopped", 2.0, 2.5, "diverged", "diverged")
+    found = verification(_sweep(), _lanes(*ends))
+    suggestion = _sweep().suggestion()
+    assert (found.lr, found.low, found.high) == suggestion[:3]
+    assert found.verdict.startswith(
+        "The trainings tell no rate; 3.16e-2 and 0.1 became"
+    )
+    assert found.verdict.endswith("is the suggestion of the range test alone.")
+    nothing = verification(_without_suggestion(), [])
+    assert (nothing.lr, nothing.low, nothing.high) == (None, None, None)
+    assert "suggests none either: the loss never falls." in nothing.verdict
+    assert repr(nothing) == "<Verification: lr=None, None to None, 0 lanes>"
+    assert repr(found).endswith(", 5 lanes>")
+
+
+def _validated(lr: float, losses: FloatArray, samples: FloatArray) -> TrainingCurve:
+    return TrainingCurve(lr, [2.0] * 9, "completed", 9, losses, samples)  # type: ignore[arg-type]  # as users
+
+
+def test_lanes_are_compared_by_their_validation_losses() -> None:
+    # The batches have very different losses, which both lanes share.
+    hardness = np.random.default_rng(0).uniform(0, 100, 40)
+    samples = np.array([8.0] * 39 + [4.0])
+    noise = 0.01 * np.random.default_rng(1).standard_normal(40)
+    lanes = [
+        _validated(rate, hardness + above, samples)
+        for rate, above in ((1e-3, 0.2), (1e-2, 0.0), (3e-2, 1e-4 + noise))
+    ]
+    assert lanes[0].val_loss == pytest.approx(
+        np.average(hardness, weights=samples) + 0.2
+    )
+    verdict = verification(_sweep(), lanes, start_loss=1e3).verdict
+    assert (
+        "1e-2 and 3e-2 are too close to call after 9 steps; 1e-3 is worse." in verdict
+    )
+    # A few batches do not tell their noise: the training losses are equal here.
+    few = [_validated(x.lr, x.val_losses[:4], x.val_samples[:4]) for x in lanes]
+    verdict = verification(_sweep(), few, start_loss=1e3).verdict
+    assert "1e-3, 1e-2 and 3e-2 are too close to call" in verdict
+
+
+@pytest.mark.parametrize("factor", [-0.5, 0.0, 0.5, 0.9])
+def test_the_standard_error_of_correlated_noise(factor: float) -> None:
+    # Of an autoregressive process of order 1: sigma / (1 - factor) / sqrt(n).
+    count = 40_000
+    shocks = np.random.default_rng(2).standard_normal(count)
+    values = np.empty(count)
+    last = 0.0
+    for i, shock in enumerate(shocks.tolist()):
+        values[i] = last = factor * last + shock
+    mean, error = mean_with_error(values + 3.0)
+    assert error == pytest.approx(1 / (1 - factor) / math.sqrt(count), rel=0.1)
+    assert abs(mean - 3) < 4 * error
+
+
+def test_the_standard_error_of_few_steps() -> None:
+    # Two standard errors hold the mean nearly as often as for independent steps.
+    generator = np.random.default_rng(3)
+    held = 0
+    for _ in range(400):
+        shocks = generator.standard_normal(60)
+        values = np.array(
+            [shocks[i : i + 30] @ 0.5 ** np.arange(30)[::-1] for i in range(25)]
+        )
+        mean, error = mean_with_error(values)
+        held += abs(mean) < 2 * error
+    assert 0.85 < held / 400 < 0.97
+    assert mean_with_error(np.ones(9)) == (1.0, 0.0)
+    assert mean_with_error(np.array([1.0, 2.0])) == (1.5, math.inf)
+
+
+def test_the_history() -> None:
+    plan = Plan(LRS[0], LRS[-1], len(LRS))
+    history = VerificationHistory(plan, None, 400)
+    assert (history.num_it, history.rates, history.lanes()) == (350, [], [])
+    curve = _sweep()
+    history.apply(Started(0, plan))
+    for i, (lr, loss) in enumerate(zip(LRS, curve.losses, strict=True)):
+        history.apply(Stepped(0, Step(i, lr, loss)))
+    history.apply(Ended(0, "completed"))
+    assert history.rates == lane_rates(curve)
+    for run, lr in enumerate(history.rates, 1):
+        history.apply(Started(run, Plan(lr, lr, 40)))
+        if run == 1:
+            history.apply(Validated(1, 0, (5.0, 2.0), (1, 2)))
+        history.apply(Stepped(run, Step(0, lr, 2.0)))
+        history.apply(Validated(run, 1, (float(run), 1.0), (1, 2)))
+        history.apply(Ended(run, "completed"))
+    found, lanes = history.verification(), history.lanes()
+    assert [lane.val_loss for lane in lanes] == [(k + 2) / 3 for k in (1, 2, 3, 4, 5)]
+    expected = verification(curve, lanes, 3.0, 400)
+    assert (found.lr, found.verdict) == (expected.lr, expected.verdict)
+    history.runs[5].stop_reason = None
+    assert len(history.verification().lanes) == 5
+    given = VerificationHistory(None, curve, None)
+    assert (given.num_it, len(given), given.rates) == (500, 0, lane_rates(curve))
+    assert given.sweep is curve
+
+
+_FLAT = LRCurve(LRS, np.ones(100), "completed")
+
+
+@pytest.mark.parametrize(
+    ("curve", "error", "message"),
+    [
+        (3, TypeError, "curve=3 must be an LRCurve; pass that of a range test"),
+        (_FLAT, ValueError, r"curve=.* suggests no rate \(the loss never falls\), and"),
+        (LRCurve([], []), ValueError, "too few points"),  # type: ignore[arg-type]  # as users
+    ],
+)
+def test_curves_that_cannot_be_verified(
+    curve: object, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        check_curve(curve)
+
+
+def test_a_sweep_that_ended_too_early() -> None:
+    with pytest.raises(
+        RuntimeError, match=r"ended \(non_finite\) before it told where"
+    ):
+        lane_rates(LRCurve(LRS[:2], np.array([1.0, math.nan]), "non_finite"))
+    assert lane_rates(_FLAT)[-1] == LRS[-1]
+
+
+@pytest.mark.parametrize(
+    ("total", "error", "message"),
+    [
+        (0, ValueError, "total_steps=0 must be at least 1; pass for example 5000, or"),
+        (1.5, TypeError, r"total_steps=1\.5 must be an integer; pass for example 5000"),
+        (True, TypeError, "total_steps=True must be an integer"),
+    ],
+)
+def test_totals_that_cannot_be(total: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        usable_total(total)
+    assert usable_total(np.int64(5)) == 5
