@@ -61,6 +61,45 @@ def flat_digits() -> Data:
 
 
 @functools.cache
+def digits_up_to(top: float) -> Data:
+    """Return digits as vectors of values from 0 to `top`."""
+    data = flat_digits()
+    inputs, val_inputs = ((x + 1) / 2 * top for x in (data.inputs, data.val_inputs))
+    return data._replace(inputs=inputs, val_inputs=val_inputs)
+
+
+@functools.cache
+def images_up_to(top: float) -> Data:
+    """Return digits as images of values from 0 to `top`."""
+    data = digits_up_to(top)
+    inputs, val_inputs = (
+        x.reshape(-1, 1, 8, 8) for x in (data.inputs, data.val_inputs)
+    )
+    return data._replace(inputs=inputs, val_inputs=val_inputs)
+
+
+@functools.cache
+def noisy_pixels() -> Data:
+    """Return digits as vectors of values from 0 to 255, with noise."""
+    data = digits_up_to(255)
+    rng = torch.Generator().manual_seed(9)
+    inputs, val_inputs = (
+        x + 64 * torch.randn(x.shape, generator=rng)
+        for x in (data.inputs, data.val_inputs)
+    )
+    return data._replace(inputs=inputs, val_inputs=val_inputs)
+
+
+@functools.cache
+def small_deviations() -> Data:
+    """Return deviations below 0.1 from the mean digit, with the same as targets."""
+    data = digits_up_to(0.1)
+    mean = data.inputs.mean(0)
+    inputs, val_inputs = data.inputs - mean, data.val_inputs - mean
+    return Data(inputs, inputs, val_inputs, val_inputs)
+
+
+@functools.cache
 def rows_of_digits() -> Data:
     """Return digits as sequences of eight rows."""
     data = digits()
@@ -134,10 +173,24 @@ def tumours() -> Data:
 
 
 @functools.cache
+def unscaled_tumours() -> Data:
+    """Return the measurements of tumours in their units, from 0 to 4,254."""
+    return _split(*datasets.load_breast_cancer(return_X_y=True))
+
+
+@functools.cache
 def wines() -> Data:
     """Return measurements of wines, and the producer of each wine."""
     inputs, targets = datasets.load_wine(return_X_y=True)
     return _split(_standard(inputs), targets)
+
+
+@functools.cache
+def small_wines() -> Data:
+    """Return the measurements of wines, each from 0 to 0.01."""
+    inputs, targets = datasets.load_wine(return_X_y=True)
+    low, high = inputs.min(0), inputs.max(0)
+    return _split((inputs - low) / (high - low) / 100, targets)
 
 
 @functools.cache
@@ -148,10 +201,31 @@ def diabetes() -> Data:
 
 
 @functools.cache
+def progress_of_diabetes() -> Data:
+    """Return measurements of patients, and the progress in its unit, from 25 to 346."""
+    inputs, targets = datasets.load_diabetes(return_X_y=True)
+    return _split(_standard(inputs), targets[:, None])
+
+
+@functools.cache
+def unscaled_diabetes() -> Data:
+    """Return inputs up to 0.2; targets are deviations from the mean, up to 194."""
+    inputs, targets = datasets.load_diabetes(return_X_y=True)
+    return _split(inputs, (targets - targets.mean())[:, None])
+
+
+@functools.cache
 def friedman() -> Data:
     """Return Friedman's first regression; a third of its variance is noise."""
     inputs, targets = datasets.make_friedman1(2000, noise=3.5, random_state=0)
     return _split(_standard(inputs), _standard(targets)[:, None])
+
+
+@functools.cache
+def unscaled_friedman() -> Data:
+    """Return Friedman's regression of inputs from 0 to 1; the targets' mean is 0."""
+    inputs, targets = datasets.make_friedman1(2000, noise=1.0, random_state=1)
+    return _split(inputs, (targets - targets.mean())[:, None])
 
 
 @functools.cache
@@ -162,6 +236,15 @@ def noisy_line() -> Data:
     signal = inputs @ rng.normal(size=20)
     noise = rng.normal(size=2000) * 1.5 * signal.std()
     return _split(inputs, (signal + noise)[:, None] / signal.std())
+
+
+@functools.cache
+def few_examples() -> Data:
+    """Return a linear regression of 100 inputs from 300 examples; half is noise."""
+    rng = np.random.default_rng(8)
+    inputs = rng.normal(size=(400, 100))
+    signal = inputs @ rng.normal(size=100) / 10
+    return _split(inputs, (signal + rng.normal(size=400))[:, None])
 
 
 @functools.cache
@@ -236,3 +319,10 @@ def ratings() -> Data:
     pairs = np.stack([rng.integers(0, 200, 6000), rng.integers(0, 100, 6000)], 1)
     opinions = (users[pairs[:, 0]] * things[pairs[:, 1]]).sum(1)
     return _split(pairs, opinions + 0.5 * rng.normal(size=6000))
+
+
+@functools.cache
+def percentages() -> Data:
+    """Return the ratings with a standard deviation of about 20."""
+    data = ratings()
+    return data._replace(targets=12 * data.targets, val_targets=12 * data.val_targets)

@@ -22,6 +22,19 @@ def mlp(*sizes: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
 
 
+def mlp_from_zero(*sizes: int) -> nn.Sequential:
+    """Return linear layers whose outputs are zero before the training."""
+    layers = mlp(*sizes)
+    for parameter in layers[-1].parameters():
+        nn.init.zeros_(parameter)
+    return layers
+
+
+def linear_autoencoder() -> nn.Sequential:
+    """Return an encoder and a decoder without activations and biases."""
+    return nn.Sequential(nn.Linear(64, 8, bias=False), nn.Linear(8, 64, bias=False))
+
+
 def cnn(norm: Callable[[int], nn.Module] | None) -> nn.Sequential:
     """Return a network of two convolutional layers, with normalization or without."""
     layers: list[nn.Module] = []

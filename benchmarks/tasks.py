@@ -2,115 +2,22 @@
 Small trainings of many kinds, which judge suggestions of learning rates.
 
 Everything runs offline on a CPU. The constants of lrwidget's rule are fitted to the first
-half; the second half was added after the fit.
+half; the second half was added after the fit. Nothing is fitted to the tasks of other
+scales: their inputs, targets, widths, batches, lengths and best rates lie outside of the
+usual ones.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
+from torch import nn
 
 from benchmarks import data as sets
 from benchmarks import models
-
-Loss: TypeAlias = Callable[[Any, Any], Tensor]
-Parameters: TypeAlias = Iterable[nn.Parameter]
-
-
-class Training(NamedTuple):
-    """All parts of a training except the learning rate."""
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    dataloader: DataLoader[Any]
-    loss_fn: Loss
-    data: sets.Data
-
-    @torch.no_grad()
-    def val_loss(self) -> float:
-        """Return the loss on the validation data."""
-        self.model.eval()
-        outputs = self.model(self.data.val_inputs)
-        return self.loss_fn(outputs, self.data.val_targets).item()
-
-    def batches(self) -> Iterator[Any]:
-        """Yield the batches of one epoch after the other."""
-        while True:
-            yield from self.dataloader
-
-
-class Task(NamedTuple):
-    """
-    A kind of training.
-
-    Attributes
-    ----------
-    name:
-        Name of the task, from its model and optimizer.
-    model:
-        Function that creates the model, with random numbers of torch's generator.
-    optimizer:
-        Function that creates the optimizer of some parameters.
-    data:
-        Function that returns the data.
-    batch_size, steps:
-        Samples per batch, and optimizer steps of the training.
-    loss_fn:
-        Loss function of the training and the validation.
-    one_cycle:
-        Whether PyTorch's ``OneCycleLR`` sets the rate, which is constant otherwise.
-    """
-
-    name: str
-    model: Callable[[], nn.Module]
-    optimizer: Callable[[Parameters], torch.optim.Optimizer]
-    data: Callable[[], sets.Data]
-    batch_size: int
-    steps: int
-    loss_fn: Loss = nn.functional.cross_entropy
-    one_cycle: bool = False
-
-    def start(self, seed: int) -> Training:
-        """Return a training at its start; the seed determines all random numbers."""
-        data = self.data()
-        torch.manual_seed(seed)
-        model = self.model()
-        examples = TensorDataset(data.inputs, data.targets)
-        sampler = RandomSampler(examples)
-        # The loader indexes a whole batch at once, which is many times faster.
-        batches = BatchSampler(sampler, self.batch_size, drop_last=True)
-        loader = DataLoader(examples, sampler=batches, batch_size=None)
-        optimizer = self.optimizer(model.parameters())
-        return Training(model, optimizer, loader, self.loss_fn, data)
-
-    def train(self, training: Training, lr: float) -> float:
-        """Train at a rate, and return the validation loss at the end."""
-        optimizer = training.optimizer
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        schedule = None
-        if self.one_cycle:
-            schedule = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, lr, total_steps=self.steps
-            )
-        training.model.train()
-        for _, (inputs, targets) in zip(
-            range(self.steps), training.batches(), strict=False
-        ):
-            optimizer.zero_grad()
-            loss = training.loss_fn(training.model(inputs), targets)
-            if not loss.isfinite():  # no further step changes that
-                return float("nan")
-            loss.backward()
-            optimizer.step()
-            if schedule is not None:
-                schedule.step()
-        return training.val_loss()
+from benchmarks.training import Task
 
 
 def _pretrained(task: Task, lr: float) -> dict[str, Any]:
@@ -132,6 +39,29 @@ def _weights_of_cnn() -> dict[str, Any]:
 @functools.cache
 def _weights_of_transformer() -> dict[str, Any]:
     return _pretrained(Task("", models.Transformer, _adam, sets.english, 32, 600), 3e-3)
+
+
+@functools.cache
+def _weights_of_wide_mlp() -> dict[str, Any]:
+    task = Task(
+        "", _wide_mlp, _adamw, lambda: sets.digits_up_to(255), 64, 5000, one_cycle=True
+    )
+    return _pretrained(task, 1e-4)
+
+
+@functools.cache
+def _weights_of_n_gram() -> dict[str, Any]:
+    task = Task(
+        "",
+        models.NeuralNGram,
+        _adamw,
+        sets.english,
+        32,
+        4000,
+        models.last_letters,
+        one_cycle=True,
+    )
+    return _pretrained(task, 5e-3)
 
 
 def _tuned_cnn() -> nn.Module:
@@ -156,9 +86,27 @@ def _tuned_transformer() -> nn.Module:
     return model
 
 
+def _wide_mlp() -> nn.Sequential:
+    return models.mlp_from_zero(64, 1024, 10)
+
+
+def _tuned_wide_mlp() -> nn.Module:
+    model = _wide_mlp()
+    model.load_state_dict(_weights_of_wide_mlp())
+    return model
+
+
+def _tuned_n_gram() -> nn.Module:
+    model = models.NeuralNGram()
+    model.load_state_dict(_weights_of_n_gram())
+    return model
+
+
 # Optimizers, whose rates are set later
 
 _sgd = functools.partial(torch.optim.SGD, lr=1e-3)
+# Without the decay, the good rates of few examples span 0.5 decades; with it, 1.5.
+_decayed_sgd = functools.partial(torch.optim.SGD, lr=1e-3, weight_decay=0.3)
 _momentum = functools.partial(torch.optim.SGD, lr=1e-3, momentum=0.9)
 _nesterov = functools.partial(torch.optim.SGD, lr=1e-3, momentum=0.9, nesterov=True)
 _adam = functools.partial(torch.optim.Adam, lr=1e-3)
@@ -276,6 +224,25 @@ SECOND_HALF = (
     Task("deep MLP, Adam", lambda: _deep(nn.Tanh), _adam, sets.flat_digits, 32, 900),
     Task("words, Adam", lambda: models.bag_of_words(sparse=False), _adam, sets.words, 32, 1000),
     Task("matrix factorization, Adagrad", models.Factorization, _adagrad, sets.ratings, 64, 1500, _mse),
+)  # fmt: skip
+
+OTHER_SCALES = (
+    Task("digits of 0 to 0.01 MLP, Adam", lambda: models.mlp(64, 64, 10), _adam, lambda: sets.digits_up_to(0.01), 32, 800),
+    Task("digits of 0 to 0.01 CNN with BatchNorm, momentum", lambda: models.cnn(nn.BatchNorm2d), _momentum, lambda: sets.images_up_to(0.01), 32, 300),
+    Task("wines of 0 to 0.01 linear, Adagrad", lambda: nn.Linear(13, 3), _adagrad, sets.small_wines, 16, 1000, end_lr=1e4),
+    Task("unscaled diabetes linear, Adam", lambda: nn.Linear(10, 1), _adam, sets.unscaled_diabetes, 32, 800, _mse, end_lr=1e3),
+    Task("words linear, batches of 512, SGD", lambda: nn.EmbeddingBag(2000, 5), _sgd, sets.words, 512, 500, end_lr=1e4),
+    Task("small deviations linear autoencoder, Nesterov", models.linear_autoencoder, _nesterov, sets.small_deviations, 32, 1500, _mse, end_lr=1e4),
+    Task("digits of 0 to 1,023 wide MLP, Adam", _wide_mlp, _adam, lambda: sets.digits_up_to(1023), 32, 500),
+    Task("unscaled tumours MLP, momentum", lambda: models.mlp_from_zero(30, 32, 2), _momentum, sets.unscaled_tumours, 16, 800),
+    Task("progress of diabetes MLP, momentum", lambda: models.mlp(10, 32, 1), _momentum, sets.progress_of_diabetes, 32, 800, _mse),
+    Task("wide MLP, batches of 512, Nesterov, one-cycle", lambda: models.mlp(64, 1024, 10), _nesterov, sets.flat_digits, 512, 150, one_cycle=True),
+    Task("two moons narrow MLP, 5,000 steps, AdamW", lambda: models.mlp(2, 8, 2), _adamw, sets.moons, 32, 5000),
+    Task("unscaled Friedman narrow MLP, 5,000 steps, SGD", lambda: models.mlp(10, 8, 1), _sgd, sets.unscaled_friedman, 32, 5000, _mse),
+    Task("few examples linear, SGD with weight decay", lambda: nn.Linear(100, 1), _decayed_sgd, sets.few_examples, 16, 1500, _mse),
+    Task("percentages factorization, batches of 512, RMSprop", models.Factorization, _rmsprop, sets.percentages, 512, 600, _mse),
+    Task("fine-tuned wide MLP, AdamW", _tuned_wide_mlp, _adamw, sets.noisy_pixels, 32, 500),
+    Task("fine-tuned n-gram MLP, RMSprop", _tuned_n_gram, _rmsprop, sets.code, 16, 300, models.last_letters),
 )  # fmt: skip
 
 TASKS = (*FIRST_HALF, *SECOND_HALF)

@@ -1,9 +1,10 @@
 """
 Measure the final loss of each task of `tasks` at each learning rate of a grid.
 
-The trainings take less than an hour on two cores. The script writes
-``benchmarks/truth.json``. Some data are texts of Python itself, so another version of
-Python gives other figures:
+The script trains the tasks that are missing in ``benchmarks/truth.json``, and adds
+their losses. Without the file it trains all tasks, which takes more than an hour on two
+cores. Some data are texts of Python itself, so another version of Python gives other
+figures:
 
     python -m benchmarks.truth
 """
@@ -22,11 +23,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.tasks import TASKS
+from benchmarks.tasks import OTHER_SCALES, TASKS
 
 _PATH = Path(__file__).with_suffix(".json")
 _SEEDS = (0, 1)
-_RATES = np.geomspace(1e-7, 10, 4 * 8 + 1).tolist()
+# The grid of a task ends at the last rate of its sweep.
+_RATES: list[float] = np.geomspace(1e-7, 1e4, 4 * 11 + 1).tolist()
+_ALL = {task.name: task for task in (*TASKS, *OTHER_SCALES)}
 
 
 class Truth(NamedTuple):
@@ -74,7 +77,7 @@ def load() -> dict[str, Truth]:
     data = json.loads(_PATH.read_text(encoding="utf-8"))
     return {
         name: Truth(
-            data["rates"],
+            data["rates"][: len(task["final"][0])],
             task["untrained"],
             [[math.nan if x is None else x for x in row] for row in task["final"]],
         )
@@ -82,32 +85,44 @@ def load() -> dict[str, Truth]:
     }
 
 
-def _trained(index: int, seed: int) -> tuple[float, list[float | None]]:
+def _trained(name: str, seed: int) -> tuple[float | None, list[float | None]]:
     """Return the loss of a task before training, and after it at each rate."""
     torch.set_num_threads(1)
-    task = TASKS[index]
+    task = _ALL[name]
+    rates = [lr for lr in _RATES if lr < 1.1 * task.end_lr]  # rounded rates
     untrained = task.start(seed).val_loss()
-    final = [task.train(task.start(seed), lr) for lr in _RATES]
-    return untrained, [round(x, 5) if math.isfinite(x) else None for x in final]
+    final = [task.train(task.start(seed), lr) for lr in rates]
+    return _rounded(untrained), [_rounded(x) for x in final]
+
+
+def _rounded(loss: float) -> float | None:
+    """Return six digits of a loss; None if it is not finite."""
+    return float(f"{loss:.6g}") if math.isfinite(loss) else None
 
 
 def _make() -> None:
+    made: list[str] = []
     tasks: dict[str, dict[str, list[object]]] = {}
-    jobs = list(product(range(len(TASKS)), _SEEDS))
+    if _PATH.exists():
+        content = json.loads(_PATH.read_text(encoding="utf-8"))
+        made, tasks = content["made"], content["tasks"]
+    missing = [name for name in _ALL if name not in tasks]
+    jobs = list(product(missing, _SEEDS))
     began = time.monotonic()
     with ProcessPoolExecutor() as pool:
         results = pool.map(_trained, *zip(*jobs, strict=True))
-        for (index, seed), (untrained, final) in zip(jobs, results, strict=True):
-            name = TASKS[index].name
+        for (name, seed), (untrained, final) in zip(jobs, results, strict=True):
             row = tasks.setdefault(name, {"untrained": [], "final": []})
-            row["untrained"].append(round(untrained, 5))
+            row["untrained"].append(untrained)
             row["final"].append(final)
             print(f"{time.monotonic() - began:5.0f} s  {name}, seed {seed}", flush=True)
-    made = (
-        f"python -m benchmarks.truth, {time.strftime('%Y-%m-%d')}, "
-        f"Python {platform.python_version()}, torch {torch.__version__}, "
-        f"{platform.machine()} CPU"
-    )
+    if missing:
+        made.append(
+            f"{len(missing)} tasks by python -m benchmarks.truth, "
+            f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, "
+            f"torch {torch.__version__}, {platform.machine()} CPU"
+        )
+    tasks = {name: tasks[name] for name in _ALL}
     content = {"made": made, "seeds": _SEEDS, "rates": _RATES, "tasks": tasks}
     _PATH.write_text(json.dumps(content) + "\n", encoding="utf-8")
 

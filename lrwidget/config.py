@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 Isolation: TypeAlias = Literal["auto", "copy", "restore"]
+StopDiv: TypeAlias = bool | Literal["fastai"]
 _MAX_SEED = 2**32 - 1  # NumPy's limit
 # Iterable, but not over batches.
 _NOT_LOADERS = (str, bytes, Mapping)
@@ -52,7 +53,7 @@ class Settings(TypedDict, total=False):
     end_lr: float
     num_it: int
     step_mode: StepMode
-    stop_div: bool
+    stop_div: StopDiv
     training_step: TrainingStep | None
     val_loader: Iterable[Any] | None
     accumulate: int
@@ -95,8 +96,9 @@ class TestConfig:
     step_mode:
         ``"exp"`` for equal ratios between neighbouring rates, or ``"linear"``.
     stop_div:
-        Whether to stop when the smoothed loss passes four times its best, or a loss
-        is not finite. If False, all steps are done.
+        Whether to stop when the fit of the curve is well above its start, or a loss is
+        not finite. ``"fastai"`` stops by fastai's rule: when the smoothed loss passes
+        four times its best. If False, all steps are done.
     training_step:
         ``training_step(model, batch)`` returns the loss, or an object with a
         ``loss``. It takes the place of ``loss_fn``, and uses the model that it is
@@ -169,7 +171,7 @@ class TestConfig:
     end_lr: float = 10.0
     num_it: int = 100
     step_mode: StepMode = "exp"
-    stop_div: bool = True
+    stop_div: StopDiv = True
     training_step: TrainingStep | None = None
     val_loader: Iterable[Any] | None = None
     accumulate: int = 1
@@ -192,7 +194,8 @@ class TestConfig:
         """Check the settings, and give each its plain form."""
         lrs = learning_rates(self.start_lr, self.end_lr, self.num_it, self.step_mode)
         plan = Plan(float(lrs[0]), float(lrs[-1]), len(lrs))
-        found = {"lrs": lrs, "plan": plan, **plan._asdict()}
+        found = {"lrs": lrs, "plan": plan}
+        found |= dict(zip(("start_lr", "end_lr", "num_it"), plan, strict=False))
         for name, check in _CHECKS.items():
             value = getattr(self, name)
             if value is not None or name not in _OPTIONAL:
@@ -282,6 +285,13 @@ def empty_loader(name: str, loader: object) -> Exception:
     return invalid(loader, name, problem, EmptyLoaderError)
 
 
+def _stop_div(name: str, rule: object) -> object:
+    if isinstance(rule, bool) or (isinstance(rule, str) and rule == "fastai"):
+        return rule
+    kind = ValueError if isinstance(rule, str) else TypeError
+    raise invalid(rule, name, "must be True, 'fastai' or False", kind)
+
+
 def _val_loader(name: str, loader: object) -> object:
     check_loader(name, loader)
     if isinstance(loader, Iterator):
@@ -350,7 +360,7 @@ def _device(name: str, device: Any) -> object:  # noqa: ANN401 (anything of a us
 
 # The check of a setting returns its plain form. None is not checked if it is allowed.
 _CHECKS: dict[str, Callable[[str, Any], object]] = {
-    "stop_div": check_switch,
+    "stop_div": _stop_div,
     "training_step": check_function,
     "val_loader": _val_loader,
     "accumulate": usable_count,

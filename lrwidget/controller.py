@@ -161,8 +161,8 @@ class Controller:
             plans = [run.history.plan for run in runs]
             if self._backend.capabilities.run or not any(plans):
                 plans.append(next_plan)
-            starts, ends, _ = zip(*filter(None, plans), strict=True)
-            swept = min(starts), max(ends)
+            known = [plan for plan in plans if plan is not None]
+            swept = min(p.start_lr for p in known), max(p.end_lr for p in known)
             choice = self._owner.value
             job = None if self._job is None else self._job.snapshot()
             testing = unbegun = False

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lrwidget.curve.arrays import FloatArray
+    from lrwidget.curve.suggestion import Suggestion
 
 LRS = np.geomspace(1e-7, 10, 100)
 PLAN = Plan(1e-7, 10.0, 100)
@@ -51,3 +52,10 @@ def unsmoothed(smoothed: FloatArray) -> FloatArray:
     raw: FloatArray = smoothed.copy()
     raw[finite] = np.diff(means, prepend=0.0) / 0.02 + np.r_[0.0, means[:-1]]
     return raw
+
+
+def suggest(
+    rule: str, lrs: FloatArray, losses: FloatArray, num_it: int = 100
+) -> Suggestion:
+    """Return the suggestion of a rule for rates and losses."""
+    return LRCurve(lrs, losses, num_it=max(num_it, len(lrs))).suggestion(rule)

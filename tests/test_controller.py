@@ -33,6 +33,7 @@ from lrwidget.curve.loss_limits import loss_limits, whole_limits
 from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.records.store import LocalStore
 from lrwidget.curve.schedule import learning_rates
+from lrwidget.curve.ticks import short
 from tests.ui.front_end import tell
 from tests.widget_parts import (
     BATCHES,
@@ -1168,7 +1169,7 @@ def test_status_of_a_run_from_beginning_to_end(make: Any) -> None:
     assert re.fullmatch(pattern, widget.status)
     gate.let(6)
     widget.wait()
-    assert widget.status.startswith("Done: all 10 steps, up to 10. ")
+    assert widget.status.startswith("Done: 10 steps up to 10")
     # all of it is shown, as text
     assert [x for x in said if "waiting for the first step" in x]
     assert html.escape(widget.status) in bar.status.value
@@ -1179,8 +1180,23 @@ def test_status_of_a_run_that_diverges(make: Any) -> None:
     curve = _run(widget)
     assert curve.stop_reason == "diverged"
     assert re.match(
-        r"Done: the loss diverged at [\d.e-]+ \(normal\)\. Suggested: [\d.e-]+",
+        r"Stopped at [\d.e-]+, where training became unstable, as expected\. "
+        r"Suggested: [\d.e-]+",
         widget.status,
+    )
+    curve = _run(widget, stop_div=False, end_lr=1e3)
+    edge = curve.unstable_from
+    assert edge is not None
+    said = f"Done: 100 steps up to 1e3; unstable from {short(edge)}. Suggested: "
+    assert widget.status.startswith(said)
+
+
+def test_status_of_a_run_whose_loss_has_not_risen(make: Any) -> None:
+    widget = make(start_lr=1e-5, end_lr=1e-2)
+    _run(widget)
+    assert widget.status.startswith(
+        "Done: 100 steps. The loss had not risen by the last rate, 1e-2: a higher rate "
+        "may be worth a try, end_lr=0.1. "
     )
 
 

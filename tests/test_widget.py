@@ -189,7 +189,7 @@ def test_a_failure_is_shown_and_raised_and_keeps_its_points(make: Any) -> None:
     calls = -1000
     widget.run()
     widget.wait()
-    assert widget.status.startswith("Done")
+    assert widget.status.startswith("Stopped at ")
 
 
 def test_a_batch_that_is_no_pair_is_shown_and_raised(make: Any) -> None:
@@ -386,7 +386,7 @@ def test_closing_in_mid_run_leaves_nothing() -> None:
         ({"num_it": 1}, ValueError, "num_it=1 must be at least 2"),
         ({"start_lr": "x"}, TypeError, "start_lr='x' must be a number"),
         ({"step_mode": "log"}, ValueError, "step_mode='log' is not known"),
-        ({"stop_div": 1}, TypeError, "stop_div=1 must be True or False"),
+        ({"stop_div": 1}, TypeError, "stop_div=1 must be True, .fastai. or False"),
         ({"seed": -1}, ValueError, "seed=-1 must be from 0"),
         ({"lr": 1}, TypeError, "unexpected keyword argument 'lr'"),
     ],

@@ -230,7 +230,7 @@ def test_a_failure_is_shown_and_raised_and_keeps_its_curves(make: Any) -> None:
     calls = -1000
     widget.run()
     widget.wait()
-    assert widget.status.startswith("Done")
+    assert widget.status.startswith("Stopped at ")
 
 
 def test_what_keeps_a_race_from_starting_is_shown_and_raised(make: Any) -> None:

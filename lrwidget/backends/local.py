@@ -111,7 +111,7 @@ class LocalBackend:
     def compare(self, changes: Sequence[Mapping[str, Any]]) -> LocalJob:
         """Return several tests that run one after the other."""
         tests = list(map(self._test, changes))
-        return LocalJob(tests, [test.config.plan for test in tests], tests)
+        return LocalJob(tests, [test.plan for test in tests], tests)
 
     def race(
         self, changes: Mapping[str, Any], rates: Sequence[float], steps: int

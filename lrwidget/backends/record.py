@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrwidget.backends.base import Activity, Capabilities
 from lrwidget.config import TestConfig
-from lrwidget.curve.checks import check_path, invalid
+from lrwidget.curve.checks import check_path, invalid, usable_memory
 from lrwidget.curve.history import Ended, Plan, Started, Stepped
 from lrwidget.curve.lr_curve import Step, check_stop_reason
 from lrwidget.curve.records.reader import GrowingRecord, RecordedTest
@@ -167,7 +167,7 @@ class RecordJob:
             yield Started(0, self._plan)
         elif self._steps_given < count:
             self._last_news = time.monotonic()
-        start_lr, end_lr, _ = self._plan
+        start_lr, end_lr = self._plan[:2]
         for number in range(self._steps_given, count):
             lr = test.lrs[number]
             if not start_lr * _LOWEST <= lr <= end_lr * _HIGHEST:
@@ -179,13 +179,16 @@ class RecordJob:
 
 def _checked_plan(settings: dict[str, Any]) -> Plan:
     """Return the plan that a header describes; ValueError if it cannot be used."""
-    plan: dict[str, Any] = {name: settings.get(name) for name in Plan._fields}
+    names = ("start_lr", "end_lr", "num_it")
+    plan: dict[str, Any] = {name: settings.get(name) for name in names}
     try:
         rates = learning_rates(**plan, step_mode=settings.get("step_mode", "exp"))
+        memory = settings.get("optimizer_memory", 1.0)
+        memory = usable_memory("optimizer_memory", memory)
     except (TypeError, ValueError) as error:
         msg = f"its settings cannot be used: {error}"
         raise ValueError(msg) from error
-    return Plan(float(rates[0]), float(rates[-1]), len(rates))
+    return Plan(float(rates[0]), float(rates[-1]), len(rates), memory)
 
 
 def _checked_reason(test: RecordedTest) -> StopReason | None:

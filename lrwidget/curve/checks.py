@@ -71,6 +71,16 @@ def positive_rate(name: str, value: object) -> float:
     return rate
 
 
+def usable_memory(name: str, value: object) -> float:
+    """Return a number of steps that an optimizer averages over; raise unless usable."""
+    example = f"{name}=10"
+    memory = usable_number(name, value, example)
+    if not 1 <= memory < math.inf:
+        problem = f"must be finite and at least 1; pass for example {example}"
+        raise invalid(value, name, problem)
+    return memory
+
+
 def usable_number(name: str, value: object, example: str) -> float:
     """Return a real number of any library as a float, or raise what is wrong."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):

@@ -13,7 +13,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.curve.arrays import listed_floats
+from lrwidget.curve.arrays import listed_floats, number
 from lrwidget.curve.records.reader import RecordedTest, is_record
 from lrwidget.curve.records.store import contents_of, store_of, without_password
 from lrwidget.curve.strict_json import check_version, parsed
@@ -40,6 +40,7 @@ class Stored:
     losses: FloatArray
     stop_reason: StopReason | None
     num_it: int
+    optimizer_memory: float
 
     def to_dict(self) -> dict[str, Any]:
         """
@@ -54,6 +55,7 @@ class Stored:
             "losses": [x if math.isfinite(x) else str(x) for x in self.losses.tolist()],
             "stop_reason": self.stop_reason,
             "num_it": self.num_it,
+            "optimizer_memory": self.optimizer_memory,
         }
 
     @classmethod
@@ -76,6 +78,7 @@ class Stored:
             losses=listed_floats("losses", data.get("losses")),
             stop_reason=data.get("stop_reason"),
             num_it=data.get("num_it", 0),
+            optimizer_memory=_memory(data),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -121,8 +124,14 @@ class Stored:
             if not test.header:
                 msg = "its header is torn"
                 raise ValueError(msg)  # noqa: TRY301 (one error for all)
-            num_it = test.header["settings"].get("num_it", 0)
-            return make(test.lrs, test.losses, test.stop_reason, num_it)
+            settings = test.header["settings"]
+            return make(
+                test.lrs,
+                test.losses,
+                test.stop_reason,
+                settings.get("num_it", 0),
+                _memory(settings),
+            )
         except (ValueError, MemoryError) as error:
             msg = (
                 f"path={without_password(str(path))!r} holds no {expected}: "
@@ -147,6 +156,11 @@ class Stored:
 
         frame: pd.DataFrame = pd.DataFrame({"lr": self.lrs, "loss": self.losses})
         return frame
+
+
+def _memory(data: dict[str, Any]) -> float:
+    """Return the memory of the optimizer, which older files lack."""
+    return number("optimizer_memory", data.get("optimizer_memory", 1.0))
 
 
 def as_json(curve: Stored) -> bytes:

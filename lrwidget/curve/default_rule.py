@@ -1,114 +1,153 @@
-"""The default suggestion: as far down the descent as its noise allows."""
+"""The default suggestion: down the descent, and away from the rise."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lrwidget.curve.edge import WIDTH
 from lrwidget.curve.suggestion import Suggestion
+from lrwidget.curve.ticks import short
 
 if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
+    from lrwidget.curve.fit import Fit
+    from lrwidget.curve.lr_curve import LRCurve
 
 # Rates are compared on their logarithm to the base 10, in which one is a decade.
-_WIDTH = 0.35  # of the smoothing kernel, its standard deviation
-_BINS = 10  # in a decade
+_RANGE = math.log10(2)  # to either side of the suggestion
+_FEW = 10  # steps a decade, below which a suggestion says so
 
-# Heights above the start are in multiples of the noise.
 _LEAST = 4.0  # the smallest descent, over its noise, that counts without an edge
-_HIGH = 2.5  # a loss above this height has risen
-_FAR = 10.0  # a loss above this height counts as three risen losses
-_SHARE = 0.25  # the smallest share of risen losses from the edge on
-# Losses are cut at a multiple of the noise above a quantile of the start.
-_OUTLYING, _CEILING = 3.0, 0.9
-
-_BEGUN, _NEARLY_DONE = 0.3, 0.9  # parts of the descent, at the ends of the range
-_SPREAD = 0.5  # of the range to either side of a rate that only the edge tells
-_SURE = 0.9  # the weight of one of them, beyond which the other is not mentioned
-
+_SURE = 0.9  # the weight of descent or edge, beyond which the other is not mentioned
 _FEWEST = 10
 _TOO_EARLY = "too little comes before the rise; begin at a lower rate"
-_CLEAREST = 1e6  # times its noise is a descent without any
-_ROUNDING = 1e-12
-_EQUAL = 1e-6  # of the descent is no difference
-# The relative error of losses that are computed in single precision.
-_PRECISION = 8 * float(np.finfo(np.float32).eps)
-# A quantile of the absolute values of a normal distribution. The median would see
-# no noise where most losses are rounded to the same number.
-_QUANTILE, _DEVIATIONS = 0.8, 1.2816
+_NOISELESS = 1e6  # times its noise is a descent without any
+_BEGINNING = 0.25  # of the start: a lowest point there is no descent
+_NARROW = 1e-6  # decades, in which steps are hardly apart
+_HARDLY = 0.01  # of the descent at the suggestion is none of it
 
 
 class Tuning(NamedTuple):
     """The constants that ``benchmarks/suggestions.py`` fits to half of its tasks."""
 
     first: float = 0.1  # the part of a descent to go down, if noise nearly hides it
-    last: float = 0.85  # the part of a descent to go down, if it has no noise
-    clear: float = 120.0  # the descent, in multiples of its noise, halfway between both
-    visible: float = 10.0  # the same, where descent and edge count equally
-    setback: float = 1.3  # decades below the edge, if only the edge counts
+    last: float = 0.9  # the part of a descent to go down, if it has no noise
+    clear: float = 80.0  # the descent, in multiples of its noise, halfway between both
+    visible: float = 12.0  # the same, where descent and edge count equally
+    setback: float = 1.1  # decades below the edge, if only the edge counts
+    lateness: float = 0.7  # decades later, if the lag is ten times as long
+    timely: float = 0.34  # the lag, in decades, that needs no correction
+    least_lag: float = 0.05  # decades, of any optimizer
 
 
 _TUNING = Tuning()
 
 
-class _Start(NamedTuple):
-    """The level and the noise of a curve's start, and the most that they explain."""
+def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
+    """
+    Suggest a rate on the descent: the less noise, the further down.
 
-    level: float
-    noise: float
-    most: float
+    The *descent* goes from the level of the start to the lowest point of a fit without
+    lag (0.35 decades wide). The *edge* is the rate from which on the loss is unstable.
+    The rate where a part of the descent is done, and a rate some way below the edge,
+    are averaged in the logarithm: the more noise hides the descent, the smaller is that
+    part, and the more the edge counts.
 
-    @classmethod
-    def of(cls, places: FloatArray, losses: FloatArray) -> _Start:
-        """Measure the first third of a curve."""
-        third = places < places[0] + (places[-1] - places[0]) / 3
-        head = losses[: max(int(third.sum()), _FEWEST // 2)]
-        steps = np.diff(head)
-        # Less their median, since a trend is no noise.
-        rough = np.abs(steps - np.median(steps))
-        noise = float(np.quantile(rough, _QUANTILE)) / _DEVIATIONS / 2**0.5
-        most = float(np.quantile(head, _CEILING)) + _OUTLYING * noise
-        return cls(float(np.minimum(head, most).mean()), noise, most)
+    The test itself is late: its rate grows while the optimizer still averages over
+    former steps, and before the loss has followed. The *lag* is the number of decades
+    by which the rate grows during the steps that the optimizer averages over. The
+    longer the lag, the lower the suggestion; the correction by the edge is never up.
+
+    The range to try is from a half of the suggestion to twice as much. All constants
+    come from ``benchmarks/suggestions.py``, which says what suggestion and range are
+    worth.
+
+    Scaling or shifting the losses changes nothing, and neither does the smoothing of
+    the display. NaN is left out. There is no suggestion from fewer than ten points,
+    from a loss that never falls, from noise or rounding alone, or if the edge comes so
+    early that there is little before it.
+    """
+    finite = np.isfinite(curve.losses)
+    count = int(finite.sum())
+    if count < _FEWEST:
+        return _none(f"too few points ({count} of at least {_FEWEST})")
+    edge = curve.unstable_from
+    known = finite | (curve.losses == np.inf)
+    places = np.log10(curve.lrs[known & (curve.lrs < (edge or math.inf))])
+    if len(places) < _FEWEST // 2:
+        return _none(_TOO_EARLY)
+    fall = _Fall.of(curve.fit(WIDTH), places)
+    problem = _problem(curve, fall, places, edge)
+    if problem is not None:
+        return _none(problem)
+    clear = 1 - 1 / (1 + fall.clearness / tuning.clear)
+    place = fall.place(tuning.first + clear * (tuning.last - tuning.first))
+    density = _density(places, place)
+    lag = curve.optimizer_memory / density + tuning.least_lag
+    late = tuning.lateness * math.log10(lag / tuning.timely)
+    place -= late
+    weight = 1.0
+    if edge is not None:
+        weight = 1 - 1 / (1 + (fall.clearness / tuning.visible) ** 2)
+        # A short lag is a reason to go further down a descent, but not near an edge.
+        below = math.log10(edge) - tuning.setback - max(late, 0.0)
+        place = weight * place + (1 - weight) * below
+    place = min(place, float(places[-1]))  # below the edge
+    if place < places[0]:
+        return _none(_TOO_EARLY)
+    found = np.array([place, place - _RANGE, place + _RANGE])
+    lr, low, high = np.clip(10.0**found, curve.lrs[0], curve.lrs[-1]).tolist()
+    return Suggestion(lr, low, high, _words(fall, lr, edge, weight, density))
+
+
+def _problem(
+    curve: LRCurve, fall: _Fall, places: FloatArray, edge: float | None
+) -> str | None:
+    """Return why the steps at these places tell no rate, if they do not."""
+    # The losses rise within the start, of which the level is measured.
+    start = (math.log10(curve.lrs[-1]) - places[0]) / 3
+    low, high = fall.places[-1] - places[0], places[-1] - places[0]
+    if low < _BEGINNING * start and high < start:
+        return _TOO_EARLY
+    if fall.depth <= curve.fit(WIDTH).start.rounding:
+        return "the loss never falls"
+    if edge is None and fall.clearness < _LEAST:
+        return "only noise, beyond which the loss neither falls nor rises"
+    return None
 
 
 class _Fall(NamedTuple):
-    """A smoothed curve down to its lowest point."""
+    """A fit down to its lowest point."""
 
     places: FloatArray
     losses: FloatArray
-    level: float  # of its start
-    clearness: float  # the descent over its noise
+    level: float  # of the start
+    depth: float
+    clearness: float  # the depth over its noise
 
     @classmethod
-    def of(cls, places: FloatArray, losses: FloatArray, start: _Start) -> _Fall | None:
-        """Smooth the losses before the edge; None if they fall by rounding at most."""
-        finite = losses[np.isfinite(losses)]
-        if np.ptp(finite) <= _PRECISION * np.abs(finite).max():
-            return None
-        bins = ((places - places[0]) * _BINS).astype(np.int64)
-        counts = np.bincount(bins)
-        full = counts > 0
-        weights = counts[full].astype(np.float64)
-        where = np.bincount(bins, places)[full] / weights
-        sums = np.bincount(bins, np.minimum(losses, start.most))[full]
-        kernel = np.exp(-0.5 * np.square((where[:, None] - where) / _WIDTH))
-        smoothed = (kernel @ sums) / (kernel @ weights)
-        if np.all(np.diff(smoothed) >= -_ROUNDING * np.abs(smoothed[1:])):
-            return None
-        least = float(smoothed.min())
-        depth = max(start.level - least, 0.0)
-        # The first of the lowest, between which rounding would decide.
-        lowest = int(np.argmax(smoothed <= least + _EQUAL * depth))
-        row = kernel[lowest]
-        points = float(np.square(row @ weights) / (np.square(row) @ weights))
-        noise = max(start.noise / points**0.5, depth / _CLEAREST)
-        clearness = depth / noise if depth else 0.0
-        return cls(where[: lowest + 1], smoothed[: lowest + 1], start.level, clearness)
+    def of(cls, fit: Fit, points: FloatArray) -> _Fall:
+        """Return the fall of a fit at the places of the steps before the edge."""
+        before = int(np.searchsorted(fit.lrs, 10.0 ** points[-1], "right"))
+        places, losses, errors = np.log10(fit.lrs), fit.losses, fit.errors
+        # The lowest point is not one that may be so by chance.
+        lowest = int(np.argmin((losses + errors)[: max(before, 1)]))
+        level, noise = fit.start.level, fit.start.noise
+        depth = level - float(losses[lowest])
+        # The points that the kernel of the fit averages over, in the middle of a curve.
+        decades = max(float(points[-1] - points[0]), WIDTH)
+        averaged = 2 * math.sqrt(math.pi) * WIDTH * len(points) / decades
+        noise = max(noise / math.sqrt(averaged), depth / _NOISELESS)
+        clearness = depth / noise if depth > 0 else 0.0
+        places, losses = places[: lowest + 1], losses[: lowest + 1]
+        return cls(places, losses, level, depth, clearness)
 
     def place(self, part: float) -> float:
         """Return where a part of the descent is done, for the last time."""
-        goal = self.level - part * (self.level - self.losses[-1])
+        goal = self.level - part * self.depth
         before = np.flatnonzero(self.losses[:-1] >= goal)
         if not before.size:
             return float(self.places[0])
@@ -117,111 +156,37 @@ class _Fall(NamedTuple):
         way = float(self.losses[i] - goal) / drop if drop else 0.0
         return float(self.places[i] + way * (self.places[i + 1] - self.places[i]))
 
-
-def descent(
-    lrs: FloatArray, losses: FloatArray, tuning: Tuning = _TUNING
-) -> Suggestion:
-    """
-    Suggest a rate on the descent: the less noise, the further down.
-
-    Three things are measured in the raw losses over the logarithm of the rate. The
-    *start* is the mean of the first third, with the noise around it. The *edge* is the
-    rate from which on many losses are above the start by more than the noise. The
-    *descent* goes from the start to the lowest point before the edge, on a smoothed
-    curve without lag (a normal kernel of 0.35 decades).
-
-    The suggestion is the rate where a part of the descent is done: a small part if
-    noise nearly hides the descent, and 85 % if there is no noise, since a long
-    training at a high rate cannot afford noise. The more the noise hides the descent,
-    the closer the suggestion moves to a twentieth of the edge. The range goes from
-    30 % to 90 % of the descent; if only the edge gives the rate, the range is a decade
-    around that rate.
-
-    Scaling or shifting the losses changes nothing, and neither does the smoothing of
-    the display. NaN is left out. There is no suggestion from fewer than ten points,
-    from a loss that never falls, from noise or rounding alone, or if the edge comes so
-    early that there is little before it.
-    """
-    known = np.isfinite(losses) | (losses == np.inf)
-    count = int(np.isfinite(losses).sum())
-    if count < _FEWEST:
-        return _none(f"too few points ({count} of at least {_FEWEST})")
-    places, scaled = np.log10(lrs[known]), _scaled(losses[known])
-    finite = np.isfinite(scaled)
-    start = _Start.of(places[finite], scaled[finite])
-    fall = _Fall.of(places, scaled, start)
-    if fall is not None:
-        # High losses before the descent are no rise.
-        lowest = int(np.searchsorted(places, fall.places[-1]))
-        edge = lowest + _edge(scaled[lowest:], start)
-        if edge < _FEWEST // 2:
-            return _none(_TOO_EARLY)
-        if edge < len(scaled):
-            fall = _Fall.of(places[:edge], scaled[:edge], start)
-    if fall is None:
-        return _none("the loss never falls")
-    clear = 1 - 1 / (1 + fall.clearness / tuning.clear)
-    part = tuning.first + clear * (tuning.last - tuning.first)
-    parts = part, min(part, _BEGUN), max(part, _NEARLY_DONE)
-    found = np.array([fall.place(x) for x in parts])
-    reason = f"where {part:.0%} of the raw losses' descent is done"
-    if edge < len(scaled):
-        weight = 1 - 1 / (1 + (fall.clearness / tuning.visible) ** 2)
-        setback = float(places[edge]) - tuning.setback
-        from_edge = np.array([setback, setback - _SPREAD, setback + _SPREAD])
-        found = weight * found + (1 - weight) * from_edge
-        at = f"1/{10**tuning.setback:.0f} of {10 ** places[edge]:.2g}"
-        reason = _words(weight, reason, f"{at}, where the loss rises")
-    elif fall.clearness < _LEAST:
-        return _none("only noise, beyond which the loss neither falls nor rises")
-    if found[0] < places[0]:
-        return _none(_TOO_EARLY)
-    lr, low, high = np.clip(10.0**found, lrs[0], lrs[-1]).tolist()
-    return Suggestion(lr, low, high, reason)
+    def part(self, lr: float) -> float:
+        """Return the part of the descent that is done at a rate."""
+        loss = float(np.interp(math.log10(lr), self.places, self.losses))
+        return (self.level - loss) / self.depth
 
 
-def unstable_from(lrs: FloatArray, losses: FloatArray) -> float | None:
-    """Return the rate from which on the loss has risen above the start, if it has."""
-    known = np.isfinite(losses) | (losses == np.inf)
-    if int(np.isfinite(losses).sum()) < _FEWEST:
-        return None
-    places, scaled = np.log10(lrs[known]), _scaled(losses[known])
-    finite = np.isfinite(scaled)
-    start = _Start.of(places[finite], scaled[finite])
-    fall = _Fall.of(places, scaled, start)
-    lowest = 0 if fall is None else int(np.searchsorted(places, fall.places[-1]))
-    edge = lowest + _edge(scaled[lowest:], start)
-    return float(lrs[known][edge]) if edge < len(scaled) else None
+def _density(places: FloatArray, place: float) -> float:
+    """Return the number of steps a decade around a place."""
+    near = np.abs(places - place) < max(WIDTH, 2 * float(np.median(np.diff(places))))
+    inside = places[near] if near.sum() > 1 else places
+    return (len(inside) - 1) / max(float(inside[-1] - inside[0]), _NARROW)
 
 
 def _none(reason: str) -> Suggestion:
     return Suggestion(None, reason=reason)
 
 
-def _words(weight: float, on_descent: str, from_edge: str) -> str:
-    """Tell what a suggestion is due to."""
+def _words(
+    fall: _Fall, lr: float, edge: float | None, weight: float, density: float
+) -> str:
+    """Tell where a suggestion is, and how sure that is."""
+    part = fall.part(lr)
+    on_slope = f"{part:.0%} of the way down the slope"
+    if part < _HARDLY:
+        on_slope = "where the slope begins"
+    few = f"; {density:.0f} steps a decade are few" if density < _FEW else ""
+    if edge is None:
+        return on_slope + few
+    below = f"1/{edge / lr:.0f} of {short(edge)}, where the loss rises"
     if weight > _SURE:
-        return on_descent
+        return on_slope + few
     if weight < 1 - _SURE:
-        return f"the descent is lost in noise: {from_edge}"
-    return f"the descent is noisy: between {on_descent} and {from_edge}"
-
-
-def _scaled(losses: FloatArray) -> FloatArray:
-    """Return losses of which no sum or difference at the start overflows."""
-    head = np.abs(losses[: max(len(losses) // 3, _FEWEST)])
-    largest = float(head[np.isfinite(head)].max(initial=0.0))
-    with np.errstate(over="ignore"):  # an explosion, which is cut later
-        return losses / largest if largest else losses
-
-
-def _edge(losses: FloatArray, start: _Start) -> int:
-    """Return the first point from which on losses have risen, or their number."""
-    # From it on, the surplus of risen losses is largest. A single one that is not far
-    # above the start may be so by its noise.
-    risen = (losses > start.level + _HIGH * start.noise).astype(np.float64)
-    bound = max(start.most, start.level + _FAR * start.noise)
-    risen += 2.0 * (losses > bound)
-    surplus = np.cumsum(risen[::-1] - _SHARE)[::-1]
-    first = int(np.argmax(surplus))
-    return first if surplus[first] > 1 else len(losses)
+        return f"too noisy to see a slope: {below}{few}"
+    return f"the slope is noisy: {on_slope}, and {below}{few}"

@@ -10,20 +10,65 @@ import numpy as np
 from lrwidget.curve.checks import invalid
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from lrwidget.curve.arrays import FloatArray
 
 # Widths are standard deviations of the kernel, in decades of the learning rate.
 NARROWEST, WIDEST = 0.12, 0.5
 _PILOT = 0.25  # the width of a first fit, which tells how deep the curve is
-_BINS = 20  # in a decade
+_BINS, _FEWEST_BINS = 16, 50  # in a decade, and in a curve
 _SPACING = 1.1  # the least width, in steps
 # The narrowest width counts with which two standard errors are this share of the depth.
 _SHARE = 0.15
-_CEILING = 0.25  # of the depth, above a high loss of the start, where losses are cut
-_HIGH = 0.9  # the quantile of the losses at the start, above which losses may be cut
-_OUTLYING = 3.0  # the noise above it, where losses are cut
+_CEILING = 0.25  # of the depth, above the highest usual loss, where losses are cut
+_HIGH = 0.9  # the quantile of the losses at the start, above which some are unusual
+_OUTLYING = 3.0  # the noise above it, up to which losses are usual
 _FEWEST = 5  # losses at the start
-_QUANTILE, _DEVIATIONS = 0.8, 1.2816  # of the absolute values of a normal distribution
+# A quantile of the absolute values of a normal distribution. The median would see
+# no noise where most losses are rounded to the same number.
+_QUANTILE, _DEVIATIONS = 0.8, 1.2816
+_ROUNDINGS = 2.0  # the least noise, in distances of two neighbouring numbers
+_BITS = {"bfloat16": 8, "float16": 11, "float32": 24}  # of the significand
+
+
+class Start(NamedTuple):
+    """
+    The first third of a curve, over the logarithm of the rate.
+
+    Attributes
+    ----------
+    level:
+        Mean loss, of which no outlier is a part.
+    noise:
+        Standard deviation of the losses around a trend, at least ``rounding``.
+    rounding:
+        Twice the distance of two numbers in the precision of the losses: bfloat16 or
+        float16 if all losses are such numbers, else float32, which a loss in double
+        precision mostly was computed from.
+    highest:
+        Highest loss that the noise explains.
+    """
+
+    level: float
+    noise: float
+    rounding: float
+    highest: float
+
+    @classmethod
+    def of(cls, places: FloatArray, losses: FloatArray) -> Start:
+        """Measure a curve, with a finite loss, at increasing logarithms of rates."""
+        third = places < places[0] + (places[-1] - places[0]) / 3
+        head = losses[: max(int(third.sum()), _FEWEST)]
+        head = head[np.isfinite(head)]
+        if not len(head):
+            head = losses[np.isfinite(losses)][:1]
+        rounding = noise = _rounding(losses, float(np.abs(head).max()))
+        if len(head) > 1:
+            noise = max(rounding, _deviation(np.diff(head)) / math.sqrt(2))
+        highest = float(np.quantile(head, _HIGH)) + _OUTLYING * noise
+        level = float(np.minimum(head, highest).mean())
+        return cls(level, noise, rounding, highest)
 
 
 class Fit(NamedTuple):
@@ -41,12 +86,22 @@ class Fit(NamedTuple):
         is narrower than the kernel is deeper than its fit.
     width:
         Standard deviation of the kernel, in decades.
+    start:
+        Level and noise of the first third of the curve.
     """
 
     lrs: FloatArray
     losses: FloatArray
     errors: FloatArray
     width: float
+    start: Start
+
+    @property
+    def has_risen(self) -> bool:
+        """Whether the last fitted loss is above the lowest by two standard errors."""
+        lowest = int(self.losses.argmin())
+        error = math.hypot(self.errors[lowest], self.errors[-1])
+        return bool(self.losses[-1] - self.losses[lowest] > 2 * error)
 
     def at(self, lrs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the fitted losses and their standard errors at other rates."""
@@ -55,24 +110,35 @@ class Fit(NamedTuple):
 
 
 class _Bins(NamedTuple):
-    """Losses in bins of the logarithm of the rate."""
+    """Steps in bins of the logarithm of the rate."""
 
-    places: FloatArray  # the mean logarithm of the rates
+    of_step: npt.NDArray[np.int64]
+    places: FloatArray  # of each bin: the mean logarithm of the rates
     counts: FloatArray
-    means: FloatArray  # of the losses
-    squares: FloatArray  # the mean squared distance of the losses from their mean
+    apart: FloatArray  # the distance of each place, a column each, from each other
 
     @classmethod
-    def of(cls, places: FloatArray, losses: FloatArray) -> _Bins:
-        index = ((places - places.min()) * _BINS).astype(np.int64)
-        counts = np.bincount(index)
-        full = counts > 0
-        weights = counts[full].astype(np.float64)
-        where = np.bincount(index, places)[full] / weights
-        means = np.bincount(index, losses)[full] / weights
-        apart = losses - means[np.cumsum(full)[index] - 1]
-        squares = np.bincount(index, apart**2)[full] / weights
-        return cls(where, weights, means, squares)
+    def of(cls, places: FloatArray) -> _Bins:
+        """Return the bins that have a step, for increasing places of steps."""
+        decades = float(places[-1] - places[0])
+        in_a_decade = max(_BINS, _FEWEST_BINS / decades) if decades else _BINS
+        numbers = ((places - places[0]) * in_a_decade).astype(np.int64)
+        full = np.bincount(numbers) > 0
+        index = np.cumsum(full)[numbers] - 1
+        counts = np.bincount(index).astype(np.float64)
+        where = np.bincount(index, places) / counts
+        return cls(index, where, counts, where - where[:, None])
+
+    def means(self, losses: FloatArray) -> FloatArray:
+        """Return the mean loss in each bin."""
+        means: FloatArray = np.bincount(self.of_step, losses) / self.counts
+        return means
+
+    @property
+    def spacing(self) -> float:
+        """The median distance of two places."""
+        places = self.places
+        return float(np.median(np.diff(places))) if len(places) > 1 else 0.0
 
 
 def local_fit(lrs: FloatArray, losses: FloatArray, width: float | None = None) -> Fit:
@@ -115,35 +181,59 @@ def local_fit(lrs: FloatArray, losses: FloatArray, width: float | None = None) -
     places, kept = places[order], kept[order]
     if not np.isfinite(kept).any():
         empty = np.array([])
-        return Fit(empty, empty, empty, WIDEST if width is None else width)
-    level, high, noise = _start(places, kept)
-    pilot = _Bins.of(places, np.minimum(kept, high + _OUTLYING * noise))
-    spacing = float(np.median(np.diff(pilot.places))) if len(pilot.places) > 1 else 0
-    fitted = _weights(pilot, max(_PILOT, _SPACING * spacing)) @ pilot.means
-    depth = max(level - float(fitted.min()), 0.0)
-    ceiling = high + max(_OUTLYING * noise, _CEILING * depth)
-    cut = np.minimum(kept, ceiling)
-    bins = _Bins.of(places, cut)
+        unknown = Start(math.nan, math.nan, math.nan, math.nan)
+        return Fit(empty, empty, empty, WIDEST if width is None else width, unknown)
+    unit = _unit(kept)
+    kept = kept / unit
+    start = Start.of(places, kept)
+    bins = _Bins.of(places)
+    pilot = _weights(bins, max(_PILOT, _SPACING * bins.spacing))
+    fitted = _applied(pilot, bins.means(np.minimum(kept, start.highest)))
+    depth = max(start.level - float(fitted.min()), 0.0)
+    cut = np.minimum(kept, start.highest + _CEILING * depth)
     if width is None:
-        low = max(NARROWEST, _SPACING * spacing)
-        lowest = float(pilot.places[int(np.argmin(fitted))])
+        low = max(NARROWEST, _SPACING * bins.spacing)
+        lowest = float(bins.places[int(np.argmin(fitted))])
         wanted = _width(places, cut, lowest, depth)
         width = min(max(wanted, low), max(WIDEST, low))
     weights = _weights(bins, width)
-    means = weights @ bins.means
-    return Fit(10**bins.places, means, _errors(bins, weights, means, width), width)
+    means = bins.means(cut)
+    fitted = _applied(weights, means)
+    squares = bins.means(np.square(cut - means[bins.of_step]))
+    squares += np.square(means - fitted)
+    errors = _errors(bins, weights, squares, width)
+    scaled = Start(*(unit * x for x in start))
+    return Fit(10**bins.places, unit * fitted, unit * errors, width, scaled)
 
 
-def _start(places: FloatArray, losses: FloatArray) -> tuple[float, float, float]:
-    """Return the level, a high loss and the noise of the first third of a curve."""
-    third = places < places[0] + (places[-1] - places[0]) / 3
-    head = losses[: max(int(third.sum()), _FEWEST)]
-    head = head[np.isfinite(head)]
-    if len(head) < 2:  # noqa: PLR2004 (one loss has no difference)
-        level = float(head[0] if len(head) else losses[np.isfinite(losses)][0])
-        return level, level, 0.0
-    noise = _deviation(np.diff(head) / 2**0.5)
-    return float(np.median(head)), float(np.quantile(head, _HIGH)), noise
+def _unit(losses: FloatArray) -> float:
+    """Return a power of two, over which no square of these losses overflows."""
+    finite = losses[np.isfinite(losses)]
+    # An explosion is cut.
+    head = finite[: max(len(finite) // 3, _FEWEST)]
+    largest = max(float(np.abs(head).max()), -float(finite.min()))
+    return float(np.ldexp(1.0, int(np.frexp(largest)[1])))
+
+
+def _applied(weights: FloatArray, values: FloatArray) -> FloatArray:
+    """Return the product of a matrix and a vector."""
+    # Not by numpy's own product: the threads that it has for these go on spinning, and
+    # a training beside them takes three times as long.
+    product: FloatArray = (weights * values).sum(1)
+    return product
+
+
+def _rounding(losses: FloatArray, largest: float) -> float:
+    """Return the least noise of losses at the start, by their precision."""
+    finite = losses[np.isfinite(losses)]
+    significands, _ = np.frexp(finite)
+    for bits in _BITS.values():
+        scaled = np.ldexp(significands, bits)
+        if np.array_equal(scaled, np.rint(scaled)):
+            break
+    # Else of the last, float32.
+    exponent = int(np.frexp(largest)[1])
+    return _ROUNDINGS * math.ldexp(1.0, exponent - bits)
 
 
 def _deviation(differences: FloatArray) -> float:
@@ -172,31 +262,29 @@ def _width(
 
 def _weights(bins: _Bins, width: float) -> FloatArray:
     """Return the weight of each bin's mean, a column each, in each fitted value."""
-    apart = bins.places - bins.places[:, None]
-    kernel = np.exp(-0.5 * np.square(apart / width)) * bins.counts
-    moment = kernel * apart
+    kernel = np.exp(-0.5 * np.square(bins.apart / width)) * bins.counts
+    moment = kernel * bins.apart
     total, first = kernel.sum(1), moment.sum(1)
-    second = (moment * apart).sum(1)
+    second = (moment * bins.apart).sum(1)
     spread = total * second - first**2
     # Around a place that is alone, there is no line; its own mean is the fit.
     alone = spread <= 1e-6 * (total * width) ** 2
     spread[alone], first[alone], second[alone] = total[alone], 0.0, 1.0
-    weights: FloatArray = second[:, None] * kernel - first[:, None] * moment
-    weights /= spread[:, None]
-    return weights
+    kernel *= (second / spread)[:, None]
+    kernel -= moment * (first / spread)[:, None]
+    return kernel
 
 
 def _errors(
-    bins: _Bins, weights: FloatArray, fitted: FloatArray, width: float
+    bins: _Bins, weights: FloatArray, squares: FloatArray, width: float
 ) -> FloatArray:
-    """Return the standard errors of fitted values, from the residuals around them."""
-    counts = bins.counts
-    squares = bins.squares + np.square(bins.means - fitted)
-    own = np.diagonal(weights) / counts
+    """Return the standard errors of fitted values, from mean squared residuals."""
+    influence = np.square(weights)
     # The part of the noise that the residuals of a fit have.
-    freedom = 1 - 2 * own + (np.square(weights) / counts).sum(1)
-    apart = (bins.places - bins.places[:, None]) / (2 * width)
-    kernel = np.exp(-0.5 * np.square(apart)) * counts
-    variances = (kernel @ squares) / np.maximum(kernel @ freedom, 1e-12)
-    errors: FloatArray = np.sqrt(np.square(weights) @ (variances / counts))
+    own = np.diagonal(weights) / bins.counts
+    freedom = 1 - 2 * own + _applied(influence, 1 / bins.counts)
+    kernel = np.exp(-0.5 * np.square(bins.apart / (2 * width))) * bins.counts
+    variances = _applied(kernel, squares)
+    variances /= np.maximum(_applied(kernel, freedom), 1e-12)
+    errors: FloatArray = np.sqrt(_applied(influence, variances / bins.counts))
     return errors

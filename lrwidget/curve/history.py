@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 
 class Plan(NamedTuple):
-    """The range of the rates of a run, and the number of its steps."""
+    """The rates of a run, the number of its steps, and the memory of its optimizer."""
 
     start_lr: float
     end_lr: float  # in a race the same one
     num_it: int
+    optimizer_memory: float = 1.0  # as that of an `LRCurve`
 
 
 class Started(NamedTuple):
@@ -142,7 +143,8 @@ class RunHistory:
             if (len(curve), curve.stop_reason) == (len(steps.losses), reason):
                 return curve
         lrs, losses = steps.columns()
-        curve = LRCurve(np.array(lrs), np.array(losses), reason, steps.num_it)
+        memory = 1.0 if steps.plan is None else steps.plan.optimizer_memory
+        curve = LRCurve(np.array(lrs), np.array(losses), reason, steps.num_it, memory)
         self._latest = steps, curve
         return curve
 

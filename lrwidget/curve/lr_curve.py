@@ -9,11 +9,11 @@ import numpy as np
 
 from lrwidget.curve import picture
 from lrwidget.curve.arrays import float_array
-from lrwidget.curve.checks import check_known, invalid
+from lrwidget.curve.checks import check_known, invalid, usable_memory
 from lrwidget.curve.curve_files import Stored
-from lrwidget.curve.default_rule import unstable_from
+from lrwidget.curve.edge import unstable_from
 from lrwidget.curve.fit import local_fit
-from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule, suggest
+from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule
 from lrwidget.curve.smoothing import DEFAULT_BETA, exponential_mean
 
 if TYPE_CHECKING:
@@ -61,12 +61,16 @@ class LRCurve(Stored):
     losses:
         The raw loss of each step, as many as ``lrs``. NaN and infinity are kept.
     stop_reason:
-        Why the test ended: ``"completed"`` (all steps done), ``"diverged"``,
-        ``"non_finite"`` (a loss was NaN or infinite), ``"exhausted"`` (no more
-        batches) or ``"stopped"`` (by its user); None while it runs and where it
-        failed.
+        Why the test ended: ``"completed"`` (all steps done), ``"diverged"`` (the loss
+        was well above its start), ``"non_finite"`` (a loss was NaN or infinite),
+        ``"exhausted"`` (no more batches) or ``"stopped"`` (by its user); None while it
+        runs and where it failed.
     num_it:
         How many steps the test was to have; as many as ``lrs`` if not given.
+    optimizer_memory:
+        How many steps the optimizer averages over, at least 1: ``1 / (1 - momentum)``
+        or ``1 / (1 - beta1)``, which is 10 for Adam, and 1 without momentum. A long
+        memory makes a curve late, for which the default suggestion allows.
 
     Raises
     ------
@@ -78,6 +82,7 @@ class LRCurve(Stored):
     losses: npt.NDArray[np.float64]
     stop_reason: StopReason | None = None
     num_it: int = 0
+    optimizer_memory: float = 1.0
     # Each is computed once.
     _fits: dict[float | None, Fit] = field(default_factory=dict, init=False, repr=False)
     _suggestions: dict[str, Suggestion] = field(
@@ -99,8 +104,10 @@ class LRCurve(Stored):
             raise ValueError(msg)
         check_stop_reason(self.stop_reason)
         num_it = planned_steps(self.num_it, len(lrs))
+        memory = usable_memory("optimizer_memory", self.optimizer_memory)
         lrs.flags.writeable = losses.flags.writeable = False
-        for name, value in (("lrs", lrs), ("losses", losses), ("num_it", num_it)):
+        checked = {"lrs": lrs, "losses": losses, "num_it": num_it}
+        for name, value in {**checked, "optimizer_memory": memory}.items():
             object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
@@ -146,7 +153,7 @@ class LRCurve(Stored):
         Returns
         -------
         :
-            ``lrs``, ``losses`` and their standard ``errors``, in at most 20 places a
+            ``lrs``, ``losses`` and their standard ``errors``, in at most 16 places a
             decade, and the ``width``; see `local_fit`.
 
         Raises
@@ -160,8 +167,8 @@ class LRCurve(Stored):
 
     @property
     def unstable_from(self) -> float | None:
-        """The rate from which on the loss is above the start; None if it never is."""
-        return unstable_from(self.lrs, self.losses)
+        """The rate from which on losses are above the start; None if they never are."""
+        return unstable_from(self)
 
     def suggestion(self, rule: str = DEFAULT_RULE) -> Suggestion:
         """
@@ -182,7 +189,7 @@ class LRCurve(Stored):
         -------
         :
             ``lr``, a rate inside the swept range or None; ``low`` and ``high``, the
-            range of rates that look as good; and the ``reason`` in words.
+            range to try; and the ``reason`` in words.
 
         Raises
         ------
@@ -191,8 +198,7 @@ class LRCurve(Stored):
         """
         check_rule(rule)
         if rule not in self._suggestions:
-            suggestion = suggest(rule, self.lrs, self.losses, self.num_it)
-            self._suggestions[rule] = suggestion
+            self._suggestions[rule] = RULES[rule](self)
         return self._suggestions[rule]
 
     def suggest(self, rule: str = DEFAULT_RULE) -> float | None:

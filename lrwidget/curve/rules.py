@@ -10,16 +10,15 @@ import numpy as np
 
 from lrwidget.curve.checks import check_known
 from lrwidget.curve.default_rule import descent
-from lrwidget.curve.smoothing import exponential_mean
 from lrwidget.curve.suggestion import Suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lrwidget.curve.arrays import FloatArray
+    from lrwidget.curve.lr_curve import LRCurve
 
-# Of rates, raw losses, and how many steps the test was to have.
-Rule: TypeAlias = "Callable[[FloatArray, FloatArray, int], Suggestion]"
+Rule: TypeAlias = "Callable[[LRCurve], Suggestion]"
 # Of rates and smoothed losses.
 ClassicRule: TypeAlias = "Callable[[FloatArray, FloatArray], float | None]"
 
@@ -93,9 +92,7 @@ def min_grad(lrs: FloatArray, losses: FloatArray) -> float:
     return float(lrs[np.argmin(np.gradient(losses))])
 
 
-def _classic(
-    rule: ClassicRule, words: str, lrs: FloatArray, losses: FloatArray, num_it: int
-) -> Suggestion:
+def _classic(rule: ClassicRule, words: str, curve: LRCurve) -> Suggestion:
     """
     Apply a rule of fastai to a curve, smoothed and trimmed as fastai does it.
 
@@ -103,8 +100,9 @@ def _classic(
     ``num_it // 10`` and the last 5 points are left out, and all from the first value
     that is not finite.
     """
-    trimmed = slice(num_it // 10, max(len(lrs) - _SKIP_END, 0))
-    kept_lrs, kept = lrs[trimmed], exponential_mean(losses)[trimmed]
+    lrs = curve.lrs
+    trimmed = slice(curve.num_it // 10, max(len(lrs) - _SKIP_END, 0))
+    kept_lrs, kept = lrs[trimmed], curve.smoothed()[trimmed]
     broken = np.flatnonzero(~np.isfinite(kept))
     if broken.size:
         kept_lrs, kept = kept_lrs[: broken[0]], kept[: broken[0]]
@@ -123,19 +121,13 @@ def _classic(
 
 DEFAULT_RULE = "descent"
 RULES: dict[str, Rule] = {
-    DEFAULT_RULE: lambda lrs, losses, _num_it: descent(lrs, losses),
+    DEFAULT_RULE: descent,
     "valley": partial(_classic, valley, "halfway down the longest valley"),
     "slide": partial(_classic, slide, "where the valley levels off, from the right"),
     "minimum": partial(_classic, minimum, "a tenth of the rate at the lowest loss"),
     "steep": partial(_classic, steep, "where the loss falls fastest over the axis"),
     "min_grad": partial(_classic, min_grad, "where the loss falls most in one step"),
 }
-
-
-def suggest(rule: str, lrs: FloatArray, losses: FloatArray, num_it: int) -> Suggestion:
-    """Apply a rule to the rates and raw losses of a test of ``num_it`` steps."""
-    check_rule(rule)
-    return RULES[rule](lrs, losses, num_it)
 
 
 def check_rule(rule: object) -> None:

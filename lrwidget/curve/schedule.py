@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 StepMode: TypeAlias = Literal["exp", "linear"]
-_MOST_LR = 1e38  # torch.float32, and what draws the chart, have no larger numbers
+MOST_LR = 1e38  # torch.float32, and what draws the chart, have no larger numbers
 
 
 def learning_rates(
@@ -32,8 +32,8 @@ def learning_rates(
             "start_lr=1e-7, end_lr=10"
         )
         raise invalid(start_lr, "start_lr", problem)
-    if end > _MOST_LR:
-        problem = f"must be at most {_MOST_LR}; pass for example 10"
+    if end > MOST_LR:
+        problem = f"must be at most {MOST_LR}; pass for example 10"
         raise invalid(end_lr, "end_lr", problem)
     count = usable_count("num_it", num_it, least=2, example="num_it=100")
     check_known("step_mode", step_mode, get_args(StepMode))

@@ -14,8 +14,9 @@ class Suggestion(NamedTuple):
     lr:
         The rate, within the swept range; None if there is none to suggest.
     low, high:
-        The range of rates that look as good, with `lr` in it; None where the rule
-        knows of no doubt, or suggests nothing.
+        The range to try, with `lr` in it. Of the default rule: in nine of ten tasks
+        of ``benchmarks/``, it has a rate that forgoes less than a tenth of the best
+        achievable improvement. None for another rule, or without a suggestion.
     reason:
         How the rate was found, or why none was, in words.
     """

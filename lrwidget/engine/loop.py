@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from lrwidget.engine.distributed.context import DistributedContext
     from lrwidget.engine.isolation.components import Components
     from lrwidget.engine.losses import LossOf
-    from lrwidget.engine.stopping import StopRule
+    from lrwidget.engine.stopping import Rule
     from lrwidget.engine.thread_settings import ThreadSettings
     from lrwidget.engine.validation import BatchLosses
 
@@ -60,7 +60,7 @@ class Training(NamedTuple):
     dataloader: Iterable[Any]
     val_loader: Iterable[Any] | None
     lrs: Sequence[float]
-    stop_rule: type[StopRule] | None  # None to do all steps
+    stop_rule: Callable[[], Rule] | None  # None to do all steps
     loaders: dict[str, Batches]  # filled at the start
     notices: list[str]  # differences from the user's training, filled at the start
     raced_rates: Sequence[float] = ()  # of all trainings of the race, if it is of one

@@ -199,6 +199,14 @@ def rate_ratios(optimizer: Optimizer) -> list[float]:
     return ratios
 
 
+def memory(optimizer: Optimizer) -> float:
+    """Return how many steps the last group averages over: 1 / (1 - its momentum)."""
+    group = optimizer.param_groups[-1]
+    betas = group.get("betas") or (0.0,)
+    share = _number(group.get("momentum") or group.get("beta1") or betas[0])
+    return 1 / (1 - share) if 0 < share < 1 else 1.0
+
+
 def _rates(groups: list[dict[str, Any]], *keys: str) -> Rates:
     """Return the rates of groups under the first key that all groups have."""
     for key in keys or ("lr", "initial_lr"):

@@ -24,8 +24,9 @@ from lrwidget.engine.optimizers import (
     check_optimizer,
     check_trained,
     each_of,
+    memory,
 )
-from lrwidget.engine.stopping import SteadyStopRule, StopRule
+from lrwidget.engine.stopping import SteadyStopRule, stop_rule_of
 from lrwidget.engine.thread_settings import ThreadSettings
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from lrwidget.config import LossFunction, Settings, TestConfig
+    from lrwidget.curve.history import Plan
     from lrwidget.curve.lr_curve import LRCurve, Step, StopReason
     from lrwidget.engine.loop import Validations
 
@@ -128,7 +130,7 @@ class RangeTest(FromFrameworks):
             dataloader=getattr(dataloader, "base_dataloader", dataloader),
             val_loader=getattr(config.val_loader, "base_dataloader", config.val_loader),
             lrs=lrs,
-            stop_rule=StopRule if config.stop_div else None,
+            stop_rule=stop_rule_of(config.stop_div, lrs),
             loaders={},
             notices=[],
         )
@@ -152,10 +154,16 @@ class RangeTest(FromFrameworks):
         return self.config.num_it
 
     @property
+    def plan(self) -> Plan:
+        """The rates, the number of steps, and the memory of the optimizer."""
+        remembered = memory(self._run.components.optimizer)
+        return self.config.plan._replace(optimizer_memory=remembered)
+
+    @property
     def curve(self) -> LRCurve:
         """The steps of the latest iteration so far."""
         history = self._history
-        return (RunHistory(self.config.plan) if history is None else history).curve()
+        return (RunHistory(self.plan) if history is None else history).curve()
 
     @property
     def waiting_for(self) -> str | None:
@@ -179,7 +187,7 @@ class RangeTest(FromFrameworks):
         the reason of the end.
         """
         steps = self.start(ThreadSettings())
-        self._history = history = RunHistory(self.config.plan)
+        self._history = history = RunHistory(self.plan)
         return _kept(steps, history)
 
     def start(self, settings: ThreadSettings) -> _OnlySteps:
@@ -199,6 +207,7 @@ class RangeTest(FromFrameworks):
             "optimizer": components.optimizer,
             "dataloader": training.dataloader,
             "loss_fn": components.loss_fn,
+            "optimizer_memory": self.plan.optimizer_memory,
             **self.config.settings(),
         }
         recording = recorded(steps, self._record, described)

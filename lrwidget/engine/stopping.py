@@ -5,22 +5,130 @@ from __future__ import annotations
 import math
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
+from lrwidget.curve.fit import local_fit
 from lrwidget.curve.lr_curve import Step
 from lrwidget.curve.smoothing import DEFAULT_BETA as _BETA
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Sequence
 
+    from lrwidget.config import StopDiv
+    from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.lr_curve import StopReason
 
 # faster than the constructor, which is a Python function
 _step = partial(tuple.__new__, Step)
 
+# Of FitStopRule. Its rates are places on a logarithmic axis, in decades.
+_BINS = 20  # in a decade
+_LEAST_SPAN = 3.0  # to which a plan of fewer decades is stretched
+_CLOSEST = 1e-12  # decades of a plan
+_FEWEST = 6  # bins of the start, and of a rise
+_SHARE = 0.8  # of the bins of a rise are high
+_LONG = 2.0  # the length of a rise without a descent before it
+_CLEAR = 3.0  # standard errors, from which on a descent is clear
+_NOISE, _WITHOUT_DESCENT = 3.0, 10.0  # the least rise, in multiples of the noise
+_DEPTH = 0.15  # the least rise as a part of the descent
+
+_MOST = float(np.finfo(np.float64).max)
+
+# Of StopRule.
 _TIMES_BEST = 4
 _FIRST = 10
 _DOUBT = 4
+
+
+class Rule(Protocol):
+    """A rule that sees the losses of one test in turn."""
+
+    def update(self, loss: float) -> StopReason | None:
+        """Add the next raw loss; return the reason to stop, or None to go on."""
+
+
+class FitStopRule:
+    """
+    The default rule: stop where the fit of the curve is well above its start.
+
+    The start is the first third of the planned rates on a logarithmic axis; its level
+    is the highest fitted loss there, and the descent goes from it to the lowest fitted
+    loss after it. After a clear descent, the test stops where five of the last six
+    losses are above the level by three times the noise of the start, and by 15 % of
+    the descent. The fit cuts high losses, and does not show how far they have risen.
+    Without a clear descent, there is little to compare with: the losses have to be
+    high for two decades, by ten times the noise. A loss that is NaN or infinite stops
+    the test at once.
+
+    A loss is the mean of a bin here, of which a decade has at most twenty: a long test
+    takes no more memory. The fit is computed at the end of a bin, after high losses.
+
+    Parameters
+    ----------
+    lrs:
+        Planned learning rates, strictly increasing.
+    """
+
+    def __init__(self, lrs: Sequence[float] | FloatArray) -> None:
+        places = np.log10(np.asarray(lrs))
+        places -= places[0]
+        # Neighbouring rates may have the same logarithm.
+        places *= max(_LEAST_SPAN / max(float(places[-1]), _CLOSEST), 1.0)
+        firsts = np.flatnonzero(np.diff((places * _BINS).astype(np.int64), prepend=-1))
+        sizes = np.diff(firsts, append=len(places))
+        self._places: FloatArray = np.add.reduceat(places, firsts) / sizes
+        self._sizes: list[int] = sizes.tolist()
+        before = int(np.searchsorted(self._places, places[-1] / 3))
+        self._at_start = max(before, _FEWEST)
+        self._means: list[float] = []
+        self._sum = 0.0
+        self._left = self._sizes[0]  # losses of the bin, still to come
+        self._high = math.inf  # the median of the start, after it
+
+    def update(self, loss: float) -> StopReason | None:
+        """Add the next raw loss; return the reason to stop, or None to go on."""
+        self._sum += loss
+        self._left -= 1
+        if -_MOST <= loss <= _MOST:
+            return None if self._left else self._next_bin()
+        return "non_finite"
+
+    def _next_bin(self) -> StopReason | None:
+        means = self._means
+        number = len(means)
+        mean = max(self._sum / self._sizes[number], -_MOST)
+        means.append(mean)
+        number += 1
+        self._sum = 0.0
+        if number < len(self._sizes):
+            self._left = self._sizes[number]
+        if number == self._at_start:
+            self._high = float(np.median(means))
+        elif mean > self._high:
+            last = [x > self._high for x in means[-_FEWEST:]]
+            if sum(last) >= _SHARE * _FEWEST and self._has_risen():
+                return "diverged"
+        return None
+
+    def _has_risen(self) -> bool:
+        """Whether the curve so far ends well above its start."""
+        means = np.array(self._means)
+        places = self._places[: len(means)]
+        fit = local_fit(10**places, means)
+        noise = fit.start.noise
+        start = fit.lrs < 10 ** places[self._at_start]
+        highest = int(fit.losses[start].argmax())
+        level = float(fit.losses[highest])
+        lowest = highest + int(fit.losses[highest:].argmin())
+        depth = level - float(fit.losses[lowest])
+        rise = max(_NOISE * noise, _DEPTH * depth)
+        first = len(means) - _FEWEST
+        if depth <= max(_CLEAR * float(fit.errors[lowest]), noise):
+            rise = max(rise, _WITHOUT_DESCENT * noise)
+            first = min(first, int(np.searchsorted(places, places[-1] - _LONG)))
+        return float(np.mean(means[first:] > level + rise)) >= _SHARE
 
 
 class StopRule:
@@ -96,9 +204,16 @@ class SteadyStopRule(StopRule):
         return self._best
 
 
+def stop_rule_of(stop_div: StopDiv, lrs: Sequence[float]) -> Callable[[], Rule] | None:
+    """Return what makes the rule of one test of some rates; None to do all steps."""
+    if stop_div == "fastai":
+        return StopRule
+    return partial(FitStopRule, lrs) if stop_div else None
+
+
 def apply_stop_rule(
     points: Generator[tuple[float, float], None, StopReason],
-    stop_rule: type[StopRule] | None,
+    stop_rule: Callable[[], Rule] | None,
 ) -> Generator[Step, None, StopReason]:
     """
     Yield rates with their losses as steps, and return the reason of the end.

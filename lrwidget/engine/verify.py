@@ -87,11 +87,11 @@ def verify(  # noqa: PLR0913 (the components of a training, and what is known of
         total_steps = usable_total(total_steps)
         check_curve(curve)
         check_repeatable(dataloader)
-    history = VerificationHistory(test.config.plan, curve, total_steps)
+    history = VerificationHistory(test.plan, curve, total_steps)
     if curve is None:
         without: Settings = {**settings, "val_loader": None}
         sweep = RangeTest(*components, **without)
-        for event in run_in_turn([sweep], [sweep.config.plan]):
+        for event in run_in_turn([sweep], [sweep.plan]):
             history.apply(event)
     # The user of another rank may have stopped it.
     if history.runs[0].stop_reason != "stopped":

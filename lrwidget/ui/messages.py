@@ -6,6 +6,7 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
+from lrwidget.curve.schedule import MOST_LR
 from lrwidget.curve.ticks import plain, short
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ _SAME = 0.005  # relative difference of two rates
 _FAST = 10  # steps per second, from which the pace has no decimals
 _MAX_ERROR = 250  # characters
 _LONG_SILENCE = 10.0  # seconds
+_FEWEST = 10  # steps, from which on the loss may be said not to have risen
 
 
 def beside_the_handle(
@@ -55,7 +57,7 @@ def status(snapshot: Snapshot) -> str:
     """Return the status of the latest job; before the first job, what Run would do."""
     job = snapshot.job
     if job is None:
-        start, end, num_it = snapshot.config.plan
+        start, end, num_it, _ = snapshot.config.plan
         return f"Idle: Run tries {num_it} rates from {short(start)} to {short(end)}."
     if job.error is not None:
         return _failed(job, job.error)
@@ -159,8 +161,8 @@ def _ended_test(curve: LRCurve, suggestion: Suggestion) -> str:
         return f"{'No longer followed,' if left else 'Stopped'} before the first step."
     last, steps = short(curve.lrs[-1]), _count(len(curve), "step")
     what = {
-        "completed": f"Done: all {len(curve)} steps, up to {last}.",
-        "diverged": f"Done: the loss diverged at {last} (normal).",
+        "completed": f"Done: {_completed(curve, steps, last)}",
+        "diverged": f"Stopped at {last}, where training became unstable, as expected.",
         "non_finite": f"Done: the loss stopped being finite at {last}.",
         "exhausted": f"Done: no more batches after {steps}, at {last}.",
         "stopped": f"Stopped after {steps}, at {last}.",
@@ -171,8 +173,22 @@ def _ended_test(curve: LRCurve, suggestion: Suggestion) -> str:
         return f"{what} No suggestion: {reason}."
     doubt = ""
     if low is not None and high is not None:
-        doubt = f" ({short(low)} to {short(high)} look as good)"
+        doubt = f" (range to try: {short(low)} to {short(high)})"
     return f"{what} Suggested: {short(lr)}{doubt}, {reason}."
+
+
+def _completed(curve: LRCurve, steps: str, last: str) -> str:
+    """Return how far the losses of a complete test have risen, if that is known."""
+    edge = curve.unstable_from
+    if edge is not None:
+        return f"{steps} up to {last}; unstable from {short(edge)}."
+    higher = 10 * curve.lrs[-1]
+    if len(curve) < _FEWEST or higher > MOST_LR or curve.fit().has_risen:
+        return f"{steps} up to {last}."
+    return (
+        f"{steps}. The loss had not risen by the last rate, {last}: a higher rate may "
+        f"be worth a try, end_lr={plain(higher, 3)}."
+    )
 
 
 def _ended_race(race: RaceHistory) -> str:

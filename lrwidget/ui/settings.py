@@ -46,12 +46,12 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
                 tooltip="Equal ratios between neighbouring rates, or equal differences",
                 layout={"width": "175px"},
             ),
-            "stop_div": ipw.Checkbox(
-                config.stop_div,
+            "stop_div": ipw.Dropdown(
+                options=[("yes", True), ("fastai's rule", "fastai"), ("no", False)],
+                value=config.stop_div,
                 description="Stop on divergence",
                 tooltip="Stop when the loss explodes, or go on to the last rate",
-                indent=False,
-                layout={"width": "auto"},
+                layout={"width": "230px"},
             ),
             "seed": ipw.Text(
                 "" if config.seed is None else str(config.seed),

@@ -11,8 +11,9 @@ from torch.optim import SGD, Adam
 
 from benchmarks.peers import PEERS, Peer
 from lrwidget import range_test
-from lrwidget.curve.rules import min_grad, suggest
+from lrwidget.curve.rules import min_grad
 from lrwidget.curve.smoothing import exponential_mean
+from tests.curves import suggest
 from tests.engine.training_parts import Net, loader
 
 if TYPE_CHECKING:

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
-from benchmarks.tasks import TASKS, Task
+from benchmarks.tasks import OTHER_SCALES, TASKS
+
+if TYPE_CHECKING:
+    from benchmarks.training import Task
 
 pytestmark = pytest.mark.exhaustive
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [*TASKS, *OTHER_SCALES], ids=lambda task: task.name)
 def test_a_seed_tells_all(task: Task) -> None:
     first, second, other = task.start(1), task.start(1), task.start(2)
     assert first.val_loss() == second.val_loss()

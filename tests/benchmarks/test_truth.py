@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import functools
+import json
 import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from benchmarks import truth
-from benchmarks.tasks import FIRST_HALF, SECOND_HALF, TASKS
+from benchmarks.tasks import OTHER_SCALES, TASKS
 from benchmarks.truth import Truth
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.exhaustive
 
@@ -42,16 +50,57 @@ def test_regret_of_any_rate(lr: float | None, regret: float) -> None:
 
 def test_every_task_has_its_truth() -> None:
     truths = truth.load()
-    assert list(truths) == [task.name for task in TASKS]
-    assert len(truths) == len(FIRST_HALF) + len(SECOND_HALF)
-    for name, its in truths.items():
-        assert len(its.rates) == 33
-        assert its.rates[0] == pytest.approx(1e-7)
-        assert its.rates[4] == pytest.approx(1e-6)
-        assert its.rates[-1] == pytest.approx(10)
-        assert [len(row) for row in its.final] == [33, 33]
+    tasks = [*TASKS, *OTHER_SCALES]
+    assert list(truths) == [task.name for task in tasks]
+    for task, (name, its) in zip(tasks, truths.items(), strict=True):
+        decades = math.log10(task.end_lr / 1e-7)
+        rates = np.geomspace(1e-7, task.end_lr, round(4 * decades) + 1)
+        assert its.rates == pytest.approx(rates.tolist())
+        assert [len(row) for row in its.final] == [len(rates)] * 2
         regrets = its.regrets()
         assert min(regrets) == 0, name
         assert max(regrets) <= 1, name
         # The task can be learned, but not at the lowest rate.
         assert regrets[0] > 0.5, name
+        if task in OTHER_SCALES:
+            assert regrets[-1] > 0.5, name
+
+
+def test_best_rates_of_other_scales_lie_outside_of_the_usual_ones() -> None:
+    truths = truth.load()
+    found = [truths[task.name] for task in OTHER_SCALES]
+    best = [its.rates[int(np.argmin(its.regrets()))] for its in found]
+    assert sum(lr > 3 for lr in best) >= 3
+    assert sum(lr < 1e-4 for lr in best) >= 3
+
+
+def test_only_missing_tasks_are_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "truth.json"
+    short = {
+        name: task._replace(name=name, steps=1, end_lr=end_lr)
+        for name, task, end_lr in (("a", TASKS[6], 10.0), ("b", TASKS[7], 100.0))
+    }
+    monkeypatch.setattr(truth, "_PATH", path)
+    monkeypatch.setattr(truth, "_ALL", {"b": short["b"]})
+    # The tasks of a test cannot be sent to another process.
+    in_this_process = functools.partial(ThreadPoolExecutor, max_workers=1)
+    monkeypatch.setattr(truth, "ProcessPoolExecutor", in_this_process)
+    truth._make()
+    known = json.loads(path.read_text(encoding="utf-8"))["tasks"]["b"]
+    assert len(known["final"][0]) == 37
+    known["final"][0][3] = 123.0
+    written = {"made": ["by hand"], "tasks": {"b": known}}
+    path.write_text(json.dumps(written), encoding="utf-8")
+    monkeypatch.setattr(truth, "_ALL", short)
+    truth._make()
+    first = path.read_text(encoding="utf-8")
+    content = json.loads(first)
+    assert list(content["tasks"]) == ["a", "b"]
+    assert content["tasks"]["b"] == known
+    assert content["made"][0] == "by hand"
+    assert "1 tasks" in content["made"][1]
+    assert truth.load()["a"].rates == pytest.approx(np.geomspace(1e-7, 10, 33).tolist())
+    truth._make()
+    assert path.read_text(encoding="utf-8") == first

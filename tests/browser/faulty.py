@@ -178,7 +178,7 @@ class RunningTest:
         assert len(losses) > SOME_STEPS
         assert losses[: len(before)] == before
         assert (len(losses) == STEPS) == (reason == "completed")
-        ended = "Done: all" if reason == "completed" else "Stopped after"
+        ended = "Done:" if reason == "completed" else "Stopped after"
         self.finder.await_status(f"{ended} {len(losses)} steps")
         self.await_all_drawn(len(losses))
 

@@ -140,7 +140,7 @@ def test_another_rule_and_a_click_on_the_band(
     book = notebook(SETUP, QUICK)
     finder = _shown(page, book)
     finder.button.click()
-    finder.await_status("look as good")
+    finder.await_status("range to try")
     low, high = book.value("w.wait().suggestion()[1:3]")
     box = finder.band.bounding_box()
     assert box is not None
@@ -156,7 +156,7 @@ def test_another_rule_and_a_click_on_the_band(
     expect(finder.band).not_to_be_visible()
 
     finder.menu.select_option(label="descent (default)")
-    finder.await_status("look as good")
+    finder.await_status("range to try")
     middle = (low * high) ** 0.5
     finder.click(middle, 0.9)
     book.await_value("w.value", _is(middle))

@@ -37,7 +37,7 @@ def _find(model: nn.Module, batches: Any, **settings: Any) -> LRCurve:
 def test_a_test_that_diverges(rates: tuple[float, float]) -> None:
     """Case 9: the test stops early, at a loss above four times the lowest loss."""
     start_lr, end_lr = rates
-    curve = _find(*_line(), start_lr=start_lr, end_lr=end_lr)
+    curve = _find(*_line(), start_lr=start_lr, end_lr=end_lr, stop_div="fastai")
     smoothed = curve.smoothed()
     assert len(curve.lrs) == len(curve.losses) == len(smoothed) < 100
     assert curve.stop_reason == "diverged"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import lightning
@@ -12,8 +13,8 @@ from torch import nn
 from torch.optim import SGD, Adam
 
 from lrwidget import LRCurve, LRWidget, range_test
-from lrwidget.curve.rules import RULES, min_grad, steep, suggest
-from tests.curves import unsmoothed
+from lrwidget.curve.rules import RULES, min_grad, steep
+from tests.curves import suggest, unsmoothed
 from tests.engine.training_parts import loader, state, warm
 from tests.integrations.quiet import lightning_trainer
 
@@ -106,8 +107,8 @@ def test_a_last_loss_that_is_not_finite() -> None:
     assert None not in curve.suggestions.values()
     for broken in (math.nan, math.inf, -math.inf):
         losses = np.r_[curve.losses[:-1], broken]
-        broken_curve = LRCurve(curve.lrs, losses, num_it=curve.num_it)
-        assert broken_curve.suggestions == curve.suggestions
+        broken_curve = replace(curve, losses=losses)
+        assert broken_curve.suggestions == pytest.approx(curve.suggestions, rel=0.02)
 
 
 @pytest.mark.parametrize("isolation", ["copy", "restore"])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.rules import min_grad, minimum, slide, steep, suggest, valley
-from tests.curves import unsmoothed
+from lrwidget.curve.rules import min_grad, minimum, slide, steep, valley
+from tests.curves import suggest, unsmoothed
 
 if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
@@ -52,7 +52,7 @@ _FASTAI = {
 
 
 def _suggested(rule: str, smoothed: FloatArray, lrs: FloatArray = _LRS) -> float | None:
-    return suggest(rule, lrs, unsmoothed(smoothed), 100).lr
+    return suggest(rule, lrs, unsmoothed(smoothed)).lr
 
 
 @pytest.mark.parametrize("curve", _CURVES)
@@ -124,7 +124,7 @@ def test_a_tenth_of_the_minimum() -> None:
 def test_a_tenth_below_the_range_is_no_suggestion() -> None:
     lrs = np.geomspace(0.1, 1, 100)
     losses = np.r_[np.linspace(1, 0, 40), np.linspace(0, 1, 60)]
-    below = suggest("minimum", lrs, unsmoothed(losses), 100)
+    below = suggest("minimum", lrs, unsmoothed(losses))
     assert below.lr is None
     assert below.reason.endswith("not in the swept range")
     assert _suggested("steep", losses, lrs) is not None
@@ -138,11 +138,11 @@ def test_slide_needs_sixteen_points() -> None:
 
 def test_trimming_and_the_first_gap() -> None:
     losses = unsmoothed(_CURVES["logistic"])
-    expected = suggest("steep", _LRS, losses, 100)
+    expected = suggest("steep", _LRS, losses)
     assert expected.lr == _suggested("steep", _CURVES["logistic"])
     losses[-5:] = -100  # steeper, but trimmed
     losses[80] = math.nan
     losses[81] = -100  # steeper, but behind the gap
-    assert suggest("steep", _LRS, losses, 100) == expected
+    assert suggest("steep", _LRS, losses) == expected
     steep_start = np.r_[np.linspace(100, 1, 10), _CURVES["logistic"][10:]]
     assert _suggested("steep", steep_start) == pytest.approx(expected.lr)

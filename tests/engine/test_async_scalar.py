@@ -199,7 +199,7 @@ def test_no_step_asks_the_device_for_anything(
 def test_points_past_the_stop_are_dropped(reading_from: ReadingFrom) -> None:
     losses = [1.0] * 12 + [1e9] * 8
     device = reading_from(losses, late=3)
-    _, test = _on_meta()
+    _, test = _on_meta(stop_div="fastai")
     steps, reason = _collected(iter(test))
     assert ([step.loss for step in steps], reason) == (losses[:13], "diverged")
     assert device.sent > 13
@@ -215,7 +215,7 @@ def test_an_error_past_the_stop_is_dropped(reading_from: ReadingFrom) -> None:
             raise ZeroDivisionError
 
     reading_from([1.0] * 12 + [1e9] * 8, late=3)
-    model, test = _on_meta()
+    model, test = _on_meta(stop_div="fastai")
     model.register_forward_pre_hook(fail_late)
     steps, reason = _collected(iter(test))
     assert (len(steps), reason) == (13, "diverged")

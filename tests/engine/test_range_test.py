@@ -112,9 +112,18 @@ def test_iterating_gives_the_steps_as_they_come() -> None:
     assert test.curve.stop_reason == "completed"
 
 
-def test_stops_past_four_times_the_best_smoothed_loss() -> None:
-    losses = [1.0] * 10 + [100.0] * 90
+def test_stops_where_the_fit_is_above_the_start() -> None:
+    losses = [2.3] * 50 + [0.5] * 20 + [2.7] * 30
     curve = _run(losses)
+    assert curve.stop_reason == "diverged"
+    assert 70 < len(curve) < 80
+    # which is not four times the best smoothed loss
+    assert _run(losses, stop_div="fastai").stop_reason == "completed"
+
+
+def test_fastais_rule_stops_past_four_times_the_best_smoothed_loss() -> None:
+    losses = [1.0] * 10 + [100.0] * 90
+    curve = _run(losses, stop_div="fastai")
     smoothed = curve.smoothed()
     assert curve.stop_reason == "diverged"
     assert smoothed[-1] > 4 * smoothed.min()
@@ -222,7 +231,7 @@ _GOOD: dict[str, Any] = {"start_lr": 1e-7, "end_lr": 10, "num_it": 5}
         ({"end_lr": 1e-9}, ValueError, "start_lr=1e-07 must be below end_lr=1e-09"),
         ({"num_it": 1}, ValueError, "num_it=1 must"),
         ({"step_mode": "x"}, ValueError, "step_mode='x' is not known; pass one of"),
-        ({"stop_div": 1}, TypeError, "stop_div=1 must be True or False"),
+        ({"stop_div": 1}, TypeError, "stop_div=1 must be True, .fastai. or False"),
         ({"isolation": "x"}, ValueError, "isolation='x' is not known; pass one of"),
         ({"device": "x"}, ValueError, "device='x' cannot be used here: .* pass None"),
         ({"device": "cuda:99"}, ValueError, "device='cuda:99' cannot be used here"),

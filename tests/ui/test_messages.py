@@ -63,8 +63,11 @@ def test_running() -> None:
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
-        ("completed", "Done: all 2 steps, up to 1e-2."),
-        ("diverged", "Done: the loss diverged at 1e-2 (normal)."),
+        ("completed", "Done: 2 steps up to 1e-2."),
+        (
+            "diverged",
+            "Stopped at 1e-2, where training became unstable, as expected.",
+        ),
         ("non_finite", "Done: the loss stopped being finite at 1e-2."),
         ("exhausted", "Done: no more batches after 2 steps, at 1e-2."),
         ("stopped", "Stopped after 2 steps, at 1e-2."),
@@ -76,10 +79,23 @@ def test_ended(reason: Any, said: str) -> None:
     assert _ended(_curve(reason), sure) == f"{said} Suggested: 5e-3, halfway down."
     doubtful = Suggestion(0.005, 0.001, 0.01, "halfway down")
     assert _ended(_curve(reason), doubtful) == (
-        f"{said} Suggested: 5e-3 (1e-3 to 1e-2 look as good), halfway down."
+        f"{said} Suggested: 5e-3 (range to try: 1e-3 to 1e-2), halfway down."
     )
     without = _ended(_curve(reason), Suggestion(None, reason="only noise"))
     assert without == f"{said} No suggestion: only noise."
+
+
+def test_a_complete_test_whose_loss_is_above_its_lowest() -> None:
+    lrs, reason = np.geomspace(1e-5, 1, 50), Suggestion(None, reason="why")
+    places = np.log10(lrs)
+    still = "The loss had not risen by the last rate, 1: a higher rate may be worth a"
+    for low, said in (
+        (-2, "Done: 50 steps up to 1."),  # it has risen, but not above the start
+        (0.5, f"Done: 50 steps. {still} try, end_lr=10."),
+    ):
+        valley = 2 - np.exp(-((places - low) ** 2))
+        curve = LRCurve(lrs, valley, "completed")
+        assert _ended(curve, reason) == f"{said} No suggestion: why."
 
 
 def test_stopped_before_the_first_step() -> None:
@@ -106,7 +122,7 @@ def test_several_tests() -> None:
     ended = job_with(history, kind="comparison")
     suggestion = Suggestion(0.01, reason="why")
     said = messages.status(snapshot_with(run, job=ended, suggestion=suggestion))
-    assert said.startswith("2 tests; b: Done: the loss diverged at ")
+    assert said.startswith("2 tests; b: Stopped at ")
     assert said.endswith(" Suggested: 1e-2, why.")
 
 

@@ -25,7 +25,7 @@ _CHANGED: dict[str, Any] = {
     "end_lr": ("End rate", 3.0, 3.0),
     "num_it": ("Steps", 80, 80),
     "step_mode": ("Growth", "exp", 0),  # the first in the menu
-    "stop_div": ("Stop on divergence", True, True),
+    "stop_div": ("Stop on divergence", "fastai", 1),
     "seed": ("Seed", 42, " 42 "),
 }
 
@@ -60,7 +60,7 @@ def test_each_of_them_can_be_changed(
     panel: SettingsPanel, changes: list[dict[str, Any]], name: str
 ) -> None:
     description, value, typed = _CHANGED[name]
-    trait = "index" if name == "step_mode" else "value"
+    trait = "index" if name in ("step_mode", "stop_div") else "value"
     _field(panel, description).set_state({trait: typed})
     assert changes == [{**_SETTINGS, name: value}]
     assert panel.values == changes[0]

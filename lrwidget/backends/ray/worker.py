@@ -167,7 +167,7 @@ def _events_of(test: RangeTest, work: Work) -> Generator[Event, None, None]:
     """Start a range test, or a training at a constant rate."""
     plan = work.plan
     if plan.start_lr < plan.end_lr:
-        return run_in_turn([test], [plan])
+        return run_in_turn([test], [test.plan])
     validations = work.validations or "each rate"
     run = test.at(plan.start_lr, plan.num_it, validations=validations)
     return run_in_turn([RaceRun(run, 0)], [plan])

@@ -45,7 +45,7 @@ def test_two_workers_find_what_one_process_does(on_ray: OnRay, tmp_path: Path) -
     np.testing.assert_array_equal(curve.lrs, expected.lrs)
     np.testing.assert_allclose(curve.losses, expected.losses, rtol=1e-6)
     assert curve.stop_reason == "completed"
-    assert widget.status.startswith("Done: all 40 steps")
+    assert widget.status.startswith("Done: 40 steps")
     assert widget.suggestions == pytest.approx(expected.suggestions)
     # The record is this process's own.
     assert LRCurve.load(path).losses.tolist() == curve.losses.tolist()
