@@ -73,7 +73,8 @@ class Verification:
     curve:
         Curve of the range test.
     lanes:
-        Short trainings, in increasing order of their rates.
+        Short trainings, in increasing order of their rates; those that did not begin
+        have no losses.
     total_steps:
         Optimizer steps of the real training; None if not known.
     verdict:

@@ -286,8 +286,10 @@ def _grouped(
         # A graph would be kept until the mean is computed.
         while group := [(lr, x.detach()) for lr, x in islice(ungrouped, size)]:
             loss = mean([loss for _, loss in group])
-            # The wait for this number costs little beside the validation.
-            if validation_loss is not None and loss.isfinite():
-                loss = torch.tensor(validation_loss(), dtype=torch.float64)
+            if validation_loss is not None:
+                # The wait for this number costs little beside the validation. All
+                # losses are in main memory: one on a device would arrive later.
+                known = validation_loss() if loss.isfinite() else loss.item()
+                loss = torch.tensor(known, dtype=torch.float64, device="cpu")
             yield group[-1][0], loss
     return reasons[0]

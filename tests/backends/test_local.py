@@ -42,7 +42,7 @@ def test_a_test_has_the_arguments_and_its_own_changes() -> None:
     for changes in ({}, {"num_it": 30, "start_lr": 1e-3}, {}):
         expected = {"start_lr": 1e-7, "end_lr": 1.0, "num_it": 20, **changes}
         (plan,) = backend.test(changes).plans
-        assert plan._asdict() == expected
+        assert plan == Plan(**expected)
         assert list(islice(backend.test(changes).events(), 1)) == [Started(0, plan)]
 
 
