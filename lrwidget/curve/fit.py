@@ -98,6 +98,8 @@ class Fit(NamedTuple):
 
     def at(self, lrs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the fitted losses and their standard errors at other rates."""
+        if not len(self.lrs):  # no loss was finite
+            return np.full(len(lrs), np.nan), np.full(len(lrs), np.nan)
         places, own = np.log10(lrs), np.log10(self.lrs)
         return np.interp(places, own, self.losses), np.interp(places, own, self.errors)
 

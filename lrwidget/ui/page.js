@@ -272,16 +272,24 @@ function addHover({ model, signal }, chart) {
   const move = async (event) => {
     const mine = ++latest;
     if (event.buttons) return hide();
-    const lines = model.get("lines").map((line) => modelOf(model, line));
-    const found = await Promise.all(lines);
+    const modelsIn = (trait) =>
+      Promise.all(model.get(trait).map((mark) => modelOf(model, mark)));
+    const [lines, bands] = [await modelsIn("lines"), await modelsIn("bands")];
     if (mine !== latest) return;
     const plot = chart.querySelector(".plotarea_events").getBoundingClientRect();
-    const point = nearest(found, plot, event.clientX, event.clientY);
+    const point = nearest(lines, plot, event.clientX, event.clientY);
     if (!point) return hide();
     const outer = chart.getBoundingClientRect();
     const [x, y] = [point.x - outer.left, point.y - outer.top];
-    const loss = model.get("logarithmic") ? 10 ** point.loss : point.loss;
-    tip.textContent = `${point.name} ${digits(loss)} at ${digits(point.lr)}`;
+    const lossAt = (y) => (model.get("logarithmic") ? 10 ** y : y);
+    const loss = lossAt(point.loss);
+    const band = bands.find(
+      (band) =>
+        band.get("labels")[0] === point.name && band.get("x")[point.index] === point.lr,
+    );
+    const upper = band?.get("y")[1]?.[point.index];
+    const doubt = upper === undefined ? "" : ` ± ${digits(lossAt(upper) - loss)}`;
+    tip.textContent = `${point.name} ${digits(loss)}${doubt} at ${digits(point.lr)}`;
     tip.hidden = spot.hidden = false;
     place(spot, x, y);
     const right = x > outer.width / 2;
@@ -308,7 +316,7 @@ function nearest(lines, plot, pointerX, pointerY) {
       const distance = Math.hypot(x - pointerX, y - pointerY);
       if (distance < least) {
         least = distance;
-        best = { name: line.get("labels")[0], lr: xs[i], loss: ys[i], x, y };
+        best = { name: line.get("labels")[0], index: i, lr: xs[i], loss: ys[i], x, y };
       }
     }
   }
