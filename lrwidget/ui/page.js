@@ -288,7 +288,7 @@ function addHover({ model, signal }, chart) {
         band.get("labels")[0] === point.name && band.get("x")[point.index] === point.lr,
     );
     const upper = band?.get("y")[1]?.[point.index];
-    const doubt = upper === undefined ? "" : ` ± ${digits(lossAt(upper) - loss)}`;
+    const doubt = upper === undefined ? "" : ` ± ${digits(lossAt(upper) - loss, 2)}`;
     tip.textContent = `${point.name} ${digits(loss)}${doubt} at ${digits(point.lr)}`;
     tip.hidden = spot.hidden = false;
     place(spot, x, y);
@@ -323,8 +323,8 @@ function nearest(lines, plot, pointerX, pointerY) {
   return best;
 }
 
-function digits(number) {
-  const short = Number(number.toPrecision(3));
+function digits(number, count = 3) {
+  const short = Number(number.toPrecision(count));
   const plain = short === 0 || (Math.abs(short) >= 0.1 && Math.abs(short) < 1000);
   return plain ? String(short) : short.toExponential().replace("+", "");
 }

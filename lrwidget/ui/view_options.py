@@ -155,7 +155,10 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         self.fastai.value = smoothing == FASTAI
         self.smoothing.disabled = self.fastai.value
         self.fastai.observe(self._on_switched, "value")
-        switches = ipw.HBox([self.logarithmic, self.everything, self.fastai])
+        switches = ipw.HBox(
+            [self.logarithmic, self.everything, self.fastai],
+            layout={"flex_flow": "row wrap"},
+        )
         switches.add_class("lrwidget-switches")
         super().__init__(
             [self.smoothing, self.points, switches], layout={"flex_flow": "row wrap"}
