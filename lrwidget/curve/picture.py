@@ -159,11 +159,11 @@ def _still(curve: LRCurve, looks: Looks) -> Figure | None:
 
 
 def _explain_above(figure: Figure, font_size: float | None = None) -> None:
-    """Write the legend into a row above the only axes of a figure."""
+    """Write the legend into rows above the only axes of a figure."""
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
     figure.legend(
         loc="outside upper center",
-        ncols=5,
+        ncols=3,
         fontsize=font_size,
         frameon=False,
         numpoints=1,
