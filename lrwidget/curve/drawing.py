@@ -29,7 +29,7 @@ CURVE, SUGGESTION, CHOICE = "#0072b2", "#00805c", "#d55e00"
 OTHERS = ("#b0558a", "#a66a00", "#6b6b6b")  # for further lines: pink, ochre and grey
 BAND_OPACITY, RAW_OPACITY = 0.15, 0.5
 
-_MOST_POINTS = 2000
+_MOST_POINTS, _MOST_OF_BAND = 2000, 500
 _MARGIN = 0.015
 _AROUND_ONE = 4.0
 _LOSS_TICKS = 7
@@ -113,7 +113,7 @@ def _draw_line(ax: Axes, lrs: FloatArray, losses: FloatArray, **look: Any) -> No
 
 
 def _draw_band(ax: Axes, lrs: FloatArray, band: FloatArray) -> None:
-    kept = thinned(np.log(lrs), band[1], _MOST_POINTS)
+    kept = thinned(np.log(lrs), band[1], _MOST_OF_BAND)
     ax.fill_between(
         lrs[kept],
         *band[:, kept],

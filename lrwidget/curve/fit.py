@@ -207,7 +207,7 @@ def _unit(losses: FloatArray) -> float:
     # An explosion is cut.
     head = finite[: max(len(finite) // 3, _FEWEST)]
     largest = max(float(np.abs(head).max()), -float(finite.min()))
-    return float(np.ldexp(1.0, int(np.frexp(largest)[1])))
+    return math.ldexp(1.0, int(np.frexp(largest)[1]) - 1)
 
 
 def _applied(weights: FloatArray, values: FloatArray) -> FloatArray:

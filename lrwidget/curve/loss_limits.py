@@ -33,7 +33,9 @@ def loss_limits(losses: FloatArray, trend: FloatArray) -> Limits | None:
     finite = np.isfinite(losses) & np.isfinite(trend)
     if not finite.any():
         return None
-    raw, mean = losses[finite], trend[finite]
+    raw = losses[finite]
+    # A fit of a few losses may be beyond them.
+    mean = trend[finite].clip(raw.min(), raw.max())
     bottom = int(np.argmin(mean)) + 1
     # A minimum among the first few points is noise.
     way_down = raw[: max(bottom, min(len(raw) // 4, _FEW))]

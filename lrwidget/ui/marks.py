@@ -33,8 +33,8 @@ _STYLES = ("dashed", "dotted", "dash_dotted")
 _BAND_OPACITY = 0.18
 
 # The points of a line: a column for each four pixels of a wide chart. More points show
-# no more detail, and slow the page down.
-_MOST_POINTS = 1000
+# no more detail, and slow the page down. A trend is smoother, and has a band.
+_MOST_POINTS, _MOST_OF_TREND = 1000, 500
 
 
 def look_of_former(number: int) -> tuple[str, str]:
@@ -59,7 +59,7 @@ class TrendMarks:
     def draw(self, seen: VisibleCurve) -> None:
         """Show the visible part of a trend; both marks have the same points."""
         line = self._axes.kept(seen.trend)
-        shown = thinned(np.log(seen.lrs), line, _MOST_POINTS)
+        shown = thinned(np.log(seen.lrs), line, _MOST_OF_TREND)
         set_points(self.line, seen.lrs[shown], line[shown])
         if seen.band is not None:
             edges = self._axes.kept(seen.band[:, shown])

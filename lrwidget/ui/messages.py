@@ -49,11 +49,12 @@ def _with_doubt(loss: float, doubt: float | None) -> str:
         return text
     power = math.floor(math.log10(max(abs(loss), doubt)))
     places = min(2 - power, 1 - math.floor(math.log10(doubt)))
-    if power not in _PLAIN_POWERS:
-        return f"({loss / 10.0**power:.2f} ± {doubt / 10.0**power:.2f})e{power}"
     if round(doubt, places) == 0:  # surer than three digits
         return text
-    return f"{loss:.{max(places, 0)}f} ± {doubt:.{max(places, 0)}f}"
+    if power not in _PLAIN_POWERS:
+        return f"({loss / 10.0**power:.2f} ± {doubt / 10.0**power:.2f})e{power}"
+    places = max(places, 0)
+    return f"{loss:.{places}f} ± {doubt:.{places}f}"
 
 
 def outcome(curve: TrainingCurve) -> str:

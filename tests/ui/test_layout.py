@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
+import numpy as np
 import pytest
 import traitlets
 from ipywidgets.widgets import widget
@@ -328,7 +329,8 @@ def test_all_looks_at_the_curves_by_the_same_view(display: Layout) -> None:
     display.view_bar.points.value = 2, 100
     display.show(snapshot_with(_A, _B))
     former, _, latest = display.chart.lines
-    assert former.y.tolist() == latest.y.tolist() == [2, 1]
+    np.testing.assert_array_equal(former.y, latest.y)
+    np.testing.assert_allclose(latest.y, [2, 1])
 
 
 def test_a_race_takes_the_place_of_the_one_before(display: Layout) -> None:
