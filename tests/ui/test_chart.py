@@ -59,7 +59,7 @@ def test_the_latest_curve_is_drawn_as_it_is_looked_at(chart: Chart) -> None:
         sight = view.of(curve)
         np.testing.assert_array_equal(chart.latest.raw.y, sight.raw)
         np.testing.assert_array_equal(chart.latest.trend.line.y, sight.trend)
-        band = [[], []] if sight.band is None else sight.band
+        band = np.empty((2, 0)) if sight.band is None else sight.band
         np.testing.assert_array_equal(chart.latest.trend.band.y, band)
         assert _limits(chart) == sight.limits
 
