@@ -203,8 +203,8 @@ def _long_run(page: Page, book: Notebook, finder: Finder) -> list[Figure]:
     long = [duration for _, duration in page.evaluate("seen.long")]
     finder.slider.focus()
     page.evaluate("seen.long.length = 0")
-    for _ in range(_PRESSES):
-        page.keyboard.press("ArrowLeft")
+    for press in range(_PRESSES):
+        page.keyboard.press("ArrowLeft" if press % 2 else "ArrowRight")
         page.wait_for_timeout(_BETWEEN)
     long += [duration for _, duration in page.evaluate("seen.long")]
     sizes = [size for _, size in received]

@@ -218,6 +218,10 @@ function addNames({ model, signal }, root, chart) {
       });
       const readout = slider.querySelector(".widget-readout");
       if (readout) setAttributes(readout, { role: "textbox", "aria-label": `${text}, value` });
+      // Of one handle, the value: else the number of a choice, such as 0, would be read.
+      if (readout && handles.length === 1) {
+        setAttributes(handles[0], { "aria-valuetext": readout.textContent });
+      }
     }
     for (const bar of root.querySelectorAll(".progress")) {
       setAttributes(bar, { role: "img", "aria-label": "Progress" });

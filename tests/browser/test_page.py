@@ -148,6 +148,7 @@ def test_every_control_has_its_turn_by_tab(
 ) -> None:
     book = notebook(SETUP, QUICK)
     finder = _finished(page, book)
+    expect(finder.slider).to_have_attribute("aria-valuetext", "automatic")
     finder.button.focus()
     named = [finder.focused()]
     while "SVG" not in named:
