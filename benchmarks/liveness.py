@@ -144,7 +144,7 @@ def _slides(page: Page, finder: Finder) -> Figure:
     finder.slider.focus()
     page.evaluate("seen.keys.length = seen.frames.length = 0")
     for press in range(_PRESSES):
-        page.keyboard.press("ArrowLeft" if press < _PRESSES / 2 else "ArrowRight")
+        page.keyboard.press("ArrowLeft" if press % 2 else "ArrowRight")
         page.wait_for_timeout(_BETWEEN)
     presses = [time for time, _key in page.evaluate("seen.keys")]
     frames = [time for time, _points in page.evaluate("seen.frames")]
@@ -203,8 +203,8 @@ def _long_run(page: Page, book: Notebook, finder: Finder) -> list[Figure]:
     long = [duration for _, duration in page.evaluate("seen.long")]
     finder.slider.focus()
     page.evaluate("seen.long.length = 0")
-    for _ in range(_PRESSES):
-        page.keyboard.press("ArrowLeft")
+    for press in range(_PRESSES):
+        page.keyboard.press("ArrowLeft" if press % 2 else "ArrowRight")
         page.wait_for_timeout(_BETWEEN)
     long += [duration for _, duration in page.evaluate("seen.long")]
     sizes = [size for _, size in received]

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.picture import Looks
     from lrwidget.curve.runs import Run
+    from lrwidget.curve.trend import Smoothing
     from lrwidget.ui.snapshot import Kind
 
 _STEPS_PER_DECADE = 10
@@ -262,13 +263,14 @@ class Controller:
             raise RuntimeError(msg)
         return f"Wrote {short(rate)} to {self._backend.apply_rate(rate)}."
 
-    def export(self, kind: str, beta: float) -> bytes:
+    def export(self, kind: str, smoothing: Smoothing) -> bytes:
         """Return the latest curve as a file of a format."""
-        return exported(self.curve, kind, self.looks(beta))
+        return exported(self.curve, kind, self.looks(smoothing))
 
-    def looks(self, beta: float) -> Looks:
+    def looks(self, smoothing: Smoothing) -> Looks:
         """Return the look of a picture with this smoothing."""
-        return {"beta": beta, "rule": self._rule, "choice": self._owner.value}
+        choice = self._owner.value
+        return {"smoothing": smoothing, "rule": self._rule, "choice": choice}
 
     def remove(self, name: str) -> None:
         """Forget a former run; see `LRWidget.remove`."""

@@ -18,13 +18,12 @@ from lrwidget.backends.record import RecordBackend
 from lrwidget.config import with_settings
 from lrwidget.controller import Controller
 from lrwidget.curve import picture
-from lrwidget.curve.checks import invalid, usable_number
+from lrwidget.curve.checks import invalid
 from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule
-from lrwidget.curve.smoothing import DEFAULT_BETA
+from lrwidget.curve.trend import AUTOMATIC, check_smoothing
 from lrwidget.engine.constructors import FromFrameworks
 from lrwidget.ui.layout import Layout
 from lrwidget.ui.messages import status
-from lrwidget.ui.view_options import MOST_SMOOTHING
 from lrwidget.ui.widgets import SetInThreads, close_with_parts
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from lrwidget.config import Changes, LossFunction, Settings
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.training_curve import TrainingCurve
+    from lrwidget.curve.trend import Smoothing
     from lrwidget.integrations import Parts
 
 _MAX_STATUS_IN_REPR = 80
@@ -88,7 +88,9 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
     model, optimizer, dataloader, loss_fn, **settings:
         The arguments of `RangeTest`.
     smoothing:
-        The initial position of the smoothing slider, from 0 to 0.99.
+        The way to smooth the bold line at first: ``"automatic"`` for `LRCurve.fit`, a
+        number from 0.05 to 0.8 for this fit with a width in decades, or ``"fastai"``
+        for fastai's running mean.
     value:
         A rate that is chosen from the start.
     rule:
@@ -123,7 +125,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         dataloader: Iterable[Any],
         loss_fn: LossFunction | None = None,
         *,
-        smoothing: float = DEFAULT_BETA,
+        smoothing: Smoothing = AUTOMATIC,
         value: float | None = None,
         rule: str = DEFAULT_RULE,
         **settings: Unpack[Settings],
@@ -139,12 +141,12 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
     def _set_up(
         self,
         backend: Backend,
-        smoothing: float = DEFAULT_BETA,
+        smoothing: Smoothing = AUTOMATIC,
         value: float | None = None,
         rule: str = DEFAULT_RULE,
     ) -> None:
         """Make the controller and the display of a back end."""
-        _check_smoothing(smoothing)
+        check_smoothing(smoothing)
         _check_value(value)
         check_rule(rule)
         self._deciding = threading.Lock()  # nothing is called while it is held
@@ -168,7 +170,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         cls,
         path: str | os.PathLike[str],
         *,
-        smoothing: float = DEFAULT_BETA,
+        smoothing: Smoothing = AUTOMATIC,
         value: float | None = None,
         rule: str = DEFAULT_RULE,
     ) -> Self:
@@ -209,7 +211,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         num_workers: int = 2,
         use_gpu: bool = False,
         resources_per_worker: Mapping[str, float] | None = None,
-        smoothing: float = DEFAULT_BETA,
+        smoothing: Smoothing = AUTOMATIC,
         value: float | None = None,
         rule: str = DEFAULT_RULE,
         **settings: Unpack[Settings],
@@ -352,7 +354,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
             The name of the run, in the legend and in `curves`; None for the arguments
             that differ from those of the widget. Three or more runs repeat each other
             if they have the same label and rates, or no label and the same arguments
-            except the seed; the chart shows their median and extent.
+            except the seed; the chart shows their common trend.
         **changes:
             Arguments of `RangeTest` for this run, such as ``optimizer``,
             ``dataloader``, ``num_it`` or ``seed``.
@@ -518,7 +520,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
 
     def _repr_png_(self) -> bytes | None:
         """Return a picture of the curve, for where no widget is shown."""
-        looks = self._controller.looks(self._display.view_bar.view.beta)
+        looks = self._controller.looks(self._display.view_bar.view.smoothing)
         return picture.cached_png(self.curve, **looks)
 
     @traitlets.validate("value")
@@ -539,13 +541,6 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
     @traitlets.observe("rule")
     def _show_rule(self, _change: object = None) -> None:
         self._controller.use_rule(self.rule)
-
-
-def _check_smoothing(smoothing: object) -> None:
-    """Raise unless the slider has a position for a smoothing."""
-    if not 0 <= usable_number("smoothing", smoothing, "0.98") <= MOST_SMOOTHING:
-        problem = f"must be from 0 to {MOST_SMOOTHING}; pass for example 0.98"
-        raise invalid(smoothing, "smoothing", problem)
 
 
 def _check_value(value: object) -> None:

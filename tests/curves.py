@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lrwidget.curve.fit import local_fit
 from lrwidget.curve.history import Plan, RunHistory
 from lrwidget.curve.lr_curve import LRCurve, Step
 from lrwidget.curve.runs import RepeatKey, Run
@@ -23,6 +24,11 @@ PLAN = Plan(1e-7, 10.0, 100)
 def curve_of(*losses: float) -> LRCurve:
     """Return a curve of these losses at the first default rates."""
     return LRCurve(LRS[: len(losses)], np.array(losses))
+
+
+def fitted(curve: LRCurve, width: float | None = None) -> FloatArray:
+    """Return the fit at each rate of a curve, and its errors, in two rows."""
+    return np.array(local_fit(curve.lrs, curve.losses, width).at(curve.lrs))
 
 
 def run_of(

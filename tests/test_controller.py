@@ -28,12 +28,14 @@ from lrwidget import LRWidget, RangeTest
 from lrwidget import controller as controller_module
 from lrwidget.backends.local import LocalBackend
 from lrwidget.controller import Controller
+from lrwidget.curve.fit import local_fit
 from lrwidget.curve.history import JobHistory
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
 from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.records.store import LocalStore
 from lrwidget.curve.schedule import learning_rates
 from lrwidget.curve.ticks import short
+from tests.curves import fitted
 from tests.ui.front_end import tell
 from tests.widget_parts import (
     BATCHES,
@@ -473,7 +475,7 @@ def test_former_runs_are_laid_over_each_other(make: Any) -> None:
     assert list(drawn) == ["wd=0", "wd=1e-4"]
     for name, line in drawn.items():
         np.testing.assert_array_equal(line.x, curves[name].lrs)
-        expected = display_of(widget).chart.axes.kept(curves[name].smoothed(0.98))
+        expected = display_of(widget).chart.axes.kept(fitted(curves[name])[0])
         np.testing.assert_array_equal(line.y, expected)
     assert set(drawn.values()) <= set(display_of(widget).chart.figure.marks)
 
@@ -554,53 +556,58 @@ def test_a_hidden_run_is_not_drawn(make: Any) -> None:
     shown.value = True
     drawn = _drawn(widget)
     assert list(drawn) == ["b", "c", "a"]
-    expected = display_of(widget).chart.axes.kept(widget.curves["a"].smoothed(0.98))
+    expected = display_of(widget).chart.axes.kept(fitted(widget.curves["a"])[0])
     np.testing.assert_array_equal(drawn["a"].y, expected)
 
 
-def _median(widget: LRWidget) -> Any:
-    lines = [line for name, line in _drawn(widget).items() if "median" in name]
+def _common(widget: LRWidget) -> Any:
+    """Return the line of the common trend of repeated runs, if there is one."""
+    lines = [line for name, line in _drawn(widget).items() if "trend," in name]
     assert len(lines) <= 1
     return lines[0] if lines else None
 
 
-def _smoothed(widget: LRWidget, *names: str) -> Any:
-    """Return losses as they are seen, of as many steps as all of them have."""
-    curves = [widget.curves[name].smoothed(0.9) for name in names]
-    return np.array([curve[: min(map(len, curves))] for curve in curves])
+def _fitted_together(widget: LRWidget, *names: str) -> Any:
+    """Return the common fit of runs at the rates of the first, and its errors."""
+    curves = [widget.curves[name] for name in names]
+    lrs, losses = (
+        np.concatenate([getattr(curve, name) for curve in curves])
+        for name in ("lrs", "losses")
+    )
+    return np.array(local_fit(lrs, losses).at(curves[0].lrs))
 
 
-def test_three_runs_of_one_setting_show_median_and_extent(make: Any) -> None:
-    widget = make(dataloader=_shuffled(), num_it=40, stop_div=False, smoothing=0.9)
+def test_three_runs_of_one_setting_are_fitted_together(make: Any) -> None:
+    widget = make(dataloader=_shuffled(), num_it=40, stop_div=False)
     for seed in range(4):
-        assert (_median(widget) is None) == (seed < 3)
+        assert (_common(widget) is None) == (seed < 3)
         _run(widget, "wd", seed=seed)
     names = ["wd", "wd (2)", "wd (3)", "wd (4)"]
     assert list(widget.curves) == names
-    losses = _smoothed(widget, *names)
-    assert len(np.unique(losses[:, -1])) == 4
-    median, (extent, *_) = _median(widget), display_of(widget).chart.others.marks
+    losses, errors = _fitted_together(widget, *names)
+    line, (band,) = _common(widget), display_of(widget).chart.others.bands
     kept = display_of(widget).chart.axes.kept
-    for line in (median, extent):
-        np.testing.assert_array_equal(line.x, widget.curve.lrs)
-    np.testing.assert_allclose(median.y, kept(np.median(losses, 0)))
-    np.testing.assert_allclose(extent.y, kept(np.array([losses.min(0), losses.max(0)])))
+    for mark in (line, band):
+        np.testing.assert_array_equal(mark.x, widget.curve.lrs)
+    np.testing.assert_allclose(line.y, kept(losses))
+    edges = np.array([losses - 2 * errors, losses + 2 * errors])
+    np.testing.assert_allclose(band.y, kept(edges))
 
 
-def test_a_hidden_run_has_no_part_in_the_median(make: Any) -> None:
-    widget = make(dataloader=_shuffled(), num_it=40, stop_div=False, smoothing=0.9)
+def test_a_hidden_run_has_no_part_in_the_common_trend(make: Any) -> None:
+    widget = make(dataloader=_shuffled(), num_it=40, stop_div=False)
     for seed in range(4):
         _run(widget, "wd", seed=seed)
     shown, _ = _entry(widget, "wd (2)")
     shown.value = False
     others = [name for name in widget.curves if name != "wd (2)"]
-    expected = np.median(_smoothed(widget, *others), 0)
     kept = display_of(widget).chart.axes.kept
-    np.testing.assert_allclose(_median(widget).y, kept(expected))
+    expected, _errors = _fitted_together(widget, *others)
+    np.testing.assert_allclose(_common(widget).y, kept(expected))
     widget.remove("wd (3)")
-    assert _median(widget) is None
+    assert _common(widget) is None
     shown.value = True
-    assert _median(widget) is not None
+    assert _common(widget) is not None
 
 
 def test_runs_that_end_early_have_a_part_up_to_there(make: Any) -> None:
@@ -608,7 +615,7 @@ def test_runs_that_end_early_have_a_part_up_to_there(make: Any) -> None:
     for steps in (20, 10, 5, 15):
         curve = _run(widget, "same", dataloader=iter(BATCHES * steps))
         assert len(curve) == steps
-    assert len(_median(widget).x) == 10  # up to where three are left
+    assert len(_common(widget).x) == 10  # up to where three are left
 
 
 @pytest.mark.parametrize(
@@ -622,32 +629,32 @@ def test_the_same_label_with_other_rates_is_another_setting(
     _run(widget, "same")
     _run(widget, "same")
     _run(widget, "same", **other)
-    assert _median(widget) is None
+    assert _common(widget) is None
     _run(widget, "same")
-    assert _median(widget) is not None
+    assert _common(widget) is not None
 
 
 def test_another_label_is_another_setting(make: Any) -> None:
     widget = make(num_it=30)
     for label in ("a", "b", None, "a", "b", None):
         _run(widget, label)
-    assert _median(widget) is None
+    assert _common(widget) is None
     _run(widget)
-    assert _median(widget) is not None
+    assert _common(widget) is not None
 
 
 def test_runs_with_other_parts_repeat_each_other_by_their_label_only(
     make: Any,
 ) -> None:
     widget = make(num_it=10)
-    for label, median in ((None, None), ("shuffled", "median, shuffled")):
+    for label, trend in ((None, None), ("shuffled", "trend, shuffled")):
         for _ in range(3):
             _run(widget, label, dataloader=_shuffled())
-        seen = [name for name in _drawn(widget) if "median" in name]
-        assert seen == ([] if median is None else [median])
+        seen = [name for name in _drawn(widget) if "trend," in name]
+        assert seen == ([] if trend is None else [trend])
 
 
-def test_a_run_that_goes_on_has_no_part_in_the_median(make: Any) -> None:
+def test_a_run_that_goes_on_has_no_part_in_the_common_trend(make: Any) -> None:
     gate = Gate()
     widget = make(num_it=20)
     for _ in range(2):
@@ -655,11 +662,11 @@ def test_a_run_that_goes_on_has_no_part_in_the_median(make: Any) -> None:
     widget.run("same", dataloader=gate)
     gate.let(10)
     gate.await_asked(11)
-    display_of(widget).view_bar.smoothing.value = 0.5  # which looks anew at all
-    assert _median(widget) is None
+    display_of(widget).view_bar.smoothing.value = 0.2  # which looks anew at all
+    assert _common(widget) is None
     gate.let(10)
     widget.wait()
-    assert _median(widget) is not None
+    assert _common(widget) is not None
 
 
 def test_labels_are_text_wherever_they_are_shown(make: Any) -> None:
@@ -1056,14 +1063,14 @@ def test_the_view_is_that_of_all_curves(make: Any) -> None:
     bar = display.view_bar
     assert bar.points.value == (1, 40)
     bar.points.value = 6, 37
-    bar.smoothing.value = 0.5
+    bar.smoothing.value = 0.2
     bar.logarithmic.value = True
-    lines = {"a": _drawn(widget)["a"], "b": display.chart.latest.smoothed}
+    lines = {"a": _drawn(widget)["a"], "b": display.chart.latest.trend.line}
     kept = display.chart.axes.kept
     for name, line in lines.items():
         curve = widget.curves[name]
         np.testing.assert_array_equal(line.x, curve.lrs[5:37])
-        expected = kept(np.log10(curve.smoothed(0.5)[5:37]))
+        expected = kept(np.log10(fitted(curve, 0.2)[0, 5:37]))
         np.testing.assert_allclose(line.y, expected)
     raw = display.chart.latest.raw
     np.testing.assert_allclose(raw.y, kept(np.log10(widget.curve.losses[5:37])))
@@ -1090,6 +1097,7 @@ def test_no_suggestion_depends_on_the_view(make: Any) -> None:
     bar.points.value = 30, 40
     bar.logarithmic.value = bar.everything.value = True
     bar.smoothing.value = 0.1
+    bar.fastai.value = True
     assert (widget.value, widget.suggestions, widget.status) == before
 
 
@@ -1099,13 +1107,13 @@ def test_the_explosion_is_seen_where_that_is_wanted(make: Any) -> None:
     display = display_of(widget)
     scale = display.chart.axes.on_curve["y"]
     finite = curve.losses[np.isfinite(curve.losses)]
-    smoothed = curve.smoothed(0.98)[np.isfinite(curve.losses)]
-    assert (scale.min, scale.max) == loss_limits(finite, smoothed)
+    trend = fitted(curve)[0, np.isfinite(curve.losses)]
+    assert (scale.min, scale.max) == loss_limits(finite, trend)
     assert scale.max < finite.max() / 100
     display.view_bar.everything.value = True
     assert (scale.min, scale.max) == whole_limits(finite)
     display.view_bar.everything.value = False
-    assert (scale.min, scale.max) == loss_limits(finite, smoothed)
+    assert (scale.min, scale.max) == loss_limits(finite, trend)
 
 
 # ---- words
@@ -1121,8 +1129,12 @@ def test_the_handle_tells_rate_loss_and_ratio(make: Any) -> None:
     widget.value = 0.6 * suggestion
     rate, loss, ratio = display.chart.handle.label.text
     assert float(rate) == pytest.approx(widget.value, rel=5e-3)
-    expected = np.interp(np.log(widget.value), np.log(curve.lrs), curve.smoothed())
-    assert loss == f"loss {expected:.3g}"
+    expected, error = curve.fit().at(np.array([widget.value]))
+    words = re.fullmatch(r"loss \(?(\S+) ± ([\d.]+)\)?(e\S+)?", loss)
+    assert words is not None
+    told, doubt = (float(number + (words[3] or "")) for number in words.groups()[:2])
+    assert told == pytest.approx(expected[0], rel=0.05)
+    assert doubt == pytest.approx(2 * error[0], rel=0.05)
     assert ratio == "0.6x the suggestion"
     assert display.page.words == f"{rate}, {loss}, {ratio}"
 
@@ -1137,7 +1149,7 @@ def test_the_page_says_the_same_as_the_handle(make: Any) -> None:
     assert said[0].endswith("x the suggestion")
     widget.rule = "minimum"
     said.append(display.page.words)
-    display.view_bar.smoothing.value = 0.1
+    display.view_bar.fastai.value = True
     said.append(display.page.words)
     assert len(set(said)) == 3
     assert display.page.words == ", ".join(display.chart.handle.label.text)
@@ -1272,9 +1284,9 @@ def test_files_hold_the_latest_curve(
     curve = LRCurve.from_dict(json.loads(as_json))
     assert curve.to_dict() == widget.curves["b"].to_dict()
     rows = as_csv.decode().splitlines()
-    assert rows[0] == "lr,loss"
+    assert rows[0] == "lr,loss,fit,error"
     values = np.array([row.split(",") for row in rows[1:]], float)
-    np.testing.assert_array_equal(values, np.c_[curve.lrs, curve.losses])
+    np.testing.assert_array_equal(values, curve.to_pandas())
 
 
 def test_the_page_knows_what_is_in_the_chart(make: Any) -> None:
@@ -1284,10 +1296,10 @@ def test_the_page_knows_what_is_in_the_chart(make: Any) -> None:
     display = display_of(widget)
     assert display.page.range == (1e-7, 100)
     names = [line.labels[0] for line in display.page.lines]
-    assert names == ["a", "b", "loss", "smoothed loss"]
+    assert names == ["a", "b", "loss", "trend"]
     widget.remove("a")
     names = [line.labels[0] for line in display.page.lines]
-    assert names == ["b", "loss", "smoothed loss"]
+    assert names == ["b", "loss", "trend"]
 
 
 def test_nothing_starts_before_the_end_is_seen(
@@ -1406,7 +1418,8 @@ def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
     chart, bar, panel = display.chart, display.view_bar, display.settings
     controls = [
         *(chart.handle.dot, display.pick_bar.field, display.run_bar.button),
-        *(bar.smoothing, bar.points, bar.logarithmic, bar.everything),
+        *(bar.smoothing, bar.points),
+        *(bar.logarithmic, bar.everything, bar.fastai),
         *(panel.children[:-1], *_entry(widget, "run")),
     ]
     written: list[Any] = []

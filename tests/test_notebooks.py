@@ -110,7 +110,7 @@ cases = {
     if isinstance(widget, LRWidget) and not name.startswith("_")
 }
 by_rule = good.suggestions
-good._display.view_bar.smoothing.value = 0.5
+good._display.view_bar.smoothing.value = 0.2
 after_the_slider = good.suggestions
 good.rule = "valley"
 after_the_menu = good.value

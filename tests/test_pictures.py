@@ -51,20 +51,23 @@ def test_the_picture_of_a_widget_is_what_it_shows(widget: LRWidget) -> None:
     widget.run()
     curve = widget.wait()
     seen = set()
-    for beta, rule, value in (
-        (0.98, "descent", widget.value),
-        (0.5, "descent", widget.value),
-        (0.5, "steep", widget.value),
-        (0.5, "steep", 1e-3),
-        (0.5, "steep", None),
+    bar = display_of(widget).view_bar
+    for smoothing, rule, value in (
+        ("automatic", "descent", widget.value),
+        (0.4, "descent", widget.value),
+        (0.4, "steep", widget.value),
+        (0.4, "steep", 1e-3),
+        (0.4, "steep", None),
     ):
-        display_of(widget).view_bar.smoothing.value = beta
+        bar.smoothing.value = smoothing
         widget.rule = rule
         widget.value = value
-        shown: dict[str, Any] = {"beta": beta, "rule": rule, "choice": value}
+        shown: dict[str, Any] = {"smoothing": smoothing, "rule": rule, "choice": value}
         assert widget._repr_png_() == picture.png(curve, **shown)
         seen.add(widget._repr_png_())
-    assert len(seen) == 5
+    bar.fastai.value = True
+    assert widget._repr_png_() == picture.png(curve, smoothing="fastai", rule="steep")
+    assert len({*seen, widget._repr_png_()}) == 6
 
 
 def test_an_unchanged_widget_is_drawn_once(

@@ -13,7 +13,8 @@ from torch import nn
 from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
 
-from lrwidget import LRWidget, range_test
+from lrwidget import LRCurve, LRWidget, range_test
+from tests.curves import fitted
 from tests.ways import WAYS, places
 from tests.widget_parts import (
     BATCHES,
@@ -139,15 +140,16 @@ def test_the_slider_redraws_from_raw_losses_while_the_test_runs(make: Any) -> No
     widget = make(dataloader=gate)
     display = display_of(widget)
     drawn = threading.Event()
-    display.chart.latest.smoothed.observe(lambda _: drawn.set(), "y")
+    display.chart.latest.trend.line.observe(lambda _: drawn.set(), "y")
     widget.run()
     gate.let(30)
     assert drawn.wait(SECONDS)
-    for beta in (0.0, 0.5, 0.9):
-        display.view_bar.smoothing.set_state({"value": beta})
-        shown = display.chart.latest.smoothed.y
-        expected = widget.curve.smoothed(beta)[: len(shown)]
-        np.testing.assert_array_equal(shown, expected)
+    for index, width in ((1, 0.05), (9, 0.8), (0, None)):
+        display.view_bar.smoothing.set_state({"index": index})
+        shown = display.chart.latest.trend.line.y
+        seen, count = widget.curve, len(shown)
+        part = LRCurve(seen.lrs[:count], seen.losses[:count])
+        np.testing.assert_array_equal(shown, fitted(part, width)[0])
     assert widget.running
     widget.stop()
     gate.let(1)
@@ -160,7 +162,7 @@ def test_the_slider_does_not_move_the_suggestion(make: Any) -> None:
     widget.wait()
     before = widget.suggestions, widget.value
     display = display_of(widget)
-    display.view_bar.smoothing.value = 0.0
+    display.view_bar.smoothing.value = 0.05
     assert (widget.suggestions, widget.value) == before
     assert display.chart.suggestion.dot.x.tolist() == [widget.value]
 
@@ -343,7 +345,7 @@ def test_closing_leaves_nothing(make: Any) -> None:
     before = set(ipywidgets_widget._instances)
     threads = set(threading.enumerate())
     widget = make(num_it=20)
-    for _ in range(4):  # of which three show a median
+    for _ in range(4):  # of which three show a common trend
         widget.run()
         widget.wait()
     widget.remove("run (2)")
@@ -374,8 +376,8 @@ def test_closing_in_mid_run_leaves_nothing() -> None:
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
-        ({"smoothing": 1.0}, ValueError, r"smoothing=1\.0 must be from 0 to 0\.99"),
-        ({"smoothing": "x"}, TypeError, "smoothing='x' must be a number; pass"),
+        ({"smoothing": 0.98}, ValueError, r"smoothing=0\.98 must be 'automatic'"),
+        ({"smoothing": "x"}, ValueError, "smoothing='x' must be 'automatic', 'fastai'"),
         (
             {"value": "fast"},
             ValueError,
@@ -419,7 +421,7 @@ def test_parts_and_the_worker_meet_without_a_race(make: Any) -> None:
     def use(number: int) -> None:
         try:
             while widget.running:
-                bar.smoothing.value = 0.1 * (number % 10)
+                bar.smoothing.index = number % 10
                 WAYS[number](widget, 10.0**-number)
                 assert widget.value is not None
                 assert 1e-7 <= widget.value <= 0.1

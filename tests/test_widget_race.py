@@ -315,7 +315,7 @@ def test_parts_and_the_worker_meet_without_a_collision(make: Any) -> None:
     def use(number: int) -> None:
         try:
             while widget.running:
-                display_of(widget).view_bar.smoothing.value = 0.1 * number
+                display_of(widget).view_bar.smoothing.index = number
                 click_race(_race(widget), 0.1 * number, 0.5)
                 assert widget.value in (0.1, 0.01, 0.02, 0.04)
                 assert len(widget.race_curves) <= 3

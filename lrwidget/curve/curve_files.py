@@ -17,6 +17,7 @@ from lrwidget.curve.arrays import listed_floats, number
 from lrwidget.curve.records.reader import RecordedTest, is_record
 from lrwidget.curve.records.store import contents_of, store_of, without_password
 from lrwidget.curve.strict_json import check_version, parsed
+from lrwidget.curve.trend import fit_at_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from lrwidget.curve.arrays import FloatArray
+    from lrwidget.curve.fit import Fit
     from lrwidget.curve.lr_curve import StopReason
 
 _FORMAT = "lrwidget.LRCurve"
@@ -41,6 +43,11 @@ class Stored:
     stop_reason: StopReason | None
     num_it: int
     optimizer_memory: float
+
+    if TYPE_CHECKING:
+
+        def fit(self, width: float | None = None) -> Fit:
+            """Return the curve without its noise, as `LRCurve.fit` does."""
 
     def to_dict(self) -> dict[str, Any]:
         """
@@ -141,7 +148,10 @@ class Stored:
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """
-        Write a CSV file with the columns ``lr`` and ``loss``, one row a step.
+        Write a CSV file with one row a step: ``lr``, ``loss``, ``fit``, ``error``.
+
+        The last two are the fitted loss and its standard error, as `LRCurve.fit`
+        returns them; they are empty where the loss is not finite.
 
         Raises
         ------
@@ -151,10 +161,15 @@ class Stored:
         _write(path, as_csv(self))
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a data frame with the columns ``lr`` and ``loss``, one row a step."""
+        """
+        Return a data frame with one row a step: ``lr``, ``loss``, ``fit``, ``error``.
+
+        The last two are the fitted loss and its standard error, as `LRCurve.fit`
+        returns them; they are NaN where the loss is not finite.
+        """
         import pandas as pd  # noqa: PLC0415 (slow to import, and only needed here)
 
-        frame: pd.DataFrame = pd.DataFrame({"lr": self.lrs, "loss": self.losses})
+        frame: pd.DataFrame = pd.DataFrame(_columns(self))
         return frame
 
 
@@ -172,9 +187,16 @@ def as_csv(curve: Stored) -> bytes:
     """Return the contents of the file that `Stored.to_csv` writes."""
     text = io.StringIO(newline="")
     rows = csv.writer(text)
-    rows.writerow(["lr", "loss"])
-    rows.writerows(zip(curve.lrs.tolist(), curve.losses.tolist(), strict=True))
+    columns = _columns(curve)
+    rows.writerow(columns)
+    for *step, fit, error in zip(*(x.tolist() for x in columns.values()), strict=True):
+        rows.writerow([*step, *("" if math.isnan(x) else x for x in (fit, error))])
     return text.getvalue().encode()
+
+
+def _columns(curve: Stored) -> dict[str, FloatArray]:
+    fit, error = fit_at_steps(curve)
+    return {"lr": curve.lrs, "loss": curve.losses, "fit": fit, "error": error}
 
 
 def _write(path: str | os.PathLike[str], contents: bytes) -> None:

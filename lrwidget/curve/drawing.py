@@ -10,9 +10,9 @@ import numpy as np
 from lrwidget.curve.checks import positive_rate
 from lrwidget.curve.loss_limits import hull, loss_limits
 from lrwidget.curve.rules import DEFAULT_RULE
-from lrwidget.curve.smoothing import DEFAULT_BETA
 from lrwidget.curve.thinning import thinned
 from lrwidget.curve.ticks import plain, rate_ticks, short, tick_label
+from lrwidget.curve.trend import AUTOMATIC, check_smoothing, trend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.loss_limits import Limits
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.suggestion import Suggestion
+    from lrwidget.curve.trend import Smoothing
 
 # Okabe and Ito's colours, which colour-blind people can tell apart. Colours with too
 # little contrast on white are darker here. Shapes and widths differ, too.
@@ -28,7 +29,7 @@ CURVE, SUGGESTION, CHOICE = "#0072b2", "#00805c", "#d55e00"
 OTHERS = ("#b0558a", "#a66a00", "#6b6b6b")  # for further lines: pink, ochre and grey
 BAND_OPACITY, RAW_OPACITY = 0.15, 0.5
 
-_MOST_POINTS = 2000
+_MOST_POINTS, _MOST_OF_BAND = 2000, 500
 _MARGIN = 0.015
 _AROUND_ONE = 4.0
 _LOSS_TICKS = 7
@@ -41,27 +42,30 @@ _LABEL_TURNS_AT = 0.85
 def draw(
     ax: Axes,
     curve: LRCurve,
-    beta: float = DEFAULT_BETA,
+    smoothing: Smoothing = AUTOMATIC,
     rule: str = DEFAULT_RULE,
     choice: float | None = None,
 ) -> None:
     """
     Draw a curve, its suggestion by a rule, and the chosen rate.
 
-    The raw losses are faint and the smoothed ones bold. The losses after a divergence
-    may be outside the y range.
+    The raw losses are faint and their trend is bold, with a band of two standard
+    errors. The losses after a divergence may be outside the y range.
     """
     rate = None if choice is None else positive_rate("choice", choice)
-    smoothed = curve.smoothed(beta)
-    shown = np.isfinite(smoothed)
-    lrs, raw, smoothed = curve.lrs[shown], curve.losses[shown], smoothed[shown]
+    check_smoothing(smoothing)
+    shown = np.isfinite(curve.losses)
+    whole = trend(curve, smoothing)
+    lrs, raw, line = curve.lrs[shown], curve.losses[shown], whole.losses[shown]
     rates = _rate_limits(curve.lrs if rate is None else np.append(curve.lrs, rate))
-    losses = loss_limits(raw, smoothed)
+    losses = loss_limits(raw, line)
     ax.set_xscale("log")
     _widen(ax, rates, losses)
-    _draw_line(ax, lrs, raw, label="loss", linewidth=1, alpha=RAW_OPACITY)
-    _draw_line(ax, lrs, smoothed, label="smoothed", linewidth=2.6)
-    _draw_suggestion(ax, curve.suggestion(rule), lrs, smoothed)
+    _draw_line(ax, lrs, raw, label="one batch", linewidth=1, alpha=RAW_OPACITY)
+    _draw_line(ax, lrs, line, label="trend", linewidth=2.6)
+    if whole.band is not None:
+        _draw_band(ax, lrs, whole.band[:, shown])
+    _draw_suggestion(ax, curve.suggestion(rule), lrs, line)
     if rate is not None:
         _draw_choice(ax, rate)
     _draw_frame(ax)
@@ -108,15 +112,28 @@ def _draw_line(ax: Axes, lrs: FloatArray, losses: FloatArray, **look: Any) -> No
     )
 
 
+def _draw_band(ax: Axes, lrs: FloatArray, band: FloatArray) -> None:
+    kept = thinned(np.log(lrs), band[1], _MOST_OF_BAND)
+    ax.fill_between(
+        lrs[kept],
+        *band[:, kept],
+        facecolor=CURVE,
+        edgecolor="none",
+        alpha=BAND_OPACITY,
+        zorder=1,
+        label="± 2 standard errors",
+    )
+
+
 def _draw_suggestion(
-    ax: Axes, suggestion: Suggestion, lrs: FloatArray, smoothed: FloatArray
+    ax: Axes, suggestion: Suggestion, lrs: FloatArray, line: FloatArray
 ) -> None:
     lr, low, high, _ = suggestion
     if lr is None:
         return
     ax.plot(
         [lr],
-        [np.interp(np.log(lr), np.log(lrs), smoothed)],
+        [np.interp(np.log(lr), np.log(lrs), line)],
         color=SUGGESTION,
         linestyle="",
         marker="D",

@@ -105,6 +105,8 @@ class Fit(NamedTuple):
 
     def at(self, lrs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the fitted losses and their standard errors at other rates."""
+        if not len(self.lrs):  # no loss was finite
+            return np.full(len(lrs), np.nan), np.full(len(lrs), np.nan)
         places, own = np.log10(lrs), np.log10(self.lrs)
         return np.interp(places, own, self.losses), np.interp(places, own, self.errors)
 
@@ -212,7 +214,7 @@ def _unit(losses: FloatArray) -> float:
     # An explosion is cut.
     head = finite[: max(len(finite) // 3, _FEWEST)]
     largest = max(float(np.abs(head).max()), -float(finite.min()))
-    return float(np.ldexp(1.0, int(np.frexp(largest)[1])))
+    return math.ldexp(1.0, int(np.frexp(largest)[1]) - 1)
 
 
 def _applied(weights: FloatArray, values: FloatArray) -> FloatArray:

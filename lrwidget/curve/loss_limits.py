@@ -17,28 +17,34 @@ _MARGIN = 0.08
 _LEAST_SPAN = 0.02
 _FENCE = 1.5
 _FEW = 10
+_RISE = 0.25  # of the range so far
 
 
-def loss_limits(losses: FloatArray, smoothed: FloatArray) -> Limits | None:
+def loss_limits(losses: FloatArray, trend: FloatArray) -> Limits | None:
     """
     Return the range of losses to show, so that an explosion flattens nothing.
 
-    It spans the smoothed curve down to its minimum, and the raw losses up to there
-    except high outliers, by Tukey's fence of one and a half quartile ranges. Losses
-    after the minimum may be outside. Without a finite loss, there is no range.
+    It spans the trend down to its minimum, and the raw losses up to there except high
+    outliers, by Tukey's fence of one and a half quartile ranges. It has the raw losses
+    below where the trend has risen again, and a quarter more for the rise above that.
+    Higher losses after the minimum are outside. Without a finite loss, there is no
+    range.
     """
-    finite = np.isfinite(losses) & np.isfinite(smoothed)
+    finite = np.isfinite(losses) & np.isfinite(trend)
     if not finite.any():
         return None
-    raw, mean = losses[finite], smoothed[finite]
+    raw = losses[finite]
+    # A fit of a few losses may be beyond them.
+    mean = trend[finite].clip(raw.min(), raw.max())
     bottom = int(np.argmin(mean)) + 1
     # A minimum among the first few points is noise.
     way_down = raw[: max(bottom, min(len(raw) // 4, _FEW))]
     first, third = np.quantile(way_down, [0.25, 0.75])
     fence = _FENCE * (third - first)
-    low = min(mean.min(), way_down.min())
     high = max(mean[:bottom].max(), way_down[way_down <= third + fence].max())
-    return _with_margin(float(low), float(high))
+    low = min(mean.min(), raw[mean <= high].min())
+    rise = min(mean.max(), high + _RISE * (high - low))
+    return _with_margin(float(low), float(max(high, rise)))
 
 
 def whole_limits(losses: FloatArray) -> Limits | None:
@@ -49,16 +55,16 @@ def whole_limits(losses: FloatArray) -> Limits | None:
     return _with_margin(float(finite.min()), float(finite.max()))
 
 
-def common_limits(smoothed: Iterable[FloatArray]) -> Limits | None:
+def common_limits(trends: Iterable[FloatArray]) -> Limits | None:
     """
-    Return the range of losses to show several smoothed curves in.
+    Return the range of losses to show several trends in.
 
     Curves that end below their beginning are inside, by `loss_limits`; a curve that
     only rises may be outside. Without a finite loss, there is no range.
     """
     falling: list[Limits] = []
     rising: list[Limits] = []
-    for curve in smoothed:
+    for curve in trends:
         limits = loss_limits(curve, curve)
         if limits is not None:
             finite = curve[np.isfinite(curve)]

@@ -15,6 +15,7 @@ from lrwidget.curve.edge import unstable_from
 from lrwidget.curve.fit import local_fit
 from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule
 from lrwidget.curve.smoothing import DEFAULT_BETA, exponential_mean
+from lrwidget.curve.trend import AUTOMATIC
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.fit import Fit
     from lrwidget.curve.suggestion import Suggestion
+    from lrwidget.curve.trend import Smoothing
 
 StopReason: TypeAlias = Literal[
     "completed", "diverged", "non_finite", "exhausted", "stopped"
@@ -219,7 +221,7 @@ class LRCurve(Stored):
         self,
         ax: Axes | None = None,
         *,
-        beta: float = DEFAULT_BETA,
+        smoothing: Smoothing = AUTOMATIC,
         rule: str = DEFAULT_RULE,
         choice: float | None = None,
     ) -> Axes:
@@ -230,8 +232,10 @@ class LRCurve(Stored):
         ----------
         ax:
             Where to draw; new axes if None.
-        beta:
-            How much to smooth the bold line, as `smoothed` takes it.
+        smoothing:
+            The way to smooth the bold line: ``"automatic"`` for `fit`, a number from
+            0.05 to 0.8 for `fit` with this width in decades, or ``"fastai"`` for
+            `smoothed`. The band is two standard errors of the fit on each side.
         rule:
             The rule of the suggestion, as `suggestion` takes it.
         choice:
@@ -249,7 +253,7 @@ class LRCurve(Stored):
         TypeError, ValueError
             If an argument is not as described.
         """
-        return picture.plot(self, ax, beta=beta, rule=rule, choice=choice)
+        return picture.plot(self, ax, smoothing=smoothing, rule=rule, choice=choice)
 
     def _repr_png_(self) -> bytes | None:
         """Return the picture that IPython shows, if there is one."""

@@ -13,7 +13,7 @@ import numpy as np
 from lrwidget.curve.curve_files import as_csv, as_json
 from lrwidget.curve.drawing import draw
 from lrwidget.curve.rules import DEFAULT_RULE
-from lrwidget.curve.smoothing import DEFAULT_BETA
+from lrwidget.curve.trend import AUTOMATIC
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from lrwidget.curve.lr_curve import LRCurve
+    from lrwidget.curve.trend import Smoothing
 
 _INCHES = (9.0, 4.0)
 _DPI = 120
@@ -37,7 +38,7 @@ _caching = threading.Lock()
 class Looks(TypedDict, total=False):
     """The smoothing, the rule of the suggestion, and the chosen rate of a picture."""
 
-    beta: float
+    smoothing: Smoothing
     rule: str
     choice: float | None
 
@@ -87,7 +88,12 @@ def png(curve: LRCurve, **looks: Unpack[Looks]) -> bytes | None:
 def cached_png(curve: LRCurve, **looks: Unpack[Looks]) -> bytes | None:
     """Return the picture of `png`; the latest 8 pictures are not drawn again."""
     data = hashlib.sha256(curve.lrs.tobytes() + curve.losses.tobytes()).digest()
-    every: Looks = {"beta": DEFAULT_BETA, "rule": DEFAULT_RULE, "choice": None, **looks}
+    every: Looks = {
+        "smoothing": AUTOMATIC,
+        "rule": DEFAULT_RULE,
+        "choice": None,
+        **looks,
+    }
     key = (data, curve.num_it, *every.values())
     with _caching:
         drawn = _cached.pop(key, None)
@@ -153,11 +159,11 @@ def _still(curve: LRCurve, looks: Looks) -> Figure | None:
 
 
 def _explain_above(figure: Figure, font_size: float | None = None) -> None:
-    """Write the legend into a row above the only axes of a figure."""
+    """Write the legend into rows above the only axes of a figure."""
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
     figure.legend(
         loc="outside upper center",
-        ncols=5,
+        ncols=3,
         fontsize=font_size,
         frameon=False,
         numpoints=1,

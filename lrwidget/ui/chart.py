@@ -9,7 +9,6 @@ import ipywidgets as ipw
 import numpy as np
 
 from lrwidget.curve.loss_limits import hull
-from lrwidget.curve.spread import spread
 from lrwidget.ui.axes import Axes
 from lrwidget.ui.handle import Handle
 from lrwidget.ui.marks import LatestLines, OtherLines, SuggestionMarks
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from lrwidget.curve.loss_limits import Limits
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.runs import RepeatKey, Run
-    from lrwidget.curve.spread import Spread
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.ui.view_options import ViewOptions, VisibleCurve
 
@@ -45,7 +43,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self._seen = NOTHING
         self._limits: Limits | None = None  # in which the others are drawn
         self._others: list[tuple[Run, VisibleCurve]] = []
-        self._spreads: list[tuple[Run, Spread]] = []
+        self._repeats: list[tuple[Run, VisibleCurve]] = []
         self.axes = Axes(start_lr, end_lr, loss_name)
         self.latest = LatestLines(self.axes)
         self.others = OtherLines(self.axes)
@@ -64,7 +62,12 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
     @property
     def lines(self) -> list[bqplot.Lines]:
         """The lines of all curves; `labels` of each has its name."""
-        return [*self.others.lines, *self.latest.marks]
+        return [*self.others.lines, *self.latest.lines]
+
+    @property
+    def bands(self) -> list[bqplot.Lines]:
+        """The bands of standard errors, each with the label of its line."""
+        return [*self.others.bands, self.latest.trend.band]
 
     def show_range(self, start_lr: float, end_lr: float) -> None:
         """Set the rates at the edges."""
@@ -77,26 +80,23 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         """
         Show runs beside the latest one, and set the view of all that is drawn next.
 
-        Three or more repeats of one setting show their median and extent; the latest
-        run may be one of these. Return whether there are such.
+        Three or more repeats of one setting show their common trend; the latest run
+        may be one of these. Return whether there are such.
         """
         self._view = view
-        runs = {run.name: run for run in (*others, *repeats)}
-        seen = {name: view.of(runs[name].history.curve()) for name in runs}
-        self._others = [(run, seen[run.name]) for run in others]
+        self._others = [(run, view.of(run.history.curve())) for run in others]
         settings: dict[RepeatKey, list[Run]] = {}
         for run in repeats:
             settings.setdefault(run.key, []).append(run)
-        self._spreads = []
+        self._repeats = []
         for same in settings.values():
-            lines = [(seen[run.name].lrs, seen[run.name].smoothed) for run in same]
-            spreading = spread(lines)
-            if spreading is not None:
-                self._spreads.append((same[0], spreading))
+            common = view.of_repeats([run.history.curve() for run in same])
+            if len(common.lrs):
+                self._repeats.append((same[0], common))
         self._limits = None
-        self.others.show(others, [run for run, _ in self._spreads])
+        self.others.show(others, [run for run, _ in self._repeats])
         self.figure.marks = self._marks()
-        return bool(self._spreads)
+        return bool(self._repeats)
 
     def draw(self, curve: LRCurve, suggestion: Suggestion) -> None:
         """Show the curve of the latest run, and its suggestion."""
@@ -115,8 +115,8 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
             self._limits = limits
             for run, seen in self._others:
                 self.others.draw(run, seen)
-            for run, spreading in self._spreads:
-                self.others.draw_spread(run, spreading)
+            for run, seen in self._repeats:
+                self.others.draw_repeats(run, seen)
         self.suggestion.draw(suggestion, latest)
         if self._rate is not None:  # the handle may be on its way to another one
             self.handle.say(self._told())
@@ -127,19 +127,24 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.handle.show(rate, self._told())
 
     def _told(self) -> list[str]:
-        rate, loss = self._rate, None
+        rate, loss, doubt = self._rate, None, None
         if rate is not None:
-            loss = self._seen.height_at(rate)
+            loss, upper = self._seen.height_at(rate), self._seen.upper_at(rate)
             if loss is not None and self._view.logarithmic:
-                loss = float(np.power(10.0, loss))  # infinite rather than an error
-        self.words = beside_the_handle(rate, loss, self._suggested)
+                loss, upper = _power(loss), None if upper is None else _power(upper)
+            doubt = None if loss is None or upper is None else upper - loss
+        self.words = beside_the_handle(rate, loss, doubt, self._suggested)
         return self.words
 
     def _marks(self) -> list[bqplot.Mark]:
         return [
             self.suggestion.band,
-            *self.others.marks,
-            *self.latest.marks,
+            *self.bands,
+            *self.lines,
             self.suggestion.dot,
             *self.handle.marks,
         ]
+
+
+def _power(logarithm: float) -> float:
+    return float(np.power(10.0, logarithm))  # infinite rather than an error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets as ipw
 
+from lrwidget.curve.trend import FASTAI
 from lrwidget.ui import messages
 from lrwidget.ui.chart import Chart
 from lrwidget.ui.controls import ApplyBar, PickBar, RunBar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.race_history import RaceHistory
     from lrwidget.curve.runs import Run
+    from lrwidget.curve.trend import Smoothing
     from lrwidget.ui.view_options import ViewOptions
 
 _FIELDS = [field.name for field in fields(Snapshot)]
@@ -39,7 +41,7 @@ class _Commands(Protocol):
     def step(self, count: int) -> None: ...
     def home(self) -> None: ...
     def apply(self) -> str: ...
-    def export(self, kind: str, beta: float) -> bytes: ...
+    def export(self, kind: str, smoothing: Smoothing) -> bytes: ...
     def remove(self, name: str) -> None: ...
 
 
@@ -47,7 +49,7 @@ class Layout:
     """The parts of the widget, from top to bottom."""
 
     def __init__(
-        self, commands: _Commands, snapshot: Snapshot, beta: float, rule: str
+        self, commands: _Commands, snapshot: Snapshot, smoothing: Smoothing, rule: str
     ) -> None:
         self._commands = commands
         self._shown: Snapshot | None = None
@@ -62,7 +64,7 @@ class Layout:
         self.settings = SettingsPanel(config, answered(self._on_settings))
         toggle, race = answered(commands.toggle), answered(commands.start_race)
         self.run_bar = RunBar(toggle, race, self.settings.toggle, can)
-        self.view_bar = ViewBar(beta, config.num_it, on_view)
+        self.view_bar = ViewBar(smoothing, config.num_it, on_view)
         self.chart = Chart(
             config.start_lr, config.end_lr, self.view_bar.view, pick, can.loss_name
         )
@@ -136,9 +138,10 @@ class Layout:
         if anew or others != self._others:
             self._others = others
             repeated = self.chart.show_others(*others)
-            self.legend.explain_spread(shown=repeated)
+            self.legend.explain(band=view.smoothing != FASTAI, repeats=repeated)
             with self.page.hold_sync():
                 self.page.lines = self.chart.lines
+                self.page.bands = self.chart.bands
                 self.page.logarithmic = view.logarithmic
 
     def _show_choice(self, choice: float | None) -> None:
@@ -174,7 +177,7 @@ class Layout:
         self._commands.refresh()
 
     def _on_export(self, kind: str) -> bytes:
-        return self._commands.export(kind, self.view_bar.view.beta)
+        return self._commands.export(kind, self.view_bar.view.smoothing)
 
 
 def _differ(name: str, one: Snapshot, other: Snapshot) -> bool:

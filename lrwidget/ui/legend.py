@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from lrwidget.curve.runs import Run
 
 _KEY = """<span class="lrwidget-key">
-<span><i class="lrwidget-smoothed">━</i> smoothed</span>
-<span><i class="lrwidget-raw">─</i> each batch</span>
+<span><i class="lrwidget-trend">━</i> trend</span>
+{}<span><i class="lrwidget-raw">─</i> one batch</span>
 <span><i class="lrwidget-suggestion">◆</i> suggestion</span>
 <span><i class="lrwidget-band">█</i> looks as good</span>
 <span><i class="lrwidget-choice">●</i> chosen</span>
 {}</span>"""
-_SPREAD = """<span><i class="lrwidget-median">━</i> median,
-<i class="lrwidget-extent">█</i> extent of repeats</span>
+_BAND = """<span><i class="lrwidget-errors">█</i> ± 2 standard errors</span>
+"""
+_REPEATS = """<span><i class="lrwidget-repeats">━</i> trend of repeated runs</span>
 """
 # The border that looks most like a line, where the style of that has another name.
 _BORDERS = {"dash_dotted": "double"}
@@ -39,9 +40,10 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
         self._entries: dict[str, ipw.HBox] = {}
         self._latest = ipw.Label(layout={"border_bottom": f"3px solid {CURVE}"})
         self._latest.add_class("lrwidget-latest")
-        self._key = ipw.HTML(_KEY.format(""))
+        self._key = ipw.HTML()
         super().__init__()
         self.add_class("lrwidget-legend")
+        self.explain(band=True, repeats=False)
         self.show([], None)
 
     def show(self, former: list[Run], latest: Run | None) -> list[Run]:
@@ -58,9 +60,11 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
         self.children = (self._key, self._latest, *boxes.values())
         return [run for run in former if boxes[run.name].children[0].value]
 
-    def explain_spread(self, *, shown: bool) -> None:
-        """Explain the median and the extent of runs, if the chart shows them."""
-        self._key.value = _KEY.format(_SPREAD if shown else "")
+    def explain(self, *, band: bool, repeats: bool) -> None:
+        """Explain the marks, and those that are not always in the chart if they are."""
+        self._key.value = _KEY.format(
+            _BAND if band else "", _REPEATS if repeats else ""
+        )
 
     def _entry(self, run: Run) -> ipw.HBox:
         colour, style = look_of_former(run.number)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.runs import RepeatKey, Run
-    from lrwidget.curve.spread import Spread
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.ui.axes import Axes
     from lrwidget.ui.view_options import VisibleCurve
@@ -31,11 +30,11 @@ _OTHERS = tuple(
 )
 RACE_COLOURS = (CURVE, _OTHERS[1], SUGGESTION, CHOICE, _OTHERS[0], _OTHERS[2])
 _STYLES = ("dashed", "dotted", "dash_dotted")
-_SPREAD_OPACITY = 0.18
+_BAND_OPACITY = 0.18
 
 # The points of a line: a column for each four pixels of a wide chart. More points show
-# no more detail, and slow the page down.
-_MOST_POINTS = 1000
+# no more detail, and slow the page down. A trend is smoother, and has a band.
+_MOST_POINTS, _MOST_OF_TREND = 1000, 500
 
 
 def look_of_former(number: int) -> tuple[str, str]:
@@ -44,80 +43,96 @@ def look_of_former(number: int) -> tuple[str, str]:
     return _OTHERS[number % len(_OTHERS)], _STYLES[style % len(_STYLES)]
 
 
+class TrendMarks:
+    """A trend, and the band of two standard errors on each side of it."""
+
+    def __init__(
+        self, axes: Axes, colour: str, label: str, stroke_width: float
+    ) -> None:
+        self._axes = axes
+        self.line = _line(axes, colour, label, stroke_width=stroke_width)
+        look = _area(colour, "between", _BAND_OPACITY)
+        self.band = bqplot.Lines(
+            x=[], y=[[], []], scales=axes.on_curve, labels=[label], **look
+        )
+
+    def draw(self, seen: VisibleCurve) -> None:
+        """Show the visible part of a trend; both marks have the same points."""
+        line = self._axes.kept(seen.trend)
+        shown = thinned(np.log(seen.lrs), line, _MOST_OF_TREND)
+        set_points(self.line, seen.lrs[shown], line[shown])
+        if seen.band is not None:
+            edges = self._axes.kept(seen.band[:, shown])
+            set_points(self.band, seen.lrs[shown], edges)
+        elif len(self.band.x):
+            set_points(self.band, [], np.empty((2, 0)))
+
+    def close(self) -> None:
+        """Close both marks, without their scales, which other marks use."""
+        self.line.close()
+        self.band.close()
+
+
 class LatestLines:
-    """The raw and the smoothed losses of the latest run."""
+    """The raw losses of the latest run, and their trend."""
 
     def __init__(self, axes: Axes) -> None:
         self._axes = axes
         raw = {"stroke_width": 1, "opacities": [drawing.RAW_OPACITY]}
         self.raw = _line(axes, CURVE, "loss", **raw)
-        self.smoothed = _line(axes, CURVE, "smoothed loss", stroke_width=3)
-        self.marks = [self.raw, self.smoothed]
+        self.trend = TrendMarks(axes, CURVE, "trend", 3)
+        self.lines = [self.raw, self.trend.line]
 
     def draw(self, seen: VisibleCurve) -> None:
         """Show the visible part of the run."""
-        places = np.log(seen.lrs)
-        for line, losses in ((self.raw, seen.raw), (self.smoothed, seen.smoothed)):
-            if len(places):
-                set_line(line, places, seen.lrs, self._axes.kept(losses))
-            else:
-                clear(line)
+        set_line(self.raw, np.log(seen.lrs), seen.lrs, self._axes.kept(seen.raw))
+        self.trend.draw(seen)
 
 
 class OtherLines:
-    """The smoothed losses of other runs, and the spread of repeated runs."""
+    """The trends of other runs, and the common trends of repeated runs."""
 
     def __init__(self, axes: Axes) -> None:
         self._axes = axes
-        self._lines: dict[str, list[bqplot.Lines]] = {}
-        self._spreads: dict[RepeatKey, list[bqplot.Lines]] = {}  # median and extent
+        self._lines: dict[str, bqplot.Lines] = {}
+        self._repeats: dict[RepeatKey, TrendMarks] = {}
 
     @property
     def lines(self) -> list[bqplot.Lines]:
-        """One line for each run, and for each median."""
-        every = [*self._lines.values(), *self._spreads.values()]
-        return [line for line, *_extent in every]
+        """One line for each run, and for each common trend."""
+        return [*self._lines.values(), *(x.line for x in self._repeats.values())]
 
     @property
-    def marks(self) -> list[bqplot.Lines]:
-        """All marks, from the hindmost to the foremost."""
-        return [*(extent for _, extent in self._spreads.values()), *self.lines]
+    def bands(self) -> list[bqplot.Lines]:
+        """The band of each common trend."""
+        return [repeats.band for repeats in self._repeats.values()]
 
     def show(self, runs: list[Run], repeated: list[Run]) -> None:
         """Make the marks of runs and of the first of repeated ones; close others."""
         _keep(self._lines, {run.name: run for run in runs}, self._line)
-        _keep(self._spreads, {run.key: run for run in repeated}, self._spread)
+        _keep(self._repeats, {run.key: run for run in repeated}, self._common)
 
     def draw(self, run: Run, seen: VisibleCurve) -> None:
         """Draw one of the runs."""
-        (line,) = self._lines[run.name]
-        set_line(line, np.log(seen.lrs), seen.lrs, self._axes.kept(seen.smoothed))
+        losses = self._axes.kept(seen.trend)
+        set_line(self._lines[run.name], np.log(seen.lrs), seen.lrs, losses)
 
-    def draw_spread(self, run: Run, spread: Spread) -> None:
-        """Draw the spread of the runs that repeat a run."""
-        median, extent = self._spreads[run.key]
-        lrs, places = spread.lrs, np.log(spread.lrs)
-        set_line(median, places, lrs, self._axes.kept(spread.median))
-        bounds = self._axes.kept(np.array([spread.low, spread.high]))
-        shown = thinned(places, spread.high, _MOST_POINTS)
-        set_points(extent, lrs[shown], bounds[:, shown])
+    def draw_repeats(self, run: Run, seen: VisibleCurve) -> None:
+        """Draw the common trend of the runs that repeat a run."""
+        self._repeats[run.key].draw(seen)
 
-    def _line(self, run: Run) -> list[bqplot.Lines]:
+    def _line(self, run: Run) -> bqplot.Lines:
         colour, style = look_of_former(run.number)
         look = {"line_style": style, "stroke_width": 1.5}
-        return [_line(self._axes, colour, run.name, **look)]
+        return _line(self._axes, colour, run.name, **look)
 
-    def _spread(self, run: Run) -> list[bqplot.Lines]:
+    def _common(self, run: Run) -> TrendMarks:
         colour, _style = look_of_former(run.number)
-        label = f"median, {run.key.label}"
-        median = _line(self._axes, colour, label, stroke_width=2.5)
-        look = _area(colour, "between", _SPREAD_OPACITY)
-        scales = self._axes.on_curve
-        return [median, bqplot.Lines(x=[], y=[[], []], scales=scales, **look)]
+        return TrendMarks(self._axes, colour, f"trend, {run.key.label}", 2.5)
 
 
 class SuggestionMarks:
-    """A diamond on the smoothed line, and a band of the rates that look as good."""
+    """A diamond on the trend, and a band of the rates that look as good."""
 
     def __init__(self, axes: Axes, on_pick: Callable[[float], object]) -> None:
         self._on_pick = on_pick
@@ -192,14 +207,11 @@ def _area(colour: str, fill: str, opacity: float) -> dict[str, Any]:
 
 
 def _keep(
-    marks: dict[Any, list[bqplot.Lines]],
-    wanted: Mapping[Any, Run],
-    make: Callable[[Run], list[bqplot.Lines]],
+    marks: dict[Any, Any], wanted: Mapping[Any, Run], make: Callable[[Run], object]
 ) -> None:
     """Make the marks that are wanted and missing, and close those not wanted."""
     for key in marks.keys() - wanted.keys():
-        for mark in marks.pop(key):
-            mark.close()  # without its scales, which other marks use
+        marks.pop(key).close()
     for key in wanted:
         if key not in marks:
             marks[key] = make(wanted[key])

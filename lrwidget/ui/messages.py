@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.training_curve import TrainingCurve
     from lrwidget.ui.snapshot import JobSnapshot, Snapshot
 
+_PLAIN_POWERS = range(-2, 3)  # of the losses that are written without a power of ten
 _SAME = 0.005  # relative difference of two rates
 _FAST = 10  # steps per second, from which the pace has no decimals
 _MAX_ERROR = 250  # characters
@@ -24,20 +25,38 @@ _FEWEST = 10  # steps, from which on the loss may be said not to have risen
 
 
 def beside_the_handle(
-    rate: float | None, loss: float | None, suggestion: float | None
+    rate: float | None,
+    loss: float | None,
+    doubt: float | None,
+    suggestion: float | None,
 ) -> list[str]:
     """Return the texts beside the chosen rate, one for each line."""
     if rate is None:
         return []
     words = [short(rate)]
     if loss is not None:
-        words.append(f"loss {plain(loss, 3)}")
+        words.append(f"loss {_with_doubt(loss, doubt)}")
     if suggestion is not None:
         ratio = rate / suggestion
         same = abs(ratio - 1) < _SAME
         times = plain(float(f"{ratio:.2g}"))
         words.append("as suggested" if same else f"{times}x the suggestion")
     return words
+
+
+def _with_doubt(loss: float, doubt: float | None) -> str:
+    """Return a loss, with as many digits as its doubt allows, and its doubt."""
+    text = plain(loss, 3)
+    if not doubt or not math.isfinite(loss + doubt):
+        return text
+    power = math.floor(math.log10(max(abs(loss), doubt)))
+    places = min(2 - power, 1 - math.floor(math.log10(doubt)))
+    if round(doubt, places) == 0:  # surer than three digits
+        return text
+    if power not in _PLAIN_POWERS:
+        return f"({loss / 10.0**power:.2f} ± {doubt / 10.0**power:.2f})e{power}"
+    places = max(places, 0)
+    return f"{loss:.{places}f} ± {doubt:.{places}f}"
 
 
 def outcome(curve: TrainingCurve) -> str:

@@ -218,6 +218,10 @@ function addNames({ model, signal }, root, chart) {
       });
       const readout = slider.querySelector(".widget-readout");
       if (readout) setAttributes(readout, { role: "textbox", "aria-label": `${text}, value` });
+      // Of one handle, the value: else the number of a choice, such as 0, would be read.
+      if (readout && handles.length === 1) {
+        setAttributes(handles[0], { "aria-valuetext": readout.textContent });
+      }
     }
     for (const bar of root.querySelectorAll(".progress")) {
       setAttributes(bar, { role: "img", "aria-label": "Progress" });
@@ -272,16 +276,24 @@ function addHover({ model, signal }, chart) {
   const move = async (event) => {
     const mine = ++latest;
     if (event.buttons) return hide();
-    const lines = model.get("lines").map((line) => modelOf(model, line));
-    const found = await Promise.all(lines);
+    const modelsIn = (trait) =>
+      Promise.all(model.get(trait).map((mark) => modelOf(model, mark)));
+    const [lines, bands] = [await modelsIn("lines"), await modelsIn("bands")];
     if (mine !== latest) return;
     const plot = chart.querySelector(".plotarea_events").getBoundingClientRect();
-    const point = nearest(found, plot, event.clientX, event.clientY);
+    const point = nearest(lines, plot, event.clientX, event.clientY);
     if (!point) return hide();
     const outer = chart.getBoundingClientRect();
     const [x, y] = [point.x - outer.left, point.y - outer.top];
-    const loss = model.get("logarithmic") ? 10 ** point.loss : point.loss;
-    tip.textContent = `${point.name} ${digits(loss)} at ${digits(point.lr)}`;
+    const lossAt = (y) => (model.get("logarithmic") ? 10 ** y : y);
+    const loss = lossAt(point.loss);
+    const band = bands.find(
+      (band) =>
+        band.get("labels")[0] === point.name && band.get("x")[point.index] === point.lr,
+    );
+    const upper = band?.get("y")[1]?.[point.index];
+    const doubt = upper === undefined ? "" : ` ± ${digits(lossAt(upper) - loss, 2)}`;
+    tip.textContent = `${point.name} ${digits(loss)}${doubt} at ${digits(point.lr)}`;
     tip.hidden = spot.hidden = false;
     place(spot, x, y);
     const right = x > outer.width / 2;
@@ -308,15 +320,15 @@ function nearest(lines, plot, pointerX, pointerY) {
       const distance = Math.hypot(x - pointerX, y - pointerY);
       if (distance < least) {
         least = distance;
-        best = { name: line.get("labels")[0], lr: xs[i], loss: ys[i], x, y };
+        best = { name: line.get("labels")[0], index: i, lr: xs[i], loss: ys[i], x, y };
       }
     }
   }
   return best;
 }
 
-function digits(number) {
-  const short = Number(number.toPrecision(3));
+function digits(number, count = 3) {
+  const short = Number(number.toPrecision(count));
   const plain = short === 0 || (Math.abs(short) >= 0.1 && Math.abs(short) < 1000);
   return plain ? String(short) : short.toExponential().replace("+", "");
 }

@@ -48,6 +48,10 @@ class Page(anywidget.AnyWidget):
     lines = traitlets.List(traitlets.Instance(bqplot.Lines)).tag(
         sync=True, **ipw.widget_serialization
     )
+    # The bands of standard errors, each with the label and the rates of its line.
+    bands = traitlets.List(traitlets.Instance(bqplot.Lines)).tag(
+        sync=True, **ipw.widget_serialization
+    )
     logarithmic = traitlets.Bool().tag(sync=True)  # whether lines are logarithms
 
     def __init__(

@@ -8,16 +8,20 @@ import ipywidgets as ipw
 import numpy as np
 
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
+from lrwidget.curve.trend import AUTOMATIC, FASTAI, common_trend, trend
 from lrwidget.ui.widgets import SetInThreads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
 
     from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.loss_limits import Limits
     from lrwidget.curve.lr_curve import LRCurve
+    from lrwidget.curve.trend import Smoothing, Trend
 
-MOST_SMOOTHING = 0.99
+_WIDTHS = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4, 0.56, 0.8)  # in decades
 _FEWEST_POINTS = 2
 
 
@@ -26,64 +30,94 @@ class VisibleCurve(NamedTuple):
 
     lrs: FloatArray
     raw: FloatArray
-    smoothed: FloatArray
+    trend: FloatArray
+    band: FloatArray | None  # two standard errors below and above, in two rows
     limits: Limits | None  # the losses worth showing; None without a point
 
     def height_at(self, rate: float) -> float | None:
-        """Return the height of the smoothed line at a rate; None beside the line."""
+        """Return the height of the trend at a rate; None beside it."""
+        return self._at(rate, self.trend)
+
+    def upper_at(self, rate: float) -> float | None:
+        """Return the height of the upper end of the band at a rate; None beside it."""
+        return None if self.band is None else self._at(rate, self.band[1])
+
+    def _at(self, rate: float, heights: FloatArray) -> float | None:
         lrs = self.lrs
         if not len(lrs) or not lrs[0] <= rate <= lrs[-1]:
             return None
-        return float(np.interp(np.log(rate), np.log(lrs), self.smoothed))
+        return float(np.interp(np.log(rate), np.log(lrs), heights))
 
 
-NOTHING = VisibleCurve(np.array([]), np.array([]), np.array([]), None)
+NOTHING = VisibleCurve(np.array([]), np.array([]), np.array([]), None, None)
 
 
 class ViewOptions(NamedTuple):
     """The view of the curves."""
 
-    beta: float  # of the smoothing, as in `LRCurve.smoothed`
+    smoothing: Smoothing = AUTOMATIC
     skip_first: int = 0  # number of points to leave out
     skip_last: int = 0
     logarithmic: bool = False  # whether to show decimal logarithms of the losses
     everything: bool = False  # whether to show all losses, not only those worth showing
 
     def of(self, curve: LRCurve) -> VisibleCurve:
-        """Return the visible part of a curve, which is smoothed as a whole."""
-        seen = slice(self.skip_first, max(len(curve) - self.skip_last, 0))
-        lrs, raw = curve.lrs[seen], curve.losses[seen]
-        smoothed = curve.smoothed(self.beta)[seen]
+        """Return the visible part of a curve, whose trend is that of the whole."""
+        seen = self._seen(curve)
+        return self._visible(curve.losses, trend(curve, self.smoothing), seen)
+
+    def of_repeats(self, curves: Sequence[LRCurve]) -> VisibleCurve:
+        """Return the visible part of the common trend of curves, without raw losses."""
+        common = common_trend(curves, self.smoothing)
+        parts = [curve.lrs[self._seen(curve)] for curve in curves]
+        shown = np.isin(common.lrs, np.concatenate(parts))
+        return self._visible(common.losses, common, shown)._replace(raw=NOTHING.raw)
+
+    def _seen(self, curve: LRCurve) -> slice:
+        return slice(self.skip_first, max(len(curve) - self.skip_last, 0))
+
+    def _visible(
+        self, raw: FloatArray, whole: Trend, seen: slice | npt.NDArray[np.bool_]
+    ) -> VisibleCurve:
+        lrs, raw, line = whole.lrs[seen], raw[seen], whole.losses[seen]
+        band = None if whole.band is None else whole.band[:, seen]
         if self.logarithmic:
-            raw, smoothed = _logarithms(raw), _logarithms(smoothed)
-        shown = np.isfinite(raw) & np.isfinite(smoothed)
+            # A fit may be below all losses, and even below 0.
+            line = np.maximum(line, raw.min(where=raw > 0, initial=np.inf))
+            if band is not None:
+                low = _logarithms(band[0], -np.inf)
+                band = np.array([low, _logarithms(np.maximum(band[1], line))])
+            raw, line = _logarithms(raw), _logarithms(line)
+        shown = np.isfinite(raw) & np.isfinite(line)
         if not shown.all():  # otherwise without copies
-            lrs, raw, smoothed = lrs[shown], raw[shown], smoothed[shown]
+            lrs, raw, line = lrs[shown], raw[shown], line[shown]
+            band = None if band is None else band[:, shown]
         if self.everything:
-            # Smoothed losses may be far off where the first points are left out.
-            limits = whole_limits(np.concatenate([raw, smoothed]))
+            # The trend may be far off where the first points are left out.
+            limits = whole_limits(np.concatenate([raw, line]))
         else:
-            limits = loss_limits(raw, smoothed)
-        return VisibleCurve(lrs, raw, smoothed, limits)
+            limits = loss_limits(raw, line)
+        return VisibleCurve(lrs, raw, line, band, limits)
 
 
-def _logarithms(losses: FloatArray) -> FloatArray:
-    """Return the decimal logarithms; NaN for a loss without one."""
-    logarithms: FloatArray = np.log10(np.where(losses > 0, losses, np.nan))
+def _logarithms(losses: FloatArray, missing: float = np.nan) -> FloatArray:
+    """Return the decimal logarithms; another number for a loss without one."""
+    logarithms = np.full(len(losses), missing)
+    np.log10(losses, where=losses > 0, out=logarithms)
     return logarithms
 
 
-class _Slider(SetInThreads, ipw.FloatSlider): ...  # type: ignore[misc]  # untyped base
+class _Slider(SetInThreads, ipw.SelectionSlider): ...  # type: ignore[misc]  # untyped base
 
 
 class _RangeSlider(SetInThreads, ipw.IntRangeSlider): ...  # type: ignore[misc]  # untyped base
 
 
 class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
-    """The smoothing slider, the slider of points, and the two switches of the axis."""
+    """The smoothing slider, the slider of points, and three switches."""
 
     def __init__(
-        self, beta: float, total: int, on_change: Callable[[], object]
+        self, smoothing: Smoothing, total: int, on_change: Callable[[], object]
     ) -> None:
         self._on_change = on_change
         self._left_out = 0, 0  # as the user set it, also for a shorter curve
@@ -91,14 +125,14 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             "style": {"description_width": "75px"},
             "layout": {"flex": "1 1 240px", "width": "auto"},
         }
+        width = AUTOMATIC if smoothing == FASTAI else smoothing
+        widths = sorted({*_WIDTHS, width} - {AUTOMATIC})
         self.smoothing = _Slider(
-            value=beta,
-            min=0.0,
-            max=MOST_SMOOTHING,
-            step=0.01,
+            options=[(AUTOMATIC, AUTOMATIC), *((f"{x:g}", x) for x in widths)],
+            value=width,
             description="Smoothing",
-            tooltip="How much of the past counts in the bold line; 0 shows raw losses",
-            readout_format=".2f",
+            tooltip="The width of the trend, in decades of the learning rate; "
+            "automatic: by the noise",
             **row,
         )
         self.points = _RangeSlider(
@@ -115,12 +149,22 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         )
         self.logarithmic = _switch("Log loss", "A logarithmic axis for the losses")
         self.everything = _switch("Show all", "All losses, explosions too")
-        switches = ipw.HBox([self.logarithmic, self.everything])
+        self.fastai = _switch(
+            "fastai's mean", "The bold line is fastai's running mean, which is late"
+        )
+        self.fastai.value = smoothing == FASTAI
+        self.smoothing.disabled = self.fastai.value
+        self.fastai.observe(self._on_switched, "value")
+        switches = ipw.HBox(
+            [self.logarithmic, self.everything, self.fastai],
+            layout={"flex_flow": "row wrap"},
+        )
         switches.add_class("lrwidget-switches")
         super().__init__(
             [self.smoothing, self.points, switches], layout={"flex_flow": "row wrap"}
         )
-        for control in (self.smoothing, self.logarithmic, self.everything):
+        drawn = self.smoothing, self.logarithmic, self.everything, self.fastai
+        for control in drawn:
             control.observe(lambda _change: self._on_change(), "value")
         self.points.observe(self._on_trimmed, "value")
 
@@ -129,8 +173,9 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         """The view that the controls are set to."""
         first, last = self.points.value
         left_out = first - 1, self.points.max - last
+        smoothing = FASTAI if self.fastai.value else self.smoothing.value
         switches = self.logarithmic.value, self.everything.value
-        return ViewOptions(self.smoothing.value, *left_out, *switches)
+        return ViewOptions(smoothing, *left_out, *switches)
 
     def show_total(self, total: int) -> None:
         """Set the number of points; as many at the ends stay left out."""
@@ -144,6 +189,9 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             self.points.max = total
             self.points.value = first, max(total - at_last, first)
         self.points.observe(self._on_trimmed, "value")
+
+    def _on_switched(self, change: dict[str, bool]) -> None:
+        self.smoothing.disabled = change["new"]
 
     def _on_trimmed(self, _change: object) -> None:
         view = self.view

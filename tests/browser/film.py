@@ -87,7 +87,7 @@ def _play(page: Page, finder: Finder) -> None:
     hand.press(finder.button)
     finder.await_status("Suggested")
     page.wait_for_timeout(500)
-    hand.go(*finder.place_on(finder.smoothed))
+    hand.go(*finder.place_on(finder.trend))
     page.wait_for_timeout(500)
     hand.go_to(finder.handle)
     page.mouse.down()
@@ -99,7 +99,7 @@ def _play(page: Page, finder: Finder) -> None:
     hand.go_to(finder.slider)
     page.mouse.down()
     x, y = _middle(finder.slider)
-    hand.go(x - 60, y, 0.6)
+    hand.go(x + 60, y, 0.6)
     page.mouse.up()
     hand.press(finder.root.get_by_role("button", name="Apply"))
 

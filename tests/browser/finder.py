@@ -61,10 +61,13 @@ class Finder:
         self.field = self.root.get_by_role("spinbutton", name="Learning rate")
         self.slider = self.root.get_by_role("slider", name="Smoothing")
         self.menu = self.root.get_by_label("Suggestion", exact=True)
-        self.band = self.root.locator("path.area").first
+        self.band, self.errors = (
+            self.root.locator(f'path.area[style*="--lrwidget-{colour}"]').first
+            for colour in ("suggestion", "curve")
+        )
         # A mark without points has no path, so an index would not identify a mark;
         # its style does.
-        self.raw, self.smoothed, self.line = (
+        self.raw, self.trend, self.line = (
             self.root.locator(f'path.line[style*="{looks}"]').first
             for looks in ("stroke-width: 1;", "stroke-width: 3;", "--lrwidget-choice")
         )
@@ -81,19 +84,19 @@ class Finder:
         """Wait until the curve is drawn with more points than this."""
         self._page.wait_for_function(
             f"([path, count]) => ({_POINTS})(path) > count",
-            arg=[self.smoothed.element_handle(), count],
+            arg=[self.trend.element_handle(), count],
             timeout=MILLISECONDS,
         )
         return self.points()
 
     def points(self) -> int:
         """Return the number of points that are drawn of the curve."""
-        count: int = self.smoothed.evaluate(_POINTS)
+        count: int = self.trend.evaluate(_POINTS)
         return count
 
     def shape(self) -> str:
         """Return the path of the drawn curve, empty before the curve is drawn."""
-        return self.smoothed.get_attribute("d") or ""
+        return self.trend.get_attribute("d") or ""
 
     def await_other_shape(self, shape: str) -> str:
         """Wait until the path of the drawn curve differs from this one; return it."""

@@ -89,7 +89,7 @@ def test_run_it_pick_a_rate_and_stop_it(front_end: Server[Any], page: Page) -> N
 
         smooth = finder.shape()
         finder.slider.focus()
-        page.keyboard.press("Home")
+        page.keyboard.press("End")
         finder.await_other_shape(smooth)
 
         document.value("pause.clear()")

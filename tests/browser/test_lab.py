@@ -127,7 +127,7 @@ def test_clicks_on_the_curve_and_the_suggestion_count(
     finder.button.click()
     finder.await_status("Suggested")
     suggestion = book.value("w.wait().suggest()")
-    rate = finder.click_on(finder.smoothed)
+    rate = finder.click_on(finder.trend)
     assert rate != pytest.approx(suggestion, rel=0.2)
     book.await_value("w.value", _is(rate))
     finder.suggestion.click()
@@ -168,21 +168,26 @@ def test_smooth_it_while_it_runs(page: Page, notebook: Callable[..., Notebook]) 
     finder.button.click()
     finder.await_points(20)
     finder.slider.focus()
-    page.keyboard.press("Home")
-    book.await_value("w._display.view_bar.smoothing.value", lambda value: value == 0)
+    page.keyboard.press("End")
+    book.await_value("w._display.view_bar.view.smoothing", lambda value: value == 0.8)
+    expect(finder.slider).to_have_attribute("aria-valuetext", "0.8")
     assert book.value("w.running")
     finder.button.click()
     finder.await_status("Stopped")
-    # without smoothing, the bold line equals the faint line
     finder.await_points(book.value("len(w.wait())") - 1)
-    path = "path => path.getAttribute('d')"
-    assert finder.smoothed.evaluate(path) == finder.raw.evaluate(path)
+    wide = finder.shape()
     finder.slider.focus()
-    page.keyboard.press("End")
-    book.await_value("w._display.view_bar.smoothing.value", lambda value: value == 0.99)
-    page.wait_for_function(
-        "([a, b]) => a.getAttribute('d') !== b.getAttribute('d')",
-        arg=[finder.smoothed.element_handle(), finder.raw.element_handle()],
+    page.keyboard.press("Home")
+    automatic = finder.await_other_shape(wide)
+    expect(finder.errors).to_have_attribute("d", re.compile("[0-9]"))
+    mean = finder.root.get_by_label("fastai's mean")
+    mean.check()
+    finder.await_other_shape(automatic)
+    assert book.value("w._display.view_bar.view.smoothing") == "fastai"
+    expect(finder.errors).not_to_have_attribute("d", re.compile("[0-9]"))
+    mean.uncheck()
+    await_result(
+        finder.shape, lambda seen: seen == automatic, lambda _: "another trend"
     )
 
 

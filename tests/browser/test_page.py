@@ -77,18 +77,17 @@ def test_the_mouse_tells_the_nearest_point(
     finder = _finished(page, book)
     tip = finder.root.locator(".lrwidget-tip")
     expect(tip).to_be_hidden()
-    x, y = finder.hover(finder.smoothed)
-    expect(tip).to_have_text(re.compile(r"^smoothed loss \S+ at \S+$"))
-    loss, rate = re.findall(r"(\S+) at (\S+)$", tip.inner_text())[0]
-    curve = book.value("[w.curve.lrs.tolist(), w.curve.smoothed().tolist()]")
-    near = min(zip(*curve, strict=True), key=lambda point: abs(point[0] / x - 1))
-    assert float(rate) == pytest.approx(near[0], rel=0.01)
-    assert float(loss) == pytest.approx(near[1], rel=0.01)
+    x, y = finder.hover(finder.trend)
+    expect(tip).to_have_text(re.compile(r"^trend \S+ ± \S+ at \S+$"))
+    told = [float(word) for word in tip.inner_text().split()[1::2]]
+    points = book.value("w.curve.to_pandas()[['fit', 'error', 'lr']].values.tolist()")
+    fit, error, lr = min(points, key=lambda point: abs(point[2] / x - 1))
+    assert told == pytest.approx([fit, 2 * error, lr], rel=0.05)
     shape = finder.shape()
     finder.root.get_by_label("Log loss").check()
     finder.await_other_shape(shape)
-    finder.hover(finder.smoothed)
-    expect(tip).to_have_text(re.compile("^smoothed loss"))
+    finder.hover(finder.trend)
+    expect(tip).to_have_text(re.compile(r"^trend \S+ ± \S+ at \S+$"))
     page.mouse.move(0, y)
     expect(tip).to_be_hidden()
 
@@ -149,6 +148,7 @@ def test_every_control_has_its_turn_by_tab(
 ) -> None:
     book = notebook(SETUP, QUICK)
     finder = _finished(page, book)
+    expect(finder.slider).to_have_attribute("aria-valuetext", "automatic")
     finder.button.focus()
     named = [finder.focused()]
     while "SVG" not in named:
@@ -160,6 +160,7 @@ def test_every_control_has_its_turn_by_tab(
         *("A tenth of a decade lower", "A tenth of a decade higher"),
         *("Choose the suggestion", "Suggestion", "Smoothing", "Smoothing, value"),
         *("Points first", "Points last", "Points, value", "Log loss", "Show all"),
+        "fastai's mean",
         *("Apply", "Copy as code", "JSON", "CSV", "PNG", "SVG"),
     ]
 

@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrwidget.curve.lr_curve import LRCurve
+from tests.curves import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -416,17 +417,26 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_csv_is_exact(tmp_path: Path) -> None:
-    curve = _curve([1 / 3, math.nan, math.inf])
+    curve = _curve([1 / 3, math.nan, math.inf, 0.1, 0.3])
     curve.to_csv(tmp_path / "x.csv")
     with (tmp_path / "x.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
-    assert header == ["lr", "loss"]
-    values = np.array(rows, float)
-    np.testing.assert_array_equal(values, np.c_[curve.lrs, curve.losses])
+    assert header == ["lr", "loss", "fit", "error"]
+    assert [row[2:] for row in rows[1:3]] == [["", ""]] * 2
+    values = np.array([[x or "nan" for x in row] for row in rows], float)
+    np.testing.assert_array_equal(values, curve.to_pandas())
 
 
 def test_pandas() -> None:
-    curve = _curve([3.0, 2.0, 1.0])
+    curve = _curve([3.0, 2.5, 1.0, math.nan, math.inf])
     frame = curve.to_pandas()
-    assert list(frame.columns) == ["lr", "loss"]
-    np.testing.assert_array_equal(frame.to_numpy(), np.c_[curve.lrs, curve.losses])
+    assert list(frame.columns) == ["lr", "loss", "fit", "error"]
+    expected = np.vstack([curve.lrs, curve.losses, fitted(curve)])
+    expected[2:, 3:] = math.nan
+    np.testing.assert_array_equal(frame.to_numpy(), expected.T)
+
+
+def test_a_table_of_no_finite_loss_has_no_fit() -> None:
+    frame = _curve([math.nan, math.inf]).to_pandas()
+    assert frame[["fit", "error"]].isna().all(axis=None)
+    assert len(_curve([]).to_pandas()) == 0

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from lrwidget.curve import drawing
 from lrwidget.curve.lr_curve import LRCurve
+from tests.curves import fitted
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
@@ -28,16 +29,22 @@ def _points(line: Line2D) -> tuple[FloatArray, FloatArray]:
     return x, y
 
 
-def test_raw_and_smoothed_and_suggestion_and_choice() -> None:
+def test_raw_and_trend_and_suggestion_and_choice() -> None:
     curve = _curve()
     lr, low, high, _ = curve.suggestion("descent")
     ax = Figure().subplots()
-    assert curve.plot(ax, beta=0.9, choice=0.01) is ax
-    raw, smoothed, suggestion, choice = ax.lines
+    assert curve.plot(ax, smoothing=0.3, choice=0.01) is ax
+    raw, trend, suggestion, choice = ax.lines
     np.testing.assert_array_equal(_points(raw), [curve.lrs, curve.losses])
-    np.testing.assert_array_equal(_points(smoothed), [curve.lrs, curve.smoothed(0.9)])
-    assert raw.get_linewidth() < smoothed.get_linewidth()
-    assert (raw.get_alpha() or 1) < (smoothed.get_alpha() or 1)
+    losses, errors = fitted(curve, 0.3)
+    np.testing.assert_array_equal(_points(trend), [curve.lrs, losses])
+    assert raw.get_linewidth() < trend.get_linewidth()
+    assert (raw.get_alpha() or 1) < (trend.get_alpha() or 1)
+    (errors_of_trend,) = ax.collections
+    corners = np.asarray(errors_of_trend.get_paths()[0].vertices)
+    for edge in (losses - 2 * errors, losses + 2 * errors):
+        apart = np.abs(corners[:, None] - np.c_[curve.lrs, edge]).sum(-1)
+        assert apart.min(0).max() < 1e-12
     assert list(_points(suggestion)[0]) == [lr]
     assert suggestion.get_marker() == "D"
     assert set(_points(choice)[0]) == {0.01}
@@ -54,14 +61,16 @@ def test_raw_and_smoothed_and_suggestion_and_choice() -> None:
     assert ax.get_ylim()[1] < 2
 
 
-def test_the_suggestion_is_on_the_smoothed_line() -> None:
+def test_the_suggestion_is_on_the_trend() -> None:
     curve = _curve()
     ax = Figure().subplots()
-    curve.plot(ax, rule="valley")
-    _, smoothed, suggestion = ax.lines
+    curve.plot(ax, smoothing="fastai", rule="valley")
+    _, trend, suggestion = ax.lines
+    np.testing.assert_array_equal(_points(trend), [curve.lrs, curve.smoothed()])
+    assert not ax.collections  # the mean has no standard errors
     (lr,), (loss,) = _points(suggestion)
     assert lr == curve.suggest("valley")
-    assert loss == _points(smoothed)[1][np.searchsorted(curve.lrs, lr)]
+    assert loss == _points(trend)[1][np.searchsorted(curve.lrs, lr)]
     assert not ax.patches  # fastai's rules know no doubt
 
 
@@ -70,7 +79,7 @@ def test_a_long_curve_is_thinned_but_for_its_extremes() -> None:
     curve = LRCurve(np.geomspace(1e-7, 10, len(losses)), losses)
     ax = Figure().subplots()
     curve.plot(ax)
-    for line, values in zip(ax.lines, (losses, curve.smoothed()), strict=False):
+    for line, values in zip(ax.lines, (losses, fitted(curve)[0]), strict=False):
         drawn = _points(line)[1]
         assert len(drawn) <= 2000
         assert (drawn.min(), drawn.max()) == (values.min(), values.max())

@@ -165,9 +165,17 @@ def test_of_a_few_points_it_is_finite(count: int) -> None:
     assert np.isfinite(fit.errors).all()
 
 
+@pytest.mark.parametrize("losses", [[2, 1, 1e300], [1e308, -1e308, 1e308], [1e300] * 9])
+def test_of_huge_losses_it_is_finite(losses: list[float]) -> None:
+    fit = local_fit(_LRS[: len(losses)], np.array(losses))
+    assert np.isfinite(fit.losses).all()
+    assert np.isfinite(fit.errors).all()
+
+
 def test_of_no_finite_loss_there_is_none() -> None:
     fit = local_fit(_LRS, np.full(100, np.inf))
     assert len(fit.lrs) == len(fit.losses) == len(fit.errors) == 0
+    assert np.isnan(fit.at(_LRS)).all()
 
 
 def test_the_width_is_chosen_by_the_noise() -> None:

@@ -18,7 +18,7 @@ def test_an_explosion_flattens_nothing() -> None:
     assert limits is not None
     low, high = limits
     assert 0.8 < low < 1.0
-    assert 2.0 < high < 2.2
+    assert 2.25 < high < 2.4  # a quarter of the descent above it
 
 
 @given(

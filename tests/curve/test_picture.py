@@ -88,7 +88,7 @@ def test_no_text_covers_another_or_leaves_the_picture(name: str, choice: float) 
         if text.get_text() and text.get_visible() and text not in beyond
     ]
     written = [text.get_text() for text in texts]
-    assert {"learning rate", "loss", "smoothed"} <= set(written)
+    assert {"learning rate", "loss", "trend", "± 2 standard errors"} <= set(written)
     boxes = [text.get_window_extent() for text in texts]
     for box in boxes:
         assert 0 < box.x0 < box.x1 < width
@@ -142,7 +142,14 @@ def test_svgs_in_one_page_share_no_names_of_differing_parts() -> None:
 def test_what_is_asked_for_is_drawn() -> None:
     curve = _CURVES["noisy"]
     asked: list[dict[str, Any]] = [
-        *({}, {"beta": 0.5}, {"rule": "steep"}, {"choice": 0.1}, {"choice": 0.2}),
+        *(
+            {},
+            {"smoothing": 0.5},
+            {"smoothing": "fastai"},
+            {"rule": "steep"},
+            {"choice": 0.1},
+            {"choice": 0.2},
+        ),
     ]
     for draw in (picture.png, picture.svg):
         assert len({draw(curve, **arguments) for arguments in asked}) == len(asked)
@@ -275,8 +282,8 @@ def test_plot_draws_on_axes() -> None:
     assert _CURVES["smooth"].plot(ax, choice=0.01) is ax
     legend = ax.get_legend()
     assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()][0::4] == [
-        "loss",
+    assert [text.get_text() for text in legend.get_texts()][0::5] == [
+        "one batch",
         "chosen 1e-2",
     ]
 
@@ -291,7 +298,7 @@ plt.style.use("dark_background")
 ax = LRCurve(numpy.array([0.1, 0.2]), numpy.array([2., 1.])).plot()
 assert len(ax.lines) == 2 and plt.get_fignums() == [1] and plt.gca() is ax
 assert ax.get_facecolor() == (0, 0, 0, 1)
-assert len(ax.figure.legends[0].get_texts()) == 2
+assert len(ax.figure.legends[0].get_texts()) == 3
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -312,7 +319,7 @@ def test_plot_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bad_arguments() -> None:
     for draw in (picture.png, picture.svg):
         for arguments, message in (
-            ({"beta": 1.0}, "beta=1.0 must be"),
+            ({"smoothing": 0.98}, "smoothing=0.98 must be 'automatic', 'fastai'"),
             ({"rule": "best"}, "rule='best' is not known"),
             ({"choice": -1.0}, "choice=-1.0 must be finite and above 0"),
         ):

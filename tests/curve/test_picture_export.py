@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.picture import Looks
 
-_LOOKS: Looks = {"beta": 0.5, "rule": "steep", "choice": 0.01}
+_LOOKS: Looks = {"smoothing": 0.5, "rule": "steep", "choice": 0.01}
 _CURVE = LRCurve(
     np.array([1e-3, 0.01, 0.1]), np.array([2.0, 0.1 + 0.2, np.nan]), "non_finite", 9
 )
@@ -34,7 +34,16 @@ def test_json_is_what_a_curve_is_made_of_again() -> None:
 
 def test_csv_has_a_row_for_each_step() -> None:
     rows = _export("csv").decode().splitlines()
-    assert rows == ["lr,loss", "0.001,2.0", "0.01,0.30000000000000004", "0.1,nan"]
+    header, *steps = (row.split(",") for row in rows)
+    assert header == ["lr", "loss", "fit", "error"]
+    assert [step[:2] for step in steps] == [
+        *(["0.001", "2.0"], ["0.01", "0.30000000000000004"], ["0.1", "nan"]),
+    ]
+    # Of two points, the fit is their line, without residuals.
+    assert np.array([step[2:] for step in steps[:2]], float) == pytest.approx(
+        np.array([[2.0, 0], [0.3, 0]]), abs=1e-6
+    )
+    assert steps[2][2:] == ["", ""]
 
 
 def test_they_are_the_files_that_a_curve_writes(tmp_path: Path) -> None:
@@ -73,4 +82,4 @@ def test_a_picture_needs_matplotlib(kind: str, monkeypatch: pytest.MonkeyPatch) 
         RuntimeError, match=r"matplotlib: pip install 'lrwidget\[plot\]'"
     ):
         _export(kind)
-    assert _export("csv").startswith(b"lr,loss")
+    assert _export("csv").startswith(b"lr,loss,fit,error")

@@ -89,7 +89,7 @@ def _actions(widget: LRWidget) -> list[Callable[[int], object]]:
         return float(10.0 ** (-6 + turn % 6))
 
     def slide(turn: int) -> None:
-        smoothing.value = 0.9 * (turn % 2)
+        smoothing.index = 3 * (turn % 2)
 
     def read(_turn: int) -> None:
         assert widget.status
@@ -111,7 +111,7 @@ def _actions(widget: LRWidget) -> list[Callable[[int], object]]:
     def type_in(turn: int) -> None:
         with page:
             display.pick_bar.field.set_state({"value": rate(turn + 2)})
-            smoothing.set_state({"value": 0.5})
+            smoothing.set_state({"index": 5})
 
     def choose(turn: int) -> None:
         widget.value = rate(turn + 1)

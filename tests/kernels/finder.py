@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrwidget.curve.fit import local_fit
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -34,7 +36,7 @@ class Finder:
         (self._field,) = self._models(description="Learning rate")
         (self._handle,) = self._models(_model_name="ScatterModel", enable_move=True)
         (self._raw,) = self._models(_model_name="LinesModel", stroke_width=1)
-        (self._smoothed,) = self._models(_model_name="LinesModel", stroke_width=3)
+        (self._trend,) = self._models(_model_name="LinesModel", stroke_width=3)
 
     def _models(self, **looks: object) -> list[str]:
         return [
@@ -54,10 +56,10 @@ class Finder:
             self._page.change(self._handle, {"x": x})
         self._point("drag_end", rates[-1])
 
-    def slide(self, *betas: float) -> None:
-        """Move the smoothing slider over some values."""
-        for beta in betas:
-            self._page.change(self._slider, {"value": beta})
+    def slide(self, *indices: int) -> None:
+        """Move the smoothing slider over some of its values."""
+        for index in indices:
+            self._page.change(self._slider, {"index": index})
 
     def press(self) -> None:
         """Press the button Run or Stop."""
@@ -83,11 +85,14 @@ class Finder:
 
     def points(self) -> int:
         """Return the number of points of the curve."""
-        return len(self._line(self._smoothed))
+        return len(self._line(self._trend))
 
-    def is_smoothed(self) -> bool:
-        """Return whether the bold line differs from the faint line."""
-        return not np.array_equal(self._line(self._smoothed), self._line(self._raw))
+    def is_fitted(self, width: float) -> bool:
+        """Return whether the bold line is the fit of the faint one with this width."""
+        lrs = _array(self._page.models[self._raw]["x"])
+        raw, trend = self._line(self._raw), self._line(self._trend)
+        fit = local_fit(lrs, raw, width).at(lrs)[0]
+        return len(fit) == len(trend) and np.allclose(fit, trend)
 
     def await_points(self, more: int) -> None:
         """Wait until the curve has this number of additional points."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -101,13 +102,14 @@ def test_smooth(
     if ended:
         page.kernel.execute("w.stop()\nw.wait()")
     if before == "moved":
-        finder.slide(0.9)
+        finder.slide(9)
         page.await_done()
     live = way.is_live("page" if before == "moved" else "cell")
     with BusyCell(page.kernel) as busy:
-        finder.slide(0.5, 0.0)
-        _takes_effect(page, busy, finder.is_smoothed, wanted=False, live=live)
-    page.kernel.await_true(lambda: not finder.is_smoothed())
+        finder.slide(3, 1)
+        narrowest = partial(finder.is_fitted, 0.05)
+        _takes_effect(page, busy, narrowest, wanted=True, live=live)
+    page.kernel.await_true(narrowest)
 
 
 @pytest.mark.parametrize("by", ["cell", "page"])

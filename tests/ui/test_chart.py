@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from lrwidget.curve.fit import local_fit
+from lrwidget.curve.smoothing import exponential_mean
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.ui.chart import Chart
 from lrwidget.ui.view_options import ViewOptions
 from lrwidget.ui.widgets import close_with_parts
-from tests.curves import LRS, curve_of, run_of
+from tests.curves import LRS, curve_of, fitted, run_of
 from tests.ui.front_end import click, click_suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lrwidget.curve.runs import Run
+    from lrwidget.curve.trend import Smoothing
 
 _VIEW = ViewOptions(0.5)
 _FALLING = np.linspace(3, 1, 50)
@@ -47,15 +50,17 @@ def test_the_latest_curve_is_drawn_as_it_is_looked_at(chart: Chart) -> None:
     curve = curve_of(*_FALLING)
     for view in (
         _VIEW,
-        ViewOptions(0.0),
-        ViewOptions(0.9, 5, 5),
-        ViewOptions(0.9, logarithmic=True),
+        ViewOptions("fastai"),
+        ViewOptions(0.3, 5, 5),
+        ViewOptions(0.3, logarithmic=True),
     ):
         chart.show_others([], [], view)
         chart.draw(curve, NO_SUGGESTION)
         sight = view.of(curve)
         np.testing.assert_array_equal(chart.latest.raw.y, sight.raw)
-        np.testing.assert_array_equal(chart.latest.smoothed.y, sight.smoothed)
+        np.testing.assert_array_equal(chart.latest.trend.line.y, sight.trend)
+        band = np.empty((2, 0)) if sight.band is None else sight.band
+        np.testing.assert_array_equal(chart.latest.trend.band.y, band)
         assert _limits(chart) == sight.limits
 
 
@@ -68,9 +73,10 @@ def test_an_explosion_flattens_nothing(chart: Chart) -> None:
 def test_nothing_finite_is_nothing_drawn(chart: Chart) -> None:
     chart.draw(curve_of(2.0, 1.0), Suggestion(1.1e-7, 1e-7, 1.2e-7))
     chart.draw(curve_of(math.nan), NO_SUGGESTION)
-    marks = [*chart.latest.marks, chart.suggestion.dot, chart.suggestion.band]
+    marks = [*chart.latest.lines, chart.suggestion.dot, chart.suggestion.band]
     for mark in marks:
         assert len(mark.x) == len(mark.y) == 0
+    assert len(chart.latest.trend.band.x) == 0
 
 
 def test_logarithms_are_named_by_the_losses(chart: Chart) -> None:
@@ -89,13 +95,13 @@ def test_other_runs_have_a_line_each(chart: Chart) -> None:
     chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
     for line, run in zip(chart.others.lines, runs, strict=True):
         assert line in chart.figure.marks
-        expected = run.history.curve().smoothed(0.5)
+        expected, _errors = fitted(run.history.curve(), 0.5)
         np.testing.assert_array_equal(line.y, expected)
     assert [line.labels[0] for line in chart.lines] == [
-        *("0", "1", "loss", "smoothed loss"),
+        *("0", "1", "loss", "trend"),
     ]
     chart.show_others(runs[1:], [], _VIEW)
-    assert [line.labels[0] for line in chart.lines] == ["1", "loss", "smoothed loss"]
+    assert [line.labels[0] for line in chart.lines] == ["1", "loss", "trend"]
     assert chart.others.lines[0] in chart.figure.marks
     assert sum(mark in chart.lines for mark in chart.figure.marks) == 3
 
@@ -116,16 +122,16 @@ def test_other_runs_are_looked_at_anew(chart: Chart) -> None:
     runs = _runs(1.0, 2.0)
     curve = curve_of(*_FALLING)
     for view in (
-        ViewOptions(0.9),
-        ViewOptions(0.9, 10, 10),
-        ViewOptions(0.9, logarithmic=True),
+        ViewOptions(),
+        ViewOptions(0.3, 10, 10),
+        ViewOptions(0.3, logarithmic=True),
     ):
         chart.show_others(runs, [], view)
         chart.draw(curve, NO_SUGGESTION)
         for line, run in zip(chart.others.lines, runs, strict=True):
             sight = view.of(run.history.curve())
             np.testing.assert_array_equal(line.x, sight.lrs)
-            np.testing.assert_array_equal(line.y, sight.smoothed)
+            np.testing.assert_array_equal(line.y, sight.trend)
 
 
 def test_a_run_that_changes_no_limits_is_drawn(chart: Chart) -> None:
@@ -151,38 +157,52 @@ def test_other_runs_of_which_nothing_is_seen_are_gone(chart: Chart) -> None:
         assert [len(line.x) for line in chart.lines] == [count] * 5
 
 
-def test_three_runs_of_one_setting_show_median_and_extent(chart: Chart) -> None:
+def test_three_runs_of_one_setting_are_fitted_together(chart: Chart) -> None:
     runs = _runs(1.0, 4.0, 2.0, setting="same")
     chart.show_others(runs[:2], runs, _VIEW)
     chart.draw(runs[2].history.curve(), NO_SUGGESTION)
-    extent, *_, median = chart.others.marks
-    smoothed = np.array([run.history.curve().smoothed(0.5) for run in runs])
-    np.testing.assert_array_equal(median.x, LRS[:50])
-    np.testing.assert_allclose(median.y, np.median(smoothed, 0))
-    np.testing.assert_allclose(extent.y, [smoothed.min(0), smoothed.max(0)])
-    assert extent in chart.figure.marks
-    assert median in chart.lines
+    (band,), line = chart.others.bands, chart.others.lines[-1]
+    losses = np.concatenate([run.history.curve().losses for run in runs])
+    expected, errors = local_fit(np.tile(LRS[:50], 3), losses, 0.5).at(LRS[:50])
+    kept = chart.axes.kept
+    np.testing.assert_array_equal(line.x, LRS[:50])
+    np.testing.assert_allclose(line.y, kept(expected))
+    np.testing.assert_array_equal(band.x, line.x)
+    np.testing.assert_allclose(
+        band.y, kept(np.array([expected - 2 * errors, expected + 2 * errors]))
+    )
+    assert line in chart.lines
     # below the lines, so that it hides none
     marks = chart.figure.marks
-    assert marks.index(extent) < min(marks.index(line) for line in chart.lines)
+    assert marks.index(band) < min(marks.index(line) for line in chart.lines)
 
 
-def test_the_median_is_looked_at_like_the_lines(chart: Chart) -> None:
-    runs = _runs(1.0, 4.0, 2.0, setting="same")
-    view = ViewOptions(0.9, 5, 7, logarithmic=True)
-    chart.show_others([], runs, view)
-    chart.draw(runs[2].history.curve(), NO_SUGGESTION)
-    (median,) = chart.others.lines
-    sights = [view.of(run.history.curve()) for run in runs]
-    np.testing.assert_array_equal(median.x, LRS[5:43])
-    np.testing.assert_allclose(median.y, np.median([x.smoothed for x in sights], 0))
+@pytest.mark.parametrize("smoothing", [0.3, "fastai"])
+def test_the_common_trend_is_looked_at_like_the_lines(
+    chart: Chart, smoothing: Smoothing
+) -> None:
+    # Runs that are the same have the trend of one.
+    runs = _runs(2.0, 2.0, 2.0, setting="same")
+    chart.show_others([], runs, ViewOptions(smoothing, 5, 7, logarithmic=True))
+    curve = runs[2].history.curve()
+    chart.draw(curve, NO_SUGGESTION)
+    (line,), (band,) = chart.others.lines, chart.others.bands
+    np.testing.assert_array_equal(line.x, LRS[5:43])
+    if smoothing == "fastai":
+        # Of three equal losses at each rate, the last mean is that of all.
+        expected = exponential_mean(np.repeat(curve.losses, 3))[2::3]
+        assert len(band.x) == 0
+    else:
+        expected, _errors = fitted(curve, 0.3)
+        np.testing.assert_array_equal(band.x, line.x)
+    np.testing.assert_allclose(line.y, np.log10(expected[5:43]))
 
 
-def test_two_runs_of_one_setting_show_no_median(chart: Chart) -> None:
+def test_two_runs_of_one_setting_have_no_common_trend(chart: Chart) -> None:
     runs = [*_runs(1.0, 4.0, setting="same"), *_runs(2.0, 3.0, setting="other")]
     chart.show_others([], runs, _VIEW)
     chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
-    assert chart.others.marks == []
+    assert chart.others.bands == chart.others.lines == []
 
 
 def test_the_handle_stands_at_the_rate(chart: Chart, picked: list[float]) -> None:
@@ -198,14 +218,19 @@ def test_the_handle_tells_rate_loss_and_ratio(chart: Chart) -> None:
     assert chart.words == []
     chart.show_rate(rate)
     assert chart.words == ["4.13e-6"]
-    curve = curve_of(*_FALLING)
+    noise = np.random.default_rng(0).normal(0, 0.3, 50)
+    curve = curve_of(*(_FALLING + noise))
     chart.draw(curve, suggestion)
-    loss = f"loss {curve.smoothed(0.5)[20]:.3g}"
+    fit, error = fitted(curve, 0.5)[:, 20]
+    loss = f"loss {fit:.2f} ± {2 * error:.2f}"  # two digits of the doubt
     assert chart.words == ["4.13e-6", loss, "0.6x the suggestion"]
     assert list(chart.handle.label.text) == chart.words
-    chart.show_others([], [], ViewOptions(0.0, logarithmic=True))
+    chart.show_others([], [], ViewOptions(0.5, logarithmic=True))
     chart.draw(curve, suggestion)
-    assert chart.words[1] == f"loss {curve.losses[20]:.3g}"
+    assert chart.words[1] == loss
+    chart.show_others([], [], ViewOptions("fastai"))
+    chart.draw(curve, suggestion)
+    assert chart.words[1] == f"loss {curve.smoothed()[20]:.3g}"
     chart.draw(curve, NO_SUGGESTION)
     assert len(chart.words) == 2
 

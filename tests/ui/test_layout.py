@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
+import numpy as np
 import pytest
 import traitlets
 from ipywidgets.widgets import widget
@@ -69,7 +70,7 @@ def answers(display: Layout, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 @pytest.fixture
 def display(done: list[Any]) -> Iterator[Layout]:
     commands: Any = _Commands(done)
-    display = Layout(commands, IDLE, 0.98, "descent")
+    display = Layout(commands, IDLE, "automatic", "descent")
     box = ipw.VBox(display.parts)
     display.show(IDLE)
     yield display
@@ -110,7 +111,11 @@ _HANDS: dict[str, tuple[Callable[[Layout], object], tuple[Any, ...] | None]] = {
     "right": (lambda display: display.pick_bar.higher.click(), ("step", 1)),
     "home": (lambda display: display.pick_bar.home.click(), ("home",)),
     "smoothing": (
-        lambda display: display.view_bar.smoothing.set_state({"value": 0.5}),
+        lambda display: display.view_bar.smoothing.set_state({"index": 3}),
+        ("refresh",),
+    ),
+    "fastai": (
+        lambda display: display.view_bar.fastai.set_state({"value": True}),
         ("refresh",),
     ),
     "points": (
@@ -134,7 +139,7 @@ _HANDS: dict[str, tuple[Callable[[Layout], object], tuple[Any, ...] | None]] = {
     "home key": (lambda display: tell(display.page, do="home"), ("home",)),
     "export": (
         lambda display: tell(display.page, do="export", format="csv", view=1),
-        ("export", "csv", 0.98),
+        ("export", "csv", "automatic"),
     ),
     "race's button": (lambda display: _race_button(display).click(), ("pick", 0.01)),
     "click in the race": (
@@ -285,26 +290,30 @@ def test_the_page_tells_the_points_of_what_is_drawn(display: Layout) -> None:
     display.show(snapshot_with(_A, _B, _C))
     assert display.page.lines == display.chart.lines
     assert [line.labels[0] for line in display.page.lines] == [
-        *("a", "b", "median, setting", "loss", "smoothed loss"),
+        *("a", "b", "trend, setting", "loss", "trend"),
     ]
-    assert "median" in display.legend.children[0].value
+    assert display.page.bands == display.chart.bands
+    assert [band.labels[0] for band in display.page.bands] == [
+        *("trend, setting", "trend"),
+    ]
+    assert "repeated" in display.legend.children[0].value
     display.view_bar.logarithmic.value = True
     display.show(snapshot_with(_A, _B))
-    assert "median" not in display.legend.children[0].value
+    assert "repeated" not in display.legend.children[0].value
     assert display.page.logarithmic
     assert len(display.page.lines) == 3
 
 
-def test_a_run_that_goes_on_has_no_part_in_the_median(display: Layout) -> None:
-    for latest, running, medians in ((_C, True, 0), (_C, False, 1), (_D, True, 1)):
+def test_a_run_that_goes_on_has_no_part_in_the_common_trend(display: Layout) -> None:
+    for latest, running, trends in ((_C, True, 0), (_C, False, 1), (_D, True, 1)):
         former = [_A, _B] if latest is _C else [_A, _B, _C]
         state = _testing if running else snapshot_with
         display.show(state(*former, latest))
         labels = [line.labels[0] for line in display.chart.lines]
-        assert sum("median" in label for label in labels) == medians
+        assert sum("trend," in label for label in labels) == trends
 
 
-def test_a_hidden_run_is_not_drawn_and_has_no_part_in_the_median(
+def test_a_hidden_run_is_not_drawn_and_has_no_part_in_the_common_trend(
     display: Layout,
 ) -> None:
     display.show(snapshot_with(_A, _B, _C))
@@ -316,11 +325,12 @@ def test_a_hidden_run_is_not_drawn_and_has_no_part_in_the_median(
 
 
 def test_all_looks_at_the_curves_by_the_same_view(display: Layout) -> None:
-    display.view_bar.smoothing.value = 0.0
+    display.view_bar.smoothing.value = 0.05  # on each loss
     display.view_bar.points.value = 2, 100
     display.show(snapshot_with(_A, _B))
     former, _, latest = display.chart.lines
-    assert former.y.tolist() == latest.y.tolist() == [2, 1]
+    np.testing.assert_array_equal(former.y, latest.y)
+    np.testing.assert_allclose(latest.y, [2, 1])
 
 
 def test_a_race_takes_the_place_of_the_one_before(display: Layout) -> None:
@@ -336,7 +346,7 @@ def test_a_race_takes_the_place_of_the_one_before(display: Layout) -> None:
 def test_the_losses_of_both_charts_are_named() -> None:
     can = Capabilities(loss_name="validation loss")
     commands: Any = _Commands([])
-    display = Layout(commands, replace(IDLE, capabilities=can), 0.98, "descent")
+    display = Layout(commands, replace(IDLE, capabilities=can), "automatic", "descent")
     box = ipw.VBox(display.parts)
     display.show(_raced(_race_of(0.01), capabilities=can))
     assert display.chart.figure.axes[1].label == "validation loss"

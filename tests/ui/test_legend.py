@@ -42,8 +42,14 @@ def _named(legend: Legend) -> list[str]:
 
 def test_it_says_what_the_marks_are(legend: Legend) -> None:
     key = legend.children[0].value
-    for name in ("smoothed", "each batch", "suggestion", "looks as good", "chosen"):
+    always = ("trend", "one batch", "suggestion", "looks as good", "chosen")
+    for name in (*always, "± 2 standard errors"):
         assert name in key
+    legend.explain(band=False, repeats=True)
+    key = legend.children[0].value
+    for name in (*always, "trend of repeated runs"):
+        assert name in key
+    assert "standard errors" not in key
 
 
 def test_alone_a_run_needs_no_name(legend: Legend) -> None:

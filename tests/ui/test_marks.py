@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from lrwidget.curve.lr_curve import LRCurve
-from lrwidget.curve.spread import Spread
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.ui.marks import LatestLines, OtherLines, SuggestionMarks
 from lrwidget.ui.view_options import ViewOptions
@@ -29,7 +28,7 @@ _SIGHT = ViewOptions(0.5).of(_CURVE)
 def latest(axes: Axes) -> Iterator[LatestLines]:
     latest = LatestLines(axes)
     yield latest
-    for mark in latest.marks:
+    for mark in (*latest.lines, latest.trend.band):
         close_with_parts(mark)
 
 
@@ -40,20 +39,27 @@ def others(axes: Axes) -> Iterator[OtherLines]:
     others.show([], [])  # which closes all marks
 
 
-def test_raw_and_smoothed_losses(latest: LatestLines) -> None:
+def test_raw_losses_and_their_trend(latest: LatestLines) -> None:
     curve = curve_of(3.0, 1.0, 2.0)
-    for beta in (0.5, 0.0, 0.98):
-        latest.draw(ViewOptions(beta).of(curve))
+    for smoothing in (0.5, "fastai", 0.05):
+        sight = ViewOptions(smoothing).of(curve)
+        latest.draw(sight)
         np.testing.assert_array_equal(latest.raw.y, curve.losses)
-        np.testing.assert_array_equal(latest.smoothed.y, curve.smoothed(beta))
-        for line in latest.marks:
+        np.testing.assert_array_equal(latest.trend.line.y, sight.trend)
+        for line in latest.lines:
             np.testing.assert_array_equal(line.x, curve.lrs)
+        band = latest.trend.band
+        if sight.band is None:
+            assert (len(band.x), np.shape(band.y)) == (0, (2, 0))
+        else:
+            np.testing.assert_array_equal(band.x, curve.lrs)
+            np.testing.assert_array_equal(band.y, sight.band)
 
 
 def test_what_is_not_finite_is_not_sent(latest: LatestLines) -> None:
     curve = curve_of(2.0, math.nan, 1.0, 1e300, math.inf, math.nan)
     latest.draw(ViewOptions(0.5).of(curve))
-    assert len(latest.raw.x) == len(latest.raw.y) == len(latest.smoothed.y) == 3
+    assert len(latest.raw.x) == len(latest.raw.y) == len(latest.trend.line.y) == 3
     assert np.isfinite(latest.raw.y).all()
     # nor is what is so far outside that the browser overflows
     assert latest.raw.y.max() < 100
@@ -62,12 +68,13 @@ def test_what_is_not_finite_is_not_sent(latest: LatestLines) -> None:
 def test_no_more_points_are_sent_than_a_screen_shows(latest: LatestLines) -> None:
     losses = np.random.default_rng(0).uniform(0, 1, 20_000)
     curve = LRCurve(np.geomspace(1e-7, 10, 20_000), losses)
-    latest.draw(ViewOptions(0.98).of(curve))
-    for line, whole in (
-        (latest.raw, curve.losses),
-        (latest.smoothed, curve.smoothed(0.98)),
+    sight = ViewOptions().of(curve)
+    latest.draw(sight)
+    for line, whole, most in (
+        (latest.raw, curve.losses, 1000),
+        (latest.trend.line, sight.trend, 500),
     ):
-        assert 500 < len(line.x) <= 1000
+        assert most / 2 < len(line.x) <= most
         assert set(zip(line.x, line.y, strict=True)) <= set(
             zip(curve.lrs, whole, strict=True)
         )
@@ -84,7 +91,7 @@ def test_a_line_for_each_other_run(others: OtherLines) -> None:
     first, second = others.lines
     assert len(first.x) == 0
     np.testing.assert_array_equal(second.x, sight.lrs)
-    np.testing.assert_array_equal(second.y, sight.smoothed)
+    np.testing.assert_array_equal(second.y, sight.trend)
 
 
 def test_a_run_that_is_shown_on_keeps_its_line(others: OtherLines) -> None:
@@ -94,7 +101,7 @@ def test_a_run_that_is_shown_on_keeps_its_line(others: OtherLines) -> None:
     others.show(runs[1:], [])
     assert others.lines == [second, third]
     others.show([], [])
-    assert others.lines == others.marks == []
+    assert others.lines == others.bands == []
     assert second.comm is None
 
 
@@ -103,34 +110,32 @@ def test_they_are_fainter_than_the_latest(
 ) -> None:
     others.show([run_of([1.0])], [])
     (line,) = others.lines
-    assert line.stroke_width < latest.smoothed.stroke_width
-    assert line.line_style != latest.smoothed.line_style
-    assert line.colors != latest.smoothed.colors
+    assert line.stroke_width < latest.trend.line.stroke_width
+    assert line.line_style != latest.trend.line.line_style
+    assert line.colors != latest.trend.line.colors
 
 
-def test_the_spread_of_runs_that_repeat_each_other(others: OtherLines) -> None:
+def test_the_common_trend_of_runs_that_repeat_each_other(others: OtherLines) -> None:
     run = run_of([1.0], "a", setting="s")
     others.show([], [run])
-    lrs, median = LRS[:3], np.array([0.5, 0.4, 0.3])
-    others.draw_spread(run, Spread(lrs, median, median - 0.1, median + 0.2))
-    extent, line = others.marks
-    assert others.lines == [line]  # the mouse tells of no extent
-    assert "median" in line.labels[0]
-    assert (line.x.tolist(), line.y.tolist()) == (lrs.tolist(), median.tolist())
-    assert extent.fill == "between"
-    assert extent.opacities == [0]
-    np.testing.assert_array_equal(extent.x, lrs)
-    np.testing.assert_array_equal(extent.y, [median - 0.1, median + 0.2])
+    others.draw_repeats(run, _SIGHT)
+    (band,), (line,) = others.bands, others.lines
+    assert line.labels == band.labels == ["trend, s"]
+    np.testing.assert_array_equal([line.x, line.y], [_SIGHT.lrs, _SIGHT.trend])
+    assert band.fill == "between"
+    assert band.opacities == [0]
+    np.testing.assert_array_equal(band.x, line.x)
+    np.testing.assert_array_equal(band.y, _SIGHT.band)
     others.show([], [])
-    assert others.marks == []
+    assert others.lines == others.bands == []
+    assert line.comm is band.comm is None
 
 
-def test_each_setting_has_its_own_spread(others: OtherLines) -> None:
+def test_each_setting_has_its_own_trend(others: OtherLines) -> None:
     runs = [run_of([1.0], "a", 0, "s"), run_of([1.0], "b", 1, "t")]
     others.show([], runs)
-    assert len(others.lines) == 2
-    assert len(others.marks) == 4
-    others.draw_spread(runs[1], Spread(LRS[:1], *np.array([[0.5], [0.4], [0.6]])))
+    assert len(others.lines) == len(others.bands) == 2
+    others.draw_repeats(runs[1], ViewOptions().of(curve_of(0.5)))
     assert [len(line.x) for line in others.lines] == [0, 1]
 
 
@@ -145,19 +150,19 @@ def marks(axes: Axes, picked: list[float]) -> Iterator[SuggestionMarks]:
 @pytest.mark.parametrize(
     "view",
     [
-        ViewOptions(0.0),
-        ViewOptions(0.9),
-        ViewOptions(0.9, 5, 5),
-        ViewOptions(0.9, logarithmic=True),
+        ViewOptions(),
+        ViewOptions("fastai"),
+        ViewOptions(0.3, 5, 5),
+        ViewOptions(0.3, logarithmic=True),
     ],
 )
-def test_the_suggestion_is_a_dot_on_the_smoothed_line(
+def test_the_suggestion_is_a_dot_on_the_trend(
     marks: SuggestionMarks, view: ViewOptions
 ) -> None:
     sight = view.of(_CURVE)
     marks.draw(Suggestion(float(LRS[20])), sight)
     assert marks.dot.x.tolist() == [LRS[20]]
-    assert marks.dot.y[0] == pytest.approx(sight.smoothed[20 - view.skip_first])
+    assert marks.dot.y[0] == pytest.approx(sight.trend[20 - view.skip_first])
     marks.draw(NO_SUGGESTION, sight)
     assert len(marks.dot.x) == 0
 
@@ -165,7 +170,7 @@ def test_the_suggestion_is_a_dot_on_the_smoothed_line(
 def test_between_two_points_it_is_on_the_line(marks: SuggestionMarks) -> None:
     between = float(np.sqrt(LRS[20] * LRS[21]))
     marks.draw(Suggestion(between), _SIGHT)
-    assert marks.dot.y[0] == pytest.approx(_SIGHT.smoothed[20:22].mean())
+    assert marks.dot.y[0] == pytest.approx(_SIGHT.trend[20:22].mean())
 
 
 def test_the_range_of_a_suggestion_is_a_band(marks: SuggestionMarks) -> None:

@@ -9,10 +9,12 @@ import pytest
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
 from lrwidget.ui.view_options import ViewBar, ViewOptions
 from lrwidget.ui.widgets import close_with_parts
-from tests.curves import LRS, curve_of
+from tests.curves import LRS, curve_of, fitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from lrwidget.curve.trend import Smoothing
 
 _VALLEY = curve_of(*np.r_[np.linspace(2, 1, 40), np.geomspace(1, 1e9, 10)])
 _ENDLESS = curve_of(2.0, math.nan, 1.0, math.inf, 0.5)
@@ -25,65 +27,107 @@ def changes() -> list[ViewOptions]:
 
 @pytest.fixture
 def bar(changes: list[ViewOptions]) -> Iterator[ViewBar]:
-    made: ViewBar = ViewBar(0.98, 100, lambda: changes.append(made.view))
+    made: ViewBar = ViewBar("automatic", 100, lambda: changes.append(made.view))
     yield made
     close_with_parts(made)
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.5, 0.98])
-def test_raw_and_smoothed_losses_are_seen(beta: float) -> None:
-    sight = ViewOptions(beta).of(_VALLEY)
+@pytest.mark.parametrize(("smoothing", "width"), [("automatic", None), (0.3, 0.3)])
+def test_raw_losses_and_their_fit_are_seen(
+    smoothing: Smoothing, width: float | None
+) -> None:
+    sight = ViewOptions(smoothing).of(_VALLEY)
     np.testing.assert_array_equal(sight.lrs, _VALLEY.lrs)
     np.testing.assert_array_equal(sight.raw, _VALLEY.losses)
-    np.testing.assert_array_equal(sight.smoothed, _VALLEY.smoothed(beta))
+    losses, errors = fitted(_VALLEY, width)
+    np.testing.assert_array_equal(sight.trend, losses)
+    assert sight.band is not None
+    np.testing.assert_allclose(
+        sight.band, [losses - 2 * errors, losses + 2 * errors], rtol=1e-12
+    )
+
+
+def test_the_mean_of_fastai_has_no_band() -> None:
+    sight = ViewOptions("fastai").of(_VALLEY)
+    np.testing.assert_array_equal(sight.trend, _VALLEY.smoothed(0.98))
+    assert sight.band is None
+    assert sight.upper_at(LRS[3]) is None
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 5), (7, 0), (7, 5), (49, 0)])
 def test_the_first_and_last_points_are_left_out(first: int, last: int) -> None:
     whole, sight = (
-        ViewOptions(0.9).of(_VALLEY),
-        ViewOptions(0.9, first, last).of(_VALLEY),
+        ViewOptions().of(_VALLEY),
+        ViewOptions(skip_first=first, skip_last=last).of(_VALLEY),
     )
     seen = slice(first, 50 - last)
     np.testing.assert_array_equal(sight.lrs, whole.lrs[seen])
     np.testing.assert_array_equal(sight.raw, whole.raw[seen])
-    # what is left out was smoothed with, so that the line does not move
-    np.testing.assert_array_equal(sight.smoothed, whole.smoothed[seen])
+    # what is left out was fitted with, so that the line does not move
+    np.testing.assert_array_equal(sight.trend, whole.trend[seen])
+    assert sight.band is not None
+    assert whole.band is not None
+    np.testing.assert_array_equal(sight.band, whole.band[:, seen])
 
 
 @pytest.mark.parametrize(
     ("first", "last"), [(50, 0), (0, 50), (0, 60), (30, 30), (99, 99)]
 )
 def test_nothing_is_left(first: int, last: int) -> None:
-    sight = ViewOptions(0.9, first, last).of(_VALLEY)
+    sight = ViewOptions(0.3, first, last).of(_VALLEY)
     assert (len(sight.lrs), sight.limits) == (0, None)
 
 
 def test_logarithms_of_the_losses() -> None:
-    sight = ViewOptions(0.9, logarithmic=True).of(_VALLEY)
+    sight = ViewOptions(logarithmic=True).of(_VALLEY)
     np.testing.assert_allclose(10**sight.raw, _VALLEY.losses)
-    # the logarithm of the mean, and not the mean of the logarithms
-    np.testing.assert_allclose(10**sight.smoothed, _VALLEY.smoothed(0.9))
+    # the logarithm of the fit, and not the fit of the logarithms
+    losses, errors = fitted(_VALLEY)
+    np.testing.assert_allclose(10**sight.trend, losses)
+    assert sight.band is not None
+    np.testing.assert_allclose(
+        10**sight.band, [losses - 2 * errors, losses + 2 * errors]
+    )
+
+
+def test_the_band_of_logarithms_ends_where_there_is_none() -> None:
+    curve = curve_of(*np.where(np.arange(40) % 2, 1e-3, 1.0))
+    losses, errors = fitted(curve)
+    negative = losses < 2 * errors
+    assert negative.any()
+    sight = ViewOptions(logarithmic=True).of(curve)
+    assert sight.band is not None
+    np.testing.assert_array_equal(sight.band[0] == -np.inf, negative)
+    assert np.isfinite(sight.band[1]).all()
+
+
+def test_a_fit_below_0_is_at_the_lowest_loss_of_logarithms() -> None:
+    curve = curve_of(*np.r_[np.linspace(2, 0.1, 20), np.full(20, 1e-3)])
+    sight = ViewOptions(logarithmic=True).of(curve)
+    below = fitted(curve)[0] < 1e-3
+    assert below.any()
+    np.testing.assert_allclose(sight.trend[below], -3)
+    assert len(sight.lrs) == 40
 
 
 def test_what_has_no_logarithm_is_not_seen() -> None:
     curve = curve_of(2.0, 0.0, -1.0, 1.0)
-    assert len(ViewOptions(0.0).of(curve).lrs) == 4
-    sight = ViewOptions(0.0, logarithmic=True).of(curve)
+    assert len(ViewOptions().of(curve).lrs) == 4
+    sight = ViewOptions(logarithmic=True).of(curve)
     assert sight.lrs.tolist() == [LRS[0], LRS[3]]
-    assert ViewOptions(0.0, logarithmic=True).of(curve_of(-1.0, -2.0)).limits is None
+    assert ViewOptions(logarithmic=True).of(curve_of(-1.0, -2.0)).limits is None
 
 
 def test_what_is_not_finite_is_not_seen() -> None:
     sight = ViewOptions(0.5).of(_ENDLESS)
     assert sight.lrs.tolist() == LRS[[0, 2, 4]].tolist()
-    assert np.isfinite([*sight.raw, *sight.smoothed]).all()
+    assert np.isfinite([*sight.raw, *sight.trend]).all()
 
 
 @pytest.mark.parametrize("logarithmic", [False, True])
 def test_the_limits_are_those_of_the_interesting_part(*, logarithmic: bool) -> None:
     sight = ViewOptions(0.5, logarithmic=logarithmic).of(_VALLEY)
-    assert sight.limits == loss_limits(sight.raw, sight.smoothed)
+    assert sight.limits == loss_limits(sight.raw, sight.trend)
     assert sight.limits is not None
     assert sight.limits[1] < (math.log10(3) if logarithmic else 3)
 
@@ -95,27 +139,48 @@ def test_all_can_be_shown() -> None:
     assert sight.limits[1] > 1e9
 
 
-def test_the_smoothed_line_is_shown_where_its_beginning_is_left_out() -> None:
-    sight = ViewOptions(0.9, skip_first=1, everything=True).of(
+def test_the_trend_is_shown_where_its_beginning_is_left_out() -> None:
+    sight = ViewOptions("fastai", skip_first=1, everything=True).of(
         curve_of(100.0, *[1.0] * 9)
     )
     assert sight.limits is not None
     assert sight.limits[0] < 1
-    assert sight.limits[1] > sight.smoothed.max() > 40
+    assert sight.limits[1] > sight.trend.max() > 40
 
 
 def test_the_bar_says_how_to_look(bar: ViewBar, changes: list[ViewOptions]) -> None:
-    assert bar.view == ViewOptions(0.98)
-    bar.smoothing.set_state({"value": 0.5})
+    assert bar.view == ViewOptions("automatic")
+    bar.smoothing.set_state({"index": 5})
     bar.points.set_state({"value": [3, 90]})
     bar.logarithmic.set_state({"value": True})
     bar.everything.set_state({"value": True})
     assert changes == [
-        ViewOptions(0.5),
-        ViewOptions(0.5, 2, 10),
-        ViewOptions(0.5, 2, 10, logarithmic=True),
-        ViewOptions(0.5, 2, 10, logarithmic=True, everything=True),
+        ViewOptions(0.2),
+        ViewOptions(0.2, 2, 10),
+        ViewOptions(0.2, 2, 10, logarithmic=True),
+        ViewOptions(0.2, 2, 10, logarithmic=True, everything=True),
     ]
+
+
+def test_the_slider_rests_while_the_mean_of_fastai_is_drawn(
+    bar: ViewBar, changes: list[ViewOptions]
+) -> None:
+    bar.smoothing.value = 0.2
+    bar.fastai.set_state({"value": True})
+    assert bar.smoothing.disabled
+    bar.fastai.set_state({"value": False})
+    assert not bar.smoothing.disabled
+    assert [view.smoothing for view in changes] == [0.2, "fastai", 0.2]
+
+
+@pytest.mark.parametrize("smoothing", ["fastai", "automatic", 0.05, 0.123, 0.8])
+def test_the_bar_begins_with_any_smoothing(smoothing: Smoothing) -> None:
+    bar = ViewBar(smoothing, 100, lambda: None)
+    assert bar.view.smoothing == smoothing
+    assert bar.smoothing.disabled == (smoothing == "fastai")
+    _automatic, *widths = (value for _, value in bar.smoothing.options)
+    assert widths == sorted(widths)
+    close_with_parts(bar)
 
 
 @pytest.mark.parametrize("total", [3, 50, 100, 200])
