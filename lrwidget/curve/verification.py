@@ -40,12 +40,12 @@ class Tuning(NamedTuple):
     lanes: int = 5
     apart: float = 0.5  # decades between two lanes
     part: int = 10  # the steps of the real training over those of a lane
-    fewest: int = 30  # steps of a lane
+    fewest: int = 50  # steps of a lane
     most: int = 300
     usual: int = 100  # steps of a lane, if those of the real training are not known
     first: int = 3  # training losses, whose mean is the loss at the start
     last: int = 4  # the part of the training losses that counts at the end: a quarter
-    below: float = 0.7  # the lowest rate, in decades below the best for each of L
+    below: float = 0.8  # the lowest rate, in decades below the best for each of L
     above: float = 0.2  # the highest rate, in the same unit
     width: float = (
         0.3  # of the kernel over the lanes, its standard deviation in decades
@@ -240,7 +240,7 @@ def verification(
 
     The best of the short trainings is a bound, and no suggestion: a longer training
     wants a lower rate. With ``L`` the decades from the steps of a lane to those of the
-    real training, the rates from 0.7 ``L`` to 0.2 ``L`` decades below the best one are
+    real training, the rates from 0.8 ``L`` to 0.2 ``L`` decades below the best one are
     allowed, and the suggestion of the sweep is moved into this range.
 
     Parameters

@@ -91,7 +91,7 @@ def test_the_lanes_begin_at_the_edge() -> None:
 
 @pytest.mark.parametrize(
     ("total", "steps"),
-    [(None, 100), (7, 7), (30, 30), (299, 30), (1234, 123), (10**7, 300)],
+    [(None, 100), (7, 7), (30, 30), (499, 50), (1234, 123), (10**7, 300)],
 )
 def test_the_steps_of_a_lane(total: int | None, steps: int) -> None:
     assert lane_steps(total) == steps
@@ -112,7 +112,7 @@ def test_the_clamp_is_that_of_a_second_computation(
     assert found.low is not None
     assert found.high is not None
     decades = 1.0 if total is None else math.log10(total / _STEPS)
-    best = math.log10(found.low) + 0.7 * decades
+    best = math.log10(found.low) + 0.8 * decades
     learned = [min(end, 2.0) for end in ends]
     heights = [_smoothed_by_hand(-3 + 0.05 * k, learned, 2.0) for k in range(41)]
     assert _smoothed_by_hand(best, learned, 2.0) == pytest.approx(
@@ -201,7 +201,7 @@ def test_the_verdict_on_the_suggestion() -> None:
     for total, end in (
         (None, "is in this range."),
         (1000, "is in this range."),
-        (100, f"The range test suggests {short(suggested)}; "),
+        (100, f"The range test suggests {short(suggested)}"),
     ):
         verdict = verification(_sweep(), lanes, None, total).verdict
         assert end in verdict
@@ -292,7 +292,7 @@ def test_the_standard_error_of_few_steps() -> None:
 def test_the_history() -> None:
     plan = Plan(LRS[0], LRS[-1], len(LRS))
     history = VerificationHistory(plan, None, 400)
-    assert (history.num_it, history.rates, history.lanes()) == (300, [], [])
+    assert (history.num_it, history.rates, history.lanes()) == (350, [], [])
     curve = _sweep()
     history.apply(Started(0, plan))
     for i, (lr, loss) in enumerate(zip(LRS, curve.losses, strict=True)):
