@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,24 +12,19 @@ from lrwidget.curve.checks import invalid, usable_integer
 from lrwidget.curve.history import JobHistory
 from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.race_history import training_curves
-from lrwidget.curve.ticks import short
+from lrwidget.curve.standard_error import mean_with_error, weighted_mean
 from lrwidget.curve.training_curve import TrainingCurve
+from lrwidget.curve.verdict import Outcome, clamped, compared, longer, unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.history import Plan
-    from lrwidget.curve.suggestion import Suggestion
-
-# A lane is a short training. "close" is too close to the best lane to call.
-State: TypeAlias = Literal["close", "worse", "unstable", "nothing", "unfinished"]
+    from lrwidget.curve.verdict import State
 
 _DOUBT = 2.0  # standard errors within which two lanes are too close to call
 _FEWEST = 8  # validation batches, with fewer of which training losses are compared
-_MOST_CORRELATED = 0.97  # of one step with the next one
-# The 97.5 % quantile by the lags over the number of the values, for Bartlett's kernel.
-_FEW = (-0.5324, 0.4160, 2.9694, 1.9600)
 _EXAMPLE = "5000, or None if it is not known"
 _ROUNDING = 1e-9
 
@@ -96,9 +91,6 @@ class Verification:
             for rate in (self.lr, self.low, self.high)
         )
         return f"<Verification: lr={lr}, {low} to {high}, {len(self.lanes)} lanes>"
-
-
-# ---- the plan
 
 
 def lane_rates(curve: LRCurve, tuning: Tuning = _TUNING) -> list[float]:
@@ -217,17 +209,6 @@ class VerificationHistory(JobHistory):
         return verification(self.sweep, self._all_lanes(), start_loss, self.total_steps)
 
 
-# ---- the result
-
-
-class _Outcome(NamedTuple):
-    """The result of a lane; its loss is that of the start where it learned nothing."""
-
-    lane: TrainingCurve
-    loss: float
-    state: State
-
-
 def verification(
     curve: LRCurve,
     lanes: Sequence[TrainingCurve],
@@ -265,7 +246,7 @@ def verification(
     states = {outcome.state for outcome in outcomes}
     # Higher rates may be better than all that ended.
     if "close" not in states or "unfinished" in states:
-        words = [*_compared(outcomes, steps), _unchecked(suggestion)]
+        words = [*compared(outcomes, steps), unchecked(suggestion)]
         found = suggestion.lr, suggestion.low, suggestion.high
         return Verification(*found, curve, lanes, total_steps, " ".join(words))
     decades = 1.0
@@ -279,16 +260,16 @@ def verification(
     else:
         lr = min(max(suggestion.lr, low), high)
     words = [
-        *_compared(outcomes, steps),
-        _longer(low, high, decades, total_steps),
-        _clamped(suggestion.lr, lr),
+        *compared(outcomes, steps),
+        longer(low, high, decades, total_steps),
+        clamped(suggestion.lr, lr),
     ]
     return Verification(lr, low, high, curve, lanes, total_steps, " ".join(words))
 
 
 def _outcomes(
     lanes: list[TrainingCurve], start_loss: float | None, tuning: Tuning
-) -> list[_Outcome]:
+) -> list[Outcome]:
     """Return the result of each lane, compared with the best one."""
     start = _start_of(lanes, start_loss, tuning)
     found = []
@@ -303,7 +284,7 @@ def _outcomes(
             state = "unstable"
         elif not loss < start:
             state = "nothing"
-        found.append(_Outcome(lane, loss if state == "close" else start, state))
+        found.append(Outcome(lane, loss if state == "close" else start, state))
     learned = [outcome for outcome in found if outcome.state == "close"]
     if not learned:
         return found
@@ -336,7 +317,7 @@ def _last(lane: TrainingCurve, tuning: Tuning) -> FloatArray:
 
 
 def _best_place(
-    outcomes: list[_Outcome], start_loss: float | None, tuning: Tuning
+    outcomes: list[Outcome], start_loss: float | None, tuning: Tuning
 ) -> float:
     """Return the logarithm of the rate at which the smoothed loss is lowest."""
     start = _start_of([outcome.lane for outcome in outcomes], start_loss, tuning)
@@ -356,128 +337,14 @@ def _best_place(
     return float(inside[np.argmax(smoothed <= lowest + _ROUNDING * (start - lowest))])
 
 
-# ---- the doubt
-
-
 def _is_worse(lane: TrainingCurve, best: TrainingCurve, tuning: Tuning) -> bool:
     """Whether a lane is above the best one by more than the noise of their batches."""
     count = len(lane.val_losses)
     if count >= _FEWEST and count == len(best.val_losses):
         apart = lane.val_losses - best.val_losses
-        mean, error = _weighted(apart, lane.val_samples)
+        mean, error = weighted_mean(apart, lane.val_samples)
     else:
         own, others = _last(lane, tuning), _last(best, tuning)
         count = min(len(own), len(others))
         mean, error = mean_with_error(own[-count:] - others[-count:])
     return mean > _DOUBT * error
-
-
-def _weighted(values: FloatArray, weights: FloatArray) -> tuple[float, float]:
-    """Return the weighted mean of independent values, and its standard error."""
-    shares = weights / weights.sum()
-    mean = float(shares @ values)
-    squares = np.square(shares * (values - mean))
-    return mean, float(np.sqrt(squares.sum() * len(values) / (len(values) - 1)))
-
-
-def mean_with_error(values: FloatArray) -> tuple[float, float]:
-    """
-    Return the mean of successive values that may be correlated, and its standard error.
-
-    The error is that of Newey and West [1]_, with the number of lags by Andrews [2]_
-    for a correlation that falls by the same factor with each step. For few values it
-    is larger by a factor of Kiefer and Vogelsang [3]_, with which two errors to either
-    side hold the mean about as often as for many. It is infinite for fewer than three.
-
-    References
-    ----------
-    .. [1] Newey, West: A Simple, Positive Semi-definite, Heteroskedasticity and
-       Autocorrelation Consistent Covariance Matrix, Econometrica 55, 1987.
-    .. [2] Andrews: Heteroskedasticity and Autocorrelation Consistent Covariance Matrix
-       Estimation, Econometrica 59, 1991, equations 5.3 and 6.4.
-    .. [3] Kiefer, Vogelsang: A New Asymptotic Theory for Heteroskedasticity-
-       Autocorrelation Robust Tests, Econometric Theory 21, 2005, table 1.
-    """
-    count = len(values)
-    mean = float(values.mean())
-    if count < 3:  # noqa: PLR2004 (as said)
-        return mean, math.inf
-    apart = values - mean
-    square = float(apart @ apart)
-    if not square:
-        return mean, 0.0
-    next_to = float(apart[1:] @ apart[:-1]) / square
-    # Kendall (1954): in a short series, the correlation seems less than it is.
-    factor = min(abs(next_to + (1 + 3 * next_to) / count), _MOST_CORRELATED)
-    alpha = (2 * factor / (1 - factor**2)) ** 2
-    lags = min(1.1447 * (alpha * count) ** (1 / 3), count - 2)
-    total = square
-    for lag in range(1, int(lags) + 1):
-        total += 2 * (1 - lag / (lags + 1)) * float(apart[lag:] @ apart[:-lag])
-    error = math.sqrt(max(total, 0.0) / count / (count - 1))
-    used = (int(lags) + 1) / count
-    return mean, error * float(np.polyval(_FEW, used)) / _FEW[-1]
-
-
-# ---- the words
-
-
-_ENDS: dict[State, str] = {
-    "unstable": "became unstable",
-    "nothing": "learned nothing",
-    "unfinished": "did not end",
-}
-
-
-def _compared(outcomes: list[_Outcome], steps: int) -> list[str]:
-    """Return sentences on which lanes are better than others."""
-    found = {x.state: _rates(outcomes, x.state) for x in outcomes}
-    close, worse = found.get("close", []), found.get("worse", [])
-    words = ["The trainings tell no rate"]
-    if len(close) > 1:
-        words = [f"{_listed(close)} are too close to call after {steps} steps"]
-    elif close:
-        words = [f"{close[0]} has the lowest loss after {steps} steps"]
-    if worse:
-        words.append(f"{_listed(worse)} {'is' if len(worse) == 1 else 'are'} worse")
-    words += [f"{_listed(found[x])} {_ENDS[x]}" for x in _ENDS if x in found]
-    sentences = [f"{'; '.join(words)}."]
-    if close and "unfinished" in found:
-        sentences.append("Not all trainings ended, so they allow no range.")
-    return sentences
-
-
-def _rates(outcomes: list[_Outcome], state: State) -> list[str]:
-    return [short(x.lane.lr) for x in outcomes if x.state == state]
-
-
-def _listed(rates: list[str]) -> str:
-    *others, last = rates
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-def _longer(low: float, high: float, decades: float, total: int | None) -> str:
-    """Tell the range for the real training, and why it is not around the best lane."""
-    if not decades:
-        return "These trainings are as long as yours, so the lowest loss counts."
-    length = "ten times as many steps" if total is None else f"{total} steps"
-    return (
-        "A longer training wants a lower rate than the best of a short one: "
-        f"{short(low)} to {short(high)} for {length}."
-    )
-
-
-def _clamped(suggested: float | None, lr: float) -> str:
-    """Tell what follows for the suggestion of the sweep."""
-    if suggested is None:
-        return f"The range test suggests none; {short(lr)} is the middle."
-    if suggested == lr:
-        return f"The suggestion of the range test, {short(lr)}, is in this range."
-    return f"The range test suggests {short(suggested)}; {short(lr)} is nearest to it."
-
-
-def _unchecked(suggestion: Suggestion) -> str:
-    """Tell that the suggestion is that of the sweep alone."""
-    if suggestion.lr is None:
-        return f"The range test suggests none either: {suggestion.reason}."
-    return f"{short(suggestion.lr)} is the suggestion of the range test alone."

@@ -40,7 +40,7 @@ def test_the_defaults_are_those_of_the_test() -> None:
 def test_a_test_has_the_arguments_and_its_own_changes() -> None:
     backend = _backend(num_it=20, end_lr=1.0)
     for changes in ({}, {"num_it": 30, "start_lr": 1e-3}, {}):
-        expected = {"start_lr": 1e-7, "end_lr": 1.0, "num_it": 20, **changes}
+        expected: Any = {"start_lr": 1e-7, "end_lr": 1.0, "num_it": 20, **changes}
         (plan,) = backend.test(changes).plans
         assert plan == Plan(**expected)
         assert list(islice(backend.test(changes).events(), 1)) == [Started(0, plan)]

@@ -17,7 +17,6 @@ from lrwidget.curve.verification import (
     check_curve,
     lane_rates,
     lane_steps,
-    mean_with_error,
     usable_total,
     verification,
 )
@@ -257,36 +256,6 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
     few = [_validated(x.lr, x.val_losses[:4], x.val_samples[:4]) for x in lanes]
     verdict = verification(_sweep(), few, start_loss=1e3).verdict
     assert "1e-3, 1e-2 and 3e-2 are too close to call" in verdict
-
-
-@pytest.mark.parametrize("factor", [-0.5, 0.0, 0.5, 0.9])
-def test_the_standard_error_of_correlated_noise(factor: float) -> None:
-    # Of an autoregressive process of order 1: sigma / (1 - factor) / sqrt(n).
-    count = 40_000
-    shocks = np.random.default_rng(2).standard_normal(count)
-    values = np.empty(count)
-    last = 0.0
-    for i, shock in enumerate(shocks.tolist()):
-        values[i] = last = factor * last + shock
-    mean, error = mean_with_error(values + 3.0)
-    assert error == pytest.approx(1 / (1 - factor) / math.sqrt(count), rel=0.1)
-    assert abs(mean - 3) < 4 * error
-
-
-def test_the_standard_error_of_few_steps() -> None:
-    # Two standard errors hold the mean nearly as often as for independent steps.
-    generator = np.random.default_rng(3)
-    held = 0
-    for _ in range(400):
-        shocks = generator.standard_normal(60)
-        values = np.array(
-            [shocks[i : i + 30] @ 0.5 ** np.arange(30)[::-1] for i in range(25)]
-        )
-        mean, error = mean_with_error(values)
-        held += abs(mean) < 2 * error
-    assert 0.85 < held / 400 < 0.97
-    assert mean_with_error(np.ones(9)) == (1.0, 0.0)
-    assert mean_with_error(np.array([1.0, 2.0])) == (1.5, math.inf)
 
 
 def test_the_history() -> None:
