@@ -171,7 +171,7 @@ class _Row(NamedTuple):
         return row
 
     def cells(self, group: str) -> tuple[str, float, int, float]:
-        """Return regrets in words, their mean, the number of bad tasks, and the cost."""
+        """Return regrets in words, their mean, the count of bad tasks, and the cost."""
         every = np.concatenate([self.regrets[name] for name in names(group)])
         means = np.array([np.mean(self.regrets[name]) for name in names(group)])
         costs = np.concatenate([self.costs[name] for name in names(group)])
