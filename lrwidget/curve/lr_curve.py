@@ -181,8 +181,8 @@ class LRCurve(Stored):
         Parameters
         ----------
         rule:
-            lrwidget's ``"descent"``: as far down the descent of the raw losses as
-            their noise allows. Or fastai's ``"valley"`` (its default), ``"slide"``,
+            lrwidget's ``"descent"``: as far down the slope of the fit as its noise
+            allows, see `descent`. Or fastai's ``"valley"`` (its default), ``"slide"``,
             ``"minimum"`` (a tenth of the rate at the lowest loss) or ``"steep"``, or
             fastai v1's ``"min_grad"``: each of these sees the losses smoothed with
             ``beta=0.98``, without the first ``num_it // 10`` and the last 5.
