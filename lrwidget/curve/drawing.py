@@ -151,7 +151,7 @@ def _draw_suggestion(
             edgecolor="none",
             alpha=BAND_OPACITY,
             zorder=1,
-            label=f"{short(low)} to {short(high)} look as good",
+            label=f"range to try {short(low)} to {short(high)}",
         )
 
 

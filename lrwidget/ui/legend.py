@@ -18,7 +18,7 @@ _KEY = """<span class="lrwidget-key">
 <span><i class="lrwidget-trend">━</i> trend</span>
 {}<span><i class="lrwidget-raw">─</i> one batch</span>
 <span><i class="lrwidget-suggestion">◆</i> suggestion</span>
-<span><i class="lrwidget-band">█</i> looks as good</span>
+<span><i class="lrwidget-band">█</i> range to try</span>
 <span><i class="lrwidget-choice">●</i> chosen</span>
 {}</span>"""
 _BAND = """<span><i class="lrwidget-errors">█</i> ± 2 standard errors</span>

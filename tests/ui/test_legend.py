@@ -42,7 +42,7 @@ def _named(legend: Legend) -> list[str]:
 
 def test_it_says_what_the_marks_are(legend: Legend) -> None:
     key = legend.children[0].value
-    always = ("trend", "one batch", "suggestion", "looks as good", "chosen")
+    always = ("trend", "one batch", "suggestion", "range to try", "chosen")
     for name in (*always, "± 2 standard errors"):
         assert name in key
     legend.explain(band=False, repeats=True)
