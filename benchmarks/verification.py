@@ -82,14 +82,15 @@ class Lane(NamedTuple):
 class Check(NamedTuple):
     """The sweep of a task, and the lanes from the same start."""
 
-    task: Task
+    task: str
+    total_steps: int
     curve: LRCurve
     start_loss: float
     lanes: list[Lane]
 
     def tried(self, tuning: Tuning, *, held_out: bool) -> tuple[float | None, float]:
         """Return the suggestion with these constants, and its cost in steps."""
-        steps = lane_steps(self.task.steps, tuning)
+        steps = lane_steps(self.total_steps, tuning)
         rates = lane_rates(self.curve, tuning)
         wanted = [x for x in self.lanes if any(math.isclose(x.lr, r) for r in rates)]
         lanes = [lane.curve(steps, held_out=held_out) for lane in wanted]
@@ -97,14 +98,14 @@ class Check(NamedTuple):
             self.curve,
             lanes,
             self.start_loss if held_out else None,
-            self.task.steps,
+            self.total_steps,
             tuning,
         )
         return found.lr, len(self.curve) + sum(map(len, lanes))
 
     def winner(self, tuning: Tuning) -> tuple[float | None, float]:
         """Return the rate of the lane with the lowest validation loss, and its cost."""
-        steps = lane_steps(self.task.steps, tuning)
+        steps = lane_steps(self.total_steps, tuning)
         lanes = [lane.curve(steps, held_out=True) for lane in self.lanes]
         done = [lane for lane in lanes if lane.stop_reason == "completed"]
         cost = len(self.curve) + sum(map(len, lanes))
@@ -122,7 +123,7 @@ def _checked(number: int, sweep: Sweep) -> Check:
     horizons = {lane_steps(task.steps, tuning) for tuning in tunings}
     start_loss = task.start(seed).val_loss()
     lanes = [_trained(task, seed, rate, horizons) for rate in lane_rates(curve)]
-    return Check(task, curve, start_loss, lanes)
+    return Check(task.name, task.steps, curve, start_loss, lanes)
 
 
 def _trained(task: Task, seed: int, rate: float, horizons: set[int]) -> Lane:
@@ -165,7 +166,7 @@ class _Row(NamedTuple):
         row = cls({}, {})
         for check in checks:
             lr, steps = way(check)
-            name = check.task.name
+            name = check.task
             row.regrets.setdefault(name, []).append(truths[name].regret(lr))
             row.costs.setdefault(name, []).append(steps / NUM_IT)
         return row

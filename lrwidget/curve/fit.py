@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Widths are standard deviations of the kernel, in decades of the learning rate.
 NARROWEST, WIDEST = 0.12, 0.5
 _PILOT = 0.25  # the width of a first fit, which tells how deep the curve is
-_BINS, _FEWEST_BINS = 16, 50  # in a decade, and in a curve
+_BINS, _FEWEST_BINS = 13, 50  # in a decade, and in a curve
 _SPACING = 1.1  # the least width, in steps
 # The narrowest width counts with which two standard errors are this share of the depth.
 _SHARE = 0.15
@@ -63,7 +63,7 @@ class Start(NamedTuple):
         head = head[np.isfinite(head)]
         if not len(head):
             head = losses[np.isfinite(losses)][:1]
-        rounding = noise = _rounding(losses, float(np.abs(head).max()))
+        rounding = noise = _rounding(head)
         if len(head) > 1:
             noise = max(rounding, _deviation(np.diff(head)) / math.sqrt(2))
         highest = float(np.quantile(head, _HIGH)) + _OUTLYING * noise
@@ -179,8 +179,9 @@ def local_fit(lrs: FloatArray, losses: FloatArray, width: float | None = None) -
         raise invalid(width, "width", "must be above 0; pass for example 0.2, or None")
     known = np.isfinite(losses) | (losses == np.inf)
     places, kept = np.log10(lrs[known]), losses[known]
-    order = np.argsort(places, kind="stable")
-    places, kept = places[order], kept[order]
+    if np.any(places[1:] < places[:-1]):
+        order = np.argsort(places, kind="stable")
+        places, kept = places[order], kept[order]
     if not np.isfinite(kept).any():
         empty = np.array([])
         unknown = Start(math.nan, math.nan, math.nan, math.nan)
@@ -225,17 +226,15 @@ def _applied(weights: FloatArray, values: FloatArray) -> FloatArray:
     return product
 
 
-def _rounding(losses: FloatArray, largest: float) -> float:
-    """Return the least noise of losses at the start, by their precision."""
-    finite = losses[np.isfinite(losses)]
-    significands, _ = np.frexp(finite)
+def _rounding(losses: FloatArray) -> float:
+    """Return the least noise of finite losses, by their precision."""
+    significands, exponents = np.frexp(losses)
     for bits in _BITS.values():
         scaled = np.ldexp(significands, bits)
         if np.array_equal(scaled, np.rint(scaled)):
             break
     # Else of the last, float32.
-    exponent = int(np.frexp(largest)[1])
-    return _ROUNDINGS * math.ldexp(1.0, exponent - bits)
+    return _ROUNDINGS * math.ldexp(1.0, int(exponents.max()) - bits)
 
 
 def _deviation(differences: FloatArray) -> float:

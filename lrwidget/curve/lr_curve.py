@@ -155,7 +155,7 @@ class LRCurve(Stored):
         Returns
         -------
         :
-            ``lrs``, ``losses`` and their standard ``errors``, in at most 16 places a
+            ``lrs``, ``losses`` and their standard ``errors``, in about 13 places a
             decade, and the ``width``; see `local_fit`.
 
         Raises
