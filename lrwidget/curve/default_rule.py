@@ -88,14 +88,14 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
     density = _density(places, place)
     lag = curve.optimizer_memory / density + tuning.least_lag
     late = tuning.lateness * math.log10(lag / tuning.timely)
-    place -= late
+    place = min(place - late, float(fall.places[-1]))  # before the rise
     weight = 1.0
     if edge is not None:
         weight = 1 - 1 / (1 + (fall.clearness / tuning.visible) ** 2)
         # A short lag is a reason to go further down a descent, but not near an edge.
         below = math.log10(edge) - tuning.setback - max(late, 0.0)
         place = weight * place + (1 - weight) * below
-    place = min(place, float(places[-1]))  # below the edge
+    place = min(place, float(places[-1]))  # and before the edge
     if place < places[0]:
         return _none(_TOO_EARLY)
     found = np.array([place, place - _RANGE, place + _RANGE])

@@ -173,6 +173,12 @@ def test_it_is_never_within_the_rise() -> None:
     assert found.lr is not None
     assert edge is not None
     assert found.lr < edge
+    # Nor between the lowest point and the edge.
+    rising = np.where(_X > -2.5, 0.3 * (_X + 2.5), 0) + np.where(_X > -0.2, 5, 0)
+    curve = LRCurve(_LRS, _sigmoid(-4) + rising)
+    lowest = curve.fit(0.35).lrs[np.argmin(curve.fit(0.35).losses)]
+    lr = descent(curve, Tuning(visible=1e-9, timely=100.0)).lr
+    assert lr == pytest.approx(lowest, rel=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(20))
