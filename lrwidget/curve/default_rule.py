@@ -89,9 +89,8 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
     lag = curve.optimizer_memory / density + tuning.least_lag
     late = tuning.lateness * math.log10(lag / tuning.timely)
     place = min(place - late, float(fall.places[-1]))  # before the rise
-    weight = 1.0
+    weight = 1 - 1 / (1 + (fall.clearness / tuning.visible) ** 2)
     if edge is not None:
-        weight = 1 - 1 / (1 + (fall.clearness / tuning.visible) ** 2)
         # A short lag is a reason to go further down a descent, but not near an edge.
         below = math.log10(edge) - tuning.setback - max(late, 0.0)
         place = weight * place + (1 - weight) * below
@@ -178,15 +177,14 @@ def _words(
 ) -> str:
     """Tell where a suggestion is, and how sure that is."""
     part = fall.part(lr)
-    on_slope = f"{part:.0%} of the way down the slope"
-    if part < _HARDLY:
-        on_slope = "where the slope begins"
     few = f"; {density:.0f} steps a decade are few" if density < _FEW else ""
-    if edge is None:
+    how = "clear" if weight > _SURE else "noisy"
+    on_slope = f"{part:.0%} of the way down a {how} slope"
+    if part < _HARDLY:
+        on_slope = f"where a {how} slope begins"
+    if edge is None or weight > _SURE:
         return on_slope + few
     below = f"1/{edge / lr:.0f} of {short(edge)}, where the loss rises"
-    if weight > _SURE:
-        return on_slope + few
     if weight < 1 - _SURE:
-        return f"too noisy to see a slope: {below}{few}"
-    return f"the slope is noisy: {on_slope}, and {below}{few}"
+        return f"too noisy to see a slope: by rule of thumb, {below}{few}"
+    return f"{on_slope}, and {below}{few}"
