@@ -3,9 +3,8 @@ Compare sweeps whose rates follow the losses with sweeps of evenly spaced rates.
 
 Each task of `tasks` is swept with 100 and with 40 evenly spaced logarithms of the rate,
 and with 40 whose distances depend on the losses. The default rule suggests a rate for
-each sweep, and `truth` gives its regret. The last sweep is a limit: its 40 steps are
-placed around the suggestion of the 100. The command prints the tables of
-``benchmarks/README.md``:
+each sweep, and `truth` gives its regret. For comparison, 40 steps are placed around the
+suggestion of the 100. The command prints the tables of ``benchmarks/README.md``:
 
     python -m benchmarks.adaptive
 """
@@ -34,16 +33,13 @@ if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
 
 _SEEDS = range(1000, 1004)
-_FIRST = -7.0  # logarithm of the first rate
-_STEPS = 40
+_FIRST, _STEPS = -7.0, 40  # logarithm of the first rate; steps of a short sweep
 _NOISY = 6  # the fewest losses from which noise is measured
-_NEAR = 1.5  # decades around the suggestion of 100 steps
-_FAR_OFF = 0.5  # decades
+_NEAR, _FAR_OFF = 1.5, 0.5  # decades from the suggestion of 100 steps
 _ALL, _FEW, _LIMIT = "even, 100 steps", "even, 40 steps", "placed by the 100 steps"
 
-# The logarithm of the next rate, from those of all steps so far, the losses of all but
-# the last step, which may still be on its way, and the logarithm of the last rate. None
-# ends the sweep.
+# The logarithm of the next rate, or None, from those of all steps so far, the losses of
+# all but the last step, which may still be on its way, and the logarithm of the end.
 Floats: TypeAlias = list[float]
 Schedule: TypeAlias = Callable[[Floats, Floats, float], float | None]
 
@@ -61,7 +57,7 @@ class Adaptive(NamedTuple):
     Attributes
     ----------
     long:
-        Stride in decades, until the losses have fallen.
+        Stride in decades until then.
     mean, deviations:
         The losses have fallen if the mean of the last ones is lower than the mean of
         the ones before by so many standard deviations.
@@ -109,8 +105,7 @@ class Adaptive(NamedTuple):
 
 def _noise(losses: FloatArray) -> float:
     """Return the standard deviation of losses without a trend, but for outliers."""
-    differences = np.diff(losses)
-    apart = np.abs(differences - np.median(differences))
+    apart = np.abs(np.diff(losses) - np.median(np.diff(losses)))
     rounding = float(np.abs(losses).max()) * 2.0**-22
     return max(float(np.quantile(apart, 0.8)) / 1.2816 / math.sqrt(2), rounding)
 
@@ -137,11 +132,10 @@ def sweep(task: Task, seed: int, schedule: Schedule) -> LRCurve:
     """Return the curve of a sweep, which ends only as its schedule says, or at NaN."""
     training, end = task.start(seed), math.log10(task.end_lr)
     optimizer = training.optimizer
-    places: Floats = []
-    losses: Floats = []
+    places, losses = Floats(), Floats()
     for inputs, targets in training.batches():
         place = schedule(places, losses[:-1], end)
-        if place is None or not all(map(math.isfinite, losses)):
+        if place is None or not np.isfinite(losses).all():
             break
         for group in optimizer.param_groups:
             group["lr"] = 10**place
@@ -161,8 +155,7 @@ def _swept(index: int, seed: int) -> dict[str, LRCurve]:
     task = EVERY[index]
     curves = {name: sweep(task, seed, each) for name, each in _SCHEDULES.items()}
     center = math.log10(curves[_ALL].suggest() or 1e-3)
-    curves[_LIMIT] = sweep(task, seed, partial(placed, center))
-    return curves
+    return curves | {_LIMIT: sweep(task, seed, partial(placed, center))}
 
 
 def _profile(curve: LRCurve, full: LRCurve) -> FloatArray:
@@ -171,14 +164,13 @@ def _profile(curve: LRCurve, full: LRCurve) -> FloatArray:
     outside = [(apart < -_NEAR).sum(), (apart > _NEAR).sum()]
     edges = _differ(curve.unstable_from, full.unstable_from)
     rates = _differ(curve.suggest(), full.suggest())
-    return np.array([len(apart) - sum(outside), *outside, edges, rates], float)
+    return np.array([*outside, len(apart) - sum(outside), edges, rates], float)
 
 
 def _differ(lr: float | None, other: float | None) -> bool:
     """Whether two rates are more than half a decade apart, or only one is known."""
-    if lr is None or other is None:
-        return lr is not other
-    return abs(math.log10(lr / other)) > _FAR_OFF
+    apart = abs(math.log10((lr or math.nan) / (other or math.nan)))
+    return lr != other and not apart <= _FAR_OFF  # NaN is far off
 
 
 def _report() -> None:
@@ -197,7 +189,7 @@ def _report() -> None:
         head = ("sweep", "mean", "median", "90th percentile", "worst", "worst task")
         table(head, ((x, *Score.of(regrets[x], names(group))) for x in regrets))
     print("### Steps around the suggestion of 100 steps, and differences from it\n")
-    columns = ("sweep", "near", "before", "after", "edge differs", "suggestion differs")
+    columns = ("sweep", "before", "after", "near", "edge differs", "suggestion differs")
     rows = {x: [_profile(curves[x], curves[_ALL]) for curves in found] for x in regrets}
     table(columns, ((x, *np.mean(row, 0).tolist()) for x, row in rows.items()))
 
