@@ -122,7 +122,7 @@ def placed(center: float, places: Floats, _: Floats, end: float) -> float | None
 _SCHEDULES: dict[str, Schedule] = {
     _ALL: partial(even, 100),
     _FEW: partial(even, _STEPS),
-    # Of 29 designs, the best in the first half, and the best that ends at the rise.
+    # Of 33 designs, one of the best two in the first half, and the best that may end.
     "strides of 0.22, then even": Adaptive(0.22, 1, 2.0).next,
     "strides of 0.25, then even, ends": Adaptive(0.25, 3, 3.0, 8.0).next,
 }
