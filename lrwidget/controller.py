@@ -27,11 +27,7 @@ from lrwidget.curve.runs import (
 )
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.curve.ticks import short
-from lrwidget.curve.verification import (
-    VerificationHistory,
-    is_verifiable,
-    usable_total,
-)
+from lrwidget.curve.verification import VerificationHistory, is_verifiable, usable_total
 from lrwidget.runner import Runner
 from lrwidget.ui.snapshot import JobSnapshot, Snapshot
 
@@ -48,12 +44,7 @@ if TYPE_CHECKING:
     from lrwidget.ui.snapshot import Kind, Trainings
 
 _STEPS_PER_DECADE = 10
-_NAMES: dict[Kind, str] = {
-    "test": "test",
-    "comparison": "test",
-    "race": "race",
-    "verification": "check by training",
-}
+_NAMES = {"race": "race", "verification": "check by training"}
 _EMPTY = RunHistory(None).curve()
 _NO_HISTORY = JobHistory([])
 
@@ -319,8 +310,12 @@ class Controller:
 
     def looks(self, smoothing: Smoothing) -> Looks:
         """Return the look of a picture with this smoothing."""
-        choice = self._owner.value
-        return {"smoothing": smoothing, "rule": self._rule, "choice": choice}
+        return {
+            "smoothing": smoothing,
+            "rule": self._rule,
+            "choice": self._owner.value,
+            "checked": self._checked_suggestion(),
+        }
 
     def remove(self, name: str) -> None:
         """Forget a former run; see `LRWidget.remove`."""
@@ -397,19 +392,18 @@ class Controller:
         self._check_can_run()
         with self._reserved("verification") as state:
             total = self._total_steps if total_steps is None else total_steps
-            usable = usable_total(total)
             curve, changes = self._verifiable() or (None, self._fields)
-            job = self._backend.verify(changes, curve, usable)
+            job = self._backend.verify(changes, curve, usable_total(total))
             new = [(None, changes)] if curve is None else []
             self._start(state, job, new, job.history)
 
     def _verifiable(self) -> tuple[LRCurve, Mapping[str, Any]] | None:
         """Return the latest curve with its arguments, if it can be verified."""
-        runs, tested = self._runs, self._tested
-        if not runs or tested is None or runs[-1].history is not tested[0]:
+        latest = self._runs[-1].history if self._runs else None
+        if self._tested is None or self._tested[0] is not latest:
             return None
         curve = self.curve
-        return (curve, tested[1]) if is_verifiable(curve) else None
+        return (curve, self._tested[1]) if is_verifiable(curve) else None
 
     def stop(self) -> None:
         """Ask the job to stop; at a second call, do not wait for it any more."""
@@ -468,7 +462,7 @@ class Controller:
         with self._lock:
             self._check_open()
             if self._job is not None and self._job.running:
-                what = _NAMES[self._job.kind]
+                what = _NAMES.get(self._job.kind, "test")
                 how = "running" if self._job.ready.is_set() else "starting"
                 msg = f"a {what} is {how} already; call stop() and wait() first"
                 raise RuntimeError(msg)
@@ -502,11 +496,7 @@ class Controller:
         tests: Sequence[tuple[str | None, Mapping[str, Any]]],
         history: JobHistory | None = None,
     ) -> None:
-        """
-        Start a job, whose first runs are tests.
-
-        Each test is given by its label and the arguments that may differ.
-        """
+        """Start a job; its first runs are tests with these labels and arguments."""
         history = JobHistory(job.plans) if history is None else history
         arguments = self._backend.arguments
         runs = [

@@ -9,12 +9,16 @@ from ipywidgets.widgets import widget as ipywidgets_widget
 from torch import nn
 
 from lrwidget import LRWidget, range_test, verify
+from lrwidget.curve.picture import svg
+from lrwidget.curve.suggestion import Suggestion
 from lrwidget.curve.ticks import short
 from tests.engine.training_parts import data, loader, state
 from tests.widget_parts import Gate, arguments_of, display_of, parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from lrwidget import Verification
 
 _LOSS = nn.CrossEntropyLoss()
 
@@ -37,6 +41,10 @@ def _marks(widget: LRWidget) -> list[list[float]]:
     """Return the rates of the diamond and of the band in the chart."""
     marks = display_of(widget).chart.suggestion
     return [marks.dot.x.tolist(), marks.band.x.tolist()]
+
+
+def _suggestion(found: Verification) -> Suggestion:
+    return Suggestion(found.lr, found.low, found.high)
 
 
 def _field(widget: LRWidget, description: str) -> Any:
@@ -65,6 +73,8 @@ def test_the_result_is_that_without_a_widget(widget: LRWidget) -> None:
     # in both charts
     assert _marks(widget) == [[found.lr], [found.low, found.high]]
     assert "checked by training" in display_of(widget).legend.children[0].value
+    picture = widget._controller.export("svg", "automatic").decode()
+    assert picture == svg(curve, choice=found.lr, checked=_suggestion(found))
     race = display_of(widget).race
     assert race is not None
     assert [x.lr for x in race._entries] == pytest.approx([x.lr for x in found.lanes])
