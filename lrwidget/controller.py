@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lrwidget.config import FIELDS
-from lrwidget.curve.checks import invalid, usable_count
+from lrwidget.curve.checks import usable_count
 from lrwidget.curve.history import JobHistory, RunHistory
 from lrwidget.curve.picture import exported
 from lrwidget.curve.race_history import RaceHistory, checked_rates, neighbours
@@ -25,8 +25,9 @@ from lrwidget.curve.runs import (
     without,
     without_empty,
 )
-from lrwidget.curve.suggestion import NO_SUGGESTION
+from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.curve.ticks import short
+from lrwidget.curve.verification import VerificationHistory, is_verifiable, usable_total
 from lrwidget.runner import Runner
 from lrwidget.ui.snapshot import JobSnapshot, Snapshot
 
@@ -39,9 +40,11 @@ if TYPE_CHECKING:
     from lrwidget.curve.picture import Looks
     from lrwidget.curve.runs import Run
     from lrwidget.curve.trend import Smoothing
-    from lrwidget.ui.snapshot import Kind
+    from lrwidget.curve.verification import Verification
+    from lrwidget.ui.snapshot import Kind, Trainings
 
 _STEPS_PER_DECADE = 10
+_NAMES = {"race": "race", "verification": "check by training"}
 _EMPTY = RunHistory(None).curve()
 _NO_HISTORY = JobHistory([])
 
@@ -64,6 +67,7 @@ class _JobState:
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.history = _NO_HISTORY
+        self.tests: list[RunHistory] = []  # the runs of its history in the chart
         self.runner: Runner | None = None
         self.ready = threading.Event()  # set once there is a runner, or an error
         self.running = True
@@ -71,6 +75,13 @@ class _JobState:
         self.stopped_at: int | None = None  # number of started tests at the last stop
         self.error: BaseException | None = None
         self.traceback = ""
+
+    @property
+    def testing(self) -> bool:
+        """Whether a curve of the chart may grow."""
+        if not self.ready.is_set():
+            return self.kind in {"test", "comparison"}
+        return self.running and any(run.stop_reason is None for run in self.tests)
 
     def fail(self, error: BaseException, text: str) -> None:
         """Keep the first error."""
@@ -80,10 +91,12 @@ class _JobState:
     def snapshot(self) -> JobSnapshot:
         activity, silence, seconds = None, 0.0, 0.0
         runner, history = self.runner, self.history
-        if self.running and runner is not None:
-            activity = runner.job.activity()
-            silence = time.monotonic() - (activity.since or runner.last_event)
-            seconds = runner.seconds if activity.seconds is None else activity.seconds
+        if runner is not None:
+            latest = runner.job.activity()
+            seconds = runner.seconds if latest.seconds is None else latest.seconds
+            if self.running:
+                activity = latest
+                silence = time.monotonic() - (latest.since or runner.last_event)
         return JobSnapshot(
             kind=self.kind,
             runs=len(history.runs),
@@ -117,8 +130,12 @@ class Controller:
         self._config = backend.config
         self._fields = {name: getattr(self._config, name) for name in FIELDS}
         self._problem = ""
+        self._total_steps: object = None  # in the settings, usable or not
+        self._known_steps = backend.total_steps  # of the training
         self._runs: list[Run] = []  # replaced, not changed: other threads may read it
-        self.race_history: RaceHistory | None = None  # of the latest race
+        self._tested: tuple[RunHistory, Mapping[str, Any]] | None = None  # the latest
+        self.race_history: Trainings | None = None  # of the latest race or check
+        self._verified: tuple[Verification, str] | None = None  # and the rule then
         self._job: _JobState | None = None
         self.pick = owner.pick
         self.rate_ratios = backend.rate_ratios
@@ -155,22 +172,32 @@ class Controller:
         history = _NO_HISTORY if state is None else state.history
         return min(len(history) / (history.num_it or 1), 1.0)
 
+    @property
+    def verification(self) -> Verification | None:
+        """The latest one, while the curve that it checked is the latest."""
+        found = self._verified
+        return found[0] if found is not None and found[0].curve is self.curve else None
+
     def snapshot(self) -> Snapshot:
         """Return the present state."""
         with self._lock:
-            next_plan, runs = self._config.plan, self._runs
+            runs, race = self._runs, self.race_history
             plans = [run.history.plan for run in runs]
             if self._backend.capabilities.run or not any(plans):
-                plans.append(next_plan)
+                plans.append(self._config.plan)
+            plans += [] if race is None else [run.plan for run in race.runs]
             known = [plan for plan in plans if plan is not None]
             swept = min(p.start_lr for p in known), max(p.end_lr for p in known)
             choice = self._owner.value
             job = None if self._job is None else self._job.snapshot()
-            testing = unbegun = False
-            if job is not None and job.running and job.kind != "race":
-                testing, unbegun = True, job.runs > 0 and job.done == 0
+            testing = self._job is not None and self._job.testing
+            unbegun = testing and job is not None and job.runs > 0 and job.done == 0
             planned = runs[-1].history.num_it if testing and runs else 0
             curve = _EMPTY if unbegun else self.curve
+            checked, suggestion = None, NO_SUGGESTION
+            if not testing:
+                checked = self._checked_suggestion()
+                suggestion = checked or curve.suggestion(self._rule)
             return Snapshot(
                 capabilities=self._backend.capabilities,
                 config=self._config,
@@ -178,14 +205,25 @@ class Controller:
                 runs=runs,
                 curve=curve,
                 points=planned if testing else len(curve),
-                suggestion=NO_SUGGESTION if testing else curve.suggestion(self._rule),
-                race=self.race_history,
+                suggestion=suggestion,
+                checked=checked is not None,
+                race=race,
+                verification=self.verification,
+                verifiable=not self.running and self._verifiable() is not None,
+                total_steps=self._known_steps,
                 job=job,
                 swept=swept,
                 bounds=_extended(swept, choice),
                 choice=choice,
                 testing=testing,
             )
+
+    def _checked_suggestion(self) -> Suggestion | None:
+        """Return the one of `verification`, unless another rule was chosen since."""
+        found = self.verification
+        if found is None or not found.checked or self._verified != (found, self._rule):
+            return None
+        return Suggestion(found.lr, found.low, found.high, "checked by training")
 
     # ---- the commands of the display
 
@@ -216,25 +254,28 @@ class Controller:
                 self._run(None, {})
             self.refresh()  # here, since an error of the display is raised
 
-    def start_race(self) -> None:
-        """Start a race around the suggestion and the chosen rate."""
+    def start_check(self) -> None:
+        """Start to check the suggestion by training."""
         with suppress(Exception), self._backend.as_made():  # as above
-            self._race(None, None)
+            self._verify(None)
         self.refresh()
 
-    def configure(self, fields: Mapping[str, Any]) -> None:
-        """Use other settings for the next run, if they can be used."""
+    def configure(self, fields: Mapping[str, Any], total_steps: object = None) -> None:
+        """Use other settings for the next job, if they can be used."""
         with self._lock:
             self._fields = fields = dict(fields)
+            self._total_steps = total_steps
         # Outside the lock, since the checks call methods of the user's loaders.
-        config, problem = None, ""
+        config, known, problem = None, self._known_steps, ""
         try:
+            known = usable_total(total_steps) or self._backend.total_steps
             config = replace(self._backend.config, **fields)
         except Exception as error:  # noqa: BLE001 (whatever it is, the user is told)
             problem = str(error) or type(error).__name__
         with self._lock:
             if self._fields is fields:  # no later ones are in use already
                 self._config, self._problem = config or self._config, problem
+                self._known_steps = known
                 self.refresh()
 
     def step(self, count: int) -> None:
@@ -269,8 +310,12 @@ class Controller:
 
     def looks(self, smoothing: Smoothing) -> Looks:
         """Return the look of a picture with this smoothing."""
-        choice = self._owner.value
-        return {"smoothing": smoothing, "rule": self._rule, "choice": choice}
+        return {
+            "smoothing": smoothing,
+            "rule": self._rule,
+            "choice": self._owner.value,
+            "checked": self._checked_suggestion(),
+        }
 
     def remove(self, name: str) -> None:
         """Forget a former run; see `LRWidget.remove`."""
@@ -299,12 +344,12 @@ class Controller:
         with self._reserved("test") as state:
             check_label(label)
             every = {**self._fields, **changes}
-            self._start_tests(state, self._backend.test(every), [(label, every)])
+            self._start(state, self._backend.test(every), [(label, every)])
 
     def follow(self, name: str, job: Job) -> None:
         """Follow a test that runs elsewhere."""
         with self._reserved("test") as state:
-            self._start_tests(state, job, [(name, {})])
+            self._start(state, job, [(name, {})])
         self.refresh()
 
     def compare(self, runs: Mapping[str, Mapping[str, Any]]) -> None:
@@ -314,7 +359,7 @@ class Controller:
             check_comparison(runs)
             every = [{**self._fields, **changes} for changes in runs.values()]
             job = self._backend.compare(every)
-            self._start_tests(state, job, list(zip(runs, every, strict=True)))
+            self._start(state, job, list(zip(runs, every, strict=True)))
         self.refresh()
 
     def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
@@ -325,9 +370,40 @@ class Controller:
     def _race(self, rates: Sequence[float] | None, steps: int | None) -> None:
         self._check_can_run()
         with self._reserved("race") as state:
-            history = self._race_at(rates, steps)
+            shown = self.shown
+            if rates is None:
+                rates = neighbours(shown.suggestion, self._owner.value, *shown.bounds)
+                if not rates:
+                    msg = "nothing to race: run() and wait() first, or pass rates"
+                    raise RuntimeError(msg)
+            rates = checked_rates(rates, *shown.bounds)
+            if steps is not None:  # the back end checks those of the settings
+                steps = usable_count("steps", steps)
+            history = RaceHistory(rates, steps or self._fields["num_it"])
             job = self._backend.race(self._fields, history.rates, history.steps)
-            self._start(state, job, history, [])
+            self._start(state, job, [], history)
+
+    def verify(self, total_steps: object) -> None:
+        """Start to check the suggestion; see `LRWidget.verify`."""
+        self._verify(total_steps)
+        self.refresh()
+
+    def _verify(self, total_steps: object) -> None:
+        self._check_can_run()
+        with self._reserved("verification") as state:
+            total = self._total_steps if total_steps is None else total_steps
+            curve, changes = self._verifiable() or (None, self._fields)
+            job = self._backend.verify(changes, curve, usable_total(total))
+            new = [(None, changes)] if curve is None else []
+            self._start(state, job, new, job.history)
+
+    def _verifiable(self) -> tuple[LRCurve, Mapping[str, Any]] | None:
+        """Return the latest curve with its arguments, if it can be verified."""
+        latest = self._runs[-1].history if self._runs else None
+        if self._tested is None or self._tested[0] is not latest:
+            return None
+        curve = self.curve
+        return (curve, self._tested[1]) if is_verifiable(curve) else None
 
     def stop(self) -> None:
         """Ask the job to stop; at a second call, do not wait for it any more."""
@@ -386,7 +462,7 @@ class Controller:
         with self._lock:
             self._check_open()
             if self._job is not None and self._job.running:
-                what = "race" if self._job.kind == "race" else "test"
+                what = _NAMES.get(self._job.kind, "test")
                 how = "running" if self._job.ready.is_set() else "starting"
                 msg = f"a {what} is {how} already; call stop() and wait() first"
                 raise RuntimeError(msg)
@@ -413,23 +489,20 @@ class Controller:
             msg = "the widget is closed; make a new one"
             raise RuntimeError(msg)
 
-    def _start_tests(
+    def _start(
         self,
         state: _JobState,
         job: Job,
-        described: Sequence[tuple[str | None, Mapping[str, Any]]],
+        tests: Sequence[tuple[str | None, Mapping[str, Any]]],
+        history: JobHistory | None = None,
     ) -> None:
-        """Start tests, each with its label and the arguments that may differ."""
-        history, arguments = JobHistory(job.plans), self._backend.arguments
+        """Start a job; its first runs are tests with these labels and arguments."""
+        history = JobHistory(job.plans) if history is None else history
+        arguments = self._backend.arguments
         runs = [
             new_run(arguments, changes, label, run)
-            for (label, changes), run in zip(described, history.runs, strict=True)
+            for (label, changes), run in zip(tests, history.runs, strict=False)
         ]
-        self._start(state, job, history, runs)
-
-    def _start(
-        self, state: _JobState, job: Job, history: JobHistory, runs: list[Run]
-    ) -> None:
         events = job.events()
         with ExitStack() as unless_started, self._lock:
             if isinstance(events, Generator):
@@ -443,7 +516,10 @@ class Controller:
             runner.start()
             unless_started.pop_all()
             state.history, state.runner, self._runs = history, runner, every
-            if isinstance(history, RaceHistory):
+            if runs:
+                state.tests = [run.history for run in runs]
+                self._tested = state.tests[-1], tests[-1][1]
+            if isinstance(history, RaceHistory | VerificationHistory):
                 self.race_history = history
             state.ready.set()
 
@@ -456,6 +532,9 @@ class Controller:
                 state.running = False
                 if self._closed:
                     return
+                done = state.history if error is None else None
+                if isinstance(done, VerificationHistory) and done.rates:
+                    self._verified = done.verification(), self._rule
                 if error is not None or state.kind == "comparison":
                     self._runs = without_empty(self._runs)
                 self.refresh()
@@ -467,26 +546,6 @@ class Controller:
             with self._lock:
                 state.fail(raised, text)
                 self.refresh()
-
-    def _race_at(self, rates: Sequence[float] | None, steps: int | None) -> RaceHistory:
-        low, high = self.shown.bounds
-        if rates is None:
-            suggestion = self.curve.suggestion(self._rule)
-            rates = neighbours(suggestion, self._owner.value, low, high)
-            if not rates:
-                msg = "nothing to race: run() and wait() first, or pass rates"
-                raise RuntimeError(msg)
-        checked = checked_rates(rates)
-        for rate in checked:
-            if not low <= rate <= high:
-                problem = (
-                    f"must be from {low!r} to {high!r}, the range of the chart; make "
-                    "the widget with a wider range"
-                )
-                raise invalid(checked, "rates", problem)
-        if steps is None:  # the back end checks these settings
-            return RaceHistory(checked, self._fields["num_it"])
-        return RaceHistory(checked, usable_count("steps", steps))
 
 
 def _extended(swept: tuple[float, float], rate: float | None) -> tuple[float, float]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.training_curve import TrainingCurve
     from lrwidget.curve.trend import Smoothing
+    from lrwidget.curve.verification import Verification
     from lrwidget.integrations import Parts
 
 _MAX_STATUS_IN_REPR = 80
@@ -80,8 +81,9 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
     A learning-rate range test to run, watch, and pick a rate from.
 
     Display it, press Run, and drag the handle, click in the chart or type into the
-    field: `value` is the rate. Race trains for some steps at it and at its neighbours.
-    Model and optimizer stay as they are; only `apply` writes to the optimizer.
+    field: `value` is the rate. Check by training improves the suggestion by short
+    trainings. Model and optimizer stay as they are; only `apply` writes to the
+    optimizer.
 
     Parameters
     ----------
@@ -181,7 +183,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         and ends with the test. After 10 s without a step, the status says so. Stop asks
         the test to stop, which it does at its next step. A second Stop ends following,
         as `close` does; the test goes on then. Without a model, `run`, `compare`,
-        `race`, `apply` and `values` raise RuntimeError.
+        `race`, `verify`, `apply` and `values` raise RuntimeError.
 
         Parameters
         ----------
@@ -222,13 +224,13 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         `run` trains on all workers together, in one process group of torch; the model
         is replicated, unless ``build`` has wrapped or sharded it, and a
         `torch.utils.data.DataLoader` without a sampler of its own gives each worker
-        its share. Each worker uses any other loader as it is. `race` and `compare` run
-        each training on a worker of its own, as many at a time as fit. Unless Ray is
-        connected, the first job connects like ``ray.init()``: to the cluster of
-        ``RAY_ADDRESS``, to one that was started on this machine, or to one that it
-        starts. The cluster gets its resources back however a job ends. If workers
-        cannot start for ten minutes, the job fails. Without a model here, `apply` and
-        `values` raise RuntimeError.
+        its share. Each worker uses any other loader as it is. Each training of `race`,
+        `compare` and `verify` runs on a worker of its own, as many at a time as fit.
+        Unless Ray is connected, the first job connects like ``ray.init()``: to the
+        cluster of ``RAY_ADDRESS``, to one that was started on this machine, or to one
+        that it starts. The cluster gets its resources back however a job ends. If
+        workers cannot start for ten minutes, the job fails. Without a model here,
+        `apply` and `values` raise RuntimeError.
 
         Parameters
         ----------
@@ -301,13 +303,26 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
 
     @property
     def race_curves(self) -> list[TrainingCurve]:
-        """The trainings of the latest race so far, in increasing order of the rates."""
+        """
+        The short trainings in the second chart so far, in increasing order of rates.
+
+        They are those of the latest `race` or `verify`.
+        """
         race = self._controller.race_history
         return [] if race is None else list(race.curves().values())
 
     @property
+    def verification(self) -> Verification | None:
+        """
+        The result of the latest `verify` that has ended; None before.
+
+        It is also None once there is a newer curve than that which was checked.
+        """
+        return self._controller.verification
+
+    @property
     def running(self) -> bool:
-        """Whether a job is running: a test, a comparison or a race."""
+        """Whether a job is running: a test, a comparison, a race or a check."""
         return self._controller.running
 
     @property
@@ -418,6 +433,34 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
             If rates or steps are not as described.
         """
         self._controller.race(rates, steps)
+
+    def verify(self, total_steps: int | None = None) -> None:
+        """
+        Check the suggestion by short trainings in the background, and return at once.
+
+        Five trainings start from the same model with the same batches, up to the rate
+        at which the latest test became unstable; the second chart shows them. If there
+        is no such test, or it does not tell where to train, one is run first. The
+        suggestion is moved into the range of rates that the trainings allow. The chart
+        shows both until the next test, and `value` follows. `verification` has the
+        result. See the function `lrwidget.verify`.
+
+        Parameters
+        ----------
+        total_steps:
+            The optimizer steps of the training for which the rate is wanted. If None,
+            those in the settings panel, or else those that the trainer of a framework
+            tells.
+
+        Raises
+        ------
+        RuntimeError
+            If a job is running already, or the widget is closed.
+        TypeError, ValueError
+            If ``total_steps`` or a setting in the widget is not as described, or the
+            loader gives its batches only once.
+        """
+        self._controller.verify(total_steps)
 
     def remove(self, name: str) -> None:
         """

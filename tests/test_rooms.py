@@ -39,7 +39,7 @@ _ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "ui": ({"curve", "config"}, {"torch", "matplotlib", "ray"}),
     "backends.base": (set(), _HEAVY | {"numpy"}),
     "backends.local": (
-        {"engine", "curve", "config", "backends.base"},
+        {"engine", "curve", "config", "backends.base", "backends.verification"},
         _HEAVY - {"torch"},
     ),
     "backends.verification": (
@@ -49,7 +49,10 @@ _ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "backends.record": ({"curve", "config", "backends.base"}, _HEAVY),
     # Ray imports pandas and IPython if these are installed.
     "backends.ray": (
-        {"engine", "curve", "config", "backends.base", "runner"},
+        {
+            *("engine", "curve", "config", "runner"),
+            *("backends.base", "backends.verification"),
+        },
         {"ipywidgets", "bqplot", "matplotlib"} | _FRAMEWORKS - {"accelerate"},
     ),
     "integrations": (
@@ -63,6 +66,7 @@ _ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {
             *("orphans", "controller", "runner", "curve", "config", "engine", "ui"),
             *("integrations", "backends.base", "backends.local", "backends.record"),
+            "backends.verification",
         },
         _FRAMEWORKS | {"matplotlib", "ray"},
     ),

@@ -34,7 +34,7 @@ def test_before_there_is_anything(make: Any) -> None:
     assert widget.curves == {}
     assert set(widget.suggestions.values()) == {None}
     assert (widget.progress, widget.running) == (0, False)
-    assert widget.status == "Idle: Run tries 100 rates from 1e-7 to 10."
+    assert widget.status.startswith("Idle: Run tries 100 rates from 1e-7 to 10. Check")
     with pytest.raises(RuntimeError, match="no test to wait for; call run"):
         widget.wait()
 
@@ -405,7 +405,8 @@ def test_bad_arguments_leave_nothing(
 def test_repr_is_one_short_line(make: Any) -> None:
     widget = make(value=0.01)
     text = repr(widget)
-    assert text == f"<LRWidget: value=0.01, status={widget.status!r}>"
+    beginning = text.removesuffix(" ...'>")
+    assert f"<LRWidget: value=0.01, status={widget.status!r}>".startswith(beginning)
     assert len(text) < 110
 
 

@@ -70,14 +70,10 @@ def test_without_rates_the_choice_races_its_neighbours(make: Any) -> None:
 
 def test_a_choice_is_enough(make: Any) -> None:
     widget = make()
-    assert display_of(widget).run_bar.race.disabled
     widget.value = 0.01
-    assert not display_of(widget).run_bar.race.disabled
-    display_of(widget).run_bar.race.click()
+    widget.race(steps=2)
     widget.wait()
     assert 0.01 in [curve.lr for curve in widget.race_curves]
-    widget.value = None
-    assert display_of(widget).run_bar.race.disabled
 
 
 def test_the_race_has_the_rates_of_the_sweep_at_most(make: Any) -> None:
@@ -130,16 +126,17 @@ def test_one_thing_at_a_time(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate, value=0.1)
     widget.run()
-    assert display_of(widget).run_bar.race.disabled
+    check = display_of(widget).run_bar.check
+    assert check.disabled
     with pytest.raises(RuntimeError, match="a test is running already; call stop"):
         widget.race([0.1])
     widget.stop()
     gate.let(1)
     widget.wait()
-    assert not display_of(widget).run_bar.race.disabled
+    assert not check.disabled
     widget.race([0.1])
-    assert display_of(widget).run_bar.race.disabled
-    for start in (widget.run, widget.race):
+    assert check.disabled
+    for start in (widget.run, widget.race, widget.verify):
         with pytest.raises(RuntimeError, match="a race is running already; call stop"):
             start()
     widget.stop()
@@ -239,9 +236,6 @@ def test_what_keeps_a_race_from_starting_is_shown_and_raised(make: Any) -> None:
     with pytest.raises(ValueError, match="isolation='copy' cannot copy the model"):
         widget.race()
     assert not widget.running
-    display_of(widget).run_bar.race.click()
-    with pytest.raises(ValueError, match="cannot copy"):
-        widget.wait()
     assert widget.status.startswith("Race failed after 0 steps. ValueError: isolation=")
 
 
@@ -257,22 +251,6 @@ def test_closing_in_mid_race_leaves_nothing() -> None:
     assert set(ipywidgets_widget._instances) == before
     with pytest.raises(RuntimeError, match="the widget is closed; make a new one"):
         widget.race([0.1])
-
-
-def test_a_press_on_race_takes_the_settings_of_the_maker(make: Any) -> None:
-    dtypes: set[torch.dtype] = set()
-
-    def loss_fn(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        dtypes.add(output.dtype)
-        return (output.float() - target).square().mean()
-
-    with torch.autocast("cpu", torch.bfloat16):
-        widget = make(loss_fn, num_it=2, value=0.1)
-    press = threading.Thread(target=display_of(widget).run_bar.race.click)
-    press.start()
-    press.join()
-    widget.wait()
-    assert dtypes == {torch.bfloat16}
 
 
 def test_the_chart_shows_what_the_curves_are(make: Any) -> None:
@@ -293,7 +271,7 @@ def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
     entries = _entries(widget)
     display = display_of(widget)
     bar = display.run_bar
-    handled = [display.chart.handle.dot, display.pick_bar.field, bar.button, bar.race]
+    handled = [display.chart.handle.dot, display.pick_bar.field, bar.button, bar.check]
     for part in (*handled, *(entry.button for entry in entries)):
         part.observe(written.append)
     drawn = threading.Event()

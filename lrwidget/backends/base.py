@@ -8,8 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from lrwidget.backends.verification import VerificationJob
     from lrwidget.config import TestConfig
     from lrwidget.curve.history import Event, Plan
+    from lrwidget.curve.lr_curve import LRCurve
 
 # "starting" is before the first run; "waiting" is for the next batch of a loader;
 # "stopping" is after a request to stop.
@@ -35,7 +37,6 @@ class Capabilities(NamedTuple):
     """The actions that are possible with the tests of a back end."""
 
     run: bool = True  # start tests, with settings
-    race: bool = True  # start races
     apply: bool = True  # write a rate to an optimizer
     loss_name: str = "loss"  # at the axis
 
@@ -120,6 +121,16 @@ class Backend(Protocol):
 
         A validation loss, if any, is measured before the first step of the first one,
         and after the last step of each.
+        """
+
+    def verify(
+        self, changes: Mapping[str, Any], curve: LRCurve | None, total_steps: int | None
+    ) -> VerificationJob:
+        """
+        Return a sweep and its lanes, with some arguments changed.
+
+        With the curve of an earlier test, there are the lanes alone. The steps of the
+        user's training are `total_steps` if they are None.
         """
 
     def rate_ratios(self) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.backends.base import Activity, Capabilities
+from lrwidget.backends.verification import VerificationJob
 from lrwidget.curve.race_history import race_plans
 from lrwidget.curve.ticks import short
 from lrwidget.engine.distributed import context
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from lrwidget.curve.history import Event, Plan
+    from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.engine.race import Startable
 
 
@@ -131,6 +133,12 @@ class LocalBackend:
         """Return trainings at constant rates, with validations at their ends alone."""
         test, plans = self._test(changes), race_plans(rates, steps)
         return LocalJob(race_runs(test, plans, at_ends=True), plans, [test])
+
+    def verify(
+        self, changes: Mapping[str, Any], curve: LRCurve | None, total_steps: int | None
+    ) -> VerificationJob:
+        """Return a sweep, unless its curve is given, and its lanes."""
+        return VerificationJob(self, changes, curve, total_steps)
 
     def rate_ratios(self) -> list[float]:
         """Return the rate of each parameter group over that of the last one."""

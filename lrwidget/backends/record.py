@@ -35,7 +35,7 @@ _LOWEST, _HIGHEST = 2 / 3 * (1 - 1e-6), 4 / 3 * (1 + 1e-6)
 class RecordBackend:
     """The back end of one test that runs elsewhere, and is known by its record."""
 
-    capabilities = Capabilities(run=False, race=False, apply=False)
+    capabilities = Capabilities(run=False, apply=False)
     as_made = nullcontext  # nothing is run here
     total_steps = None
 
@@ -59,7 +59,7 @@ class RecordBackend:
         )
         raise RuntimeError(msg)
 
-    compare = race = sweep = lanes = rate_ratios = apply_rate = test
+    compare = race = sweep = lanes = verify = rate_ratios = apply_rate = test
 
 
 class RecordJob:

@@ -94,7 +94,7 @@ class VerificationJob:
 
     def _lanes(self) -> Job:
         history = self.history
-        return self._backend.lanes(self._changes, history.rates, history.steps)
+        return self._backend.lanes(self._changes, history.plan_lanes(), history.steps)
 
     def _events(
         self, events: Iterator[Event], settings: ThreadSettings

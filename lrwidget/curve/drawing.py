@@ -39,17 +39,20 @@ _LABEL_GAP = 11  # points
 _LABEL_TURNS_AT = 0.85
 
 
-def draw(
+def draw(  # noqa: PLR0913 (the looks of a picture)
     ax: Axes,
     curve: LRCurve,
+    *,
     smoothing: Smoothing = AUTOMATIC,
     rule: str = DEFAULT_RULE,
     choice: float | None = None,
+    checked: Suggestion | None = None,
 ) -> None:
     """
     Draw a curve, its suggestion by a rule, and the chosen rate.
 
-    The raw losses are faint and their trend is bold, with a band of two standard
+    A suggestion that is checked by training takes the place of that of the rule. The
+    raw losses are faint and their trend is bold, with a band of two standard
     errors. The losses after a divergence may be outside the y range.
     """
     rate = None if choice is None else positive_rate("choice", choice)
@@ -65,7 +68,8 @@ def draw(
     _draw_line(ax, lrs, line, label="trend", linewidth=2.6)
     if whole.band is not None:
         _draw_band(ax, lrs, whole.band[:, shown])
-    _draw_suggestion(ax, curve.suggestion(rule), lrs, line)
+    words = "range to try" if checked is None else "checked by training"
+    _draw_suggestion(ax, checked or curve.suggestion(rule), words, lrs, line)
     if rate is not None:
         _draw_choice(ax, rate)
     _draw_frame(ax)
@@ -126,7 +130,7 @@ def _draw_band(ax: Axes, lrs: FloatArray, band: FloatArray) -> None:
 
 
 def _draw_suggestion(
-    ax: Axes, suggestion: Suggestion, lrs: FloatArray, line: FloatArray
+    ax: Axes, suggestion: Suggestion, words: str, lrs: FloatArray, line: FloatArray
 ) -> None:
     lr, low, high, _ = suggestion
     if lr is None:
@@ -151,7 +155,7 @@ def _draw_suggestion(
             edgecolor="none",
             alpha=BAND_OPACITY,
             zorder=1,
-            label=f"range to try {short(low)} to {short(high)}",
+            label=f"{words}: {short(low)} to {short(high)}",
         )
 
 

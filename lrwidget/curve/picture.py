@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from lrwidget.curve.lr_curve import LRCurve
+    from lrwidget.curve.suggestion import Suggestion
     from lrwidget.curve.trend import Smoothing
 
 _INCHES = (9.0, 4.0)
@@ -36,11 +37,12 @@ _caching = threading.Lock()
 
 
 class Looks(TypedDict, total=False):
-    """The smoothing, the rule of the suggestion, and the chosen rate of a picture."""
+    """The look of a picture; see `draw`."""
 
     smoothing: Smoothing
     rule: str
     choice: float | None
+    checked: Suggestion | None
 
 
 def plot(curve: LRCurve, ax: Axes | None = None, **looks: Unpack[Looks]) -> Axes:
@@ -92,6 +94,7 @@ def cached_png(curve: LRCurve, **looks: Unpack[Looks]) -> bytes | None:
         "smoothing": AUTOMATIC,
         "rule": DEFAULT_RULE,
         "choice": None,
+        "checked": None,
         **looks,
     }
     key = (data, curve.num_it, *every.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -23,8 +24,14 @@ _NEAR = 1.1
 _EXAMPLE = "pass for example rates=[1e-3, 3e-3, 1e-2]"
 
 
-def checked_rates(rates: object) -> list[float]:
-    """Return the rates of a race in increasing order; raise unless they can be used."""
+def checked_rates(
+    rates: object, low: float = 0.0, high: float = math.inf
+) -> list[float]:
+    """
+    Return the rates of a race in increasing order; raise unless they can be used.
+
+    They are to be within the range of a chart, if that is given.
+    """
     if isinstance(rates, str) or not isinstance(rates, Iterable):
         problem = f"must be a list of numbers; {_EXAMPLE}"
         raise invalid(rates, "rates", problem, TypeError)
@@ -34,6 +41,12 @@ def checked_rates(rates: object) -> list[float]:
     for rate, following in pairwise(checked):
         if rate == following:
             raise invalid(rates, "rates", f"holds {rate!r} twice; pass each rate once")
+    if not low <= checked[0] <= checked[-1] <= high:
+        problem = (
+            f"must be from {low!r} to {high!r}, the range of the chart; make the "
+            "widget with a wider range"
+        )
+        raise invalid(checked, "rates", problem)
     return checked
 
 

@@ -50,6 +50,7 @@ class Tuning(NamedTuple):
 
 
 _TUNING = Tuning()
+LANES = _TUNING.lanes
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +75,9 @@ class Verification:
         Optimizer steps of the real training; None if not known.
     verdict:
         Result in words, with its doubt.
+    checked:
+        Whether the trainings allow a range; without one, the rates are those of the
+        range test alone.
     """
 
     lr: float | None
@@ -83,6 +87,7 @@ class Verification:
     lanes: list[TrainingCurve]
     total_steps: int | None
     verdict: str
+    checked: bool
 
     def __repr__(self) -> str:
         """Return one short line."""
@@ -124,6 +129,11 @@ def lane_steps(total_steps: int | None, tuning: Tuning = _TUNING) -> int:
     return min(steps, total_steps)
 
 
+def is_verifiable(curve: LRCurve) -> bool:
+    """Whether a curve tells where the lanes are to begin."""
+    return curve.suggestion().lr is not None or curve.unstable_from is not None
+
+
 def check_curve(curve: object) -> None:
     """Raise unless the argument ``curve`` is None, or can be verified."""
     if curve is None:
@@ -131,10 +141,10 @@ def check_curve(curve: object) -> None:
     if not isinstance(curve, LRCurve):
         problem = "must be an LRCurve; pass that of a range test, or None for a new one"
         raise invalid(curve, "curve", problem, TypeError)
-    suggestion = curve.suggestion()
-    if suggestion.lr is None and curve.unstable_from is None:
+    if not is_verifiable(curve):
+        reason = curve.suggestion().reason
         problem = (
-            f"suggests no rate ({suggestion.reason}), and its loss does not rise; pass "
+            f"suggests no rate ({reason}), and its loss does not rise; pass "
             "the curve of a test with more steps or a higher end_lr, or None for a new "
             "one"
         )
@@ -159,8 +169,8 @@ class VerificationHistory(JobHistory):
     """
     The steps of a verification so far: run 0 is the sweep, the others are the lanes.
 
-    The sweep has no steps here if its curve is given. The rates of the lanes are known
-    after the sweep.
+    The sweep has no steps here if its curve is given. The ``rates`` of the lanes are
+    empty until `plan_lanes`, after the sweep.
     """
 
     def __init__(
@@ -169,8 +179,10 @@ class VerificationHistory(JobHistory):
         super().__init__([plan if curve is None else None, *[None] * _TUNING.lanes])
         self.total_steps = total_steps
         self.steps = lane_steps(total_steps)  # of each lane
+        self.rates: list[float] = []
         self._given = curve
         if curve is not None:
+            self.plan_lanes()
             self.runs[0].stop_reason = "completed"
 
     @property
@@ -184,18 +196,18 @@ class VerificationHistory(JobHistory):
         """The curve of the sweep so far."""
         return self.runs[0].curve() if self._given is None else self._given
 
-    @property
-    def rates(self) -> list[float]:
-        """The rates of the lanes; empty before the end of the sweep."""
-        return lane_rates(self.sweep) if self.runs[0].stop_reason else []
+    def plan_lanes(self) -> list[float]:
+        """Take the rates of the lanes from the sweep, and return them."""
+        self.rates = lane_rates(self.sweep)
+        return self.rates
 
-    def lanes(self) -> list[TrainingCurve]:
-        """Return the lanes that have begun, in increasing order of their rates."""
-        return list(training_curves(self.runs[1:]).values())
+    def curves(self) -> dict[int, TrainingCurve]:
+        """Return the lanes that have begun, by the position of their rates."""
+        return training_curves(self.runs[1:])
 
     def _all_lanes(self) -> list[TrainingCurve]:
         """Return all lanes; those that have not begun have no losses."""
-        begun, steps = training_curves(self.runs[1:]), self.steps
+        begun, steps = self.curves(), self.steps
         none = np.array([])
         return [
             begun.get(i, TrainingCurve(rate, none, None, steps))
@@ -248,7 +260,8 @@ def verification(
     if "close" not in states or "unfinished" in states:
         words = [*compared(outcomes, steps), unchecked(suggestion)]
         found = suggestion.lr, suggestion.low, suggestion.high
-        return Verification(*found, curve, lanes, total_steps, " ".join(words))
+        verdict = " ".join(words)
+        return Verification(*found, curve, lanes, total_steps, verdict, checked=False)
     decades = 1.0
     if total_steps is not None:
         decades = max(math.log10(total_steps / steps), 0.0)
@@ -264,7 +277,9 @@ def verification(
         longer(low, high, decades, total_steps),
         clamped(suggestion.lr, lr),
     ]
-    return Verification(lr, low, high, curve, lanes, total_steps, " ".join(words))
+    verdict = " ".join(words)
+    found = lr, low, high
+    return Verification(*found, curve, lanes, total_steps, verdict, checked=True)
 
 
 def _outcomes(

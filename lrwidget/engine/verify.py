@@ -96,7 +96,7 @@ def verify(  # noqa: PLR0913 (the components of a training, and what is known of
     # The user of another rank may have stopped it.
     if history.runs[0].stop_reason != "stopped":
         with context.errors_reported():
-            plans = race_plans(history.rates, history.steps)
+            plans = race_plans(history.plan_lanes(), history.steps)
         for event in run_in_turn(race_runs(test, plans, at_ends=True), plans):
             history.apply(event._replace(run=event.run + 1))
     warn_of_differences(test)

@@ -40,7 +40,7 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
     def __init__(
         self,
         on_toggle: Callable[[], object],
-        on_race: Callable[[], object],
+        on_check: Callable[[], object],
         settings: ipw.Widget,
         can: Capabilities,
     ) -> None:
@@ -48,15 +48,13 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.button = ipw.Button(layout=_BUTTON)
         self.button.add_class("lrwidget-toggle")
         self.button.on_click(lambda _button: on_toggle())
-        self.race = ipw.Button(
-            description="Race",
-            icon="flag-checkered",
-            tooltip="Train shortly at the chosen rate and its neighbours, each from "
-            "the same start",
-            layout=_BUTTON,
+        self.check = ipw.Button(
+            description="Check by training",
+            icon="check-circle",
+            layout={"flex": "0 0 auto", "width": "160px"},
         )
-        self.race.on_click(lambda _button: on_race())
-        show_if(self.race, shown=can.race)
+        self.check.on_click(lambda _button: on_check())
+        show_if(self.check, shown=can.run)
         show_if(settings, shown=can.run)
         self.progress = ipw.IntProgress(
             layout={"flex": "1 1 80px", "width": "auto", "margin": "2px 8px"}
@@ -64,15 +62,20 @@ class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.status = ipw.HTML()
         self.status.add_class("lrwidget-status")
         row = ipw.HBox(
-            [self.button, self.race, self.progress, settings],
+            [self.button, self.check, self.progress, settings],
             layout={"align_items": "center", "flex_flow": "row wrap"},
         )
         super().__init__([row, self.status])
-        self.show_running(running=False, raceable=False)
+        self.show_running(running=False)
 
-    def show_running(self, *, running: bool, raceable: bool) -> None:
+    def show_check(self, tooltip: str) -> None:
+        """Tell the cost of a check at its button."""
+        if self.check.tooltip != tooltip:
+            self.check.tooltip = tooltip
+
+    def show_running(self, *, running: bool) -> None:
         """Label the buttons with their next action; disable a button without one."""
-        self.race.disabled = running or not raceable
+        self.check.disabled = running
         show_if(self.button, shown=running or self._reruns)
         with self.button.hold_sync():
             self.button.description = "Stop" if running else "Run"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets as ipw
 
+from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.trend import FASTAI
 from lrwidget.ui import messages
 from lrwidget.ui.chart import Chart
@@ -22,11 +23,12 @@ from lrwidget.ui.widgets import close_with_parts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lrwidget.curve.race_history import RaceHistory
     from lrwidget.curve.runs import Run
     from lrwidget.curve.trend import Smoothing
+    from lrwidget.ui.snapshot import Trainings
     from lrwidget.ui.view_options import ViewOptions
 
+_RACES = {"race", "verification"}
 _FIELDS = [field.name for field in fields(Snapshot)]
 
 
@@ -34,8 +36,8 @@ class _Commands(Protocol):
     """The commands of the controller, given on any thread."""
 
     def toggle(self) -> None: ...
-    def start_race(self) -> None: ...
-    def configure(self, fields: Mapping[str, Any]) -> None: ...
+    def start_check(self) -> None: ...
+    def configure(self, fields: Mapping[str, Any], total_steps: object) -> None: ...
     def refresh(self) -> None: ...
     def pick(self, rate: float) -> None: ...
     def step(self, count: int) -> None: ...
@@ -54,16 +56,17 @@ class Layout:
         self._commands = commands
         self._shown: Snapshot | None = None
         self._view_changed = False
-        self._buttons: tuple[bool, bool] | None = None
+        self._repeated = False
         self._others: tuple[list[Run], list[Run], ViewOptions] | None = None
         config, can = snapshot.config, snapshot.capabilities
         self.page = Page(commands.home, self._on_export)
         answered = self.page.answered
         self._pick = pick = answered(commands.pick)
         on_view = answered(self._on_view)
-        self.settings = SettingsPanel(config, answered(self._on_settings))
-        toggle, race = answered(commands.toggle), answered(commands.start_race)
-        self.run_bar = RunBar(toggle, race, self.settings.toggle, can)
+        on_settings = answered(self._on_settings)
+        self.settings = SettingsPanel(config, snapshot.total_steps, on_settings)
+        toggle, check = answered(commands.toggle), answered(commands.start_check)
+        self.run_bar = RunBar(toggle, check, self.settings.toggle, can)
         self.view_bar = ViewBar(smoothing, config.num_it, on_view)
         self.chart = Chart(
             config.start_lr, config.end_lr, self.view_bar.view, pick, can.loss_name
@@ -74,7 +77,7 @@ class Layout:
         self.pick_bar = PickBar(config.start_lr, rule, pick, step, home)
         self.apply_bar = ApplyBar(answered(commands.apply), self.page, can)
         self.race: RaceChart | None = None
-        self._race_history: RaceHistory | None = None
+        self._race_history: Trainings | None = None
         self._race_box = ipw.VBox()
         # The page gets an answer to presses without an effect, too.
         self.chart.handle.dot.on_drag_end(self.page.answer)
@@ -107,6 +110,11 @@ class Layout:
             view = self.view_bar.view
             self._show_runs(snapshot, view, anew=before is None or comparing)
             changed.add("curve")
+        self.legend.explain(
+            band=self.view_bar.view.smoothing != FASTAI,
+            repeats=self._repeated,
+            checked=snapshot.checked,
+        )
         if changed & {"curve", "suggestion"}:
             self.chart.draw(snapshot.curve, snapshot.suggestion)
             with self.page.hold_sync():
@@ -114,19 +122,25 @@ class Layout:
                 self.page.words = ", ".join(self.chart.words)
         if "choice" in changed:
             self._show_choice(snapshot.choice)
-        racing = "job" in changed and job is not None and job.kind == "race"
-        if race is not None and ("race" in changed or racing):
+        grows = "job" in changed and job is not None and job.kind in _RACES
+        if race is not None and race.rates and ("race" in changed or grows):
             self._show_race(race, snapshot)
-        if changed - {"choice", "bounds"}:
+        self._show_job(snapshot, before, anew=bool(changed - {"choice", "bounds"}))
+        self._shown = snapshot
+
+    def _show_job(
+        self, snapshot: Snapshot, before: Snapshot | None, *, anew: bool
+    ) -> None:
+        """Show the progress and the status of the job, and what may be started."""
+        job = snapshot.job
+        if anew:
             done, total = (0, 0) if job is None else (job.done, job.total)
             traceback = None if job is None or job.error is None else job.traceback
             self.run_bar.show(done, total, messages.status(snapshot), traceback)
-        running = job is not None and job.running
-        raceable = snapshot.choice is not None or snapshot.suggestion.lr is not None
-        if self._buttons != (running, raceable):
-            self.run_bar.show_running(running=running, raceable=raceable)
-            self._buttons = running, raceable
-        self._shown = snapshot
+        if not snapshot.running:
+            self.run_bar.show_check(messages.check_tooltip(snapshot))
+        if before is None or before.running != snapshot.running:
+            self.run_bar.show_running(running=snapshot.running)
 
     def _show_runs(self, snapshot: Snapshot, view: ViewOptions, *, anew: bool) -> None:
         """Show the former runs beside the latest one, and in the legend."""
@@ -137,8 +151,7 @@ class Layout:
         others = shown, [*shown, *ended], view
         if anew or others != self._others:
             self._others = others
-            repeated = self.chart.show_others(*others)
-            self.legend.explain(band=view.smoothing != FASTAI, repeats=repeated)
+            self._repeated = self.chart.show_others(*others)
             with self.page.hold_sync():
                 self.page.lines = self.chart.lines
                 self.page.bands = self.chart.bands
@@ -153,11 +166,13 @@ class Layout:
             self.page.code = f"lr={self.chart.words[0]}" if self.chart.words else ""
             self.page.words = ", ".join(self.chart.words)
 
-    def _show_race(self, history: RaceHistory, snapshot: Snapshot) -> None:
-        """Show a race, a new one in place of the one before."""
+    def _show_race(self, history: Trainings, snapshot: Snapshot) -> None:
+        """Show short trainings, new ones in place of those before."""
         race = self.race
         if race is None or history is not self._race_history:
             rates, name = list(history.rates), snapshot.capabilities.loss_name
+            # Those of a verification are validated at the end alone.
+            name = name if isinstance(history, RaceHistory) else "loss"
             self.race = RaceChart(rates, history.steps, self._pick, name)
             # It gets an answer to a click before there is a line, too.
             self.race.background.on_element_click(self.page.answer)
@@ -170,7 +185,7 @@ class Layout:
         race.draw(history.curves(), ended=not snapshot.running)
 
     def _on_settings(self) -> None:
-        self._commands.configure(self.settings.values)
+        self._commands.configure(self.settings.values, self.settings.total_steps)
 
     def _on_view(self) -> None:
         self._view_changed = True

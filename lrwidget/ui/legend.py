@@ -18,7 +18,7 @@ _KEY = """<span class="lrwidget-key">
 <span><i class="lrwidget-trend">━</i> trend</span>
 {}<span><i class="lrwidget-raw">─</i> one batch</span>
 <span><i class="lrwidget-suggestion">◆</i> suggestion</span>
-<span><i class="lrwidget-band">█</i> range to try</span>
+<span><i class="lrwidget-band">█</i> {}</span>
 <span><i class="lrwidget-choice">●</i> chosen</span>
 {}</span>"""
 _BAND = """<span><i class="lrwidget-errors">█</i> ± 2 standard errors</span>
@@ -43,7 +43,7 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
         self._key = ipw.HTML()
         super().__init__()
         self.add_class("lrwidget-legend")
-        self.explain(band=True, repeats=False)
+        self.explain(band=True, repeats=False, checked=False)
         self.show([], None)
 
     def show(self, former: list[Run], latest: Run | None) -> list[Run]:
@@ -60,11 +60,15 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
         self.children = (self._key, self._latest, *boxes.values())
         return [run for run in former if boxes[run.name].children[0].value]
 
-    def explain(self, *, band: bool, repeats: bool) -> None:
+    def explain(self, *, band: bool, repeats: bool, checked: bool) -> None:
         """Explain the marks, and those that are not always in the chart if they are."""
-        self._key.value = _KEY.format(
-            _BAND if band else "", _REPEATS if repeats else ""
+        key = _KEY.format(
+            _BAND if band else "",
+            "checked by training" if checked else "range to try",
+            _REPEATS if repeats else "",
         )
+        if self._key.value != key:
+            self._key.value = key
 
     def _entry(self, run: Run) -> ipw.HBox:
         colour, style = look_of_former(run.number)

@@ -6,21 +6,23 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
+from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.schedule import MOST_LR
 from lrwidget.curve.ticks import plain, short
+from lrwidget.curve.verification import LANES, lane_steps
 
 if TYPE_CHECKING:
     from lrwidget.curve.lr_curve import LRCurve
-    from lrwidget.curve.race_history import RaceHistory
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.curve.training_curve import TrainingCurve
-    from lrwidget.ui.snapshot import JobSnapshot, Snapshot
+    from lrwidget.ui.snapshot import JobSnapshot, Snapshot, Trainings
 
 _PLAIN_POWERS = range(-2, 3)  # of the losses that are written without a power of ten
 _SAME = 0.005  # relative difference of two rates
 _FAST = 10  # steps per second, from which the pace has no decimals
 _MAX_ERROR = 250  # characters
 _LONG_SILENCE = 10.0  # seconds
+_RACING = {"race": "Race", "verification": "Check"}
 _FEWEST = 10  # steps, from which on the loss may be said not to have risen
 
 
@@ -61,6 +63,8 @@ def _with_doubt(loss: float, doubt: float | None) -> str:
 
 def outcome(curve: TrainingCurve) -> str:
     """Return how one training of a race has ended; an empty text while it runs."""
+    if len(curve.val_losses):
+        return f"validation loss {plain(curve.val_loss, 3)}"
     if curve.stop_reason == "completed":
         return f"loss {plain(curve.final_loss, 3)}"
     return {
@@ -77,7 +81,8 @@ def status(snapshot: Snapshot) -> str:
     job = snapshot.job
     if job is None:
         start, end, num_it, _ = snapshot.config.plan
-        return f"Idle: Run tries {num_it} rates from {short(start)} to {short(end)}."
+        words = f"Idle: Run tries {num_it} rates from {short(start)} to {short(end)}."
+        return f"{words} {cost(snapshot)}" if snapshot.capabilities.run else words
     if job.error is not None:
         return _failed(job, job.error)
     if job.running:
@@ -89,6 +94,31 @@ def status(snapshot: Snapshot) -> str:
     return words
 
 
+def cost(snapshot: Snapshot) -> str:
+    """Return what a check by training would do, and the time that it may take."""
+    config, job = snapshot.config, snapshot.job
+    steps, swept = lane_steps(snapshot.total_steps), config.num_it * config.steps_per_lr
+    first = "" if snapshot.verifiable else "a range test and "
+    total = LANES * steps + (swept if first else 0)
+    words = f"Check by training: {first}{LANES} trainings of {_count(steps, 'step')}"
+    words += f", about {total / swept:.2g} times a range test"
+    speed = None if job is None else _speed(job)
+    if job is not None and speed is not None:
+        # A step of a test may be several optimizer steps.
+        tested = job.kind in {"test", "comparison"}
+        seconds = total / (speed * (config.steps_per_lr if tested else 1))
+        words += f", up to about {_duration(max(seconds, 1.0))}"
+    return f"{words}."
+
+
+def check_tooltip(snapshot: Snapshot) -> str:
+    """Return the cost of a check by training, and what would make it better."""
+    hint = ""
+    if snapshot.total_steps is None:
+        hint = " If you know the steps of your training, enter them in Settings."
+    return f"{cost(snapshot)}{hint}"
+
+
 def _failed(job: JobSnapshot, error: BaseException) -> str:
     """Return the beginning of an error's first paragraph; `wait` raises all of it."""
     try:
@@ -97,7 +127,8 @@ def _failed(job: JobSnapshot, error: BaseException) -> str:
         message = "its message cannot be shown"
     paragraph = message.partition("\n\n")[0]
     first = textwrap.shorten(paragraph, _MAX_ERROR, placeholder=" ...")
-    what = "Race failed" if job.kind == "race" else "Failed"
+    names = {"race": "Race failed", "verification": "Check failed"}
+    what = names.get(job.kind, "Failed")
     steps = _count(job.done, "step")
     return f"{what} after {steps}. {type(error).__name__}: {first}".rstrip(": ")
 
@@ -145,29 +176,32 @@ def _special_case(job: JobSnapshot) -> str:
 
 def _running(job: JobSnapshot, snapshot: Snapshot) -> str:
     race, curve = snapshot.race, snapshot.curve
-    if job.kind == "race" and job.runs and race is not None:
-        return _racing(race, _pace(job))
+    if job.kind in _RACING and job.runs and race is not None and race.rates:
+        return _racing(_RACING[job.kind], race, _pace(job))
     if job.kind == "comparison" and job.runs:
         return f"Running {_count(job.runs, 'test')}: {_pace(job)}."
     if not (job.done and len(curve)):
         return "Running: waiting for the first step."
     last, loss = short(curve.lrs[-1]), plain(curve.losses[-1], 4)
-    return f"Running: {_pace(job)}. Loss {loss} at rate {last}."
+    what = "Check, range test first" if job.kind == "verification" else "Running"
+    return f"{what}: {_pace(job)}. Loss {loss} at rate {last}."
 
 
-def _racing(race: RaceHistory, pace: str) -> str:
+def _racing(what: str, race: Trainings, pace: str) -> str:
     curves = [*race.curves().values()]
     if not curves:
         rates = _count(len(race.rates), "rate")
-        return f"Race of {rates}: waiting for the first step."
+        return f"{what} of {rates}: waiting for the first step."
     latest = curves[-1]
     loss = f", loss {plain(latest.losses[-1], 4)}" if len(latest) else ""
-    return f"Race: rate {_position(race, curves)}{loss}; {pace}."
+    return f"{what}: rate {_position(race, curves)}{loss}; {pace}."
 
 
 def _ended(job: JobSnapshot, snapshot: Snapshot) -> str:
-    if job.kind == "race" and snapshot.race is not None:
+    if job.kind == "race" and isinstance(snapshot.race, RaceHistory):
         return _ended_race(snapshot.race)
+    if job.kind == "verification":
+        return _ended_check(job, snapshot)
     words = _ended_test(snapshot.curve, snapshot.suggestion)
     if job.kind == "comparison" and snapshot.latest is not None:
         return f"{_count(job.runs, 'test')}; {snapshot.latest.name}: {words}"
@@ -224,12 +258,27 @@ def _ended_race(race: RaceHistory) -> str:
     return f"{what}lowest loss {plain(best.final_loss, 3)} at {short(best.lr)}."
 
 
+def _ended_check(job: JobSnapshot, snapshot: Snapshot) -> str:
+    found = snapshot.verification
+    if snapshot.race is not None and snapshot.race.rates and found is not None:
+        return f"{'Checked' if found.checked else 'Not checked'}: {found.verdict}"
+    if not job.done:
+        return "Check stopped before the first step."
+    return f"Not checked. {_ended_test(snapshot.curve, snapshot.suggestion)}"
+
+
+def _speed(job: JobSnapshot) -> float | None:
+    """Return the steps of a job in a second; None if they were not measured."""
+    if job.done < 2 or job.seconds <= 0:  # noqa: PLR2004 (a time is between two steps)
+        return None
+    return (job.done - 1) / job.seconds
+
+
 def _pace(job: JobSnapshot) -> str:
     """Return how far a job has come, how fast it is, and the time that is left."""
-    text = f"step {job.done} of {job.total}"
-    if job.done < 2 or job.seconds <= 0:  # noqa: PLR2004 (a time is between two steps)
+    text, speed = f"step {job.done} of {job.total}", _speed(job)
+    if speed is None:
         return text
-    speed = (job.done - 1) / job.seconds
     minutes, rest = divmod(round((job.total - job.done) / speed), 60)
     left = f"{minutes} min {rest} s" if minutes else f"{rest} s"
     if speed < 1:
@@ -251,5 +300,5 @@ def _count(count: int, noun: str) -> str:
     return f"1 {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _position(race: RaceHistory, curves: list[TrainingCurve]) -> str:
+def _position(race: Trainings, curves: list[TrainingCurve]) -> str:
     return f"{short(curves[-1].lr)}, {len(curves)} of {len(race.rates)}"

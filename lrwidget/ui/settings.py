@@ -16,9 +16,19 @@ if TYPE_CHECKING:
 
 
 class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
-    """Fields for the settings of a range test, and the button that folds the panel."""
+    """
+    Fields for the settings of a range test, and the button that folds the panel.
 
-    def __init__(self, config: TestConfig, on_change: Callable[[], object]) -> None:
+    The field for the steps of the user's training may be empty: the number that a
+    framework knows, if any, is shown there in grey.
+    """
+
+    def __init__(
+        self,
+        config: TestConfig,
+        total_steps: int | None,
+        on_change: Callable[[], object],
+    ) -> None:
         self._on_change = on_change
         self._fields = {
             "start_lr": ipw.FloatText(
@@ -63,6 +73,13 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
                 layout={"width": "110px"},
             ),
         }
+        self._total_steps = ipw.Text(
+            description="Training steps",
+            placeholder="not known" if total_steps is None else str(total_steps),
+            tooltip="The optimizer steps of your training, for Check by training",
+            continuous_update=False,
+            layout={"width": "190px"},
+        )
         self.problem = ipw.Label()
         self.problem.add_class("lrwidget-failed")
         self.toggle = ipw.ToggleButton(
@@ -72,10 +89,11 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
             layout={"flex": "0 0 auto", "width": "110px"},
         )
         super().__init__(
-            [*self._fields.values(), self.problem], layout={"flex_flow": "row wrap"}
+            [*self._fields.values(), self._total_steps, self.problem],
+            layout={"flex_flow": "row wrap"},
         )
         self.add_class("lrwidget-settings")
-        for field in self._fields.values():
+        for field in (*self._fields.values(), self._total_steps):
             field.style.description_width = "initial"
             field.observe(lambda _change: self._on_change(), "value")
         self.toggle.observe(lambda _change: self._fold(), "value")
@@ -85,11 +103,20 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
     def values(self) -> dict[str, Any]:
         """The values, as keywords of a `TestConfig`; a seed may be any text."""
         values = {name: field.value for name, field in self._fields.items()}
-        text = values["seed"].strip()
-        values["seed"] = text or None
-        with suppress(ValueError):
-            values["seed"] = int(text)
+        values["seed"] = _integer(values["seed"])
         return values
+
+    @property
+    def total_steps(self) -> object:
+        """The steps of the user's training, which may be any text; None if empty."""
+        return _integer(self._total_steps.value)
 
     def _fold(self) -> None:
         show_if(self, shown=self.toggle.value)
+
+
+def _integer(text: str) -> int | str | None:
+    """Return an integer that was typed; other text as it is, and None for none."""
+    with suppress(ValueError):
+        return int(text)
+    return text.strip() or None

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from lrwidget.curve.race_history import RaceHistory
     from lrwidget.curve.runs import Run
     from lrwidget.curve.suggestion import Suggestion
+    from lrwidget.curve.verification import Verification, VerificationHistory
 
-    Kind: TypeAlias = Literal["test", "comparison", "race"]
+    Kind: TypeAlias = Literal["test", "comparison", "race", "verification"]
+    Trainings: TypeAlias = RaceHistory | VerificationHistory
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,11 @@ class Snapshot:
     curve: LRCurve  # of the latest run
     points: int  # of that curve, with the points to come; 0 before the first run
     suggestion: Suggestion  # of that curve; an empty one while its test runs
-    race: RaceHistory | None  # the latest race
+    checked: bool  # whether that suggestion is checked by training
+    race: Trainings | None  # the latest race or verification
+    verification: Verification | None  # of that curve
+    verifiable: bool  # whether a verification would begin with that curve
+    total_steps: int | None  # optimizer steps of the user's training, if known
     job: JobSnapshot | None
     swept: tuple[float, float]  # lowest and highest rate of the runs and the next one
     bounds: tuple[float, float]  # those of the chart, with room for the chosen rate

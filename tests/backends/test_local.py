@@ -130,9 +130,9 @@ def test_activity_and_capabilities() -> None:
     backend = _backend()
     assert backend.test({}).activity() == Activity("running")
     assert backend.test({}).goes_on is False
-    assert backend.capabilities == (True, True, True, "loss")
+    assert backend.capabilities == (True, True, "loss")
     validated = _backend(val_loader=BATCHES)
-    assert validated.capabilities == (True, True, True, "validation loss")
+    assert validated.capabilities == (True, True, "validation loss")
 
 
 def test_the_rate_of_each_group_keeps_its_ratio() -> None:

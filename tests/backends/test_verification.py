@@ -108,7 +108,7 @@ def test_the_lanes_have_the_settings_of_the_thread_that_began() -> None:
     for event in events:
         job.history.apply(event)
     assert dtypes == {torch.bfloat16}
-    assert len(job.history.lanes()) == 5
+    assert len(job.history.curves()) == 5
 
 
 def test_notices_and_activity() -> None:

@@ -212,21 +212,26 @@ text
     expect(page.get_by_text(f"rate {value:.3g}")).to_be_visible()
 
 
-def test_race_and_pick_a_curve(page: Page, notebook: Callable[..., Notebook]) -> None:
+def test_check_by_training_and_pick_a_curve(
+    page: Page, notebook: Callable[..., Notebook]
+) -> None:
     book = notebook(SETUP, QUICK)
     finder = _shown(page, book)
-    expect(finder.race_button).to_be_disabled()
+    finder.await_status("Check by training: a range test and 5 trainings of 100 steps")
     expect(finder.race).to_have_count(0)
     finder.button.click()
     finder.await_status("Suggested")
-    suggestion = book.value("w.wait().suggest()")
-    finder.race_button.click()
-    finder.await_status("Race: rate")
+    book.value("w.wait() and None")
+    expect(finder.check).to_have_attribute("title", re.compile("up to about .* s"))
+    finder.check.click()
+    finder.await_status("Check: rate")
     expect(finder.button).to_have_text("Stop")
-    finder.await_status("Race done: lowest loss")
+    finder.await_status("Checked: ")
     rates = book.value("w.wait() and [curve.lr for curve in w.race_curves]")
-    assert suggestion in rates
+    suggestion = book.value("w.verification.lr")
     assert book.value("w.value") == suggestion
+    finder.await_at(finder.handle, suggestion)
+    expect(finder.root.get_by_text("checked by training")).to_be_visible()
     expect(finder.race.locator("path.line")).to_have_count(len(rates))
     expect(finder.race.locator("text.label")).to_have_count(len(rates))
 
@@ -257,7 +262,7 @@ def test_follow_a_test_of_another_process(
     )
     finder = _shown(page, book)
     finder.await_status("Waiting for a test to begin in run.jsonl.")
-    expect(finder.race_button).not_to_be_visible()
+    expect(finder.check).not_to_be_visible()
     with job(path, 1500, 0.01, num_it=3000, start_lr=1e-7, end_lr=10.0) as running:
         count = 0
         for _ in range(3):

@@ -116,8 +116,8 @@ def test_nothing_stands_in_the_way_of_anybody(
         finder.await_status("Suggested")
         book.value("w.wait() and None")
         finder.root.get_by_role("button", name="Settings").click()
-        finder.race_button.click()
-        finder.await_status("Race done")
+        finder.check.click()
+        finder.await_status("Checked: ")
         assert _in_the_way(page) == []
         book.execute(2)
         finder.await_status("Failed")
@@ -156,7 +156,7 @@ def test_every_control_has_its_turn_by_tab(
         named.append(finder.focused())
         assert len(named) < 40
     assert named == [
-        *("Run", "Race", "Settings", "Learning rate", "Learning rate"),
+        *("Run", "Check by training", "Settings", "Learning rate", "Learning rate"),
         *("A tenth of a decade lower", "A tenth of a decade higher"),
         *("Choose the suggestion", "Suggestion", "Smoothing", "Smoothing, value"),
         *("Points first", "Points last", "Points, value", "Log loss", "Show all"),

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from lrwidget.curve import drawing
 from lrwidget.curve.lr_curve import LRCurve
+from lrwidget.curve.suggestion import Suggestion
 from tests.curves import fitted
 
 if TYPE_CHECKING:
@@ -72,6 +73,14 @@ def test_the_suggestion_is_on_the_trend() -> None:
     assert lr == curve.suggest("valley")
     assert loss == _points(trend)[1][np.searchsorted(curve.lrs, lr)]
     assert not ax.patches  # fastai's rules know no doubt
+
+
+def test_a_checked_suggestion_takes_the_place_of_that_of_the_rule() -> None:
+    ax = Figure().subplots()
+    drawing.draw(ax, _curve(), checked=Suggestion(0.02, 0.01, 0.05))
+    _, labels = ax.get_legend_handles_labels()
+    assert labels[-2:] == ["suggestion 2e-2", "1e-2 to 5e-2 checked by training"]
+    assert list(_points(ax.lines[-1])[0]) == [0.02]
 
 
 def test_a_long_curve_is_thinned_but_for_its_extremes() -> None:

@@ -187,10 +187,11 @@ def _without_suggestion() -> LRCurve:
 def test_the_verdict_on_the_lanes(
     ends: tuple[Any, ...], noise: float, words: str
 ) -> None:
-    verdict = verification(_sweep(), _lanes(*ends, noise=noise)).verdict
-    assert verdict.startswith(words)
+    found = verification(_sweep(), _lanes(*ends, noise=noise))
+    assert found.verdict.startswith(words)
+    assert found.checked == ("did not end" not in words)
     longer = "A longer training wants a lower rate than the best of a short one"
-    assert (longer in verdict) == ("did not end" not in words)
+    assert (longer in found.verdict) == found.checked
 
 
 def test_the_verdict_on_the_suggestion() -> None:
@@ -221,6 +222,7 @@ def test_lanes_that_say_nothing() -> None:
     found = verification(_sweep(), _lanes(*ends))
     suggestion = _sweep().suggestion()
     assert (found.lr, found.low, found.high) == suggestion[:3]
+    assert not found.checked
     assert found.verdict.startswith(
         "The trainings tell no rate; 3.16e-2 and 0.1 became"
     )
@@ -261,13 +263,13 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
 def test_the_history() -> None:
     plan = Plan(LRS[0], LRS[-1], len(LRS))
     history = VerificationHistory(plan, None, 400)
-    assert (history.num_it, history.rates, history.lanes()) == (400, [], [])
+    assert (history.num_it, history.rates, history.curves()) == (400, [], {})
     curve = _sweep()
     history.apply(Started(0, plan))
     for i, (lr, loss) in enumerate(zip(LRS, curve.losses, strict=True)):
         history.apply(Stepped(0, Step(i, lr, loss)))
     history.apply(Ended(0, "completed"))
-    assert history.rates == lane_rates(curve)
+    assert history.plan_lanes() == history.rates == lane_rates(curve)
     for run, lr in enumerate(history.rates, 1):
         history.apply(Started(run, Plan(lr, lr, 40)))
         if run == 1:
@@ -275,7 +277,7 @@ def test_the_history() -> None:
         history.apply(Stepped(run, Step(0, lr, 2.0)))
         history.apply(Validated(run, 1, (float(run), 1.0), (1, 2)))
         history.apply(Ended(run, "completed"))
-    found, lanes = history.verification(), history.lanes()
+    found, lanes = history.verification(), list(history.curves().values())
     assert [lane.val_loss for lane in lanes] == [(k + 2) / 3 for k in (1, 2, 3, 4, 5)]
     expected = verification(curve, lanes, 3.0, 400)
     assert (found.lr, found.verdict) == (expected.lr, expected.verdict)

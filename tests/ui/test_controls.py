@@ -24,7 +24,7 @@ def done() -> list[Any]:
 def run_bar(done: list[Any]) -> Iterator[RunBar]:
     toggle = ipw.ToggleButton()
     bar = RunBar(
-        lambda: done.append("run"), lambda: done.append("race"), toggle, Capabilities()
+        lambda: done.append("run"), lambda: done.append("check"), toggle, Capabilities()
     )
     yield bar
     close_with_parts(bar)
@@ -57,20 +57,17 @@ def apply_bar(done: list[Any]) -> Iterator[ApplyBar]:
 def test_the_button_says_what_it_does_next(run_bar: RunBar, done: list[Any]) -> None:
     assert run_bar.button.description == "Run"
     run_bar.button.click()
-    run_bar.race.click()
-    assert done == ["run", "race"]
-    run_bar.show_running(running=True, raceable=True)
-    assert run_bar.button.description == "Stop"
-    run_bar.show_running(running=False, raceable=True)
-    assert run_bar.button.description == "Run"
+    run_bar.check.click()
+    assert done == ["run", "check"]
+    run_bar.show_running(running=True)
+    assert (run_bar.button.description, run_bar.check.disabled) == ("Stop", True)
+    run_bar.show_running(running=False)
+    assert (run_bar.button.description, run_bar.check.disabled) == ("Run", False)
 
 
-def test_a_race_needs_something_to_race_and_peace(run_bar: RunBar) -> None:
-    assert run_bar.race.disabled
-    for running in (False, True):
-        for raceable in (False, True):
-            run_bar.show_running(running=running, raceable=raceable)
-            assert run_bar.race.disabled == (running or not raceable)
+def test_a_check_tells_its_cost(run_bar: RunBar) -> None:
+    run_bar.show_check("5 trainings of 60 steps")
+    assert run_bar.check.tooltip == "5 trainings of 60 steps"
 
 
 def test_it_has_the_button_of_the_settings() -> None:
@@ -200,14 +197,14 @@ def test_what_keeps_a_rate_from_being_applied_is_said(
 
 
 def test_controls_that_make_no_sense_are_not_there() -> None:
-    only_stop = Capabilities(run=False, race=False, apply=False)
+    only_stop = Capabilities(run=False, apply=False)
     toggle = ipw.ToggleButton()
     bar = RunBar(lambda: None, lambda: None, toggle, only_stop)
     below = ApplyBar(lambda: "", ipw.Label(), only_stop)
-    hidden = [part.layout.display for part in (bar.race, toggle, below.button)]
+    hidden = [part.layout.display for part in (bar.check, toggle, below.button)]
     assert hidden == ["none"] * 3
     for running in (True, False):
-        bar.show_running(running=running, raceable=True)
+        bar.show_running(running=running)
         assert bar.button.layout.display == (None if running else "none")
     close_with_parts(bar)
     close_with_parts(below)

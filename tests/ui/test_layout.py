@@ -91,10 +91,10 @@ def _entry(display: Layout, number: int) -> tuple[ipw.Checkbox, ipw.Button]:
 # What is done in the page, and what is called for it.
 _HANDS: dict[str, tuple[Callable[[Layout], object], tuple[Any, ...] | None]] = {
     "run": (lambda display: display.run_bar.button.click(), ("toggle",)),
-    "race": (lambda display: display.run_bar.race.click(), ("start_race",)),
+    "check": (lambda display: display.run_bar.check.click(), ("start_check",)),
     "setting": (
         lambda display: display.settings.children[0].set_state({"value": 1e-6}),
-        ("configure", {**_SETTINGS, "start_lr": 1e-6}),
+        ("configure", {**_SETTINGS, "start_lr": 1e-6}, None),
     ),
     "click": (lambda display: click(display.chart.handle, 0.5), ("pick", 0.5)),
     "click on the suggestion": (
@@ -369,7 +369,7 @@ def _parts_of(display: Layout) -> dict[str, list[ipw.Widget]]:
         "sliders": [display.view_bar.smoothing, display.view_bar.points],
         "buttons": [
             display.run_bar.button,
-            display.run_bar.race,
+            display.run_bar.check,
             display.apply_bar.button,
             *(display.pick_bar.lower, display.pick_bar.higher, display.pick_bar.home),
             *(button for box in _boxes(display) for button in box.children),
@@ -505,15 +505,13 @@ def test_the_points_are_those_to_come_while_a_test_runs(display: Layout) -> None
 
 def test_the_buttons_say_what_they_do_next(display: Layout) -> None:
     bar = display.run_bar
-    assert (bar.button.description, bar.race.disabled) == ("Run", True)
-    display.show(_testing(_A, choice=0.1))
-    assert (bar.button.description, bar.race.disabled) == ("Stop", True)
-    display.show(snapshot_with(_A, choice=0.1))
-    assert (bar.button.description, bar.race.disabled) == ("Run", False)
-    display.show(snapshot_with(_A, suggestion=Suggestion(0.1)))
-    assert not bar.race.disabled
-    display.show(snapshot_with(_A))
-    assert bar.race.disabled
+    assert (bar.button.description, bar.check.disabled) == ("Run", False)
+    display.show(_testing(_A, total_steps=500))
+    assert (bar.button.description, bar.check.disabled) == ("Stop", True)
+    assert "5 trainings of 100 steps" in bar.check.tooltip  # not written to meanwhile
+    display.show(snapshot_with(_A, total_steps=500))
+    assert (bar.button.description, bar.check.disabled) == ("Run", False)
+    assert "5 trainings of 50 steps" in bar.check.tooltip
 
 
 def test_an_error_that_cannot_be_compared_is_shown(display: Layout) -> None:

@@ -45,11 +45,15 @@ def test_it_says_what_the_marks_are(legend: Legend) -> None:
     always = ("trend", "one batch", "suggestion", "range to try", "chosen")
     for name in (*always, "± 2 standard errors"):
         assert name in key
-    legend.explain(band=False, repeats=True)
+    legend.explain(band=False, repeats=True, checked=False)
     key = legend.children[0].value
     for name in (*always, "trend of repeated runs"):
         assert name in key
     assert "standard errors" not in key
+    legend.explain(band=True, repeats=False, checked=True)
+    key = legend.children[0].value
+    assert "checked by training" in key
+    assert "range to try" not in key
 
 
 def test_alone_a_run_needs_no_name(legend: Legend) -> None:

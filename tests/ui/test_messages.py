@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from lrwidget.backends.base import Activity
+from lrwidget.backends.base import Activity, Capabilities
+from lrwidget.config import TestConfig
 from lrwidget.curve.history import Ended, JobHistory, Plan, Stepped
 from lrwidget.curve.lr_curve import LRCurve, Step
 from lrwidget.curve.race_history import RaceHistory
@@ -50,7 +51,30 @@ def _ended(curve: LRCurve, suggestion: Suggestion = NO_SUGGESTION) -> str:
 
 def test_idle() -> None:
     said = "Idle: Run tries 100 rates from 1e-7 to 10."
-    assert messages.status(IDLE) == said
+    assert messages.status(IDLE) == f"{said} {messages.cost(IDLE)}"
+    only_shown = Capabilities(run=False)
+    assert messages.status(replace(IDLE, capabilities=only_shown)) == said
+
+
+def test_the_cost_of_a_check() -> None:
+    said = "Check by training: a range test and 5 trainings of 100 steps, about 6 times"
+    assert messages.cost(IDLE) == f"{said} a range test."
+    tooltip = messages.check_tooltip(IDLE)
+    assert tooltip.startswith(messages.cost(IDLE))
+    assert tooltip.endswith("enter them in Settings.")
+    # 99 steps in 3 s, and 300 to come
+    job = job_with(_history(100), seconds=3.0)
+    known = replace(IDLE, verifiable=True, total_steps=600, job=job)
+    said = "Check by training: 5 trainings of 60 steps, about 3 times a range test, up"
+    assert messages.cost(known) == f"{said} to about 9 s."
+    assert messages.check_tooltip(known) == messages.cost(known)
+    # each rate for two steps, of which a training has one
+    config = TestConfig(steps_per_lr=2)
+    assert "1.5 times a range test, up to about 5 s" in messages.cost(
+        replace(known, config=config)
+    )
+    raced = replace(job, kind="race")
+    assert "up to about 9 s" in messages.cost(replace(known, config=config, job=raced))
 
 
 def test_running() -> None:

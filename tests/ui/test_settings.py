@@ -37,7 +37,9 @@ def changes() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def panel(changes: list[dict[str, Any]]) -> Iterator[SettingsPanel]:
-    made = SettingsPanel(TestConfig(**_SETTINGS), lambda: changes.append(made.values))
+    config = TestConfig(**_SETTINGS)
+    made: SettingsPanel
+    made = SettingsPanel(config, None, lambda: changes.append(made.values))
     yield made
     for part in (made, made.toggle):
         close_with_parts(part)
@@ -74,9 +76,10 @@ def test_there_may_be_no_seed(panel: SettingsPanel, nothing: str) -> None:
 
 def test_without_a_seed_the_field_is_empty() -> None:
     settings = {**_SETTINGS, "seed": None}
-    panel = SettingsPanel(TestConfig(**settings), lambda: None)
+    panel = SettingsPanel(TestConfig(**settings), 5000, lambda: None)
     assert _field(panel, "Seed").value == ""
     assert panel.values["seed"] is None
+    assert _field(panel, "Training steps").placeholder == "5000"
     for part in (panel, panel.toggle):
         close_with_parts(part)
 
@@ -87,6 +90,19 @@ def test_what_is_no_seed_is_left_to_the_range_test(
 ) -> None:
     _field(panel, "Seed").value = text
     assert panel.values["seed"] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "total"), [(" 5000 ", 5000), ("", None), (" ", None), ("1e4", "1e4")]
+)
+def test_the_steps_of_the_training(
+    panel: SettingsPanel, changes: list[dict[str, Any]], text: str, total: object
+) -> None:
+    field = _field(panel, "Training steps")
+    assert (panel.total_steps, field.placeholder) == (None, "not known")
+    field.value = text
+    assert panel.total_steps == total
+    assert changes == ([_SETTINGS] if text else [])
 
 
 def test_it_is_folded_away_until_somebody_wants_it(panel: SettingsPanel) -> None:

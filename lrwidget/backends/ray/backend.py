@@ -13,6 +13,7 @@ from ray import cloudpickle
 from lrwidget.backends.base import Capabilities
 from lrwidget.backends.ray.job import RayJob
 from lrwidget.backends.ray.worker import Work
+from lrwidget.backends.verification import VerificationJob
 from lrwidget.config import config_of
 from lrwidget.curve.checks import check_switch, invalid, usable_count, usable_number
 from lrwidget.curve.race_history import race_plans
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lrwidget.backends.ray.job import Steps
     from lrwidget.config import TestConfig
     from lrwidget.curve.history import Plan
+    from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.engine.loop import Validations
 
 _BUILT = ("val_loader", "grad_scaler")
@@ -164,6 +166,12 @@ class RayBackend:
         settings.pop("record", None)
         pickled = _bytes("build", build), _bytes("settings", settings)
         return Work(0, "", config.plan, *pickled, seed, self._scaling.use_gpu)
+
+    def verify(
+        self, changes: Mapping[str, Any], curve: LRCurve | None, total_steps: int | None
+    ) -> VerificationJob:
+        """Return a sweep, unless its curve is given, and its lanes."""
+        return VerificationJob(self, changes, curve, total_steps)
 
     def rate_ratios(self) -> NoReturn:
         """Raise RuntimeError, since the parameter groups are on the workers."""

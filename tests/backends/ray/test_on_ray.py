@@ -97,11 +97,12 @@ def test_a_sharded_model_with_more_arguments(on_ray: OnRay) -> None:
 
 
 def test_a_verification(on_ray: OnRay) -> None:
-    backend = on_ray(builds.validated)._controller._backend
-    job = VerificationJob(backend, {}, None, 30)
-    for event in job.events():
-        job.history.apply(event)
-    found = job.history.verification()
+    widget = on_ray(builds.validated)
+    widget.verify(30)
+    widget.wait(SECONDS)
+    found = widget.verification
+    assert found is not None
+    assert widget.value == found.lr
     # The range test is one of two workers, without the validation losses.
     np.testing.assert_allclose(found.curve.losses, _by_one_process().losses, rtol=1e-6)
     parts, more = builds.build(), builds.validated()[-1]
