@@ -99,6 +99,8 @@ class Fit(NamedTuple):
     @property
     def has_risen(self) -> bool:
         """Whether the last fitted loss is above the lowest by two standard errors."""
+        if not len(self.losses):  # no loss was finite
+            return False
         lowest = int(self.losses.argmin())
         error = math.hypot(self.errors[lowest], self.errors[-1])
         return bool(self.losses[-1] - self.losses[lowest] > 2 * error)

@@ -176,6 +176,7 @@ def test_of_no_finite_loss_there_is_none() -> None:
     fit = local_fit(_LRS, np.full(100, np.inf))
     assert len(fit.lrs) == len(fit.losses) == len(fit.errors) == 0
     assert np.isnan(fit.at(_LRS)).all()
+    assert not fit.has_risen
 
 
 def test_the_width_is_chosen_by_the_noise() -> None:
