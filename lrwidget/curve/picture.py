@@ -94,7 +94,7 @@ def cached_png(curve: LRCurve, **looks: Unpack[Looks]) -> bytes | None:
         "choice": None,
         **looks,
     }
-    key = (data, curve.num_it, *every.values())
+    key = (data, curve.num_it, curve.optimizer_memory, *every.values())
     with _caching:
         drawn = _cached.pop(key, None)
     if drawn is None:
