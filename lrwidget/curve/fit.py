@@ -145,6 +145,7 @@ class _Bins(NamedTuple):
         return float(np.median(np.diff(places))) if len(places) > 1 else 0.0
 
 
+@np.errstate(over="ignore", under="ignore")  # of an explosion and of far weights
 def local_fit(lrs: FloatArray, losses: FloatArray, width: float | None = None) -> Fit:
     """
     Fit a line to the losses around each rate: local linear regression.
@@ -271,7 +272,8 @@ def _weights(bins: _Bins, width: float) -> FloatArray:
     second = (moment * bins.apart).sum(1)
     spread = total * second - first**2
     # Around a place that is alone, there is no line; its own mean is the fit.
-    alone = spread <= 1e-6 * (total * width) ** 2
+    reach = min(width, float(bins.places[-1] - bins.places[0]))
+    alone = spread <= 1e-6 * (total * reach) ** 2
     spread[alone], first[alone], second[alone] = total[alone], 0.0, 1.0
     kernel *= (second / spread)[:, None]
     kernel -= moment * (first / spread)[:, None]
