@@ -60,10 +60,11 @@ class Start(NamedTuple):
         """Measure a curve, with a finite loss, at increasing logarithms of rates."""
         third = places < places[0] + (places[-1] - places[0]) / 3
         head = losses[: max(int(third.sum()), _FEWEST)]
-        head = head[np.isfinite(head)]
+        head, finite = head[np.isfinite(head)], losses[np.isfinite(losses)]
         if not len(head):
-            head = losses[np.isfinite(losses)][:1]
-        rounding = noise = _rounding(head)
+            head = finite[:1]
+        largest = int(np.frexp(head)[1].max())
+        rounding = noise = _ROUNDINGS * math.ldexp(1.0, largest - _bits(finite))
         if len(head) > 1:
             noise = max(rounding, _deviation(np.diff(head)) / math.sqrt(2))
         highest = float(np.quantile(head, _HIGH)) + _OUTLYING * noise
@@ -229,15 +230,14 @@ def _applied(weights: FloatArray, values: FloatArray) -> FloatArray:
     return product
 
 
-def _rounding(losses: FloatArray) -> float:
-    """Return the least noise of finite losses, by their precision."""
-    significands, exponents = np.frexp(losses)
+def _bits(losses: FloatArray) -> int:
+    """Return the number of bits in the significands of finite losses."""
+    significands = np.frexp(losses)[0]
     for bits in _BITS.values():
         scaled = np.ldexp(significands, bits)
         if np.array_equal(scaled, np.rint(scaled)):
             break
-    # Else of the last, float32.
-    return _ROUNDINGS * math.ldexp(1.0, int(exponents.max()) - bits)
+    return bits  # else of the last, float32
 
 
 def _deviation(differences: FloatArray) -> float:

@@ -257,3 +257,10 @@ def test_rounding_is_no_descent(rounded: Any, unit: float, level: float) -> None
 def test_a_descent_of_rounded_losses_is_one(rounded: Any) -> None:
     losses = rounded(2.3 - 1.8 * (1 - _sigmoid(-2)) + _EXPLOSION)
     assert _place(_found(losses)) == pytest.approx(-2 + math.log(9) / 6, abs=0.4)
+
+
+@pytest.mark.parametrize("level", [1.0, 3.0])
+def test_a_start_of_short_numbers_is_of_the_precision_of_the_rest(level: float) -> None:
+    losses = _single(level * (1 - 0.01 * (1 - _sigmoid(-2))))
+    losses[_X < -3] = level
+    assert _place(_found(losses)) == pytest.approx(-2 + math.log(9) / 6, abs=0.4)
