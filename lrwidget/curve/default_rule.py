@@ -67,8 +67,8 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
 
     Scaling or shifting the losses changes nothing, and neither does the smoothing of
     the display. NaN is left out. There is no suggestion from fewer than ten points,
-    from a loss that never falls, from noise or rounding alone, or if the edge comes so
-    early that there is little before it.
+    from a loss that never falls or is lowest at the first rates, from noise or rounding
+    alone, or if the edge comes so early that there is little before it.
     """
     finite = np.isfinite(curve.losses)
     count = int(finite.sum())
@@ -109,12 +109,15 @@ def _problem(
     # The losses rise within the start, of which the level is measured.
     start = (math.log10(curve.lrs[-1]) - places[0]) / 3
     low, high = fall.places[-1] - places[0], places[-1] - places[0]
-    if low < _BEGINNING * start and high < start:
+    early = low < _BEGINNING * start
+    if early and high < start:
         return _TOO_EARLY
     if fall.depth <= curve.fit(WIDTH).start.rounding:
         return "the loss never falls"
     if edge is None and fall.clearness < _LEAST:
         return "only noise, beyond which the loss neither falls nor rises"
+    if edge is None and early:
+        return "the loss is lowest at the first rates"
     return None
 
 

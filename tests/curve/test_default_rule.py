@@ -79,7 +79,8 @@ def test_the_share_of_mere_noise_that_gets_a_rate_is_small() -> None:
     found = [_found(rng.normal(size=100)) for _ in range(500)]
     assert sum(x.lr is None for x in found) > 0.9 * len(found)
     assert {x.reason for x in found if x.lr is None} == {
-        "only noise, beyond which the loss neither falls nor rises"
+        "only noise, beyond which the loss neither falls nor rises",
+        "the loss is lowest at the first rates",
     }
 
 
@@ -179,6 +180,19 @@ def test_it_is_never_within_the_rise() -> None:
     lowest = curve.fit(0.35).lrs[np.argmin(curve.fit(0.35).losses)]
     lr = descent(curve, Tuning(visible=1e-9, timely=100.0)).lr
     assert lr == pytest.approx(lowest, rel=1e-6)
+
+
+@pytest.mark.parametrize("spaced", [np.geomspace, np.linspace])
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_losses_that_rise_slowly_from_the_first_rate_on(
+    spaced: Any, noise: float
+) -> None:
+    lrs = spaced(1e-7, 10, 100)
+    for seed in range(20):
+        losses = 2 - 0.5 * _sigmoid(-3, lrs)
+        losses += noise * np.random.default_rng(seed).normal(size=100)
+        found = _found(losses, lrs)
+        assert found.lr is None or "where the loss rises" in found.reason
 
 
 @pytest.mark.parametrize("seed", range(20))
