@@ -161,7 +161,8 @@ class _Fall(NamedTuple):
     def part(self, lr: float) -> float:
         """Return the part of the descent that is done at a rate."""
         loss = float(np.interp(math.log10(lr), self.places, self.losses))
-        return (self.level - loss) / self.depth
+        # A place before the lowest point may be lower, but by chance.
+        return min((self.level - loss) / self.depth, 1.0)
 
 
 def _density(places: FloatArray, place: float) -> float:

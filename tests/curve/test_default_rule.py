@@ -207,6 +207,14 @@ def test_one_lucky_point_in_the_explosion_is_no_descent(seed: int) -> None:
     assert found.lr < 3e-2
 
 
+def test_no_more_than_the_whole_descent_is_done() -> None:
+    # Of heavy tails, the fit is lower before the point that is surely low.
+    noise = 0.2 * np.random.default_rng(526).standard_t(1.5, 100)
+    losses = 2 - (1 - _sigmoid(-2)) + np.where(_X > 0, 5, 0) + noise
+    reason = _found(losses, tuning=Tuning(), memory=10).reason
+    assert reason.startswith("100% of the way down a noisy slope, and 1/")
+
+
 def test_few_steps_are_told() -> None:
     lrs = np.geomspace(1e-7, 10, 40)
     losses = _sigmoid(-2, lrs) + np.where(lrs > 1, 1e3 * np.log10(lrs), 0.0)
