@@ -67,8 +67,8 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
 
     Scaling or shifting the losses changes nothing, and neither does the smoothing of
     the display. NaN is left out. There is no suggestion from fewer than ten points,
-    from a loss that never falls, from noise or rounding alone, or if the edge comes so
-    early that there is little before it.
+    from a loss that never falls or is lowest at the first rates, from noise or rounding
+    alone, or if the edge comes so early that there is little before it.
     """
     finite = np.isfinite(curve.losses)
     count = int(finite.sum())
@@ -109,12 +109,15 @@ def _problem(
     # The losses rise within the start, of which the level is measured.
     start = (math.log10(curve.lrs[-1]) - places[0]) / 3
     low, high = fall.places[-1] - places[0], places[-1] - places[0]
-    if low < _BEGINNING * start and high < start:
+    early = low < _BEGINNING * start
+    if early and high < start:
         return _TOO_EARLY
     if fall.depth <= curve.fit(WIDTH).start.rounding:
         return "the loss never falls"
     if edge is None and fall.clearness < _LEAST:
         return "only noise, beyond which the loss neither falls nor rises"
+    if edge is None and early:
+        return "the loss is lowest at the first rates"
     return None
 
 
@@ -158,7 +161,8 @@ class _Fall(NamedTuple):
     def part(self, lr: float) -> float:
         """Return the part of the descent that is done at a rate."""
         loss = float(np.interp(math.log10(lr), self.places, self.losses))
-        return (self.level - loss) / self.depth
+        # A place before the lowest point may be lower, but by chance.
+        return min((self.level - loss) / self.depth, 1.0)
 
 
 def _density(places: FloatArray, place: float) -> float:

@@ -60,10 +60,11 @@ class Start(NamedTuple):
         """Measure a curve, with a finite loss, at increasing logarithms of rates."""
         third = places < places[0] + (places[-1] - places[0]) / 3
         head = losses[: max(int(third.sum()), _FEWEST)]
-        head = head[np.isfinite(head)]
+        head, finite = head[np.isfinite(head)], losses[np.isfinite(losses)]
         if not len(head):
-            head = losses[np.isfinite(losses)][:1]
-        rounding = noise = _rounding(head)
+            head = finite[:1]
+        largest = int(np.frexp(head)[1].max())
+        rounding = noise = _ROUNDINGS * math.ldexp(1.0, largest - _bits(finite))
         if len(head) > 1:
             noise = max(rounding, _deviation(np.diff(head)) / math.sqrt(2))
         highest = float(np.quantile(head, _HIGH)) + _OUTLYING * noise
@@ -99,6 +100,8 @@ class Fit(NamedTuple):
     @property
     def has_risen(self) -> bool:
         """Whether the last fitted loss is above the lowest by two standard errors."""
+        if not len(self.losses):  # no loss was finite
+            return False
         lowest = int(self.losses.argmin())
         error = math.hypot(self.errors[lowest], self.errors[-1])
         return bool(self.losses[-1] - self.losses[lowest] > 2 * error)
@@ -143,6 +146,7 @@ class _Bins(NamedTuple):
         return float(np.median(np.diff(places))) if len(places) > 1 else 0.0
 
 
+@np.errstate(over="ignore", under="ignore")  # of an explosion and of far weights
 def local_fit(lrs: FloatArray, losses: FloatArray, width: float | None = None) -> Fit:
     """
     Fit a line to the losses around each rate: local linear regression.
@@ -226,15 +230,14 @@ def _applied(weights: FloatArray, values: FloatArray) -> FloatArray:
     return product
 
 
-def _rounding(losses: FloatArray) -> float:
-    """Return the least noise of finite losses, by their precision."""
-    significands, exponents = np.frexp(losses)
+def _bits(losses: FloatArray) -> int:
+    """Return the number of bits in the significands of finite losses."""
+    significands = np.frexp(losses)[0]
     for bits in _BITS.values():
         scaled = np.ldexp(significands, bits)
         if np.array_equal(scaled, np.rint(scaled)):
             break
-    # Else of the last, float32.
-    return _ROUNDINGS * math.ldexp(1.0, int(exponents.max()) - bits)
+    return bits  # else of the last, float32
 
 
 def _deviation(differences: FloatArray) -> float:
@@ -269,7 +272,8 @@ def _weights(bins: _Bins, width: float) -> FloatArray:
     second = (moment * bins.apart).sum(1)
     spread = total * second - first**2
     # Around a place that is alone, there is no line; its own mean is the fit.
-    alone = spread <= 1e-6 * (total * width) ** 2
+    reach = min(width, float(bins.places[-1] - bins.places[0]))
+    alone = spread <= 1e-6 * (total * reach) ** 2
     spread[alone], first[alone], second[alone] = total[alone], 0.0, 1.0
     kernel *= (second / spread)[:, None]
     kernel -= moment * (first / spread)[:, None]

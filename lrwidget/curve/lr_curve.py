@@ -9,7 +9,12 @@ import numpy as np
 
 from lrwidget.curve import picture
 from lrwidget.curve.arrays import float_array
-from lrwidget.curve.checks import check_known, invalid, usable_memory
+from lrwidget.curve.checks import (
+    check_known,
+    invalid,
+    usable_memory,
+    usable_number,
+)
 from lrwidget.curve.curve_files import Stored
 from lrwidget.curve.edge import unstable_from
 from lrwidget.curve.fit import local_fit
@@ -160,11 +165,16 @@ class LRCurve(Stored):
 
         Raises
         ------
-        ValueError
-            If ``width`` is not above 0.
+        TypeError, ValueError
+            If ``width`` is not a number above 0.
         """
+        if width is not None:
+            width = usable_number("width", width, "width=0.2")
         if width not in self._fits:
-            self._fits[width] = local_fit(self.lrs, self.losses, width)
+            fit = local_fit(self.lrs, self.losses, width)
+            for array in (fit.lrs, fit.losses, fit.errors):
+                array.flags.writeable = False  # the next caller gets them, too
+            self._fits[width] = fit
         return self._fits[width]
 
     @property
