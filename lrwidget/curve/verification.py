@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lrwidget.curve.checks import invalid, usable_integer
+from lrwidget.curve.checks import invalid, usable_count
 from lrwidget.curve.history import JobHistory
-from lrwidget.curve.lr_curve import LRCurve
+from lrwidget.curve.lr_curve import MOST_STEPS, LRCurve
 from lrwidget.curve.race_history import training_curves
 from lrwidget.curve.standard_error import mean_with_error, weighted_mean
 from lrwidget.curve.training_curve import TrainingCurve
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _DOUBT = 2.0  # standard errors within which two lanes are too close to call
 _FEWEST = 8  # validation batches, with fewer of which training losses are compared
-_EXAMPLE = "5000, or None if it is not known"
 _ROUNDING = 1e-9
 
 
@@ -155,14 +154,8 @@ def usable_total(total_steps: object) -> int | None:
     """Return the argument ``total_steps`` as an integer, or raise what is wrong."""
     if total_steps is None:
         return None
-    count = usable_integer("total_steps", total_steps, _EXAMPLE)
-    if count < 1:
-        raise invalid(
-            total_steps,
-            "total_steps",
-            f"must be at least 1; pass for example {_EXAMPLE}",
-        )
-    return count
+    example = "5000, or None if it is not known"
+    return usable_count("total_steps", total_steps, example=example, most=MOST_STEPS)
 
 
 class VerificationHistory(JobHistory):

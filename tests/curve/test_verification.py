@@ -320,6 +320,7 @@ def test_a_sweep_that_ended_too_early() -> None:
         (0, ValueError, "total_steps=0 must be at least 1; pass for example 5000, or"),
         (1.5, TypeError, r"total_steps=1\.5 must be an integer; pass for example 5000"),
         (True, TypeError, "total_steps=True must be an integer"),
+        (2**53, ValueError, "must be at most 9007199254740991; pass for example"),
     ],
 )
 def test_totals_that_cannot_be(total: Any, error: Any, message: str) -> None:
