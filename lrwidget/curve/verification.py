@@ -354,5 +354,9 @@ def _is_worse(lane: TrainingCurve, best: TrainingCurve, tuning: Tuning) -> bool:
     else:
         own, others = _last(lane, tuning), _last(best, tuning)
         count = min(len(own), len(others))
-        mean, error = mean_with_error(own[-count:] - others[-count:])
+        apart = own[-count:] - others[-count:]
+        apart = apart[np.isfinite(apart)]
+        if not len(apart):
+            return False
+        mean, error = mean_with_error(apart)
     return mean > _DOUBT * error
