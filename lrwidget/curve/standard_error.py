@@ -27,10 +27,11 @@ def mean_with_error(values: FloatArray) -> tuple[float, float]:
     """
     Return the mean of finite successive values, perhaps correlated, and its error.
 
-    The standard error is that of Newey and West [1]_, with the number of lags by Andrews [2]_
-    for a correlation that falls by the same factor with each step. For few values it
-    is larger by a factor of Kiefer and Vogelsang [3]_, with which two errors to either
-    side hold the mean about as often as for many. It is infinite for fewer than three.
+    The standard error is that of Newey and West [1]_, with the number of lags by
+    Andrews [2]_ for a correlation that falls by the same factor with each step. For few
+    values it is larger by a factor of Kiefer and Vogelsang [3]_, with which two errors
+    to either side hold the mean about as often as for many. It is infinite for fewer
+    than three.
 
     References
     ----------

@@ -184,6 +184,10 @@ class VerificationHistory(JobHistory):
         unknown = [run.plan is None for run in self.runs[1:]]
         return super().num_it + self.steps * sum(unknown)
 
+    def is_swept(self) -> bool:
+        """Whether the sweep has ended by itself, or its curve was given."""
+        return self.runs[0].stop_reason not in (None, "stopped")
+
     @property
     def sweep(self) -> LRCurve:
         """The curve of the sweep so far."""
