@@ -41,9 +41,7 @@ class Tuning(NamedTuple):
     last: int = 4  # the part of the training losses that counts at the end: a quarter
     below: float = 0.8  # the lowest rate, in decades below the best for each of L
     above: float = 0.2  # the highest rate, in the same unit
-    width: float = (
-        0.3  # of the kernel over the lanes, its standard deviation in decades
-    )
+    width: float = 0.3  # decades, the standard deviation of the kernel over the lanes
     beyond: float = 0.25  # decades above the top lane from where on nothing is learned
     step: float = 0.05  # decades between two places of the smoothed losses
 
@@ -106,7 +104,9 @@ def lane_rates(curve: LRCurve, tuning: Tuning = _TUNING) -> list[float]:
     """
     top, suggestion = curve.unstable_from, curve.suggestion()
     if top is None:
-        if not len(curve) or (suggestion.lr is None and not _is_complete(curve)):
+        if not len(curve) or (
+            suggestion.lr is None and curve.stop_reason != "completed"
+        ):
             msg = (
                 f"the range test ended ({curve.stop_reason}) before it told where to "
                 f"train: {suggestion.reason}; change its settings, or pass curve=..."
@@ -114,10 +114,6 @@ def lane_rates(curve: LRCurve, tuning: Tuning = _TUNING) -> list[float]:
             raise RuntimeError(msg)
         top = float(curve.lrs[-1])
     return [top * 10 ** -(k * tuning.apart) for k in reversed(range(tuning.lanes))]
-
-
-def _is_complete(curve: LRCurve) -> bool:
-    return curve.stop_reason == "completed"
 
 
 def lane_steps(total_steps: int | None, tuning: Tuning = _TUNING) -> int:
@@ -250,40 +246,34 @@ def verification(
     """
     lanes = sorted(lanes, key=lambda lane: lane.lr)
     suggestion = curve.suggestion()
-    outcomes = _outcomes(lanes, start_loss, tuning)
+    lr, low, high, _ = suggestion
+    start = _start_of(lanes, start_loss, tuning)
+    outcomes = _outcomes(lanes, start, tuning)
     steps = max((lane.num_it for lane in lanes), default=0)
     states = {outcome.state for outcome in outcomes}
-    # Higher rates may be better than all that ended.
-    if "close" not in states or "unfinished" in states:
-        words = [*compared(outcomes, steps), unchecked(suggestion)]
-        found = suggestion.lr, suggestion.low, suggestion.high
-        verdict = " ".join(words)
-        return Verification(*found, curve, lanes, total_steps, verdict, checked=False)
-    decades = 1.0
-    if total_steps is not None:
-        decades = max(math.log10(total_steps / steps), 0.0)
-    best = _best_place(outcomes, start_loss, tuning)
-    ends = best - tuning.below * decades, best - tuning.above * decades
-    low, high = np.clip(10.0 ** np.array(ends), curve.lrs[0], curve.lrs[-1]).tolist()
-    if suggestion.lr is None:
-        lr = math.sqrt(low * high)
+    # A rate whose training did not end may be better than all that ended.
+    checked = "close" in states and "unfinished" not in states
+    words = compared(outcomes, steps)
+    if checked:
+        decades = 1.0
+        if total_steps is not None:
+            decades = max(math.log10(total_steps / steps), 0.0)
+        best = _best_place(outcomes, start, tuning)
+        ends = 10.0 ** (best - decades * np.array([tuning.below, tuning.above]))
+        low, high = np.clip(ends, curve.lrs[0], curve.lrs[-1]).tolist()
+        lr = math.sqrt(low * high) if lr is None else min(max(lr, low), high)
+        words.append(longer(low, high, decades, total_steps))
+        words.append(clamped(suggestion.lr, lr))
     else:
-        lr = min(max(suggestion.lr, low), high)
-    words = [
-        *compared(outcomes, steps),
-        longer(low, high, decades, total_steps),
-        clamped(suggestion.lr, lr),
-    ]
+        words.append(unchecked(suggestion))
     verdict = " ".join(words)
-    found = lr, low, high
-    return Verification(*found, curve, lanes, total_steps, verdict, checked=True)
+    return Verification(lr, low, high, curve, lanes, total_steps, verdict, checked)
 
 
 def _outcomes(
-    lanes: list[TrainingCurve], start_loss: float | None, tuning: Tuning
+    lanes: list[TrainingCurve], start: float, tuning: Tuning
 ) -> list[Outcome]:
     """Return the result of each lane, compared with the best one."""
-    start = _start_of(lanes, start_loss, tuning)
     found = []
     for lane in lanes:
         loss = _end_of(lane, tuning)
@@ -328,11 +318,8 @@ def _last(lane: TrainingCurve, tuning: Tuning) -> FloatArray:
     return lane.losses[-max(len(lane) // tuning.last, 1) :]
 
 
-def _best_place(
-    outcomes: list[Outcome], start_loss: float | None, tuning: Tuning
-) -> float:
+def _best_place(outcomes: list[Outcome], start: float, tuning: Tuning) -> float:
     """Return the logarithm of the rate at which the smoothed loss is lowest."""
-    start = _start_of([outcome.lane for outcome in outcomes], start_loss, tuning)
     places = np.log10([outcome.lane.lr for outcome in outcomes])
     losses = np.array([outcome.loss for outcome in outcomes])
     margin = 4 * tuning.width
