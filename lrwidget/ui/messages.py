@@ -24,7 +24,7 @@ _SAME = 0.005  # relative difference of two rates
 _FAST = 10  # steps per second, from which the pace has no decimals
 _MAX_ERROR = 250  # characters
 _LONG_SILENCE = 10.0  # seconds
-_RACING = {"race": "Race", "verification": "Check"}
+_TRAININGS = {"race": "Race", "verification": "Check"}
 _FEWEST = 10  # steps, from which on the loss may be said not to have risen
 
 
@@ -129,10 +129,9 @@ def _failed(job: JobSnapshot, error: BaseException) -> str:
         message = "its message cannot be shown"
     paragraph = message.partition("\n\n")[0]
     first = textwrap.shorten(paragraph, _MAX_ERROR, placeholder=" ...")
-    names = {"race": "Race failed", "verification": "Check failed"}
-    what = names.get(job.kind, "Failed")
-    steps = _count(job.done, "step")
-    return f"{what} after {steps}. {type(error).__name__}: {first}".rstrip(": ")
+    what = f"{_TRAININGS.get(job.kind, '')} failed after {_count(job.done, 'step')}"
+    what = what.strip().capitalize()
+    return f"{what}. {type(error).__name__}: {first}".rstrip(": ")
 
 
 def _special_case(job: JobSnapshot) -> str:
@@ -178,8 +177,8 @@ def _special_case(job: JobSnapshot) -> str:
 
 def _running(job: JobSnapshot, snapshot: Snapshot) -> str:
     race, curve = snapshot.race, snapshot.curve
-    if job.kind in _RACING and job.runs and race is not None and race.rates:
-        return _racing(_RACING[job.kind], race, _pace(job))
+    if job.kind in _TRAININGS and job.runs and race is not None:
+        return _racing(_TRAININGS[job.kind], race, _pace(job))
     if job.kind == "comparison" and job.runs:
         return f"Running {_count(job.runs, 'test')}: {_pace(job)}."
     if not (job.done and len(curve)):
@@ -267,7 +266,7 @@ def _ended_race(race: RaceHistory) -> str:
 
 def _ended_check(job: JobSnapshot, snapshot: Snapshot) -> str:
     found = snapshot.verification
-    if snapshot.race is not None and snapshot.race.rates and found is not None:
+    if found is not None:
         return f"{'Checked' if found.checked else 'Not checked'}: {found.verdict}"
     if not job.done:
         return "Check stopped before the first step."
