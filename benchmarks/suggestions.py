@@ -13,43 +13,38 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import platform
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from benchmarks import truth
 from benchmarks.peers import PEERS
-from benchmarks.tasks import FIRST_HALF, OTHER_SCALES, SECOND_HALF, TASKS
-from lrwidget import LRCurve, range_test
+from benchmarks.scores import (
+    BOTH,
+    EVERY,
+    GROUPS,
+    Regrets,
+    Score,
+    Sweep,
+    machine,
+    names,
+    sweeps,
+    table,
+)
 from lrwidget.curve.default_rule import Tuning, descent
 from lrwidget.curve.rules import DEFAULT_RULE
-from lrwidget.engine.stopping import FitStopRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.suggestion import Suggestion
 
-_NUM_IT = 100
 # The first seeds of the sweeps for the scores and for the fit; `truth` has others.
 _SCORED, _FITTED, _SEEDS = 1000, 100, 5
 _OWN = f"lrwidget {DEFAULT_RULE}"
-_OTHER = "other scales"
-_HALVES = {
-    "first half": FIRST_HALF,
-    "second half": SECOND_HALF,
-    "both halves": TASKS,
-    _OTHER: OTHER_SCALES,
-}
-_EVERY = (*TASKS, *OTHER_SCALES)
 _GRID = [
     Tuning(*constants)
     for constants in product(
@@ -68,85 +63,6 @@ _TASKS_WITH_A_GOOD_RATE = 0.9  # least share of the tasks, whose range has one
 _AS_GOOD = 1.05  # times the least mean square; a smaller difference is chance
 
 
-class Sweep(NamedTuple):
-    """
-    One complete sweep of a task.
-
-    Attributes
-    ----------
-    task:
-        The name of the task.
-    lrs, losses:
-        Rates and losses of all steps, since nothing stops the sweep.
-    memory:
-        The number of steps that the optimizer averages over.
-    """
-
-    task: str
-    lrs: FloatArray
-    losses: FloatArray
-    memory: float
-
-    def stopped(self) -> LRCurve:
-        """Return the curve up to the step at which a test of lrwidget stops."""
-        rule = FitStopRule(self.lrs)
-        count = len(self.losses)
-        for done, loss in enumerate(self.losses.tolist(), start=1):
-            if rule.update(loss) is not None:
-                count = done
-                break
-        return LRCurve(
-            self.lrs[:count],
-            self.losses[:count],
-            num_it=_NUM_IT,
-            optimizer_memory=self.memory,
-        )
-
-
-Regrets: TypeAlias = dict[str, list[float]]
-
-
-class Score(NamedTuple):
-    """Statistics of a rule's regrets over all sweeps, and the worst mean of a task."""
-
-    mean: float
-    median: float
-    ninetieth: float
-    worst: float
-    worst_task: float
-
-    @classmethod
-    def of(cls, regrets: Regrets, tasks: Iterable[str]) -> Score:
-        """Return the score of a rule over some tasks."""
-        rows = [regrets[task] for task in tasks]
-        every = np.concatenate(rows)
-        return cls(
-            float(every.mean()),
-            float(np.median(every)),
-            float(np.quantile(every, 0.9)),
-            float(every.max()),
-            max(float(np.mean(row)) for row in rows),
-        )
-
-
-def _swept(index: int, seed: int) -> Sweep:
-    torch.set_num_threads(1)
-    task = _EVERY[index]
-    model, optimizer, dataloader, loss_fn, _ = task.start(seed)
-    curve = range_test(
-        *(model, optimizer, dataloader, loss_fn),
-        end_lr=task.end_lr,
-        num_it=_NUM_IT,
-        stop_div=False,
-    )
-    return Sweep(task.name, curve.lrs, curve.losses, curve.optimizer_memory)
-
-
-def _sweeps(pool: ProcessPoolExecutor, first_seed: int) -> list[Sweep]:
-    jobs = product(range(len(_EVERY)), range(first_seed, first_seed + _SEEDS))
-    return list(pool.map(_swept, *zip(*jobs, strict=True)))
-
-
 def _regrets(
     rule: Callable[[Sweep], float | None],
     sweeps: Iterable[Sweep],
@@ -159,35 +75,20 @@ def _regrets(
     return regrets
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print a table in Markdown."""
-    head = list(head)
-    print("| " + " | ".join(head) + " |")
-    print("|---" * len(head) + "|")
-    for row in rows:
-        cells = [f"{x:.3f}" if isinstance(x, float) else str(x) for x in row]
-        print("| " + " | ".join(cells) + " |")
-    print()
-
-
-def _names(half: str) -> list[str]:
-    return [task.name for task in _HALVES[half]]
-
-
 def _compare(regrets: dict[str, Regrets]) -> list[str]:
     """Print the score of each rule; return the cases where the default is not best."""
     lost: list[str] = []
-    for half, tasks in _HALVES.items():
-        scores = {rule: Score.of(x, _names(half)) for rule, x in regrets.items()}
+    for half, tasks in GROUPS.items():
+        scores = {rule: Score.of(x, names(half)) for rule, x in regrets.items()}
         print(f"### Regret, {half}: {len(tasks)} tasks, {_SEEDS} sweeps each\n")
         head = ("rule", "mean", "median", "90th percentile", "worst", "worst task")
-        _table(head, ((rule, *score) for rule, score in scores.items()))
+        table(head, ((rule, *score) for rule, score in scores.items()))
         own = scores.pop(_OWN)
         for field in ("mean", "ninetieth", "worst"):
             best = min(scores, key=lambda rule: float(getattr(scores[rule], field)))
             if getattr(own, field) >= getattr(scores[best], field):
                 lost.append(f"{half}, {field}: {best}")
-        if half == "both halves" and own.mean > _BOUND:
+        if half == BOTH and own.mean > _BOUND:
             lost.append(f"{half}, mean: over {_BOUND}")
         ratio = own.mean / min(score.mean for score in scores.values())
         print(f"Mean over that of the best peer: {ratio:.2f}.\n")
@@ -215,18 +116,18 @@ def _cross_validate(
     ):
         # The mean of the squares, since a bad failure is worse than many small ones.
         squares = {
-            tuning: float(np.mean([np.square(x[task]) for task in _names(half)]))
+            tuning: float(np.mean([np.square(x[task]) for task in names(half)]))
             for tuning, x in found.items()
         }
         best = min(squares, key=squares.__getitem__)
         if half == "first half" and squares[Tuning()] > _AS_GOOD * squares[best]:
             lost.append(f"{best} is better than the rule's {Tuning()}")
-        score = Score.of(_regrets(by(best), scored, truths), _names(others))
+        score = Score.of(_regrets(by(best), scored, truths), names(others))
         rows.append((half, others, ", ".join(f"{x:g}" for x in best[:7]), *score))
     print("### The constants that fit one half, on the other\n")
     constants = "constants (first, last, clear, visible, setback, lateness, timely)"
     head = ("fitted to", "scored on", constants, "mean", "median", "90th percentile")
-    _table((*head, "worst", "worst task"), rows)
+    table((*head, "worst", "worst task"), rows)
     return lost
 
 
@@ -237,12 +138,12 @@ def _show_range(
     lost: list[str] = []
     print("### The range to try\n")
     rows = []
-    for half in _HALVES:
-        names = set(_names(half))
+    for half in GROUPS:
+        group = set(names(half))
         found: dict[str, list[bool]] = {}
         inside, ends = [], []
         for task, (_, low, high, _) in suggestions:
-            if task not in names:
+            if task not in group:
                 continue
             if low is None or high is None:
                 found.setdefault(task, []).append(False)
@@ -254,11 +155,11 @@ def _show_range(
         tasks = float(np.mean([np.mean(held) > 1 / 2 for held in found.values()]))
         sweeps = float(np.mean(np.concatenate([*found.values()])))
         rows.append((half, tasks, sweeps, float(np.mean(inside)), *np.mean(ends, 0)))
-        if half == "both halves" and tasks < _TASKS_WITH_A_GOOD_RATE:
+        if half == BOTH and tasks < _TASKS_WITH_A_GOOD_RATE:
             lost.append(f"{half}: a good rate in the range of {tasks:.0%} of the tasks")
     head = ("tasks", "share of tasks with a good rate in most of their ranges")
     more = ("of ranges with one", "of the rates in a range", "regret at the lower end")
-    _table((*head, *more, "at the upper end"), rows)
+    table((*head, *more, "at the upper end"), rows)
     return lost
 
 
@@ -266,8 +167,8 @@ def _show_tasks(regrets: dict[str, Regrets], truths: dict[str, truth.Truth]) -> 
     """Print the mean regret of each task."""
     print("### Each task\n")
     rows = []
-    for half in ("first half", "second half", _OTHER):
-        for task in _names(half):
+    for half in ("first half", "second half", "other scales"):
+        for task in names(half):
             found = truths[task].regrets()
             best = truths[task].rates[int(np.argmin(found))]
             means = [float(np.mean(x[task])) for x in regrets.values()]
@@ -275,10 +176,10 @@ def _show_tasks(regrets: dict[str, Regrets], truths: dict[str, truth.Truth]) -> 
             by = f"{means[peer]:.3f} ({list(regrets)[peer]})"
             rows.append((task, half, f"{best:.0e}", means[0], means[1], by))
     valley = list(regrets)[1]
-    _table(("task", "half", "best rate", _OWN, valley, "best peer for it"), rows)
+    table(("task", "half", "best rate", _OWN, valley, "best peer for it"), rows)
     for rule in (_OWN, valley):
         bad = sum(float(np.mean(x)) > _BAD for x in regrets[rule].values())
-        print(f"{rule} forgoes more than {_BAD} in {bad} of {len(_EVERY)} tasks.\n")
+        print(f"{rule} forgoes more than {_BAD} in {bad} of {len(EVERY)} tasks.\n")
 
 
 def _differing(sweeps: list[Sweep]) -> list[str]:
@@ -299,11 +200,8 @@ def _differing(sweeps: list[Sweep]) -> list[str]:
 def _report() -> int:
     truths = truth.load()
     with ProcessPoolExecutor() as pool:
-        scored, fitted = _sweeps(pool, _SCORED), _sweeps(pool, _FITTED)
-    print(
-        f"{time.strftime('%Y-%m-%d')}, {platform.machine()} CPU with {os.cpu_count()} "
-        f"cores, Python {platform.python_version()}, torch {torch.__version__}\n"
-    )
+        scored, fitted = sweeps(pool, _SCORED, _SEEDS), sweeps(pool, _FITTED, _SEEDS)
+    print(f"{machine()}\n")
     own = {id(sweep): sweep.stopped().suggestion() for sweep in scored}
     regrets = {_OWN: _regrets(lambda sweep: own[id(sweep)].lr, scored, truths)}
     for peer in PEERS:

@@ -22,8 +22,10 @@ from benchmarks.training import Task
 
 def _pretrained(task: Task, lr: float) -> dict[str, Any]:
     """Train a task at a rate, and return the weights of its model."""
-    training = task.start(seed=1234)
-    task.train(training, lr)
+    # Otherwise the first task of a process that needs the weights sees other batches.
+    with torch.random.fork_rng():
+        training = task.start(seed=1234)
+        task.train(training, lr)
     state: dict[str, Any] = training.model.state_dict()
     return state
 

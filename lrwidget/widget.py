@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.verification import Verification
     from lrwidget.integrations import Parts
 
-_MAX_STATUS_IN_REPR = 80
+_MAX_STATUS_IN_REPR = 76
 
 
 class _Rate(traitlets.CFloat[Any, Any]):

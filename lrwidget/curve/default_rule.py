@@ -67,8 +67,8 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
 
     Scaling or shifting the losses changes nothing, and neither does the smoothing of
     the display. NaN is left out. There is no suggestion from fewer than ten points,
-    from a loss that never falls, from noise or rounding alone, or if the edge comes so
-    early that there is little before it.
+    from a loss that never falls or is lowest at the first rates, from noise or rounding
+    alone, or if the edge comes so early that there is little before it.
     """
     finite = np.isfinite(curve.losses)
     count = int(finite.sum())
@@ -88,14 +88,13 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
     density = _density(places, place)
     lag = curve.optimizer_memory / density + tuning.least_lag
     late = tuning.lateness * math.log10(lag / tuning.timely)
-    place -= late
-    weight = 1.0
+    place = min(place - late, float(fall.places[-1]))  # before the rise
+    weight = 1 - 1 / (1 + (fall.clearness / tuning.visible) ** 2)
     if edge is not None:
-        weight = 1 - 1 / (1 + (fall.clearness / tuning.visible) ** 2)
         # A short lag is a reason to go further down a descent, but not near an edge.
         below = math.log10(edge) - tuning.setback - max(late, 0.0)
         place = weight * place + (1 - weight) * below
-    place = min(place, float(places[-1]))  # below the edge
+    place = min(place, float(places[-1]))  # and before the edge
     if place < places[0]:
         return _none(_TOO_EARLY)
     found = np.array([place, place - _RANGE, place + _RANGE])
@@ -110,12 +109,15 @@ def _problem(
     # The losses rise within the start, of which the level is measured.
     start = (math.log10(curve.lrs[-1]) - places[0]) / 3
     low, high = fall.places[-1] - places[0], places[-1] - places[0]
-    if low < _BEGINNING * start and high < start:
+    early = low < _BEGINNING * start
+    if early and high < start:
         return _TOO_EARLY
     if fall.depth <= curve.fit(WIDTH).start.rounding:
         return "the loss never falls"
     if edge is None and fall.clearness < _LEAST:
         return "only noise, beyond which the loss neither falls nor rises"
+    if edge is None and early:
+        return "the loss is lowest at the first rates"
     return None
 
 
@@ -159,7 +161,8 @@ class _Fall(NamedTuple):
     def part(self, lr: float) -> float:
         """Return the part of the descent that is done at a rate."""
         loss = float(np.interp(math.log10(lr), self.places, self.losses))
-        return (self.level - loss) / self.depth
+        # A place before the lowest point may be lower, but by chance.
+        return min((self.level - loss) / self.depth, 1.0)
 
 
 def _density(places: FloatArray, place: float) -> float:
@@ -178,15 +181,14 @@ def _words(
 ) -> str:
     """Tell where a suggestion is, and how sure that is."""
     part = fall.part(lr)
-    on_slope = f"{part:.0%} of the way down the slope"
-    if part < _HARDLY:
-        on_slope = "where the slope begins"
     few = f"; {density:.0f} steps a decade are few" if density < _FEW else ""
-    if edge is None:
+    how = "clear" if weight > _SURE else "noisy"
+    on_slope = f"{part:.0%} of the way down a {how} slope"
+    if part < _HARDLY:
+        on_slope = f"where a {how} slope begins"
+    if edge is None or weight > _SURE:
         return on_slope + few
     below = f"1/{edge / lr:.0f} of {short(edge)}, where the loss rises"
-    if weight > _SURE:
-        return on_slope + few
     if weight < 1 - _SURE:
-        return f"too noisy to see a slope: {below}{few}"
-    return f"the slope is noisy: {on_slope}, and {below}{few}"
+        return f"too noisy to see a slope: by rule of thumb, {below}{few}"
+    return f"{on_slope}, and {below}{few}"

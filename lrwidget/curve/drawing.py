@@ -68,7 +68,7 @@ def draw(  # noqa: PLR0913 (the looks of a picture)
     _draw_line(ax, lrs, line, label="trend", linewidth=2.6)
     if whole.band is not None:
         _draw_band(ax, lrs, whole.band[:, shown])
-    words = "look as good" if checked is None else "checked by training"
+    words = "range to try" if checked is None else "checked by training"
     _draw_suggestion(ax, checked or curve.suggestion(rule), words, lrs, line)
     if rate is not None:
         _draw_choice(ax, rate)
@@ -155,7 +155,7 @@ def _draw_suggestion(
             edgecolor="none",
             alpha=BAND_OPACITY,
             zorder=1,
-            label=f"{short(low)} to {short(high)} {words}",
+            label=f"{words}: {short(low)} to {short(high)}",
         )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Widths are standard deviations of the kernel, in decades of the learning rate.
 NARROWEST, WIDEST = 0.12, 0.5
 _PILOT = 0.25  # the width of a first fit, which tells how deep the curve is
-_BINS, _FEWEST_BINS = 16, 50  # in a decade, and in a curve
+_BINS, _FEWEST_BINS = 13, 50  # in a decade, and in a curve
 _SPACING = 1.1  # the least width, in steps
 # The narrowest width counts with which two standard errors are this share of the depth.
 _SHARE = 0.15
@@ -60,10 +60,11 @@ class Start(NamedTuple):
         """Measure a curve, with a finite loss, at increasing logarithms of rates."""
         third = places < places[0] + (places[-1] - places[0]) / 3
         head = losses[: max(int(third.sum()), _FEWEST)]
-        head = head[np.isfinite(head)]
+        head, finite = head[np.isfinite(head)], losses[np.isfinite(losses)]
         if not len(head):
-            head = losses[np.isfinite(losses)][:1]
-        rounding = noise = _rounding(losses, float(np.abs(head).max()))
+            head = finite[:1]
+        largest = int(np.frexp(head)[1].max())
+        rounding = noise = _ROUNDINGS * math.ldexp(1.0, largest - _bits(finite))
         if len(head) > 1:
             noise = max(rounding, _deviation(np.diff(head)) / math.sqrt(2))
         highest = float(np.quantile(head, _HIGH)) + _OUTLYING * noise
@@ -99,6 +100,8 @@ class Fit(NamedTuple):
     @property
     def has_risen(self) -> bool:
         """Whether the last fitted loss is above the lowest by two standard errors."""
+        if not len(self.losses):  # no loss was finite
+            return False
         lowest = int(self.losses.argmin())
         error = math.hypot(self.errors[lowest], self.errors[-1])
         return bool(self.losses[-1] - self.losses[lowest] > 2 * error)
@@ -143,6 +146,7 @@ class _Bins(NamedTuple):
         return float(np.median(np.diff(places))) if len(places) > 1 else 0.0
 
 
+@np.errstate(over="ignore", under="ignore")  # of an explosion and of far weights
 def local_fit(lrs: FloatArray, losses: FloatArray, width: float | None = None) -> Fit:
     """
     Fit a line to the losses around each rate: local linear regression.
@@ -179,8 +183,9 @@ def local_fit(lrs: FloatArray, losses: FloatArray, width: float | None = None) -
         raise invalid(width, "width", "must be above 0; pass for example 0.2, or None")
     known = np.isfinite(losses) | (losses == np.inf)
     places, kept = np.log10(lrs[known]), losses[known]
-    order = np.argsort(places, kind="stable")
-    places, kept = places[order], kept[order]
+    if np.any(places[1:] < places[:-1]):
+        order = np.argsort(places, kind="stable")
+        places, kept = places[order], kept[order]
     if not np.isfinite(kept).any():
         empty = np.array([])
         unknown = Start(math.nan, math.nan, math.nan, math.nan)
@@ -225,17 +230,14 @@ def _applied(weights: FloatArray, values: FloatArray) -> FloatArray:
     return product
 
 
-def _rounding(losses: FloatArray, largest: float) -> float:
-    """Return the least noise of losses at the start, by their precision."""
-    finite = losses[np.isfinite(losses)]
-    significands, _ = np.frexp(finite)
+def _bits(losses: FloatArray) -> int:
+    """Return the number of bits in the significands of finite losses."""
+    significands = np.frexp(losses)[0]
     for bits in _BITS.values():
         scaled = np.ldexp(significands, bits)
         if np.array_equal(scaled, np.rint(scaled)):
             break
-    # Else of the last, float32.
-    exponent = int(np.frexp(largest)[1])
-    return _ROUNDINGS * math.ldexp(1.0, exponent - bits)
+    return bits  # else of the last, float32
 
 
 def _deviation(differences: FloatArray) -> float:
@@ -270,7 +272,8 @@ def _weights(bins: _Bins, width: float) -> FloatArray:
     second = (moment * bins.apart).sum(1)
     spread = total * second - first**2
     # Around a place that is alone, there is no line; its own mean is the fit.
-    alone = spread <= 1e-6 * (total * width) ** 2
+    reach = min(width, float(bins.places[-1] - bins.places[0]))
+    alone = spread <= 1e-6 * (total * reach) ** 2
     spread[alone], first[alone], second[alone] = total[alone], 0.0, 1.0
     kernel *= (second / spread)[:, None]
     kernel -= moment * (first / spread)[:, None]

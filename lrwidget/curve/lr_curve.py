@@ -9,7 +9,12 @@ import numpy as np
 
 from lrwidget.curve import picture
 from lrwidget.curve.arrays import float_array
-from lrwidget.curve.checks import check_known, invalid, usable_memory
+from lrwidget.curve.checks import (
+    check_known,
+    invalid,
+    usable_memory,
+    usable_number,
+)
 from lrwidget.curve.curve_files import Stored
 from lrwidget.curve.edge import unstable_from
 from lrwidget.curve.fit import local_fit
@@ -155,16 +160,21 @@ class LRCurve(Stored):
         Returns
         -------
         :
-            ``lrs``, ``losses`` and their standard ``errors``, in at most 16 places a
+            ``lrs``, ``losses`` and their standard ``errors``, in about 13 places a
             decade, and the ``width``; see `local_fit`.
 
         Raises
         ------
-        ValueError
-            If ``width`` is not above 0.
+        TypeError, ValueError
+            If ``width`` is not a number above 0.
         """
+        if width is not None:
+            width = usable_number("width", width, "width=0.2")
         if width not in self._fits:
-            self._fits[width] = local_fit(self.lrs, self.losses, width)
+            fit = local_fit(self.lrs, self.losses, width)
+            for array in (fit.lrs, fit.losses, fit.errors):
+                array.flags.writeable = False  # the next caller gets them, too
+            self._fits[width] = fit
         return self._fits[width]
 
     @property
@@ -181,8 +191,8 @@ class LRCurve(Stored):
         Parameters
         ----------
         rule:
-            lrwidget's ``"descent"``: as far down the descent of the raw losses as
-            their noise allows. Or fastai's ``"valley"`` (its default), ``"slide"``,
+            lrwidget's ``"descent"``: as far down the slope of the fit as its noise
+            allows, see `descent`. Or fastai's ``"valley"`` (its default), ``"slide"``,
             ``"minimum"`` (a tenth of the rate at the lowest loss) or ``"steep"``, or
             fastai v1's ``"min_grad"``: each of these sees the losses smoothed with
             ``beta=0.98``, without the first ``num_it // 10`` and the last 5.

@@ -97,7 +97,7 @@ def cached_png(curve: LRCurve, **looks: Unpack[Looks]) -> bytes | None:
         "checked": None,
         **looks,
     }
-    key = (data, curve.num_it, *every.values())
+    key = (data, curve.num_it, curve.optimizer_memory, *every.values())
     with _caching:
         drawn = _cached.pop(key, None)
     if drawn is None:

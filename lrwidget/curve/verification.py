@@ -35,7 +35,7 @@ class Tuning(NamedTuple):
     lanes: int = 5
     apart: float = 0.5  # decades between two lanes
     part: int = 10  # the steps of the real training over those of a lane
-    fewest: int = 50  # steps of a lane
+    fewest: int = 60  # steps of a lane
     most: int = 300
     usual: int = 100  # steps of a lane, if those of the real training are not known
     first: int = 3  # training losses, whose mean is the loss at the start

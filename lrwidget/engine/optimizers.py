@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import inspect
+from contextlib import suppress
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -202,9 +203,14 @@ def rate_ratios(optimizer: Optimizer) -> list[float]:
 def memory(optimizer: Optimizer) -> float:
     """Return how many steps the last group averages over: 1 / (1 - its momentum)."""
     group = optimizer.param_groups[-1]
-    betas = group.get("betas") or (0.0,)
-    share = _number(group.get("momentum") or group.get("beta1") or betas[0])
-    return 1 / (1 - share) if 0 < share < 1 else 1.0
+    for key in ("momentum", "beta1", "betas"):
+        value: Any = group.get(key)
+        with suppress(TypeError, LookupError):  # of a number, and of no numbers
+            value = value[0]
+        share = _number(value)
+        if 0 < share < 1:
+            return 1 / (1 - share)
+    return 1.0
 
 
 def _rates(groups: list[dict[str, Any]], *keys: str) -> Rates:
@@ -237,7 +243,8 @@ def _numbers(groups: list[dict[str, Any]], key: str, default: float = 0.0) -> Ra
 def _number(rate: object) -> float:
     try:
         return float(rate)  # type: ignore[arg-type]  # raises TypeError
-    except (TypeError, ValueError):  # some optimizers choose the rate themselves
+    # Some optimizers choose the rate themselves; a tensor may have several numbers.
+    except (TypeError, ValueError, RuntimeError):
         return 0.0
 
 

@@ -43,7 +43,7 @@ def verify(  # noqa: PLR0913 (the components of a training, and what is known of
 
     The trainings start from the same model at rates up to the one from which on the
     range test is unstable, half a decade apart, and see the same batches. Each takes a
-    tenth of ``total_steps``, from 50 to 300 steps. The best of them is a bound, and not
+    tenth of ``total_steps``, from 60 to 300 steps. The best of them is a bound, and not
     the suggestion: a longer training wants a lower rate. The suggestion of the range
     test is moved into the range that they allow.
 

@@ -64,7 +64,7 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
         """Explain the marks, and those that are not always in the chart if they are."""
         key = _KEY.format(
             _BAND if band else "",
-            "checked by training" if checked else "looks as good",
+            "checked by training" if checked else "range to try",
             _REPEATS if repeats else "",
         )
         if self._key.value != key:

@@ -132,7 +132,7 @@ class OtherLines:
 
 
 class SuggestionMarks:
-    """A diamond on the trend, and a band of the rates that look as good."""
+    """A diamond on the trend, and a band over the range to try."""
 
     def __init__(self, axes: Axes, on_pick: Callable[[float], object]) -> None:
         self._on_pick = on_pick

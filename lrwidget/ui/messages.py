@@ -6,6 +6,8 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.schedule import MOST_LR
 from lrwidget.curve.ticks import plain, short
@@ -235,6 +237,11 @@ def _completed(curve: LRCurve, steps: str, last: str) -> str:
     edge = curve.unstable_from
     if edge is not None:
         return f"{steps} up to {last}; unstable from {short(edge)}."
+    after = int(np.flatnonzero(np.isfinite(curve.losses)).max(initial=-1)) + 1
+    if after < len(curve):
+        return (
+            f"{steps} up to {last}; no finite loss from {short(curve.lrs[after])} on."
+        )
     higher = 10 * curve.lrs[-1]
     if len(curve) < _FEWEST or higher > MOST_LR or curve.fit().has_risen:
         return f"{steps} up to {last}."

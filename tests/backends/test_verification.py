@@ -56,7 +56,7 @@ def test_a_job_is_the_verification_without_a_widget(curve: LRCurve | None) -> No
     for lane, other in zip(found.lanes, expected.lanes, strict=True):
         assert lane.losses.tolist() == other.losses.tolist()
         assert lane.val_losses.tolist() == other.val_losses.tolist()
-    lanes = [Plan(rate, rate, 50) for rate in job.history.rates]
+    lanes = [Plan(rate, rate, 60) for rate in job.history.rates]
     plans = [Plan(LRS[0], LRS[-1], 50), *lanes] if curve is None else lanes
     first = 0 if curve is None else 1
     assert [x for x in events if isinstance(x, Started)] == [

@@ -46,7 +46,7 @@ def test_without_noise_most_of_the_descent_is_done(middle: float) -> None:
     # The logistic function passes nine tenths of its way there; the fit makes it some
     # tenths of a decade flatter.
     assert _place(found) == pytest.approx(middle + math.log(9) / 6, abs=0.3)
-    assert re.fullmatch(r"(89|90|91)% of the way down the slope", found.reason)
+    assert re.fullmatch(r"(89|90|91)% of the way down a clear slope", found.reason)
 
 
 def test_the_noisier_the_descent_the_less_of_it() -> None:
@@ -79,7 +79,8 @@ def test_the_share_of_mere_noise_that_gets_a_rate_is_small() -> None:
     found = [_found(rng.normal(size=100)) for _ in range(500)]
     assert sum(x.lr is None for x in found) > 0.9 * len(found)
     assert {x.reason for x in found if x.lr is None} == {
-        "only noise, beyond which the loss neither falls nor rises"
+        "only noise, beyond which the loss neither falls nor rises",
+        "the loss is lowest at the first rates",
     }
 
 
@@ -147,7 +148,7 @@ def test_how_far_before_the_edge_to_go(setback: float) -> None:
     # The first point of the explosion is the first above 1.
     edge = _LRS[np.flatnonzero(_EXPLOSION)[0]]
     assert lr == pytest.approx(edge / 10**setback, rel=1e-6)
-    assert reason.startswith("too noisy to see a slope: ")
+    assert reason.startswith("too noisy to see a slope: by rule of thumb, ")
     assert f"1/{10**setback:.0f} of 1.07, where the loss rises" in reason
 
 
@@ -173,6 +174,25 @@ def test_it_is_never_within_the_rise() -> None:
     assert found.lr is not None
     assert edge is not None
     assert found.lr < edge
+    # Nor between the lowest point and the edge.
+    rising = np.where(_X > -2.5, 0.3 * (_X + 2.5), 0) + np.where(_X > -0.2, 5, 0)
+    curve = LRCurve(_LRS, _sigmoid(-4) + rising)
+    lowest = curve.fit(0.35).lrs[np.argmin(curve.fit(0.35).losses)]
+    lr = descent(curve, Tuning(visible=1e-9, timely=100.0)).lr
+    assert lr == pytest.approx(lowest, rel=1e-6)
+
+
+@pytest.mark.parametrize("spaced", [np.geomspace, np.linspace])
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_losses_that_rise_slowly_from_the_first_rate_on(
+    spaced: Any, noise: float
+) -> None:
+    lrs = spaced(1e-7, 10, 100)
+    for seed in range(20):
+        losses = 2 - 0.5 * _sigmoid(-3, lrs)
+        losses += noise * np.random.default_rng(seed).normal(size=100)
+        found = _found(losses, lrs)
+        assert found.lr is None or "where the loss rises" in found.reason
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -185,6 +205,14 @@ def test_one_lucky_point_in_the_explosion_is_no_descent(seed: int) -> None:
     found = _found(losses, lrs, Tuning(), 10)
     assert found.lr is not None
     assert found.lr < 3e-2
+
+
+def test_no_more_than_the_whole_descent_is_done() -> None:
+    # Of heavy tails, the fit is lower before the point that is surely low.
+    noise = 0.2 * np.random.default_rng(526).standard_t(1.5, 100)
+    losses = 2 - (1 - _sigmoid(-2)) + np.where(_X > 0, 5, 0) + noise
+    reason = _found(losses, tuning=Tuning(), memory=10).reason
+    assert reason.startswith("100% of the way down a noisy slope, and 1/")
 
 
 def test_few_steps_are_told() -> None:
@@ -250,4 +278,11 @@ def test_rounding_is_no_descent(rounded: Any, unit: float, level: float) -> None
 @pytest.mark.parametrize("rounded", [_single, _brain])
 def test_a_descent_of_rounded_losses_is_one(rounded: Any) -> None:
     losses = rounded(2.3 - 1.8 * (1 - _sigmoid(-2)) + _EXPLOSION)
+    assert _place(_found(losses)) == pytest.approx(-2 + math.log(9) / 6, abs=0.4)
+
+
+@pytest.mark.parametrize("level", [1.0, 3.0])
+def test_a_start_of_short_numbers_is_of_the_precision_of_the_rest(level: float) -> None:
+    losses = _single(level * (1 - 0.01 * (1 - _sigmoid(-2))))
+    losses[_X < -3] = level
     assert _place(_found(losses)) == pytest.approx(-2 + math.log(9) / 6, abs=0.4)

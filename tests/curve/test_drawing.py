@@ -79,7 +79,7 @@ def test_a_checked_suggestion_takes_the_place_of_that_of_the_rule() -> None:
     ax = Figure().subplots()
     drawing.draw(ax, _curve(), checked=Suggestion(0.02, 0.01, 0.05))
     _, labels = ax.get_legend_handles_labels()
-    assert labels[-2:] == ["suggestion 2e-2", "1e-2 to 5e-2 checked by training"]
+    assert labels[-2:] == ["suggestion 2e-2", "checked by training: 1e-2 to 5e-2"]
     assert list(_points(ax.lines[-1])[0]) == [0.02]
 
 

@@ -59,14 +59,18 @@ def test_bins_change_little() -> None:
     np.testing.assert_allclose(fit.losses, expected, atol=0.01 * 1.8)
 
 
-@pytest.mark.parametrize("width", [None, 0.12, 0.5, 2.0])
+@pytest.mark.parametrize("width", [None, 0.12, 0.5, 2.0, 1e6, np.inf])
 @pytest.mark.parametrize("spaced", [np.geomspace, np.linspace])
-def test_a_line_is_fitted_as_it_is(width: float | None, spaced: Any) -> None:
-    lrs = spaced(1e-4, 1.0, 300)
-    line = 5 - 0.7 * np.log10(lrs)
+@pytest.mark.parametrize("first", [1e-4, 0.9999])
+def test_a_line_is_fitted_as_it_is(
+    width: float | None, spaced: Any, first: float
+) -> None:
+    lrs = spaced(first, 1.0, 300)
+    slope = 2.8 / np.log10(first)
+    line = 5 + slope * np.log10(lrs)
     fit = local_fit(lrs, line, width)
-    np.testing.assert_allclose(fit.losses, 5 - 0.7 * np.log10(fit.lrs), rtol=1e-9)
-    inside = fit.lrs > 1e-3
+    np.testing.assert_allclose(fit.losses, 5 + slope * np.log10(fit.lrs), rtol=1e-9)
+    inside = fit.lrs > first**0.75
     assert np.all(fit.errors[inside] < 0.01)
 
 
@@ -165,9 +169,14 @@ def test_of_a_few_points_it_is_finite(count: int) -> None:
     assert np.isfinite(fit.errors).all()
 
 
-@pytest.mark.parametrize("losses", [[2, 1, 1e300], [1e308, -1e308, 1e308], [1e300] * 9])
-def test_of_huge_losses_it_is_finite(losses: list[float]) -> None:
-    fit = local_fit(_LRS[: len(losses)], np.array(losses))
+@pytest.mark.parametrize(
+    "losses",
+    [[2, 1, 1e300], [1e308, -1e308, 1e308], [1e300] * 9, [*[0.0] * 9, 1e-320, 1e308]],
+)
+@pytest.mark.parametrize("width", [None, 1e-300, 1e300])
+@np.errstate(all="raise")
+def test_of_huge_losses_it_is_finite(losses: list[float], width: float | None) -> None:
+    fit = local_fit(_LRS[: len(losses)], np.array(losses), width)
     assert np.isfinite(fit.losses).all()
     assert np.isfinite(fit.errors).all()
 
@@ -176,6 +185,7 @@ def test_of_no_finite_loss_there_is_none() -> None:
     fit = local_fit(_LRS, np.full(100, np.inf))
     assert len(fit.lrs) == len(fit.losses) == len(fit.errors) == 0
     assert np.isnan(fit.at(_LRS)).all()
+    assert not fit.has_risen
 
 
 def test_the_width_is_chosen_by_the_noise() -> None:

@@ -80,6 +80,22 @@ def test_smoothing_is_a_view_of_raw_losses() -> None:
     assert curve.losses.tolist() == [3, 1, 2]
 
 
+@pytest.mark.parametrize("width", ["0.2", True, np.array(0.2)])
+def test_the_width_of_a_fit_is_a_number(width: Any) -> None:
+    with pytest.raises(TypeError, match=r"width=.* must be a number; pass .*=0\.2"):
+        _valley().fit(width)
+
+
+@pytest.mark.parametrize("width", [None, 0.2])
+def test_a_fit_is_computed_once_and_cannot_be_changed(width: float | None) -> None:
+    curve = _valley()
+    fit = curve.fit(width)
+    assert curve.fit(width) is fit
+    for array in (fit.lrs, fit.losses, fit.errors):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 7
+
+
 def test_suggestions() -> None:
     curve = _valley()
     assert curve.suggestions == {rule: curve.suggest(rule) for rule in RULES}

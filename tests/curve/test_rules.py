@@ -22,11 +22,11 @@ _RELATIVE = sorted(set(RULES) - {"slide"})
 
 
 @st.composite
-def _curves(draw: st.DrawFn) -> FloatArray:
+def _curves(draw: st.DrawFn, least_noise: float = 0.0) -> FloatArray:
     """Draw noisy descents, of which most end in a rise."""
     middle = draw(st.floats(-5, -1))
     rise = draw(st.floats(-1, 2))
-    noise = draw(st.sampled_from([0.0, 0.01, 0.1, 0.5]))
+    noise = max(draw(st.sampled_from([0.0, 0.01, 0.1, 0.5])), least_noise)
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     falls = 1 / (1 + np.exp(draw(st.floats(1, 8)) * (_X - middle)))
     rises = np.where(rise < _X, 30.0 * (_X - rise), 0.0)
@@ -88,7 +88,8 @@ def test_scaling_the_losses_moves_nothing(
     assert scaled == suggest(rule, _LRS, losses)
 
 
-@given(_curves(), st.sampled_from([-16.0, -1.0, 0.5, 4.0]))
+# Without noise, the precision of the losses counts, which a shift changes.
+@given(_curves(least_noise=0.01), st.sampled_from([-16.0, -1.0, 0.5, 4.0]))
 def test_shifting_the_losses_moves_nothing(losses: FloatArray, shift: float) -> None:
     # Rounded so that the sum is exact.
     losses = np.round(losses * 2**20) / 2**20

@@ -90,7 +90,7 @@ def test_the_lanes_begin_at_the_edge() -> None:
 
 @pytest.mark.parametrize(
     ("total", "steps"),
-    [(None, 100), (7, 7), (30, 30), (499, 50), (1234, 123), (10**7, 300)],
+    [(None, 100), (7, 7), (30, 30), (599, 60), (1234, 123), (10**7, 300)],
 )
 def test_the_steps_of_a_lane(total: int | None, steps: int) -> None:
     assert lane_steps(total) == steps
@@ -263,7 +263,7 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
 def test_the_history() -> None:
     plan = Plan(LRS[0], LRS[-1], len(LRS))
     history = VerificationHistory(plan, None, 400)
-    assert (history.num_it, history.rates, history.curves()) == (350, [], {})
+    assert (history.num_it, history.rates, history.curves()) == (400, [], {})
     curve = _sweep()
     history.apply(Started(0, plan))
     for i, (lr, loss) in enumerate(zip(LRS, curve.losses, strict=True)):

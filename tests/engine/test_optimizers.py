@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from lrwidget.engine.optimizers import (
     apply_rate,
     as_one,
+    memory,
     needs_closure,
     needs_graph,
     rate_ratios,
@@ -287,6 +288,37 @@ def test_a_rate_that_its_optimizer_finds_itself() -> None:
     optimizer.param_groups[0]["lr"] = None
     with pytest.raises(ValueError, match=r"optimizer has learning rates \[None\]"):
         rate_ratios(optimizer)
+
+
+@pytest.mark.parametrize(
+    ("group", "steps"),
+    [
+        ({"momentum": 0.9}, 10),
+        ({"momentum": torch.tensor(0.9), "nesterov": True}, 10),
+        ({"momentum": 0, "betas": (0.5, 0.999)}, 2),
+        ({"betas": (torch.tensor(0.9), torch.tensor(0.999))}, 10),
+        ({"betas": torch.tensor([0.9, 0.999])}, 10),
+        ({"betas": np.array([0.9, 0.95, 0.999])}, 10),
+        ({"betas": 0.9}, 10),
+        ({"beta1": 0.9, "betas": None}, 10),
+        # without a momentum, or without one number for it
+        ({}, 1),
+        ({"beta1": None}, 1),
+        ({"betas": (None, 0.999)}, 1),
+        ({"betas": ()}, 1),
+        ({"betas": ((0.9, 0.95), 0.999)}, 1),
+        ({"momentum": 1.0}, 1),
+        ({"momentum": float("nan")}, 1),
+        ({"momentum": torch.tensor([[0.9, 0.8]])}, 1),
+    ],
+)
+def test_the_number_of_steps_that_the_last_group_averages_over(
+    group: dict[str, Any], steps: int
+) -> None:
+    optimizer = SGD([{"params": [nn.Parameter(torch.ones(1))]}], momentum=0.99)
+    optimizer.add_param_group({"params": [nn.Parameter(torch.ones(1))]})
+    optimizer.param_groups[-1] = {"lr": 0.1, **group}
+    assert memory(optimizer) == pytest.approx(steps)
 
 
 def test_an_applied_rate_is_where_later_schedulers_start() -> None:

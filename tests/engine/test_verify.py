@@ -42,7 +42,7 @@ def test_the_parts_are_a_range_test_and_a_race() -> None:
     found = verify(*parts, total_steps=400, seed=3)
     curve = range_test(*parts, seed=3)
     assert found.curve.losses.tolist() == curve.losses.tolist()
-    lanes = race(*parts, rates=lane_rates(curve), steps=50, seed=3)
+    lanes = race(*parts, rates=lane_rates(curve), steps=60, seed=3)
     assert [lane.lr for lane in found.lanes] == [lane.lr for lane in lanes]
     for lane, other in zip(found.lanes, lanes, strict=True):
         assert lane.losses.tolist() == other.losses.tolist()
@@ -146,8 +146,8 @@ def test_all_lanes_see_the_same_batches_and_random_numbers() -> None:
         stop_div=False,
     )
     calls = model.calls
-    assert [mode for mode, *_ in calls] == [False] * 3 + ([True] * 50 + [False] * 3) * 5
-    lanes = [calls[first : first + 53] for first in range(3, 3 + 5 * 53, 53)]
+    assert [mode for mode, *_ in calls] == [False] * 3 + ([True] * 60 + [False] * 3) * 5
+    lanes = [calls[first : first + 63] for first in range(3, 3 + 5 * 63, 63)]
     assert lanes[1:] == lanes[:1] * 4
 
 

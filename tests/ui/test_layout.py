@@ -511,7 +511,7 @@ def test_the_buttons_say_what_they_do_next(display: Layout) -> None:
     assert "5 trainings of 100 steps" in bar.check.tooltip  # not written to meanwhile
     display.show(snapshot_with(_A, total_steps=500))
     assert (bar.button.description, bar.check.disabled) == ("Run", False)
-    assert "5 trainings of 50 steps" in bar.check.tooltip
+    assert "5 trainings of 60 steps" in bar.check.tooltip
 
 
 def test_an_error_that_cannot_be_compared_is_shown(display: Layout) -> None:

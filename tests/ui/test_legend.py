@@ -42,7 +42,7 @@ def _named(legend: Legend) -> list[str]:
 
 def test_it_says_what_the_marks_are(legend: Legend) -> None:
     key = legend.children[0].value
-    always = ("trend", "one batch", "suggestion", "looks as good", "chosen")
+    always = ("trend", "one batch", "suggestion", "range to try", "chosen")
     for name in (*always, "± 2 standard errors"):
         assert name in key
     legend.explain(band=False, repeats=True, checked=False)
@@ -53,7 +53,7 @@ def test_it_says_what_the_marks_are(legend: Legend) -> None:
     legend.explain(band=True, repeats=False, checked=True)
     key = legend.children[0].value
     assert "checked by training" in key
-    assert "looks as good" not in key
+    assert "range to try" not in key
 
 
 def test_alone_a_run_needs_no_name(legend: Legend) -> None:

@@ -123,6 +123,16 @@ def test_a_complete_test_whose_loss_is_above_its_lowest() -> None:
         assert _ended(curve, reason) == f"{said} No suggestion: why."
 
 
+def test_a_complete_test_whose_last_losses_are_not_finite() -> None:
+    lrs = np.geomspace(1e-5, 1, 51)  # ten a decade
+    falling = 2 - 1 / (1 + 1e-3 / lrs)
+    for broken, said in ((30, "1e-2"), (50, "1"), (0, "1e-5")):
+        losses = np.where(np.arange(51) < broken, falling, np.nan)
+        assert _ended(LRCurve(lrs, losses, "completed")).startswith(
+            f"Done: 51 steps up to 1; no finite loss from {said} on."
+        )
+
+
 def test_stopped_before_the_first_step() -> None:
     for reason, said in (("stopped", "Stopped"), (None, "No longer followed,")):
         curve = LRCurve(np.array([]), np.array([]), reason)  # type: ignore[arg-type]  # a reason

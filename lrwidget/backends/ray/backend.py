@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import nullcontext
-from functools import partial
 from secrets import randbelow
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +25,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import NoReturn
 
+    from lrwidget.backends.ray.job import Steps
     from lrwidget.config import TestConfig
+    from lrwidget.curve.history import Plan
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.engine.loop import Validations
 
@@ -124,7 +125,11 @@ class RayBackend:
             return RayJob(works, scaling, together=True)
         header = {**config.settings(), "build": build}
         header |= {"num_workers": scaling.num_workers, **scaling.resources}
-        record = partial(recorded, store=store, settings=header)
+
+        def record(steps: Steps, plan: Plan) -> Steps:
+            settings = {**header, "optimizer_memory": plan.optimizer_memory}
+            return recorded(steps, store, settings)
+
         return RayJob(works, scaling, together=True, record=record)
 
     def compare(self, changes: Sequence[Mapping[str, Any]]) -> RayJob:

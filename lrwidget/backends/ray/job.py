@@ -17,8 +17,7 @@ from lrwidget.backends.base import Activity
 from lrwidget.backends.ray import connection
 from lrwidget.backends.ray.errors import ClusterError, Failure
 from lrwidget.backends.ray.worker import Hello, Rank, train
-from lrwidget.curve.history import Ended, Stepped
-from lrwidget.engine.race import run_in_turn
+from lrwidget.curve.history import Ended, Started, Stepped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from lrwidget.backends.base import Phase
     from lrwidget.backends.ray.backend import Scaling
     from lrwidget.backends.ray.worker import Work
-    from lrwidget.curve.history import Event
+    from lrwidget.curve.history import Event, Plan
     from lrwidget.curve.lr_curve import Step, StopReason
 
     Steps: TypeAlias = Generator[Step, None, StopReason]
@@ -55,7 +54,7 @@ class RayJob:
         scaling: Scaling,
         *,
         together: bool = False,
-        record: Callable[[Steps], Steps] | None = None,
+        record: Callable[[Steps, Plan], Steps] | None = None,
     ) -> None:
         self.plans = [work.plan for work in works[: 1 if together else None]]
         self._works = works
@@ -81,14 +80,8 @@ class RayJob:
         The events end with a `ClusterError` if a worker, a node or the cluster is
         lost, or with the error of ``build`` or of the training on a worker.
         """
-        if self._record is None:
-            return self._events()
-        return run_in_turn([self], self.plans)
-
-    def start(self, settings: object) -> Steps:  # noqa: ARG002 (those of the workers)
-        """Return the steps of a test, each after it is in the record."""
-        steps = _steps_of(self._events())
-        return steps if self._record is None else self._record(steps)
+        events = self._events()
+        return events if self._record is None else _recorded(events, self._record)
 
     def stop(self) -> None:
         """End the processes of the workers; what they have sent so far is kept."""
@@ -253,6 +246,26 @@ def _next_of(task: Any) -> list[Any] | RayError | None:  # noqa: ANN401 (of Ray)
     except RayError as error:
         return error
     return messages
+
+
+def _recorded(
+    events: Generator[Event, None, None], record: Callable[[Steps, Plan], Steps]
+) -> Generator[Event, None, None]:
+    """Yield the events of a test, each step after it is in the record."""
+    with closing(events):
+        started = next(events, None)
+        if not isinstance(started, Started):  # the job was stopped before
+            return
+        yield started
+        steps = record(_steps_of(events), started.plan)
+        with closing(steps):
+            while True:
+                try:
+                    step = next(steps)
+                except StopIteration as end:
+                    yield Ended(0, end.value)
+                    return
+                yield Stepped(0, step)
 
 
 def _steps_of(events: Generator[Event, None, None]) -> Steps:

@@ -42,7 +42,7 @@ def data() -> TensorDataset:
 def build(batch: int = BATCH) -> tuple[Any, ...]:
     """Return a training."""
     model = model_of()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
     return model, optimizer, DataLoader(data(), batch), nn.MSELoss()
 
 

@@ -48,7 +48,10 @@ def test_two_workers_find_what_one_process_does(on_ray: OnRay, tmp_path: Path) -
     assert widget.status.startswith("Done: 40 steps")
     assert widget.suggestions == pytest.approx(expected.suggestions)
     # The record is this process's own.
-    assert LRCurve.load(path).losses.tolist() == curve.losses.tolist()
+    loaded = LRCurve.load(path)
+    assert loaded.losses.tolist() == curve.losses.tolist()
+    memories = loaded.optimizer_memory, curve.optimizer_memory
+    assert memories == (expected.optimizer_memory,) * 2
     assert '"num_workers": 2' in path.read_text().partition("\n")[0]
     with pytest.raises(RuntimeError, match="build makes the optimizer on the workers"):
         widget.apply()
