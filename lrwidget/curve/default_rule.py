@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -66,16 +67,17 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
     worth.
 
     Scaling or shifting the losses changes nothing, and neither does the smoothing of
-    the display. NaN is left out. There is no suggestion from fewer than ten points,
-    from a loss that never falls or is lowest at the first rates, from noise or rounding
-    alone, or if the edge comes so early that there is little before it.
+    the display. NaN is left out. A lowest loss that is alone counts as the lower loss
+    beside it. There is no suggestion from fewer than ten points, from a loss that never
+    falls or is lowest at the first rates, from noise or rounding alone, or if the edge
+    comes so early that there is little before it.
     """
-    finite = np.isfinite(curve.losses)
-    count = int(finite.sum())
+    count = int(np.isfinite(curve.losses).sum())
     if count < _FEWEST:
         return _none(f"too few points ({count} of at least {_FEWEST})")
+    curve = _without_lucky_point(curve)
     edge = curve.unstable_from
-    known = finite | (curve.losses == np.inf)
+    known = np.isfinite(curve.losses) | (curve.losses == np.inf)
     places = np.log10(curve.lrs[known & (curve.lrs < (edge or math.inf))])
     if len(places) < _FEWEST // 2:
         return _none(_TOO_EARLY)
@@ -100,6 +102,27 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
     found = np.array([place, place - _RANGE, place + _RANGE])
     lr, low, high = np.clip(10.0**found, curve.lrs[0], curve.lrs[-1]).tolist()
     return Suggestion(lr, low, high, _words(fall, lr, edge, weight, density))
+
+
+def _without_lucky_point(curve: LRCurve) -> LRCurve:
+    """
+    Return a curve whose lowest loss is not alone.
+
+    It is raised to the lower one beside it if that is not half as far below the start.
+    """
+    known = np.flatnonzero(np.isfinite(curve.losses) | (curve.losses == np.inf))
+    losses = curve.losses[known]
+    lowest = int(np.argmin(losses))
+    beside = losses[max(lowest - 1, 0) : lowest + 2].copy()
+    beside[min(lowest, 1)] = np.inf
+    level, noise, *_ = curve.fit(WIDTH).start
+    least = max(_LEAST * noise, (level - float(losses[lowest])) / 2)
+    raised = float(beside.min())
+    if raised - losses[lowest] <= least:
+        return curve
+    losses = curve.losses.copy()
+    losses[known[lowest]] = raised
+    return replace(curve, losses=losses)
 
 
 def _problem(
