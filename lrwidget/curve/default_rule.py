@@ -34,9 +34,9 @@ _HARDLY = 0.01  # of the descent at the suggestion is none of it
 class Tuning(NamedTuple):
     """The constants that ``benchmarks/suggestions.py`` fits to half of its tasks."""
 
-    first: float = 0.1  # the part of a descent to go down, if noise nearly hides it
-    last: float = 0.9  # the part of a descent to go down, if it has no noise
-    clear: float = 80.0  # the descent, in multiples of its noise, halfway between both
+    first: float = 0.05  # the part of a descent to go down, if noise nearly hides it
+    last: float = 0.95  # the part of a descent to go down, if it has no noise
+    clear: float = 70.0  # the descent, in multiples of its noise, halfway between both
     visible: float = 12.0  # the same, where descent and edge count equally
     setback: float = 1.1  # decades below the edge, if only the edge counts
     lateness: float = 0.7  # decades later, if the lag is ten times as long
