@@ -97,7 +97,7 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
         below = math.log10(edge) - tuning.setback - max(late, 0.0)
         place = weight * place + (1 - weight) * below
     place = min(place, float(places[-1]))  # and before the edge
-    if place < places[0]:
+    if place < places[1]:  # by a linear sweep, decades above the first step
         return _none(_TOO_EARLY)
     found = np.array([place, place - _RANGE, place + _RANGE])
     lr, low, high = np.clip(10.0**found, curve.lrs[0], curve.lrs[-1]).tolist()

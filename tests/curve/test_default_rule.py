@@ -157,8 +157,9 @@ def test_how_far_before_the_edge_to_go(setback: float) -> None:
 def test_the_longer_the_lag_the_lower(memory: float, count: int) -> None:
     lrs = np.geomspace(1e-7, 10, count)
     losses = _sigmoid(-2, lrs) + np.where(lrs > 1, 1e3 * np.log10(lrs), 0.0)
-    expected = _place(_found(losses, lrs))
-    found = _place(_found(losses, lrs, Tuning(), memory))
+    half = Tuning(last=0.5)
+    expected = _place(_found(losses, lrs, half._replace(lateness=0.0)))
+    found = _place(_found(losses, lrs, half, memory))
     lag = memory * 8 / (count - 1)
     assert found - expected == pytest.approx(
         -Tuning().lateness * math.log10((lag + 0.05) / 0.34), abs=0.01
