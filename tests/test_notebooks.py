@@ -15,10 +15,15 @@ _NOTEBOOKS = sorted(_FOLDER.glob("*.ipynb"))
 _QUESTION = """
 import json
 print(json.dumps({
+    "checked": [checked.low, checked.lr, checked.high],
     "value": widget.value,
-    "suggestion": widget.curve.suggest(),
     "applied": optimizer.param_groups[0]["lr"],
-    "losses": {name: sum(x[-20:]) / 20 for name, x in histories.items()},
+    "losses": {
+        optimizer_name: {name: sum(x[-29:]) / 29 for name, x in trainings.items()}
+        for optimizer_name, trainings in histories.items()
+    },
+    "minima": [minimum(curve), minimum(second)],
+    "suggestions": [curve.suggest(), second.suggest()],
 }))
 """
 _NOTE_WHAT_IS_TRAINED = f"""
@@ -175,11 +180,17 @@ def test_its_pictures_are_there(path: Path) -> None:
 def test_the_quickstart_from_top_to_bottom(tmp_path: Path) -> None:
     book = nbformat.read(_FOLDER / "01-quickstart.ipynb", 4)
     answer = _answer(book, _QUESTION, tmp_path)
-    assert answer["value"] == answer["suggestion"] == answer["applied"]
-    learned = answer["losses"].pop("chosen")
-    assert learned < 0.7
-    assert len(answer["losses"]) == 3
-    assert min(answer["losses"].values()) > 2  # random guesses have log(10) = 2.3
+    low, checked, high = answer["checked"]
+    assert answer["value"] == checked == answer["applied"]
+    assert checked == min(max(answer["suggestions"][0], low), high)
+    for lowest, rate in zip(answer["minima"], answer["suggestions"], strict=True):
+        assert lowest > 2 * rate
+    adam, momentum = answer["losses"].values()
+    assert adam["checked"] < 0.1
+    assert adam["a tenth"] < 0.5  # random guesses have log(10) = 2.3
+    assert min(adam, key=adam.get) == "checked"
+    assert adam["minimum"] < adam["ten times"]
+    assert momentum["minimum"] > 3 * momentum["suggestion"]
     pictures = [
         output
         for cell in book.cells
