@@ -15,7 +15,7 @@ _NOTEBOOKS = sorted(_FOLDER.glob("*.ipynb"))
 _QUESTION = """
 import json
 print(json.dumps({
-    "checked": [checked.low, checked.lr, checked.high],
+    "checked": [getattr(widget.verification, x) for x in ("low", "lr", "high")],
     "value": widget.value,
     "applied": optimizer.param_groups[0]["lr"],
     "losses": {
@@ -40,9 +40,9 @@ def trained(widget):
     return state(arguments["model"], arguments["optimizer"])
 
 def noting(start):
-    def noted(widget, *args):
+    def noted(widget, *args, **settings):
         before[widget] = trained(widget)
-        start(widget, *args)
+        start(widget, *args, **settings)
     return noted
 
 def noting_wait(widget):
@@ -51,7 +51,8 @@ def noting_wait(widget):
     untouched[widget] = untouched.get(widget, True) and same
     return curve
 
-LRWidget.run, LRWidget.compare = noting(LRWidget.run), noting(LRWidget.compare)
+for name in ("run", "compare", "verify"):
+    setattr(LRWidget, name, noting(getattr(LRWidget, name)))
 LRWidget.wait = noting_wait
 """
 # The frameworks import torchvision, which may not load with the torch of a development
@@ -121,6 +122,8 @@ after_the_menu = good.value
 
 held_out_labels = batches_of(64, pixels[1400:], shuffled_labels[1400:])
 shuffled = batches_of(64, pixels[:1400], shuffled_labels[:1400])
+from lrwidget import verify
+
 fresh, data = new_net(64, 10), {"val_loader": held_out_labels}
 optimizer = torch.optim.AdamW(fresh.parameters())
 learned = verify(fresh, optimizer, shuffled, nn.CrossEntropyLoss(), **data)
@@ -192,9 +195,9 @@ def test_the_quickstart_from_top_to_bottom(tmp_path: Path) -> None:
     for lowest, rate in zip(answer["minima"], answer["suggestions"], strict=True):
         assert lowest > 2 * rate
     adam, momentum = answer["losses"].values()
-    assert adam["checked"] < 0.1
+    assert adam["chosen"] < 0.1
     assert adam["a tenth"] < 0.5  # random guesses have log(10) = 2.3
-    assert min(adam, key=adam.get) == "checked"
+    assert min(adam, key=adam.get) == "chosen"
     assert adam["minimum"] < adam["ten times"]
     assert momentum["minimum"] > 3 * momentum["suggestion"]
     pictures = [
@@ -236,7 +239,7 @@ def test_every_recipe_for_any_model(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_every_case_of_a_curve(tmp_path: Path) -> None:
     book = nbformat.read(_FOLDER / "03-reading-the-curve.ipynb", 4)
-    assert sum(len(_PICTURE.findall(cell.source)) for cell in book.cells) == 9
+    assert sum(len(_PICTURE.findall(cell.source)) for cell in book.cells) == 10
     book.cells.insert(0, nbformat.v4.new_code_cell(_NOTE_WHAT_IS_TRAINED))
     answer = _answer(book, _QUESTION_OF_EACH_CASE, tmp_path)
     assert answer["untouched"] == [True] * 9
