@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lrwidget.curve.edge import WIDTH
+from lrwidget.curve.edge import FEWEST, WIDTH
 from lrwidget.curve.suggestion import Suggestion
 from lrwidget.curve.ticks import short
 
@@ -23,7 +23,6 @@ _FEW = 10  # steps a decade, below which a suggestion says so
 
 _LEAST = 4.0  # the smallest descent, over its noise, that counts without an edge
 _SURE = 0.9  # the weight of descent or edge, beyond which the other is not mentioned
-_FEWEST = 10
 _TOO_EARLY = "too little comes before the rise; begin at a lower rate"
 _NOISELESS = 1e6  # times its noise is a descent without any
 _BEGINNING = 0.25  # of the start: a lowest point there is no descent
@@ -73,13 +72,13 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
     comes so early that there is little before it.
     """
     count = int(np.isfinite(curve.losses).sum())
-    if count < _FEWEST:
-        return _none(f"too few points ({count} of at least {_FEWEST})")
+    if count < FEWEST:
+        return _none(f"too few points ({count} of at least {FEWEST})")
     curve = _without_lucky_point(curve)
     edge = curve.unstable_from
     known = np.isfinite(curve.losses) | (curve.losses == np.inf)
     places = np.log10(curve.lrs[known & (curve.lrs < (edge or math.inf))])
-    if len(places) < _FEWEST // 2:
+    if len(places) < FEWEST // 2:
         return _none(_TOO_EARLY)
     fall = _Fall.of(curve.fit(WIDTH), places)
     problem = _problem(curve, fall, places, edge)
@@ -157,17 +156,15 @@ class _Fall(NamedTuple):
     def of(cls, fit: Fit, points: FloatArray) -> _Fall:
         """Return the fall of a fit at the places of the steps before the edge."""
         before = int(np.searchsorted(fit.lrs, 10.0 ** points[-1], "right"))
-        places, losses, errors = np.log10(fit.lrs), fit.losses, fit.errors
-        # The lowest point is not one that may be so by chance.
-        lowest = int(np.argmin((losses + errors)[: max(before, 1)]))
+        lowest = fit.lowest(max(before, 1))
         level, noise = fit.start.level, fit.start.noise
-        depth = level - float(losses[lowest])
+        depth = level - float(fit.losses[lowest])
         # The points that the kernel of the fit averages over, in the middle of a curve.
         decades = max(float(points[-1] - points[0]), WIDTH)
         averaged = 2 * math.sqrt(math.pi) * WIDTH * len(points) / decades
         noise = max(noise / math.sqrt(averaged), depth / _NOISELESS)
         clearness = depth / noise if depth > 0 else 0.0
-        places, losses = places[: lowest + 1], losses[: lowest + 1]
+        places, losses = np.log10(fit.lrs[: lowest + 1]), fit.losses[: lowest + 1]
         return cls(places, losses, level, depth, clearness)
 
     def place(self, part: float) -> float:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # narrower one takes more of the noise for a descent.
 WIDTH = 0.35  # decades
 
-_FEWEST = 10  # losses
+FEWEST = 10  # losses, with fewer of which neither is measured
 # Heights above the level of the start, in multiples of its noise.
 _HIGH = 2.5  # a loss above this height has risen
 _FAR = 7.0  # a loss above this height counts as three risen losses
@@ -30,15 +30,13 @@ def unstable_from(curve: LRCurve) -> float | None:
     """
     known = np.isfinite(curve.losses) | (curve.losses == np.inf)
     lrs, losses, fit = curve.lrs[known], curve.losses[known], curve.fit(WIDTH)
-    if int(np.isfinite(losses).sum()) < _FEWEST:
+    if int(np.isfinite(losses).sum()) < FEWEST:
         return None
-    # High losses before the descent are no rise. The lowest point is not one that may
-    # be so by chance.
-    lowest = fit.lrs[int(np.argmin(fit.losses + fit.errors))]
-    first = min(int(np.searchsorted(lrs, lowest)), len(lrs) - 1)
+    # High losses before the descent are no rise.
+    first = min(int(np.searchsorted(lrs, fit.lrs[fit.lowest()])), len(lrs) - 1)
     level, noise, _, highest = fit.start
     risen = (losses[first:] > level + _HIGH * noise).astype(np.float64)
-    # One that is not far above the start may be so by its noise.
+    # A loss that is not far above the start may be there by its noise.
     risen += 2.0 * (losses[first:] > max(highest, level + _FAR * noise))
     surplus = np.cumsum(risen[::-1] - _SHARE)[::-1]
     edge = int(np.argmax(surplus))

@@ -23,7 +23,7 @@ _SPACING = 1.1  # the least width, in steps
 _SHARE = 0.15
 _CEILING = 0.25  # of the depth, above the highest usual loss, where losses are cut
 _HIGH = 0.9  # the quantile of the losses at the start, above which some are unusual
-_OUTLYING = 3.0  # the noise above it, up to which losses are usual
+_OUTLYING = 3.0  # times the noise above that quantile, losses are usual
 _FEWEST = 5  # losses at the start
 # A quantile of the absolute values of a normal distribution. The median would see
 # no noise where most losses are rounded to the same number.
@@ -44,8 +44,8 @@ class Start(NamedTuple):
         Standard deviation of the losses around a trend, at least ``rounding``.
     rounding:
         Twice the distance of two numbers in the precision of the losses: bfloat16 or
-        float16 if all losses are such numbers, else float32, which a loss in double
-        precision mostly was computed from.
+        float16 if all losses are such numbers, else float32, since most losses in
+        double precision are means of such ones.
     highest:
         Highest loss that the noise explains.
     """
@@ -110,6 +110,11 @@ class Fit(NamedTuple):
         error = math.hypot(self.errors[lowest], self.errors[-1])
         least = max(2 * error, self.start.rounding)
         return bool(self.losses[-1] - self.losses[lowest] > least)
+
+    def lowest(self, count: int | None = None) -> int:
+        """Return where a loss with its error is lowest, of all or of the first ones."""
+        # The error of a loss that is low by chance is large.
+        return int(np.argmin((self.losses + self.errors)[:count]))
 
     def at(self, lrs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the fitted losses and their standard errors at other rates."""

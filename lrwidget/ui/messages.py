@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lrwidget.curve.edge import FEWEST
 from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.schedule import MOST_LR
 from lrwidget.curve.ticks import plain, short
@@ -25,7 +26,6 @@ _FAST = 10  # steps per second, from which the pace has no decimals
 _MAX_ERROR = 250  # characters
 _LONG_SILENCE = 10.0  # seconds
 _TRAININGS = {"race": "Race", "verification": "Check"}
-_FEWEST = 10  # steps, from which on the loss may be said not to have risen
 
 
 def beside_the_handle(
@@ -242,7 +242,7 @@ def _completed(curve: LRCurve, steps: str, last: str) -> str:
             f"{steps} up to {last}; no finite loss from {short(curve.lrs[after])} on."
         )
     higher = 10 * curve.lrs[-1]
-    if len(curve) < _FEWEST or higher > MOST_LR or curve.fit().has_risen:
+    if len(curve) < FEWEST or higher > MOST_LR or curve.fit().has_risen:
         return f"{steps} up to {last}."
     return (
         f"{steps}. The loss had not risen by the last rate, {last}: a higher rate may "
