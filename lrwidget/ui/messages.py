@@ -103,7 +103,7 @@ def cost(snapshot: Snapshot) -> str:
     first = "" if snapshot.verifiable else "a range test and "
     total = LANES * steps + (swept if first else 0)
     words = f"Check by training: {first}{LANES} trainings of {_count(steps, 'step')}"
-    words += f", about {total / swept:.2g} times a range test"
+    words += f", about {float(f'{total / swept:.2g}'):g} times a range test"
     speed = None if job is None else _speed(job)
     if job is not None and speed is not None:
         # A step of a test may be several optimizer steps.

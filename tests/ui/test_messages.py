@@ -73,6 +73,8 @@ def test_the_cost_of_a_check() -> None:
     assert "1.5 times a range test, up to about 5 s" in messages.cost(
         replace(known, config=config)
     )
+    short = replace(known, config=TestConfig(num_it=2))
+    assert "5 trainings of 60 steps, about 150 times a range" in messages.cost(short)
     raced = replace(job, kind="race")
     assert "up to about 9 s" in messages.cost(replace(known, config=config, job=raced))
 
