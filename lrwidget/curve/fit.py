@@ -67,7 +67,7 @@ class Start(NamedTuple):
         rounding = noise = _ROUNDINGS * math.ldexp(1.0, largest - _bits(finite))
         if len(head) > 1:
             noise = max(rounding, _deviation(np.diff(head)) / math.sqrt(2))
-        highest = float(np.quantile(head, _HIGH)) + _OUTLYING * noise
+        highest = _quantile(head, _HIGH) + _OUTLYING * noise
         level = float(np.minimum(head, highest).mean())
         return cls(level, noise, rounding, highest)
 
@@ -148,7 +148,7 @@ class _Bins(NamedTuple):
     def spacing(self) -> float:
         """The median distance of two places."""
         places = self.places
-        return float(np.median(np.diff(places))) if len(places) > 1 else 0.0
+        return _quantile(np.diff(places), 0.5) if len(places) > 1 else 0.0
 
 
 @np.errstate(over="ignore", under="ignore")  # of an explosion and of far weights
@@ -247,8 +247,16 @@ def _bits(losses: FloatArray) -> int:
 
 def _deviation(differences: FloatArray) -> float:
     """Return the standard deviation of differences, but for their few outliers."""
-    apart = np.abs(differences - np.median(differences))
-    return float(np.quantile(apart, _QUANTILE)) / _DEVIATIONS
+    apart = np.abs(differences - _quantile(differences, 0.5))
+    return _quantile(apart, _QUANTILE) / _DEVIATIONS
+
+
+def _quantile(values: FloatArray, share: float) -> float:
+    """Return numpy's quantile, in a fifth of the time for some hundred values."""
+    ordered = np.sort(values)
+    place = share * (len(values) - 1)
+    before, after = ordered[int(place)], ordered[math.ceil(place)]
+    return float(before + (place - int(place)) * (after - before))
 
 
 def _width(

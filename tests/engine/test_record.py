@@ -264,6 +264,7 @@ def test_the_header_has_every_setting(tmp_path: Path) -> None:
     test = RangeTest(model, optimizer, loader(), _LOSS, record=path, **settings)
     next(iter(test))
     said = json.loads(path.read_text().partition("\n")[0])["settings"]
+    assert said.pop("optimizer_memory") == 1.0
     assert {*said, "record"} == set(inspect.signature(RangeTest).parameters)
     assert said["clip_grad_norm"] == "inf"
     assert said["val_loader"] == "DataLoader"
