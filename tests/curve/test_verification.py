@@ -261,8 +261,8 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
     assert "1e-3, 1e-2 and 3e-2 are too close to call" in verdict
     # Neither does a training loss that is not finite.
     for last in ([math.nan, 2.0, 2.0], [math.nan, math.inf, math.inf]):
-        odd = replace(few[0], losses=[2.0] * 9 + last, num_it=12)
-        same = replace(few[1], losses=[2.0] * 12, num_it=12)
+        odd = replace(few[0], losses=np.array([2.0] * 9 + last), num_it=12)
+        same = replace(few[1], losses=np.full(12, 2.0), num_it=12)
         verdict = verification(_sweep(), [odd, same], start_loss=1e3).verdict
         assert "1e-3 and 1e-2 are too close to call" in verdict
 
