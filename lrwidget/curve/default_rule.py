@@ -53,9 +53,9 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
 
     The *descent* goes from the level of the start to the lowest point of a fit without
     lag (0.35 decades wide). The *edge* is the rate from which on the loss is unstable.
-    The suggestion is a weighted geometric mean of two rates, one where a part of the descent is
-    done, and one some way below the edge. The more noise hides the descent,
-    the smaller is that part, and the larger is the weight of the edge.
+    The suggestion is a weighted geometric mean of two rates: one where a part of the
+    descent is done, and one at a distance below the edge. The more noise hides the
+    descent, the smaller is that part, and the larger is the weight of the edge.
 
     The losses of the test are late: the rate grows while the optimizer still averages
     over former steps. The *lag* is the number of decades by which the rate grows during
