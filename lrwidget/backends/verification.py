@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 class VerificationJob:
     """
-    A range test of a back end, and then its trainings at the rates that this gives.
+    A range test on a back end, and then short trainings at rates that depend on it.
 
-    Run 0 is the range test, which is left out if its curve is given; the others are the
-    trainings. Add each event to `history` before the next one is taken: the rates are
-    those of its curve.
+    Run 0 is the range test, which is left out if its curve is given; the other runs are
+    the trainings. Apply each event to `history` before you take the next one, since the
+    rates of the trainings are computed from the history.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class VerificationJob:
             self._job = self._lanes()
         self._jobs = [self._job]
         self.plans = [run.plan for run in self.history.runs]
-        self._asked = False  # to stop
+        self._stop_requested = False
         self._seconds = 0.0  # of the range test, if the back end measures it
 
     @property
@@ -68,27 +68,27 @@ class VerificationJob:
         return list(dict.fromkeys(x for job in self._jobs for x in job.notices))
 
     def events(self) -> Iterator[Event]:
-        """Start the first job as its back end does, and return the events of all."""
+        """Start the first job, and return the events of both jobs."""
         return self._events(self._job.events(), ThreadSettings())
 
     def stop(self) -> None:
-        """Stop the present job, and start no other one."""
-        self._asked = True
+        """Stop the present job, and start no further one."""
+        self._stop_requested = True
         self._job.stop()
 
     def abandon(self) -> None:
-        """Wait no longer for the present job, and start no other one."""
-        self._asked = True
+        """Wait no longer for the present job, and start no further one."""
+        self._stop_requested = True
         self._job.abandon()
 
     def activity(self) -> Activity:
-        """Return what the present job does."""
+        """Return the activity of the present job, with the seconds of both jobs."""
         activity = self._job.activity()
         if activity.seconds is None:
             return activity
         return activity._replace(seconds=self._seconds + activity.seconds)
 
-    def _is_swept(self) -> bool:
+    def _sweep_has_ended(self) -> bool:
         """Whether the range test has ended by itself, or its curve was given."""
         return self.history.runs[0].stop_reason not in (None, "stopped")
 
@@ -99,23 +99,23 @@ class VerificationJob:
     def _events(
         self, events: Iterator[Event], settings: ThreadSettings
     ) -> Generator[Event, None, None]:
-        if not self._is_swept():
+        if not self._sweep_has_ended():
             yield from _renumbered(events, 0)
-            if not self._is_swept():
+            if not self._sweep_has_ended():
                 return
             self._seconds = self._job.activity().seconds or 0.0
             with settings.applied():
                 job = self._lanes()
                 self._jobs.append(job)
                 self._job = job
-                if self._asked:  # before the job could be stopped
+                if self._stop_requested:  # before this job existed
                     return
                 events = job.events()
         yield from _renumbered(events, 1)
 
 
 def _renumbered(events: Iterator[Event], first: int) -> Generator[Event, None, None]:
-    """Yield events with the numbers of their runs from a first number on."""
+    """Yield events, with ``first`` added to the numbers of their runs."""
     try:
         for event in events:
             yield event._replace(run=event.run + first)

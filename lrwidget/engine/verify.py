@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @FunctionFromFrameworks
 @with_settings
-def verify(  # noqa: PLR0913 (the components of a training, and what is known of it)
+def verify(  # noqa: PLR0913 (a training, its number of steps and its curve)
     model: nn.Module,
     optimizer: Optimizer | Sequence[Optimizer],
     dataloader: Iterable[Any],
@@ -44,8 +44,8 @@ def verify(  # noqa: PLR0913 (the components of a training, and what is known of
     The trainings start from the same model at rates up to the one from which on the
     range test is unstable, half a decade apart, and see the same batches. Each takes a
     tenth of ``total_steps``, from 60 to 300 steps. The best of them is a bound, and not
-    the suggestion: a longer training wants a lower rate. The suggestion of the range
-    test is moved into the range that they allow.
+    the suggestion: a longer training needs a lower rate. The suggestion of the range
+    test is moved into the range that the trainings allow.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def verify(  # noqa: PLR0913 (the components of a training, and what is known of
     Raises
     ------
     RuntimeError
-        If the range test ends too early to tell where to train.
+        If the range test ends too early to know at which rates to train.
     TypeError, ValueError
         If an argument is not as described here or in `RangeTest`.
     Exception
@@ -93,7 +93,7 @@ def verify(  # noqa: PLR0913 (the components of a training, and what is known of
         sweep = RangeTest(*components, **without)
         for event in run_in_turn([sweep], [sweep.plan]):
             history.apply(event)
-    # The user of another rank may have stopped it.
+    # The user of another rank may have stopped the range test.
     if history.runs[0].stop_reason != "stopped":
         with context.errors_reported():
             plans = race_plans(history.plan_lanes(), history.steps)
