@@ -137,12 +137,13 @@ class StopRule:
     fastai's rule: stop where the smoothed loss passes four times its best.
 
     The first ten smoothed values are means of few losses, and may be small by chance,
-    so that fastai may stop a noisy training. As a candidate for the best value, the mean
-    of the first ``t`` losses is therefore multiplied by ``1 + 4 / sqrt(t)``: this
-    allows for noise of four times the loss. After a negative loss, a multiple of the
-    best value is no limit. The limit is then above the best value by three times its
-    distance from zero, or from the highest of the first ten losses if that is more, and
-    these ten do not stop the test. A loss that is NaN or infinite stops it at once.
+    so that fastai may stop a noisy training. Here, such a mean of ``t`` losses is
+    multiplied by ``1 + 4 / sqrt(t)`` before it counts as the best value: this allows
+    for noise of four times the loss. After a negative loss, a multiple of the best
+    value is no limit. The limit is then above the best value by three times its
+    distance from zero, or from the highest of the first ten losses if that is more; the
+    test does not stop during these ten. A loss that is NaN or infinite stops it at
+    once.
     """
 
     def __init__(self) -> None:
