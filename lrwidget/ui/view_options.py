@@ -143,7 +143,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             # Otherwise the page sends a wrong value after the new limits, before the
             # new value arrives from the kernel.
             continuous_update=False,
-            tooltip="The points that are shown; some first and last ones can be left out. "
+            tooltip="The points that are shown: leave out first and last ones. "
             "No suggestion depends on this",
             **row,
         )
