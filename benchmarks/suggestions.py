@@ -48,9 +48,9 @@ _OWN = f"lrwidget {DEFAULT_RULE}"
 _GRID = [
     Tuning(*constants)
     for constants in product(
-        (0.1,),
-        (0.8, 0.9, 0.95),
-        (50.0, 80.0, 120.0),
+        (0.05,),
+        (0.85, 0.9, 0.95),
+        (50.0, 70.0, 100.0),
         (8.0, 12.0, 18.0),
         (0.9, 1.1, 1.3),
         (0.5, 0.7, 0.9),
@@ -60,7 +60,7 @@ _GRID = [
 _BOUND = 0.075  # of the mean regret of both halves
 _GOOD, _BAD = 0.1, 0.2  # regrets
 _TASKS_WITH_A_GOOD_RATE = 0.9  # least share of the tasks, whose range has one
-_AS_GOOD = 1.05  # times the least mean square; a smaller difference is chance
+_AS_GOOD = 1.05  # times the least mean; a smaller difference is chance
 
 
 def _regrets(
@@ -114,13 +114,12 @@ def _cross_validate(
         ("first half", "second half"),
         ("second half", "first half"),
     ):
-        # The mean of the squares, since a bad failure is worse than many small ones.
-        squares = {
-            tuning: float(np.mean([np.square(x[task]) for task in names(half)]))
+        means = {
+            tuning: float(np.mean([x[task] for task in names(half)]))
             for tuning, x in found.items()
         }
-        best = min(squares, key=squares.__getitem__)
-        if half == "first half" and squares[Tuning()] > _AS_GOOD * squares[best]:
+        best = min(means, key=means.__getitem__)
+        if half == "first half" and means[Tuning()] > _AS_GOOD * means[best]:
             lost.append(f"{best} is better than the rule's {Tuning()}")
         score = Score.of(_regrets(by(best), scored, truths), names(others))
         rows.append((half, others, ", ".join(f"{x:g}" for x in best[:7]), *score))

@@ -15,10 +15,15 @@ _NOTEBOOKS = sorted(_FOLDER.glob("*.ipynb"))
 _QUESTION = """
 import json
 print(json.dumps({
+    "checked": [getattr(widget.verification, x) for x in ("low", "lr", "high")],
     "value": widget.value,
-    "suggestion": widget.curve.suggest(),
     "applied": optimizer.param_groups[0]["lr"],
-    "losses": {name: sum(x[-20:]) / 20 for name, x in histories.items()},
+    "losses": {
+        optimizer_name: {name: sum(x[-29:]) / 29 for name, x in trainings.items()}
+        for optimizer_name, trainings in histories.items()
+    },
+    "minima": [minimum(curve), minimum(second)],
+    "suggestions": [curve.suggest(), second.suggest()],
 }))
 """
 _NOTE_WHAT_IS_TRAINED = f"""
@@ -28,19 +33,17 @@ from lrwidget import LRWidget
 from tests.engine.training_parts import state
 
 before, untouched = dict(), dict()
-run, race, wait = LRWidget.run, LRWidget.race, LRWidget.wait
+wait = LRWidget.wait
 
 def trained(widget):
     arguments = widget._controller._backend.arguments
     return state(arguments["model"], arguments["optimizer"])
 
-def noting_run(widget):
-    before[widget] = trained(widget)
-    run(widget)
-
-def noting_race(widget, *args, **kwargs):
-    before[widget] = trained(widget)
-    race(widget, *args, **kwargs)
+def noting(start):
+    def noted(widget, *args, **settings):
+        before[widget] = trained(widget)
+        start(widget, *args, **settings)
+    return noted
 
 def noting_wait(widget):
     curve = wait(widget)
@@ -48,7 +51,9 @@ def noting_wait(widget):
     untouched[widget] = untouched.get(widget, True) and same
     return curve
 
-LRWidget.run, LRWidget.race, LRWidget.wait = noting_run, noting_race, noting_wait
+for name in ("run", "compare", "verify"):
+    setattr(LRWidget, name, noting(getattr(LRWidget, name)))
+LRWidget.wait = noting_wait
 """
 # The frameworks import torchvision, which may not load with the torch of a development
 # machine. A user has no torchvision, or one that loads, so the notebook itself does not
@@ -115,19 +120,28 @@ after_the_slider = good.suggestions
 good.rule = "valley"
 after_the_menu = good.value
 
-good.race([by_rule["descent"] / 30, by_rule["descent"]])
-good.wait()
-nothing.race([1e-4, 1e-3, 1e-2])
-nothing.wait()
+held_out_labels = batches_of(64, pixels[1400:], shuffled_labels[1400:])
+shuffled = batches_of(64, pixels[:1400], shuffled_labels[:1400])
+from lrwidget import verify
+
+fresh, data = new_net(64, 10), {"val_loader": held_out_labels}
+optimizer = torch.optim.AdamW(fresh.parameters())
+learned = verify(fresh, optimizer, shuffled, nn.CrossEntropyLoss(), **data)
 print(json.dumps({
     "cases": cases,
     "by_rule": by_rule,
     "after_the_slider": after_the_slider,
     "after_the_menu": after_the_menu,
-    "races": {
-        name: [x.final_loss for x in globals()[name].race_curves]
-        for name in ("good", "noisy", "nothing")
-    },
+    "jumps": [x.curve.losses[:50].std() for x in (noisy, validated)],
+    "late": [curve.suggest() for curve in late.curves.values()],
+    "half_way": [
+        fit.lrs[(fit.losses < (fit.losses[0] + fit.losses.min()) / 2).argmax()]
+        for fit in (curve.fit() for curve in late.curves.values())
+    ],
+    "checked": [checked.low, checked.lr, checked.high, best.lr],
+    "verdict": checked.verdict,
+    "after_training": after_training,
+    "nothing": learned.verdict,
     "steps": len(too_high.curve),
     "untouched": list(untouched.values()),
 }))
@@ -175,11 +189,17 @@ def test_its_pictures_are_there(path: Path) -> None:
 def test_the_quickstart_from_top_to_bottom(tmp_path: Path) -> None:
     book = nbformat.read(_FOLDER / "01-quickstart.ipynb", 4)
     answer = _answer(book, _QUESTION, tmp_path)
-    assert answer["value"] == answer["suggestion"] == answer["applied"]
-    learned = answer["losses"].pop("chosen")
-    assert learned < 0.7
-    assert len(answer["losses"]) == 3
-    assert min(answer["losses"].values()) > 2  # random guesses have log(10) = 2.3
+    low, checked, high = answer["checked"]
+    assert answer["value"] == checked == answer["applied"]
+    assert checked == min(max(answer["suggestions"][0], low), high)
+    for lowest, rate in zip(answer["minima"], answer["suggestions"], strict=True):
+        assert lowest > 2 * rate
+    adam, momentum = answer["losses"].values()
+    assert adam["chosen"] < 0.1
+    assert adam["a tenth"] < 0.5  # random guesses have log(10) = 2.3
+    assert min(adam, key=adam.get) == "chosen"
+    assert adam["minimum"] < adam["ten times"]
+    assert momentum["minimum"] > 3 * momentum["suggestion"]
     pictures = [
         output
         for cell in book.cells
@@ -219,40 +239,48 @@ def test_every_recipe_for_any_model(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_every_case_of_a_curve(tmp_path: Path) -> None:
     book = nbformat.read(_FOLDER / "03-reading-the-curve.ipynb", 4)
-    assert sum(len(_PICTURE.findall(cell.source)) for cell in book.cells) == 8
+    assert sum(len(_PICTURE.findall(cell.source)) for cell in book.cells) == 10
     book.cells.insert(0, nbformat.v4.new_code_cell(_NOTE_WHAT_IS_TRAINED))
     answer = _answer(book, _QUESTION_OF_EACH_CASE, tmp_path)
-    assert answer["untouched"] == [True] * 7
+    assert answer["untouched"] == [True] * 9
     cases = answer["cases"]
     said = {name: case["reason"] for name, case in cases.items()}
 
-    assert "noise" not in said["good"]
-    assert "noisy" not in said["good"]
-    assert 4 < cases["good"]["high"] / cases["good"]["low"] < 8
+    assert "of the way down a clear slope" in said["good"]
+    for end, factor in (("low", 0.5), ("high", 2)):
+        assert cases["good"][end] == pytest.approx(factor * cases["good"]["lr"])
     assert answer["after_the_slider"] == answer["by_rule"]
     assert answer["after_the_menu"] == answer["by_rule"]["valley"]
-    far_too_low, suggested = answer["races"]["good"]
-    assert suggested < far_too_low / 3
 
-    assert said["noisy"].startswith("the descent is lost in noise")
-    assert said["clearer"].startswith("the descent is noisy")
+    assert said["noisy"].startswith("too noisy to see a slope")
+    assert "of the way down a noisy slope" in said["more_steps"]
+    assert "of the way down a clear slope" in said["validated"]
+    assert cases["validated"]["lr"] < cases["noisy"]["lr"] / 2
+    of_batches, of_held_out = answer["jumps"]
+    assert of_held_out < of_batches / 10
 
     assert cases["too_high"]["lr"] is None
     assert "begin at a lower rate" in said["too_high"]
     assert answer["steps"] < 25
     assert cases["lower"]["low"] < cases["lower"]["lr"] < 1e-3
 
-    assert said["tuned"].startswith("the descent is noisy")
+    assert answer["half_way"] == sorted(answer["half_way"], reverse=True)
+    assert answer["half_way"][0] > 20 * answer["half_way"][-1]
+    assert max(answer["late"]) < 2.5 * min(answer["late"])
+
+    assert "a noisy slope" in said["tuned"]
     body, head = cases["tuned"]["values"]
     assert head == cases["tuned"]["lr"] == pytest.approx(10 * body)
 
     assert cases["nothing"]["lr"] is None
     assert said["nothing"].startswith("only noise")
-    assert min(answer["races"]["nothing"]) > 2.25  # random guesses have log(10) = 2.3
+    assert answer["nothing"].startswith("The trainings tell no rate;")
 
-    lowest, low, suggested, high, highest = answer["races"]["noisy"]
-    assert max(lowest, low, suggested) < min(lowest, low, suggested) + 0.05
-    assert max(lowest, low, suggested) < min(high, highest)
+    low, checked, high, best = answer["checked"]
+    assert low < checked == high < best
+    assert "are too close to call after 150 steps" in answer["verdict"]
+    of_test, of_best, of_check, of_low = answer["after_training"].values()
+    assert of_low < of_check < of_best < of_test + 0.01
 
 
 @pytest.mark.slow

@@ -117,6 +117,8 @@ def test_a_newer_curve_makes_it_stale(widget: LRWidget) -> None:
     curve = widget.wait()
     assert [widget.verification] == [None]
     assert widget.value == curve.suggest()
+    assert "5 trainings of 100 steps, " in display_of(widget).run_bar.check.tooltip
+    assert ", up to about " in display_of(widget).run_bar.check.tooltip
     assert _marks(widget)[0] == [curve.suggest()]
     assert "checked by" not in display_of(widget).legend.children[0].value
 

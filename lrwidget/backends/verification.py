@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.curve.verification import VerificationHistory, check_curve, usable_total
 from lrwidget.engine.thread_settings import ThreadSettings
-from lrwidget.engine.verify import check_repeatable
+from lrwidget.engine.verify import check_repeatable, verification_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,7 +69,8 @@ class VerificationJob:
 
     def events(self) -> Iterator[Event]:
         """Start the first job, and return the events of both jobs."""
-        return self._events(self._job.events(), ThreadSettings())
+        start_lanes = partial(self._start_lanes, ThreadSettings())
+        return verification_events(self.history, self._job.events(), start_lanes)
 
     def stop(self) -> None:
         """Stop the present job, and start no further one."""
@@ -88,37 +89,14 @@ class VerificationJob:
             return activity
         return activity._replace(seconds=self._seconds + activity.seconds)
 
-    def _sweep_has_ended(self) -> bool:
-        """Whether the range test has ended by itself, or its curve was given."""
-        return self.history.runs[0].stop_reason not in (None, "stopped")
-
     def _lanes(self) -> Job:
         history = self.history
         return self._backend.lanes(self._changes, history.plan_lanes(), history.steps)
 
-    def _events(
-        self, events: Iterator[Event], settings: ThreadSettings
-    ) -> Generator[Event, None, None]:
-        if not self._sweep_has_ended():
-            yield from _renumbered(events, 0)
-            if not self._sweep_has_ended():
-                return
-            self._seconds = self._job.activity().seconds or 0.0
-            with settings.applied():
-                job = self._lanes()
-                self._jobs.append(job)
-                self._job = job
-                if self._stop_requested:  # before this job existed
-                    return
-                events = job.events()
-        yield from _renumbered(events, 1)
-
-
-def _renumbered(events: Iterator[Event], first: int) -> Generator[Event, None, None]:
-    """Yield events, with ``first`` added to the numbers of their runs."""
-    try:
-        for event in events:
-            yield event._replace(run=event.run + first)
-    finally:
-        if isinstance(events, Generator):
-            events.close()
+    def _start_lanes(self, settings: ThreadSettings) -> Iterator[Event]:
+        self._seconds = self._job.activity().seconds or 0.0
+        with settings.applied():
+            self._job = job = self._lanes()
+            self._jobs.append(job)
+            # The request to stop may be older than this job.
+            return iter(()) if self._stop_requested else job.events()

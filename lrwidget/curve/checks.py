@@ -93,11 +93,17 @@ def usable_number(name: str, value: object, example: str) -> float:
         raise invalid(value, name, problem) from None
 
 
-def usable_count(name: str, value: object, least: int = 1, example: str = "1") -> int:
-    """Return an integer up to 1,000,000 as one of Python, or raise what is wrong."""
+def usable_count(
+    name: str,
+    value: object,
+    least: int = 1,
+    example: str = "1",
+    most: int = _MOST_COUNT,
+) -> int:
+    """Return an integer in a range as one of Python, or raise what is wrong."""
     count = usable_integer(name, value, example)
-    if not least <= count <= _MOST_COUNT:
-        limit = f"at least {least}" if count < least else f"at most {_MOST_COUNT}"
+    if not least <= count <= most:
+        limit = f"at least {least}" if count < least else f"at most {most}"
         raise invalid(value, name, f"must be {limit}; pass for example {example}")
     return count
 

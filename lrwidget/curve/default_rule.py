@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _RANGE = math.log10(2)  # on each side of the suggestion
 _FEW_STEPS = 10  # a decade; the reason mentions fewer
 
-_LEAST_CLEARNESS = 4.0  # of a descent without an edge
+_LEAST_CLEARNESS = 4.0  # of a descent without an edge, or to one loss alone
 _MOST_CLEARNESS = 1e6  # of a descent without noise
 _SURE = 0.9  # the weight of descent or edge from which the reason mentions it alone
 _FEWEST = 10  # finite losses
@@ -34,9 +35,9 @@ _LEAST_PART = 0.01  # of the descent; at a smaller one, the slope begins
 class Tuning(NamedTuple):
     """The constants that ``benchmarks/suggestions.py`` fits to half of its tasks."""
 
-    first: float = 0.1  # the part of a descent to go down, if noise nearly hides it
-    last: float = 0.9  # the part of a descent to go down, if it has no noise
-    clear: float = 80.0  # the clearness for the mean of these two parts
+    first: float = 0.05  # the part of a descent to go down, if noise nearly hides it
+    last: float = 0.95  # the part of a descent to go down, if it has no noise
+    clear: float = 70.0  # the clearness for the mean of these two parts
     visible: float = 12.0  # the clearness at which descent and edge count equally
     setback: float = 1.1  # decades below the edge, if only the edge counts
     lateness: float = 0.7  # decades of correction for a lag ten times as long
@@ -66,16 +67,17 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
     come from ``benchmarks/suggestions.py``, which measures suggestion and range.
 
     Scaling or shifting the losses changes nothing, and neither does the smoothing of
-    the display. NaN is left out. There is no suggestion from fewer than ten points,
-    from a loss that never falls or is lowest at the first rates, from noise or rounding
-    alone, or if the edge comes too early.
+    the display. NaN is left out. A lowest loss far below both losses beside it counts
+    as the lower of these. There is no suggestion from fewer than ten points, from a
+    loss that never falls or is lowest at the first rates, from noise or rounding alone,
+    or if the edge comes too early.
     """
-    finite = np.isfinite(curve.losses)
-    count = int(finite.sum())
+    count = int(np.isfinite(curve.losses).sum())
     if count < _FEWEST:
         return _none(f"too few points ({count} of at least {_FEWEST})")
+    curve = _without_outlier(curve)
     edge = curve.unstable_from
-    known = finite | (curve.losses == np.inf)
+    known = np.isfinite(curve.losses) | (curve.losses == np.inf)
     places = np.log10(curve.lrs[known & (curve.lrs < (edge or math.inf))])
     if len(places) < _FEWEST // 2:
         return _none(_TOO_EARLY)
@@ -95,11 +97,33 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
         below = math.log10(edge) - tuning.setback - max(late, 0.0)
         place = weight * place + (1 - weight) * below
     place = min(place, float(places[-1]))  # and before the edge
-    if place < places[0]:
+    if place < places[1]:  # by a linear sweep, decades above the first step
         return _none(_TOO_EARLY)
     found = np.array([place, place - _RANGE, place + _RANGE])
     lr, low, high = np.clip(10.0**found, curve.lrs[0], curve.lrs[-1]).tolist()
     return Suggestion(lr, low, high, _reason(fall, lr, edge, weight, density))
+
+
+def _without_outlier(curve: LRCurve) -> LRCurve:
+    """
+    Return a curve whose lowest loss is no outlier.
+
+    The lowest loss is raised to the lower of the losses beside it if the difference is
+    more than a half of its depth below the start, and more than the noise explains.
+    """
+    known = np.flatnonzero(np.isfinite(curve.losses) | (curve.losses == np.inf))
+    losses = curve.losses[known]
+    lowest = int(np.argmin(losses))
+    beside = losses[max(lowest - 1, 0) : lowest + 2].copy()
+    beside[min(lowest, 1)] = np.inf
+    level, noise, *_ = curve.fit(WIDTH).start
+    least = max(_LEAST_CLEARNESS * noise, (level - float(losses[lowest])) / 2)
+    raised = float(beside.min())
+    if raised - losses[lowest] <= least:
+        return curve
+    losses = curve.losses.copy()
+    losses[known[lowest]] = raised
+    return replace(curve, losses=losses)
 
 
 def _problem(

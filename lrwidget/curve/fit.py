@@ -101,12 +101,17 @@ class Fit(NamedTuple):
 
     @property
     def has_risen(self) -> bool:
-        """Whether the last fitted loss is above the lowest by two standard errors."""
+        """
+        Whether the last fitted loss is above the lowest.
+
+        It is if by two standard errors, and by more than rounding.
+        """
         if not len(self.losses):  # no loss was finite
             return False
         lowest = int(self.losses.argmin())
         error = math.hypot(self.errors[lowest], self.errors[-1])
-        return bool(self.losses[-1] - self.losses[lowest] > 2 * error)
+        least = max(2 * error, self.start.rounding)
+        return bool(self.losses[-1] - self.losses[lowest] > least)
 
     def at(self, lrs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the fitted losses and their standard errors at other rates."""

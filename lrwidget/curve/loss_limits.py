@@ -59,21 +59,25 @@ def common_limits(trends: Iterable[FloatArray]) -> Limits | None:
     """
     Return the range of losses to show several trends in.
 
-    Curves that end below their beginning are inside, by `loss_limits`; a curve that
-    only rises may be outside. Without a finite loss, there is no range.
+    Curves that end below their beginning are inside, by `loss_limits`, but for what is
+    further above their beginning than the lowest loss is below it. A curve that only
+    rises may be outside. Without a finite loss, there is no range.
     """
     falling: list[Limits] = []
     rising: list[Limits] = []
+    first = -np.inf
     for curve in trends:
         limits = loss_limits(curve, curve)
         if limits is not None:
             finite = curve[np.isfinite(curve)]
-            (falling if finite[-1] < finite[0] else rising).append(limits)
+            falls = finite[-1] < finite[0]
+            first = max(first, float(finite[0])) if falls else first
+            (falling if falls else rising).append(limits)
     if not falling and not rising:
         return None
     low = min(low for low, _ in (*falling, *rising))
     if falling:
-        return low, max(high for _, high in falling)
+        return low, min(max(high for _, high in falling), 2 * first - low)
     return low, min(high for _, high in rising)
 
 

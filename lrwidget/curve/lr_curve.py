@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 StopReason: TypeAlias = Literal[
     "completed", "diverged", "non_finite", "exhausted", "stopped"
 ]
-_MOST_STEPS = 2**53 - 1  # what every reader of JSON has as an exact number
+MOST_STEPS = 2**53 - 1  # what every reader of JSON has as an exact number
 
 
 class Step(NamedTuple):
@@ -283,6 +283,6 @@ def planned_steps(num_it: object, done: int) -> int:
     if 0 != num_it < done:
         problem = f"is less than the {done} steps that were done"
         raise invalid(num_it, "num_it", problem)
-    if num_it > _MOST_STEPS:
-        raise invalid(num_it, "num_it", f"must be at most {_MOST_STEPS}")
+    if num_it > MOST_STEPS:
+        raise invalid(num_it, "num_it", f"must be at most {MOST_STEPS}")
     return num_it or done

@@ -17,7 +17,7 @@ _QUANTILE = (-0.5324, 0.4160, 2.9694, 1.9600)
 
 
 def weighted_mean(values: FloatArray, weights: FloatArray) -> tuple[float, float]:
-    """Return the weighted mean of independent values, and its standard error."""
+    """Return the weighted mean of at least two independent values, and its error."""
     shares = weights / weights.sum()
     mean = float(shares @ values)
     squares = np.square(shares * (values - mean))
@@ -26,13 +26,13 @@ def weighted_mean(values: FloatArray, weights: FloatArray) -> tuple[float, float
 
 def mean_with_error(values: FloatArray) -> tuple[float, float]:
     """
-    Return the mean of successive values that may be correlated, and its standard error.
+    Return the mean of finite successive values, perhaps correlated, and its error.
 
-    The error is that of Newey and West [1]_, with the number of lags by Andrews [2]_
-    for a correlation that falls by the same factor with each step. For few values, a
-    factor of Kiefer and Vogelsang [3]_ makes the error larger, so that two errors on
-    each side contain the mean about as often as for many values. It is infinite for
-    fewer than three values.
+    The standard error is that of Newey and West [1]_, with the number of lags by
+    Andrews [2]_ for a correlation that falls by the same factor with each step. For few
+    values, a factor of Kiefer and Vogelsang [3]_ makes the error larger, so that two
+    errors on each side contain the mean about as often as for many values. It is
+    infinite for fewer than three values.
 
     References
     ----------

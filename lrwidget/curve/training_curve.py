@@ -42,7 +42,7 @@ class TrainingCurve:
         The mean loss of each batch of a ``val_loader`` after the last step; empty if it
         was not measured.
     val_samples:
-        The number of samples of each of these batches; one each if not given.
+        The number of samples of each of these batches, above 0; one each if not given.
 
     Raises
     ------
@@ -66,8 +66,12 @@ class TrainingCurve:
         found = {"lr": lr, "losses": losses, "num_it": num_it}
         found["val_losses"] = val_losses = float_array("val_losses", self.val_losses)
         samples = float_array("val_samples", self.val_samples)
-        if len(samples) not in (0, len(val_losses)):
-            problem = f"must have {len(val_losses)} numbers, as val_losses has"
+        usable = (np.isfinite(samples) & (samples > 0)).all()
+        if len(samples) not in (0, len(val_losses)) or not usable:
+            problem = (
+                f"must be {len(val_losses)} finite numbers above 0; pass the number of "
+                "samples of each batch in val_losses"
+            )
             raise invalid(self.val_samples, "val_samples", problem)
         found["val_samples"] = samples if len(samples) else np.ones(len(val_losses))
         for name, value in found.items():

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lrwidget.curve.checks import invalid, usable_integer
+from lrwidget.curve.checks import invalid, usable_count
 from lrwidget.curve.history import JobHistory
-from lrwidget.curve.lr_curve import LRCurve
+from lrwidget.curve.lr_curve import MOST_STEPS, LRCurve
 from lrwidget.curve.race_history import training_curves
 from lrwidget.curve.standard_error import mean_with_error, weighted_mean
 from lrwidget.curve.training_curve import TrainingCurve
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 # A lane is a short training, and a sweep is the range test before the lanes.
 _CLOSE = 2.0  # standard errors; a smaller difference of two lanes is too close to call
 _FEWEST = 8  # validation batches; with fewer, training losses are compared
-_EXAMPLE = "5000, or None if it is not known"
 _ROUNDING = 1e-9
 
 
@@ -161,14 +160,8 @@ def usable_total(total_steps: object) -> int | None:
     """Return the argument ``total_steps`` as an integer; raise if it is invalid."""
     if total_steps is None:
         return None
-    count = usable_integer("total_steps", total_steps, _EXAMPLE)
-    if count < 1:
-        raise invalid(
-            total_steps,
-            "total_steps",
-            f"must be at least 1; pass for example {_EXAMPLE}",
-        )
-    return count
+    example = "5000, or None if it is not known"
+    return usable_count("total_steps", total_steps, example=example, most=MOST_STEPS)
 
 
 class VerificationHistory(JobHistory):
@@ -196,6 +189,10 @@ class VerificationHistory(JobHistory):
         """The number of steps planned, also of lanes whose rates are not known yet."""
         unknown = [run.plan is None for run in self.runs[1:]]
         return super().num_it + self.steps * sum(unknown)
+
+    def sweep_has_ended(self) -> bool:
+        """Whether the sweep has ended by itself, or its curve was given."""
+        return self.runs[0].stop_reason not in (None, "stopped")
 
     @property
     def sweep(self) -> LRCurve:
@@ -366,5 +363,9 @@ def _is_worse(lane: TrainingCurve, best: TrainingCurve, tuning: Tuning) -> bool:
     else:
         own, others = _last(lane, tuning), _last(best, tuning)
         count = min(len(own), len(others))
-        mean, error = mean_with_error(own[-count:] - others[-count:])
+        apart = own[-count:] - others[-count:]
+        apart = apart[np.isfinite(apart)]
+        if not len(apart):
+            return False
+        mean, error = mean_with_error(apart)
     return mean > _CLOSE * error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lrwidget.config import with_settings
@@ -15,13 +15,14 @@ from lrwidget.engine.race import race_runs, run_in_turn
 from lrwidget.engine.range_test import RangeTest, warn_of_differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import nn
     from torch.optim import Optimizer
     from typing_extensions import Unpack
 
     from lrwidget.config import LossFunction, Settings
+    from lrwidget.curve.history import Event
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.verification import Verification
 
@@ -88,19 +89,47 @@ def verify(  # noqa: PLR0913 (a training, its number of steps and its curve)
         check_curve(curve)
         check_repeatable(dataloader)
     history = VerificationHistory(test.plan, curve, total_steps)
+
+    def lanes() -> Generator[Event, None, None]:
+        with context.errors_reported():
+            plans = race_plans(history.plan_lanes(), history.steps)
+        return run_in_turn(race_runs(test, plans, at_ends=True), plans)
+
     if curve is None:
         without: Settings = {**settings, "val_loader": None}
         sweep = RangeTest(*components, **without)
-        for event in run_in_turn([sweep], [sweep.plan]):
-            history.apply(event)
-    # The user of another rank may have stopped the range test.
-    if history.runs[0].stop_reason != "stopped":
-        with context.errors_reported():
-            plans = race_plans(history.plan_lanes(), history.steps)
-        for event in run_in_turn(race_runs(test, plans, at_ends=True), plans):
-            history.apply(event._replace(run=event.run + 1))
+        first = run_in_turn([sweep], [sweep.plan])
+    else:
+        first = lanes()
+    for event in verification_events(history, first, lanes):
+        history.apply(event)
     warn_of_differences(test)
     return history.verification()
+
+
+def verification_events(
+    history: VerificationHistory,
+    events: Iterator[Event],
+    start_lanes: Callable[[], Iterator[Event]],
+) -> Generator[Event, None, None]:
+    """
+    Yield the events of a sweep, and those of the lanes that start after it.
+
+    Apply each event to the history before you take the next one. If the curve of the
+    sweep was given, ``events`` are those of the lanes. The lanes do not start if the
+    sweep was stopped, perhaps by the user of another rank.
+    """
+    if not history.sweep_has_ended():
+        yield from events
+        if not history.sweep_has_ended():
+            return
+        events = start_lanes()
+    try:
+        for event in events:
+            yield event._replace(run=event.run + 1)
+    finally:
+        if isinstance(events, Generator):
+            events.close()
 
 
 def check_repeatable(dataloader: object) -> None:

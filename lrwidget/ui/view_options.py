@@ -152,7 +152,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         self.fastai = _switch(
             "fastai's mean", "The bold line is fastai's running mean, which is late"
         )
-        self.fastai.value = smoothing == FASTAI
+        self.fastai.value = bool(smoothing == FASTAI)  # one of NumPy, of its numbers
         self.smoothing.disabled = self.fastai.value
         self.fastai.observe(self._on_switched, "value")
         switches = ipw.HBox(

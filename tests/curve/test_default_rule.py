@@ -43,10 +43,10 @@ def _place(found: Suggestion) -> float:
 @pytest.mark.parametrize("middle", [-3.0, -2.0, -1.0])
 def test_without_noise_most_of_the_descent_is_done(middle: float) -> None:
     found = _found(_sigmoid(middle) + _EXPLOSION)
-    # The logistic function passes nine tenths of its way there; the fit makes it some
+    # The logistic function passes 95 % of its way there; the fit makes it some
     # tenths of a decade flatter.
-    assert _place(found) == pytest.approx(middle + math.log(9) / 6, abs=0.3)
-    assert re.fullmatch(r"(89|90|91)% of the way down a clear slope", found.reason)
+    assert _place(found) == pytest.approx(middle + math.log(19) / 6, abs=0.3)
+    assert re.fullmatch(r"(94|95|96)% of the way down a clear slope", found.reason)
 
 
 def test_the_noisier_the_descent_the_less_of_it() -> None:
@@ -62,7 +62,7 @@ def test_the_noisier_the_descent_the_less_of_it() -> None:
 
 def test_a_descent_that_begins_at_once() -> None:
     found = _found(_sigmoid(-5.5) + _EXPLOSION)
-    assert _place(found) == pytest.approx(-5.5 + math.log(9) / 6, abs=0.3)
+    assert _place(found) == pytest.approx(-5.5 + math.log(19) / 6, abs=0.3)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -157,8 +157,9 @@ def test_how_far_before_the_edge_to_go(setback: float) -> None:
 def test_the_longer_the_lag_the_lower(memory: float, count: int) -> None:
     lrs = np.geomspace(1e-7, 10, count)
     losses = _sigmoid(-2, lrs) + np.where(lrs > 1, 1e3 * np.log10(lrs), 0.0)
-    expected = _place(_found(losses, lrs))
-    found = _place(_found(losses, lrs, Tuning(), memory))
+    half = Tuning(last=0.5)
+    expected = _place(_found(losses, lrs, half._replace(lateness=0.0)))
+    found = _place(_found(losses, lrs, half, memory))
     lag = memory * 8 / (count - 1)
     assert found - expected == pytest.approx(
         -Tuning().lateness * math.log10((lag + 0.05) / 0.34), abs=0.01
@@ -183,16 +184,15 @@ def test_it_is_never_within_the_rise() -> None:
 
 
 @pytest.mark.parametrize("spaced", [np.geomspace, np.linspace])
-@pytest.mark.parametrize("noise", [0.0, 0.1])
-def test_losses_that_rise_slowly_from_the_first_rate_on(
-    spaced: Any, noise: float
+def test_the_first_rates_are_not_suggested_where_the_loss_rises_little(
+    spaced: Any,
 ) -> None:
     lrs = spaced(1e-7, 10, 100)
     for seed in range(20):
-        losses = 2 - 0.5 * _sigmoid(-3, lrs)
-        losses += noise * np.random.default_rng(seed).normal(size=100)
+        losses = 2 - np.where(lrs < 10**-6.5, 0.1, 0)
+        losses += 0.05 * np.random.default_rng(seed).normal(size=100)
         found = _found(losses, lrs)
-        assert found.lr is None or "where the loss rises" in found.reason
+        assert found.lr is None or found.lr > 5e-7
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -207,9 +207,25 @@ def test_one_lucky_point_in_the_explosion_is_no_descent(seed: int) -> None:
     assert found.lr < 3e-2
 
 
+@pytest.mark.parametrize("count", [20, 100])
+@pytest.mark.parametrize("end", [2.0, 9.0])
+def test_one_low_loss_changes_little(count: int, end: float) -> None:
+    lrs = np.geomspace(1e-7, 10, count)
+    noise = 0.02 * np.random.default_rng(0).normal(size=count)
+    flat = np.where(lrs < 0.1, 2.0, end) + noise
+    falling = flat - np.where(lrs < 0.1, 1 - _sigmoid(-3, lrs), 0)
+    for losses in (falling,) if end == 2.0 else (falling, flat):
+        expected = _found(losses, lrs, Tuning(), 10).lr
+        for place in (count // 2, count - 3, count - 1):
+            lucky = losses.copy()
+            lucky[place] -= 9
+            found = _found(lucky, lrs, Tuning(), 10).lr
+            assert found == pytest.approx(expected, rel=0.4)
+
+
 def test_no_more_than_the_whole_descent_is_done() -> None:
     # Of heavy tails, the fit is lower before the point that is surely low.
-    noise = 0.2 * np.random.default_rng(526).standard_t(1.5, 100)
+    noise = 0.2 * np.random.default_rng(1133).standard_t(1.5, 100)
     losses = 2 - (1 - _sigmoid(-2)) + np.where(_X > 0, 5, 0) + noise
     reason = _found(losses, tuning=Tuning(), memory=10).reason
     assert reason.startswith("100% of the way down a noisy slope, and 1/")
@@ -278,11 +294,11 @@ def test_rounding_is_no_descent(rounded: Any, unit: float, level: float) -> None
 @pytest.mark.parametrize("rounded", [_single, _brain])
 def test_a_descent_of_rounded_losses_is_one(rounded: Any) -> None:
     losses = rounded(2.3 - 1.8 * (1 - _sigmoid(-2)) + _EXPLOSION)
-    assert _place(_found(losses)) == pytest.approx(-2 + math.log(9) / 6, abs=0.4)
+    assert _place(_found(losses)) == pytest.approx(-2 + math.log(19) / 6, abs=0.4)
 
 
 @pytest.mark.parametrize("level", [1.0, 3.0])
 def test_a_start_of_short_numbers_is_of_the_precision_of_the_rest(level: float) -> None:
     losses = _single(level * (1 - 0.01 * (1 - _sigmoid(-2))))
     losses[_X < -3] = level
-    assert _place(_found(losses)) == pytest.approx(-2 + math.log(9) / 6, abs=0.4)
+    assert _place(_found(losses)) == pytest.approx(-2 + math.log(19) / 6, abs=0.4)

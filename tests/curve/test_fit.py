@@ -208,6 +208,15 @@ def test_it_is_no_narrower_than_the_steps() -> None:
     assert local_fit(lrs, _descent(lrs)).width == pytest.approx(1.1 * 8 / 19)
 
 
+@pytest.mark.parametrize("level", [1.0, 0.1, -3e5])
+def test_rounding_is_no_rise(level: float) -> None:
+    single = np.nextafter(np.full(100, level, np.float32), np.float32(np.inf))
+    last = np.where(_LRS < 1, np.float32(level), single).astype(float)
+    for losses in (np.full(100, level), last):
+        assert not local_fit(_LRS, losses).has_risen
+    assert local_fit(_LRS, np.where(_LRS < 1, losses, losses + 1)).has_risen
+
+
 @pytest.mark.parametrize("width", [0, -1.0, np.nan])
 def test_a_width_is_above_0(width: float) -> None:
     with pytest.raises(ValueError, match=r"width=.* must be above 0"):

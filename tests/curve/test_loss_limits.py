@@ -75,6 +75,15 @@ def test_common_limits_hold_all_that_falls() -> None:
     assert 5 < limits[1] < 6
 
 
+def test_common_limits_leave_out_an_explosion_that_ends() -> None:
+    falling = np.linspace(3, 1, 50)
+    exploding = np.concatenate([np.geomspace(3, 90, 5), np.linspace(90, 2, 45)])
+    limits = common_limits([falling, exploding])
+    assert limits is not None
+    low, high = limits
+    assert high - 3 == pytest.approx(3 - low)
+
+
 def test_common_limits_where_nothing_falls() -> None:
     flat, exploding = np.full(50, 3.0), np.geomspace(3, 3e15, 50)
     limits = common_limits([exploding, flat])

@@ -79,8 +79,25 @@ def test_repr_is_one_short_line() -> None:
         ({"num_it": 1}, ValueError, "num_it=1 is less than the 2 steps"),
         ({"num_it": 2.5}, ValueError, r"num_it=2\.5 must be an integer"),
         ({"num_it": True}, ValueError, "num_it=True must be an integer"),
+        (
+            {"val_samples": [1]},
+            ValueError,
+            r"val_samples=\[1\] must be 2 finite numbers",
+        ),
+        (
+            {"val_samples": [0, 0]},
+            ValueError,
+            r"=\[0, 0\] must be 2 finite numbers above",
+        ),
+        (
+            {"val_samples": [-1, 2]},
+            ValueError,
+            "pass the number of samples of each batch",
+        ),
     ],
 )
 def test_bad_arguments(arguments: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
-        TrainingCurve(**{"lr": 0.1, "losses": [2.0, 1.0], **arguments})
+        TrainingCurve(
+            **{"lr": 0.1, "losses": [2.0, 1.0], "val_losses": [2.0, 1.0], **arguments}
+        )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -258,6 +259,12 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
     few = [_validated(x.lr, x.val_losses[:4], x.val_samples[:4]) for x in lanes]
     verdict = verification(_sweep(), few, start_loss=1e3).verdict
     assert "1e-3, 1e-2 and 3e-2 are too close to call" in verdict
+    # Neither does a training loss that is not finite.
+    for last in ([math.nan, 2.0, 2.0], [math.nan, math.inf, math.inf]):
+        odd = replace(few[0], losses=[2.0] * 9 + last, num_it=12)
+        same = replace(few[1], losses=[2.0] * 12, num_it=12)
+        verdict = verification(_sweep(), [odd, same], start_loss=1e3).verdict
+        assert "1e-3 and 1e-2 are too close to call" in verdict
 
 
 def test_the_history() -> None:
@@ -318,6 +325,7 @@ def test_a_sweep_that_ended_too_early() -> None:
         (0, ValueError, "total_steps=0 must be at least 1; pass for example 5000, or"),
         (1.5, TypeError, r"total_steps=1\.5 must be an integer; pass for example 5000"),
         (True, TypeError, "total_steps=True must be an integer"),
+        (2**53, ValueError, "must be at most 9007199254740991; pass for example"),
     ],
 )
 def test_totals_that_cannot_be(total: Any, error: Any, message: str) -> None:

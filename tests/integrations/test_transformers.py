@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -196,6 +197,8 @@ def test_a_verification_knows_the_steps_of_the_trainer(
     assert (state(trainer.model), vars(trainer)) == before
     other = verify.from_trainer(trainer, curve=found.curve, total_steps=31)
     assert other.total_steps == 31
+    with closing(LRWidget.from_trainer(trainer)) as widget:
+        assert widget._controller.shown.total_steps == found.total_steps
     trainer.train()
     steps = trainer.state.global_step
     assert found.total_steps == steps

@@ -124,7 +124,7 @@ def test_it_has_the_controls_that_make_sense(
     widget = follow(path)
     curve, display = widget.wait(SECONDS), display_of(widget)
     bar = display.run_bar
-    hidden = (bar.button, bar.race, display.settings.toggle, display.apply_bar.button)
+    hidden = (bar.button, bar.check, display.settings.toggle, display.apply_bar.button)
     eventually(lambda: not widget.running, lambda: widget.status)
     assert [part.layout.display for part in hidden] == ["none"] * 4
     tell(display.page, do="home")
@@ -136,7 +136,7 @@ def test_it_has_the_controls_that_make_sense(
     )
     status = widget.status
     calls: list[Callable[[], object]] = [
-        *(widget.run, widget.race, widget.apply),
+        *(widget.run, widget.race, widget.verify, widget.apply),
         lambda: widget.values,
         lambda: widget.race(rates=[0.1]),
         lambda: widget.compare({"a": {}}),
