@@ -194,8 +194,9 @@ class TestConfig:
         """Check the settings, and give each its plain form."""
         lrs = learning_rates(self.start_lr, self.end_lr, self.num_it, self.step_mode)
         plan = Plan(float(lrs[0]), float(lrs[-1]), len(lrs))
-        found = {"lrs": lrs, "plan": plan}
-        found |= dict(zip(("start_lr", "end_lr", "num_it"), plan, strict=False))
+        start_lr, end_lr, num_it, _ = plan
+        plain = {"start_lr": start_lr, "end_lr": end_lr, "num_it": num_it}
+        found = {"lrs": lrs, "plan": plan, **plain}
         for name, check in _CHECKS.items():
             value = getattr(self, name)
             if value is not None or name not in _OPTIONAL:

@@ -207,7 +207,7 @@ class Controller:
                 points=planned if testing else len(curve),
                 suggestion=suggestion,
                 checked=checked is not None,
-                race=race,
+                race=race if race is not None and race.rates else None,
                 verification=self.verification,
                 verifiable=not self.running and self._verifiable() is not None,
                 total_steps=self._known_steps,
@@ -364,10 +364,6 @@ class Controller:
 
     def race(self, rates: Sequence[float] | None, steps: int | None) -> None:
         """Start a race; see `LRWidget.race`."""
-        self._race(rates, steps)
-        self.refresh()
-
-    def _race(self, rates: Sequence[float] | None, steps: int | None) -> None:
         self._check_can_run()
         with self._reserved("race") as state:
             shown = self.shown
@@ -382,6 +378,7 @@ class Controller:
             history = RaceHistory(rates, steps or self._fields["num_it"])
             job = self._backend.race(self._fields, history.rates, history.steps)
             self._start(state, job, [], history)
+        self.refresh()
 
     def verify(self, total_steps: object) -> None:
         """Start to check the suggestion; see `LRWidget.verify`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lrwidget.curve.edge import WIDTH
+from lrwidget.curve.edge import FEWEST, WIDTH
 from lrwidget.curve.suggestion import Suggestion
 from lrwidget.curve.ticks import short
 
@@ -25,7 +25,6 @@ _FEW_STEPS = 10  # a decade; the reason mentions fewer
 _LEAST_CLEARNESS = 4.0  # of a descent without an edge, or to one loss alone
 _MOST_CLEARNESS = 1e6  # of a descent without noise
 _SURE = 0.9  # the weight of descent or edge from which the reason mentions it alone
-_FEWEST = 10  # finite losses
 _TOO_EARLY = "the rise comes too early; begin at a lower rate"
 _BEGINNING = 0.25  # of the start; a curve that is lowest there has no descent
 _LEAST_SPAN = 1e-6  # decades, against a division by 0
@@ -73,13 +72,13 @@ def descent(curve: LRCurve, tuning: Tuning = _TUNING) -> Suggestion:
     or if the edge comes too early.
     """
     count = int(np.isfinite(curve.losses).sum())
-    if count < _FEWEST:
-        return _none(f"too few points ({count} of at least {_FEWEST})")
+    if count < FEWEST:
+        return _none(f"too few points ({count} of at least {FEWEST})")
     curve = _without_outlier(curve)
     edge = curve.unstable_from
     known = np.isfinite(curve.losses) | (curve.losses == np.inf)
     places = np.log10(curve.lrs[known & (curve.lrs < (edge or math.inf))])
-    if len(places) < _FEWEST // 2:
+    if len(places) < FEWEST // 2:
         return _none(_TOO_EARLY)
     fall = _Fall.of(curve.fit(WIDTH), places)
     problem = _problem(curve, fall, places, edge)
@@ -158,17 +157,15 @@ class _Fall(NamedTuple):
     def of(cls, fit: Fit, points: FloatArray) -> _Fall:
         """Return the descent of a fit, for the places of the steps before the edge."""
         before = int(np.searchsorted(fit.lrs, 10.0 ** points[-1], "right"))
-        places, losses, errors = np.log10(fit.lrs), fit.losses, fit.errors
-        # With its error added, an uncertain loss is not the lowest by chance.
-        lowest = int(np.argmin((losses + errors)[: max(before, 1)]))
+        lowest = fit.lowest(max(before, 1))
         level, noise = fit.start.level, fit.start.noise
-        depth = level - float(losses[lowest])
+        depth = level - float(fit.losses[lowest])
         # The number of points that the kernel averages over, in the middle of a curve.
         decades = max(float(points[-1] - points[0]), WIDTH)
         averaged = 2 * math.sqrt(math.pi) * WIDTH * len(points) / decades
         noise = max(noise / math.sqrt(averaged), depth / _MOST_CLEARNESS)
         clearness = depth / noise if depth > 0 else 0.0
-        places, losses = places[: lowest + 1], losses[: lowest + 1]
+        places, losses = np.log10(fit.lrs[: lowest + 1]), fit.losses[: lowest + 1]
         return cls(places, losses, level, depth, clearness)
 
     def place(self, part: float) -> float:

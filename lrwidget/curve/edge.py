@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # display has no influence on it. A narrower fit takes more of the noise for a descent.
 WIDTH = 0.35
 
-_FEWEST = 10  # finite losses
+FEWEST = 10  # finite losses, for an edge and for a suggestion
 # Heights above the level of the start, in multiples of its noise.
 _HIGH = 2.5  # a loss above this height has risen
 _FAR = 7.0  # a loss above this height counts as three risen losses
@@ -31,12 +31,10 @@ def unstable_from(curve: LRCurve) -> float | None:
     """
     known = np.isfinite(curve.losses) | (curve.losses == np.inf)
     lrs, losses, fit = curve.lrs[known], curve.losses[known], curve.fit(WIDTH)
-    if int(np.isfinite(losses).sum()) < _FEWEST:
+    if int(np.isfinite(losses).sum()) < FEWEST:
         return None
-    # High losses before the descent are no rise. With its error added, an uncertain
-    # loss is not the lowest by chance.
-    lowest = fit.lrs[int(np.argmin(fit.losses + fit.errors))]
-    first = min(int(np.searchsorted(lrs, lowest)), len(lrs) - 1)
+    # High losses before the descent are no rise.
+    first = min(int(np.searchsorted(lrs, fit.lrs[fit.lowest()])), len(lrs) - 1)
     level, noise, _, highest = fit.start
     risen = (losses[first:] > level + _HIGH * noise).astype(np.float64)
     # A loss a little above the start may be noise; one far above it counts as three.

@@ -113,6 +113,11 @@ class Fit(NamedTuple):
         least = max(2 * error, self.start.rounding)
         return bool(self.losses[-1] - self.losses[lowest] > least)
 
+    def lowest(self, count: int | None = None) -> int:
+        """Return where a loss with its error is lowest, of all or of the first ones."""
+        # The error of a loss that is low by chance is large.
+        return int(np.argmin((self.losses + self.errors)[:count]))
+
     def at(self, lrs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the fitted losses and their standard errors at other rates."""
         if not len(self.lrs):  # no loss was finite

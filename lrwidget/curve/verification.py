@@ -111,7 +111,9 @@ def lane_rates(curve: LRCurve, tuning: Tuning = _TUNING) -> list[float]:
     """
     top, suggestion = curve.unstable_from, curve.suggestion()
     if top is None:
-        if not len(curve) or (suggestion.lr is None and not _is_complete(curve)):
+        if not len(curve) or (
+            suggestion.lr is None and curve.stop_reason != "completed"
+        ):
             msg = (
                 f"the range test ended ({curve.stop_reason}) too early to know at "
                 f"which rates to train: {suggestion.reason}; change its settings, or "
@@ -120,10 +122,6 @@ def lane_rates(curve: LRCurve, tuning: Tuning = _TUNING) -> list[float]:
             raise RuntimeError(msg)
         top = float(curve.lrs[-1])
     return [top * 10 ** -(k * tuning.apart) for k in reversed(range(tuning.lanes))]
-
-
-def _is_complete(curve: LRCurve) -> bool:
-    return curve.stop_reason == "completed"
 
 
 def lane_steps(total_steps: int | None, tuning: Tuning = _TUNING) -> int:
@@ -256,39 +254,34 @@ def verification(
     """
     lanes = sorted(lanes, key=lambda lane: lane.lr)
     suggestion = curve.suggestion()
-    outcomes = _outcomes(lanes, start_loss, tuning)
+    lr, low, high, _ = suggestion
+    start = _start_of(lanes, start_loss, tuning)
+    outcomes = _outcomes(lanes, start, tuning)
     steps = max((lane.num_it for lane in lanes), default=0)
     states = {outcome.state for outcome in outcomes}
     # An unfinished lane has a higher rate, and may be better than all finished ones.
-    if "close" not in states or "unfinished" in states:
-        verdict = f"{lane_results(outcomes, steps)} {unchecked_suggestion(suggestion)}"
-        found = suggestion.lr, suggestion.low, suggestion.high
-        return Verification(*found, curve, lanes, total_steps, verdict, checked=False)
-    decades = 1.0
-    if total_steps is not None:
-        decades = max(math.log10(total_steps / steps), 0.0)
-    best = _best_place(outcomes, start_loss, tuning)
-    ends = best - tuning.below * decades, best - tuning.above * decades
-    low, high = np.clip(10.0 ** np.array(ends), curve.lrs[0], curve.lrs[-1]).tolist()
-    if suggestion.lr is None:
-        lr = math.sqrt(low * high)
+    checked = "close" in states and "unfinished" not in states
+    words = [lane_results(outcomes, steps)]
+    if checked:
+        decades = 1.0
+        if total_steps is not None:
+            decades = max(math.log10(total_steps / steps), 0.0)
+        best = _best_place(outcomes, start, tuning)
+        ends = 10.0 ** (best - decades * np.array([tuning.below, tuning.above]))
+        low, high = np.clip(ends, curve.lrs[0], curve.lrs[-1]).tolist()
+        lr = math.sqrt(low * high) if lr is None else min(max(lr, low), high)
+        words.append(allowed_range(low, high, decades, total_steps))
+        words.append(final_suggestion(suggestion.lr, lr))
     else:
-        lr = min(max(suggestion.lr, low), high)
-    sentences = [
-        lane_results(outcomes, steps),
-        allowed_range(low, high, decades, total_steps),
-        final_suggestion(suggestion.lr, lr),
-    ]
-    verdict = " ".join(sentences)
-    found = lr, low, high
-    return Verification(*found, curve, lanes, total_steps, verdict, checked=True)
+        words.append(unchecked_suggestion(suggestion))
+    verdict = " ".join(words)
+    return Verification(lr, low, high, curve, lanes, total_steps, verdict, checked)
 
 
 def _outcomes(
-    lanes: list[TrainingCurve], start_loss: float | None, tuning: Tuning
+    lanes: list[TrainingCurve], start: float, tuning: Tuning
 ) -> list[Outcome]:
     """Return the result of each lane, compared with the best one."""
-    start = _start_of(lanes, start_loss, tuning)
     found = []
     for lane in lanes:
         loss = _end_of(lane, tuning)
@@ -333,11 +326,8 @@ def _last(lane: TrainingCurve, tuning: Tuning) -> FloatArray:
     return lane.losses[-max(len(lane) // tuning.last, 1) :]
 
 
-def _best_place(
-    outcomes: list[Outcome], start_loss: float | None, tuning: Tuning
-) -> float:
+def _best_place(outcomes: list[Outcome], start: float, tuning: Tuning) -> float:
     """Return the logarithm of the rate at which the smoothed loss is lowest."""
-    start = _start_of([outcome.lane for outcome in outcomes], start_loss, tuning)
     places = np.log10([outcome.lane.lr for outcome in outcomes])
     losses = np.array([outcome.loss for outcome in outcomes])
     margin = 4 * tuning.width

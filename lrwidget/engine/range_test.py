@@ -199,19 +199,18 @@ class RangeTest(FromFrameworks):
         own = context.new()
         # A range test has no validation losses beside its steps.
         steps = cast("_OnlySteps", self._run.start(settings, own))
-        if self._record is None:
-            return cast("_OnlySteps", own.reporting(steps))
-        components, training = self._run
-        described = {
-            "model": components.model,
-            "optimizer": components.optimizer,
-            "dataloader": training.dataloader,
-            "loss_fn": components.loss_fn,
-            "optimizer_memory": self.plan.optimizer_memory,
-            **self.config.settings(),
-        }
-        recording = recorded(steps, self._record, described)
-        return cast("_OnlySteps", own.reporting(recording))
+        if self._record is not None:
+            components, training = self._run
+            described = {
+                "model": components.model,
+                "optimizer": components.optimizer,
+                "dataloader": training.dataloader,
+                "loss_fn": components.loss_fn,
+                "optimizer_memory": self.plan.optimizer_memory,
+                **self.config.settings(),
+            }
+            steps = recorded(steps, self._record, described)
+        return cast("_OnlySteps", own.reporting(steps))
 
     def at(
         self,

@@ -123,7 +123,7 @@ class Layout:
         if "choice" in changed:
             self._show_choice(snapshot.choice)
         grows = "job" in changed and job is not None and job.kind in _RACES
-        if race is not None and race.rates and ("race" in changed or grows):
+        if race is not None and ("race" in changed or grows):
             self._show_race(race, snapshot)
         self._show_job(snapshot, before, anew=bool(changed - {"choice", "bounds"}))
         self._shown = snapshot

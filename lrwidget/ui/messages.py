@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lrwidget.curve.edge import FEWEST
 from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.schedule import MOST_LR
 from lrwidget.curve.ticks import plain, short
@@ -25,7 +26,6 @@ _FAST = 10  # steps per second, from which on the speed has no decimals
 _MAX_ERROR = 250  # characters
 _LONG_SILENCE = 10.0  # seconds
 _NAMES = {"race": "Race", "verification": "Check"}
-_FEWEST = 10  # steps of a test whose status says that the loss has not risen
 
 
 def beside_the_handle(
@@ -129,9 +129,9 @@ def _failed(job: JobSnapshot, error: BaseException) -> str:
         message = "its message cannot be shown"
     paragraph = message.partition("\n\n")[0]
     first = textwrap.shorten(paragraph, _MAX_ERROR, placeholder=" ...")
-    what = f"{_NAMES[job.kind]} failed" if job.kind in _NAMES else "Failed"
-    steps = _count(job.done, "step")
-    return f"{what} after {steps}. {type(error).__name__}: {first}".rstrip(": ")
+    what = f"{_NAMES.get(job.kind, '')} failed after {_count(job.done, 'step')}"
+    what = what.strip().capitalize()
+    return f"{what}. {type(error).__name__}: {first}".rstrip(": ")
 
 
 def _special_case(job: JobSnapshot) -> str:
@@ -177,7 +177,7 @@ def _special_case(job: JobSnapshot) -> str:
 
 def _running(job: JobSnapshot, snapshot: Snapshot) -> str:
     race, curve = snapshot.race, snapshot.curve
-    if job.kind in _NAMES and job.runs and race is not None and race.rates:
+    if job.kind in _NAMES and job.runs and race is not None:
         return _racing(_NAMES[job.kind], race, _pace(job))
     if job.kind == "comparison" and job.runs:
         return f"Running {_count(job.runs, 'test')}: {_pace(job)}."
@@ -243,7 +243,7 @@ def _completed(curve: LRCurve, steps: str, last: str) -> str:
             f"{steps} up to {last}; no finite loss from {short(curve.lrs[after])} on."
         )
     higher = 10 * curve.lrs[-1]
-    if len(curve) < _FEWEST or higher > MOST_LR or curve.fit().has_risen:
+    if len(curve) < FEWEST or higher > MOST_LR or curve.fit().has_risen:
         return f"{steps} up to {last}."
     return (
         f"{steps}. The loss had not risen by the last rate, {last}: a higher rate may "
@@ -267,7 +267,7 @@ def _ended_race(race: RaceHistory) -> str:
 
 def _ended_check(job: JobSnapshot, snapshot: Snapshot) -> str:
     found = snapshot.verification
-    if snapshot.race is not None and snapshot.race.rates and found is not None:
+    if found is not None:
         return f"{'Checked' if found.checked else 'Not checked'}: {found.verdict}"
     if not job.done:
         return "Check stopped before the first step."

@@ -51,7 +51,7 @@ class Snapshot:
     points: int  # of that curve, with the points to come; 0 before the first run
     suggestion: Suggestion  # of that curve; an empty one while its test runs
     checked: bool  # whether that suggestion is checked by training
-    race: Trainings | None  # the latest race or verification
+    race: Trainings | None  # the latest race or verification, once it has rates
     verification: Verification | None  # of that curve
     verifiable: bool  # whether a verification would begin with that curve
     total_steps: int | None  # optimizer steps of the user's training, if known

@@ -258,13 +258,13 @@ def test_bad_paths(record: Any, kind: type[Exception], said: str) -> None:
 
 def test_the_header_has_every_setting(tmp_path: Path) -> None:
     model = nn.Linear(8, 3)
-    optimizer = SGD(model.parameters(), lr=0.1)
+    optimizer = SGD(model.parameters(), lr=0.1, momentum=0.75)
     path = tmp_path / "run.jsonl"
     settings: Any = {"clip_grad_norm": math.inf, "val_loader": loader()}
     test = RangeTest(model, optimizer, loader(), _LOSS, record=path, **settings)
     next(iter(test))
     said = json.loads(path.read_text().partition("\n")[0])["settings"]
-    assert said.pop("optimizer_memory") == 1.0
+    assert said.pop("optimizer_memory") == 4.0
     assert {*said, "record"} == set(inspect.signature(RangeTest).parameters)
     assert said["clip_grad_norm"] == "inf"
     assert said["val_loader"] == "DataLoader"
