@@ -107,7 +107,7 @@ def _swept(index: int, seed: int) -> Sweep:
 
 
 def sweeps(pool: ProcessPoolExecutor, first_seed: int, seeds: int) -> list[Sweep]:
-    """Return sweeps of all tasks, each with so many seeds from the first one on."""
+    """Return sweeps of all tasks, each with ``seeds`` seeds from ``first_seed`` on."""
     jobs = product(range(len(EVERY)), range(first_seed, first_seed + seeds))
     return list(pool.map(_swept, *zip(*jobs, strict=True)))
 
@@ -123,13 +123,13 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     print()
 
 
-def names(half: str) -> list[str]:
+def names(group: str) -> list[str]:
     """Return the names of the tasks of a group."""
-    return [task.name for task in GROUPS[half]]
+    return [task.name for task in GROUPS[group]]
 
 
 def machine() -> str:
-    """Return the date, and the versions of what computes the figures."""
+    """Return the date, the processor, and the versions of Python and torch."""
     return (
         f"{time.strftime('%Y-%m-%d')}, {platform.machine()} CPU with {os.cpu_count()} "
         f"cores, Python {platform.python_version()}, torch {torch.__version__}"

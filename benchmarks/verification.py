@@ -1,11 +1,11 @@
 """
-Measure what a suggestion is worth after a check by short trainings.
+Measure the regret of suggestions after a check by short trainings.
 
 Each task of `tasks` has sweeps of 100 steps with its own seeds. From the same start,
 short trainings at the rates of `lrwidget.verify` record their training losses, and the
-validation loss after some numbers of steps. The same function as in `lrwidget.verify`
-makes a suggestion of them, whose regret `truth` gives. The command prints the tables of
-``benchmarks/README.md``, and fails if a bound does not hold:
+validation losses after several numbers of steps, the horizons. From these, the function
+of `lrwidget.verify` computes a suggestion, and `truth` its regret. The command prints
+the tables of ``benchmarks/README.md``, and fails if a bound does not hold:
 
     python -m benchmarks.verification 2>/dev/null
 """
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
 
 _FIRST_SEED, _SEEDS = 2000, 3
-# The steps of a lane: of any length between these, a share of those of the training.
 _DEFAULT = Tuning()
+# The number of steps of a lane is this share of the steps of the training.
 _HORIZONS = {
     "2 % of the steps": Tuning(part=50, fewest=1, most=2000),
     "5 %": Tuning(part=20, fewest=1, most=2000),
@@ -46,6 +46,7 @@ _HORIZONS = {
     "50 %": Tuning(part=2, fewest=1, most=2000),
 }
 _FEWER = Tuning(lanes=3, apart=1.0)
+# Bounds: mean regret, cost in sweeps, and the number of tasks with a bad regret.
 _MEAN, _COST, _BAD, _MOST_BAD = 0.05, 5.3, 0.2, 3
 
 
@@ -58,24 +59,24 @@ class Lane(NamedTuple):
     lr:
         Learning rate.
     losses:
-        Training losses until the longest horizon, or until a loss ended the training.
-    ended:
-        Whether a loss did.
-    validated:
-        Validation loss after some numbers of steps.
+        Training losses until the longest horizon, or until the training diverged.
+    diverged:
+        Whether the training diverged.
+    val_losses:
+        Validation loss after each horizon that was reached.
     """
 
     lr: float
     losses: FloatArray
-    ended: bool
-    validated: dict[int, float]
+    diverged: bool
+    val_losses: dict[int, float]
 
     def curve(self, steps: int, *, held_out: bool) -> TrainingCurve:
-        """Return the first steps, as a lane of `lrwidget.verify` has them."""
+        """Return the curve of the first steps, as `lrwidget.verify` records it."""
         losses = self.losses[:steps]
-        if len(losses) < steps or (self.ended and len(self.losses) == steps):
+        if len(losses) < steps or (self.diverged and len(self.losses) == steps):
             return TrainingCurve(self.lr, losses, "diverged", steps)
-        ends = ([self.validated[steps]], [1.0]) if held_out else ((), ())
+        ends = ([self.val_losses[steps]], [1.0]) if held_out else ((), ())
         return TrainingCurve(self.lr, losses, "completed", steps, *map(np.array, ends))
 
 
@@ -88,7 +89,7 @@ class Check(NamedTuple):
     start_loss: float
     lanes: list[Lane]
 
-    def tried(self, tuning: Tuning, *, held_out: bool) -> tuple[float | None, float]:
+    def suggest(self, tuning: Tuning, *, held_out: bool) -> tuple[float | None, float]:
         """Return the suggestion with these constants, and its cost in steps."""
         steps = lane_steps(self.total_steps, tuning)
         rates = lane_rates(self.curve, tuning)
@@ -132,26 +133,26 @@ def _trained(task: Task, seed: int, rate: float, horizons: set[int]) -> Lane:
     for group in training.optimizer.param_groups:
         group["lr"] = rate
     losses: list[float] = []
-    validated: dict[int, float] = {}
+    val_losses: dict[int, float] = {}
     training.model.train()
     for inputs, targets in training.batches():
         training.optimizer.zero_grad()
         loss = training.loss_fn(training.model(inputs), targets)
         losses.append(loss.item())
         if rule.update(losses[-1]) is not None:
-            return Lane(rate, np.array(losses), ended=True, validated=validated)
+            return Lane(rate, np.array(losses), diverged=True, val_losses=val_losses)
         loss.backward()
         training.optimizer.step()
         if len(losses) in horizons:
-            validated[len(losses)] = training.val_loss()
+            val_losses[len(losses)] = training.val_loss()
             training.model.train()
             if len(losses) == max(horizons):
                 break
-    return Lane(rate, np.array(losses), ended=False, validated=validated)
+    return Lane(rate, np.array(losses), diverged=False, val_losses=val_losses)
 
 
 class _Row(NamedTuple):
-    """The regrets of a way to suggest, and its costs in sweeps, by the task."""
+    """The regrets and the costs in sweeps of one kind of suggestion, by task."""
 
     regrets: dict[str, list[float]]
     costs: dict[str, list[float]]
@@ -172,7 +173,7 @@ class _Row(NamedTuple):
         return row
 
     def cells(self, group: str) -> tuple[str, float, int, float]:
-        """Return regrets in words, their mean, the count of bad tasks, and the cost."""
+        """Return a cell of the table, the mean regret, the bad tasks, and the cost."""
         every = np.concatenate([self.regrets[name] for name in names(group)])
         means = np.array([np.mean(self.regrets[name]) for name in names(group)])
         costs = np.concatenate([self.costs[name] for name in names(group)])
@@ -185,14 +186,14 @@ class _Row(NamedTuple):
 def _cross_validated(
     checks: Sequence[Check], truths: dict[str, truth.Truth]
 ) -> list[tuple[object, ...]]:
-    """Return the scores of bounds that are fitted to the other half."""
+    """Return the regrets on each half, with bounds that are fitted to the other one."""
     grid = [
         Tuning(below=below, above=above)
         for below in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
         for above in (0.0, 0.1, 0.2, 0.3, 0.4)
     ]
     rows = {
-        tuning: _Row.of(checks, truths, lambda x: x.tried(tuning, held_out=True))  # noqa: B023 (called at once)
+        tuning: _Row.of(checks, truths, lambda x: x.suggest(tuning, held_out=True))  # noqa: B023 (called at once)
         for tuning in grid
     }
     found: list[tuple[object, ...]] = []
@@ -212,12 +213,12 @@ def _report() -> int:
     ways: dict[str, Callable[[Check], tuple[float | None, float]]] = {
         "the sweep alone": lambda x: (x.curve.suggest(), len(x.curve)),
         "the best lane": lambda x: x.winner(_DEFAULT),
-        "**`verify`**, validation loss": lambda x: x.tried(_DEFAULT, held_out=True),
-        "`verify`, training loss": lambda x: x.tried(_DEFAULT, held_out=False),
-        "three lanes, a decade apart": lambda x: x.tried(_FEWER, held_out=True),
+        "**`verify`**, validation loss": lambda x: x.suggest(_DEFAULT, held_out=True),
+        "`verify`, training loss": lambda x: x.suggest(_DEFAULT, held_out=False),
+        "three lanes, a decade apart": lambda x: x.suggest(_FEWER, held_out=True),
     }
     for words, tuning in _HORIZONS.items():
-        ways[f"lanes of {words}"] = lambda x, t=tuning: x.tried(t, held_out=True)  # type: ignore[misc]  # of a lambda
+        ways[f"lanes of {words}"] = lambda x, t=tuning: x.suggest(t, held_out=True)  # type: ignore[misc]  # of a lambda
     rows = {words: _Row.of(checks, truths, way) for words, way in ways.items()}
     print(f"{machine()}\n\n### Regret after a check by training\n")
     head = ("suggestion", *GROUPS, "cost in sweeps")

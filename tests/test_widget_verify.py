@@ -286,7 +286,7 @@ def test_a_test_that_tells_nothing_is_an_error(make: Any) -> None:
 
     widget = make(loss_fn)
     widget.verify()
-    with pytest.raises(RuntimeError, match="before it told where to train"):
+    with pytest.raises(RuntimeError, match="too early to know at which rates to train"):
         widget.wait()
     assert widget.status.startswith("Check failed after 1 step. RuntimeError: the ")
     assert display_of(widget).race is None

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 class VerificationJob:
     """
-    A range test of a back end, and then its trainings at the rates that this gives.
+    A range test on a back end, and then short trainings at rates that depend on it.
 
-    Run 0 is the range test, which is left out if its curve is given; the others are the
-    trainings. Add each event to `history` before the next one is taken: the rates are
-    those of its curve.
+    Run 0 is the range test, which is left out if its curve is given; the other runs are
+    the trainings. Apply each event to `history` before you take the next one, since the
+    rates of the trainings are computed from the history.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class VerificationJob:
             self._job = self._lanes()
         self._jobs = [self._job]
         self.plans = [run.plan for run in self.history.runs]
-        self._asked = False  # to stop
+        self._stop_requested = False
         self._seconds = 0.0  # of the range test, if the back end measures it
 
     @property
@@ -68,22 +68,22 @@ class VerificationJob:
         return list(dict.fromkeys(x for job in self._jobs for x in job.notices))
 
     def events(self) -> Iterator[Event]:
-        """Start the first job as its back end does, and return the events of all."""
+        """Start the first job, and return the events of both jobs."""
         start_lanes = partial(self._start_lanes, ThreadSettings())
         return verification_events(self.history, self._job.events(), start_lanes)
 
     def stop(self) -> None:
-        """Stop the present job, and start no other one."""
-        self._asked = True
+        """Stop the present job, and start no further one."""
+        self._stop_requested = True
         self._job.stop()
 
     def abandon(self) -> None:
-        """Wait no longer for the present job, and start no other one."""
-        self._asked = True
+        """Wait no longer for the present job, and start no further one."""
+        self._stop_requested = True
         self._job.abandon()
 
     def activity(self) -> Activity:
-        """Return what the present job does."""
+        """Return the activity of the present job, with the seconds of both jobs."""
         activity = self._job.activity()
         if activity.seconds is None:
             return activity
@@ -98,5 +98,5 @@ class VerificationJob:
         with settings.applied():
             self._job = job = self._lanes()
             self._jobs.append(job)
-            # A stop may have come before there was a job to be stopped.
-            return iter(()) if self._asked else job.events()
+            # The request to stop may be older than this job.
+            return iter(()) if self._stop_requested else job.events()

@@ -10,9 +10,10 @@ import numpy as np
 if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
 
-_MOST_CORRELATED = 0.97  # of one step with the next one
-# The 97.5 % quantile by the lags over the number of the values, for Bartlett's kernel.
-_FEW = (-0.5324, 0.4160, 2.9694, 1.9600)
+_MOST_CORRELATED = 0.97  # the highest correlation of one step with the next
+# The polynomial of the 97.5 % quantile, whose variable is the number of lags over the
+# number of values, for Bartlett's kernel.
+_QUANTILE = (-0.5324, 0.4160, 2.9694, 1.9600)
 
 
 def weighted_mean(values: FloatArray, weights: FloatArray) -> tuple[float, float]:
@@ -29,9 +30,9 @@ def mean_with_error(values: FloatArray) -> tuple[float, float]:
 
     The standard error is that of Newey and West [1]_, with the number of lags by
     Andrews [2]_ for a correlation that falls by the same factor with each step. For few
-    values it is larger by a factor of Kiefer and Vogelsang [3]_, with which two errors
-    to either side hold the mean about as often as for many. It is infinite for fewer
-    than three.
+    values, a factor of Kiefer and Vogelsang [3]_ makes the error larger, so that two
+    errors on each side contain the mean about as often as for many values. It is
+    infinite for fewer than three values.
 
     References
     ----------
@@ -44,14 +45,14 @@ def mean_with_error(values: FloatArray) -> tuple[float, float]:
     """
     count = len(values)
     mean = float(values.mean())
-    if count < 3:  # noqa: PLR2004 (as said)
+    if count < 3:  # noqa: PLR2004 (see above)
         return mean, math.inf
     apart = values - mean
     square = float(apart @ apart)
     if not square:
         return mean, 0.0
     next_to = float(apart[1:] @ apart[:-1]) / square
-    # Kendall (1954): in a short series, the correlation seems less than it is.
+    # Kendall (1954): the correlation that a short series shows is too small.
     factor = min(abs(next_to + (1 + 3 * next_to) / count), _MOST_CORRELATED)
     alpha = (2 * factor / (1 - factor**2)) ** 2
     lags = min(1.1447 * (alpha * count) ** (1 / 3), count - 2)
@@ -60,4 +61,4 @@ def mean_with_error(values: FloatArray) -> tuple[float, float]:
         total += 2 * (1 - lag / (lags + 1)) * float(apart[lag:] @ apart[:-lag])
     error = math.sqrt(max(total, 0.0) / count / (count - 1))
     used = (int(lags) + 1) / count
-    return mean, error * float(np.polyval(_FEW, used)) / _FEW[-1]
+    return mean, error * float(np.polyval(_QUANTILE, used)) / _QUANTILE[-1]

@@ -1,4 +1,4 @@
-"""The suggestion of a rule, with its doubt."""
+"""The suggestion of a rule, with its range to try."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 class Suggestion(NamedTuple):
     """
-    A suggested learning rate with its doubt, or the reason why there is none.
+    A suggested learning rate with its range, or the reason why there is none.
 
     Attributes
     ----------

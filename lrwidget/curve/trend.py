@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 Smoothing: TypeAlias = Literal["automatic", "fastai"] | float
 AUTOMATIC: Literal["automatic"] = "automatic"
 FASTAI: Literal["fastai"] = "fastai"
-# The most is below the usual values of beta, which is no width.
+# The largest width is below the usual values of beta, so that a beta raises an error.
 LEAST_WIDTH, MOST_WIDTH = 0.05, 0.8
-_ENOUGH = 3  # losses at one rate
+_ENOUGH = 3  # finite losses at a rate of a common trend
 
 
 class Trend(NamedTuple):
@@ -29,19 +29,19 @@ class Trend(NamedTuple):
 
     lrs: FloatArray
     losses: FloatArray  # NaN at a rate without a finite loss
-    errors: FloatArray | None  # standard errors; None of fastai's mean
+    errors: FloatArray | None  # standard errors; None for fastai's mean
 
     @property
     def band(self) -> FloatArray | None:
-        """The losses two standard errors below and above, in two rows, if known."""
+        """Two standard errors below (first row) and above; None without errors."""
         if self.errors is None:
             return None
-        doubt = 2 * self.errors
-        return np.array([self.losses - doubt, self.losses + doubt])
+        margin = 2 * self.errors
+        return np.array([self.losses - margin, self.losses + margin])
 
 
 def check_smoothing(smoothing: object) -> None:
-    """Raise unless it is ``"automatic"``, ``"fastai"`` or a width of the fit."""
+    """Raise unless ``smoothing`` is "automatic", "fastai" or a width of the fit."""
     if isinstance(smoothing, str) and smoothing in {AUTOMATIC, FASTAI}:
         return
     problem = (
@@ -73,7 +73,7 @@ def fit_at_steps(
 
 
 def common_trend(curves: Sequence[Stored], smoothing: Smoothing) -> Trend:
-    """Return one trend of all steps of several curves, where three have a loss."""
+    """Return one trend of several curves, at rates with three finite losses or more."""
     lrs = np.concatenate([curve.lrs for curve in curves])
     losses = np.concatenate([curve.losses for curve in curves])
     finite = np.isfinite(losses)

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.curve.training_curve import TrainingCurve
 
-# A lane is a short training. "close" is too close to the best lane to call.
+# A lane is a short training. "close" is the best lane, or too close to it to call;
+# "nothing" is a lane that learned nothing.
 State: TypeAlias = Literal["close", "worse", "unstable", "nothing", "unfinished"]
 _ENDS: dict[State, str] = {
     "unstable": "became unstable",
@@ -20,18 +21,18 @@ _ENDS: dict[State, str] = {
 
 
 class Outcome(NamedTuple):
-    """The result of a lane; its loss is that of the start where it learned nothing."""
+    """The result of a lane; ``loss`` is that at the start if it did not fall."""
 
     lane: TrainingCurve
     loss: float
     state: State
 
 
-def compared(outcomes: list[Outcome], steps: int) -> list[str]:
-    """Return sentences on which lanes are better than others."""
+def lane_results(outcomes: list[Outcome], steps: int) -> str:
+    """Return which lanes are close to the best one, worse, or without a result."""
     found = {x.state: _rates(outcomes, x.state) for x in outcomes}
     close, worse = found.get("close", []), found.get("worse", [])
-    words = ["The trainings tell no rate"]
+    words = ["The trainings suggest no rate"]
     if len(close) > 1:
         words = [f"{_listed(close)} are too close to call after {steps} steps"]
     elif close:
@@ -39,10 +40,10 @@ def compared(outcomes: list[Outcome], steps: int) -> list[str]:
     if worse:
         words.append(f"{_listed(worse)} {'is' if len(worse) == 1 else 'are'} worse")
     words += [f"{_listed(found[x])} {_ENDS[x]}" for x in _ENDS if x in found]
-    sentences = [f"{'; '.join(words)}."]
+    sentence = f"{'; '.join(words)}."
     if close and "unfinished" in found:
-        sentences.append("Not all trainings ended, so they allow no range.")
-    return sentences
+        return f"{sentence} Not all trainings ended, so they allow no range."
+    return sentence
 
 
 def _rates(outcomes: list[Outcome], state: State) -> list[str]:
@@ -54,28 +55,31 @@ def _listed(rates: list[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def longer(low: float, high: float, decades: float, total: int | None) -> str:
-    """Tell the range for the real training, and why it is not around the best lane."""
+def allowed_range(low: float, high: float, decades: float, total: int | None) -> str:
+    """Return the range for the real training, and why it is below the best lane."""
     if not decades:
         return "These trainings are as long as yours, so the lowest loss counts."
     length = "ten times as many steps" if total is None else f"{total} steps"
     return (
-        "A longer training wants a lower rate than the best of a short one: "
+        "A longer training needs a lower rate than the best of a short one: "
         f"{short(low)} to {short(high)} for {length}."
     )
 
 
-def clamped(suggested: float | None, lr: float) -> str:
-    """Tell what follows for the suggestion of the sweep."""
+def final_suggestion(suggested: float | None, lr: float) -> str:
+    """Return how the suggestion follows from that of the range test."""
     if suggested is None:
-        return f"The range test suggests none; {short(lr)} is the middle."
+        return (
+            f"The range test suggests no rate; {short(lr)} is the middle of the range."
+        )
     if suggested == lr:
         return f"The suggestion of the range test, {short(lr)}, is in this range."
-    return f"The range test suggests {short(suggested)}; {short(lr)} is nearest to it."
+    nearest = f"{short(lr)} is the nearest rate in the range"
+    return f"The range test suggests {short(suggested)}; {nearest}."
 
 
-def unchecked(suggestion: Suggestion) -> str:
-    """Tell that the suggestion is that of the sweep alone."""
+def unchecked_suggestion(suggestion: Suggestion) -> str:
+    """Return the suggestion of the range test, without a check."""
     if suggestion.lr is None:
-        return f"The range test suggests none either: {suggestion.reason}."
+        return f"The range test suggests no rate either: {suggestion.reason}."
     return f"{short(suggestion.lr)} is the suggestion of the range test alone."

@@ -1,4 +1,4 @@
-"""A sweep's suggestion, checked by short trainings: their plan and their result."""
+"""The check of a suggestion by short trainings: their rates, steps and result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from lrwidget.curve.lr_curve import MOST_STEPS, LRCurve
 from lrwidget.curve.race_history import training_curves
 from lrwidget.curve.standard_error import mean_with_error, weighted_mean
 from lrwidget.curve.training_curve import TrainingCurve
-from lrwidget.curve.verdict import Outcome, clamped, compared, longer, unchecked
+from lrwidget.curve.verdict import (
+    Outcome,
+    allowed_range,
+    final_suggestion,
+    lane_results,
+    unchecked_suggestion,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,26 +29,27 @@ if TYPE_CHECKING:
     from lrwidget.curve.history import Plan
     from lrwidget.curve.verdict import State
 
-_DOUBT = 2.0  # standard errors within which two lanes are too close to call
-_FEWEST = 8  # validation batches, with fewer of which training losses are compared
+# A lane is a short training, and a sweep is the range test before the lanes.
+_CLOSE = 2.0  # standard errors; a smaller difference of two lanes is too close to call
+_FEWEST = 8  # validation batches; with fewer, training losses are compared
 _ROUNDING = 1e-9
 
 
 class Tuning(NamedTuple):
-    """The constants of the lanes, and of the rates that they allow."""
+    """The constants of the lanes and of the allowed rates; `verification` has ``L``."""
 
     lanes: int = 5
     apart: float = 0.5  # decades between two lanes
-    part: int = 10  # the steps of the real training over those of a lane
+    part: int = 10  # steps of the real training for each step of a lane
     fewest: int = 60  # steps of a lane
-    most: int = 300
+    most: int = 300  # steps of a lane
     usual: int = 100  # steps of a lane, if those of the real training are not known
-    first: int = 3  # training losses, whose mean is the loss at the start
-    last: int = 4  # the part of the training losses that counts at the end: a quarter
-    below: float = 0.8  # the lowest rate, in decades below the best for each of L
-    above: float = 0.2  # the highest rate, in the same unit
-    width: float = 0.3  # decades, the standard deviation of the kernel over the lanes
-    beyond: float = 0.25  # decades above the top lane from where on nothing is learned
+    first: int = 3  # training losses of which the loss at the start is the mean
+    last: int = 4  # the loss at the end is the mean of this part: a quarter
+    below: float = 0.8  # decades from the best to the lowest allowed rate, if L is 1
+    above: float = 0.2  # decades from the best to the highest allowed rate, if L is 1
+    width: float = 0.3  # standard deviation, in decades, of the kernel over the lanes
+    beyond: float = 0.25  # decades above the top lane; further up nothing is learned
     step: float = 0.05  # decades between two places of the smoothed losses
 
 
@@ -62,16 +69,16 @@ class Verification:
         suggest one.
     low, high:
         Ends of the range of rates that the trainings allow; those of the range test
-        where the trainings say nothing.
+        if the trainings allow no range.
     curve:
         Curve of the range test.
     lanes:
-        Short trainings, in increasing order of their rates; those that did not begin
-        have no losses.
+        Short trainings, in increasing order of their rates. A training that did not
+        begin has no losses.
     total_steps:
         Optimizer steps of the real training; None if not known.
     verdict:
-        Result in words, with its doubt.
+        Result in words, with its uncertainty.
     checked:
         Whether the trainings allow a range; without one, the rates are those of the
         range test alone.
@@ -97,10 +104,10 @@ class Verification:
 
 def lane_rates(curve: LRCurve, tuning: Tuning = _TUNING) -> list[float]:
     """
-    Return the rates of the lanes for the curve of a sweep, increasing.
+    Return the increasing rates of the lanes after the curve of a sweep.
 
     The highest one is the rate from which on the sweep is unstable, or else its last
-    rate. RuntimeError if the sweep has ended early and tells nothing.
+    rate. RuntimeError if the sweep has ended too early to know it.
     """
     top, suggestion = curve.unstable_from, curve.suggestion()
     if top is None:
@@ -108,8 +115,9 @@ def lane_rates(curve: LRCurve, tuning: Tuning = _TUNING) -> list[float]:
             suggestion.lr is None and curve.stop_reason != "completed"
         ):
             msg = (
-                f"the range test ended ({curve.stop_reason}) before it told where to "
-                f"train: {suggestion.reason}; change its settings, or pass curve=..."
+                f"the range test ended ({curve.stop_reason}) too early to know at "
+                f"which rates to train: {suggestion.reason}; change its settings, or "
+                "pass curve=..."
             )
             raise RuntimeError(msg)
         top = float(curve.lrs[-1])
@@ -117,7 +125,7 @@ def lane_rates(curve: LRCurve, tuning: Tuning = _TUNING) -> list[float]:
 
 
 def lane_steps(total_steps: int | None, tuning: Tuning = _TUNING) -> int:
-    """Return the optimizer steps of a lane for a training of so many steps."""
+    """Return the number of steps of a lane for that of the real training."""
     if total_steps is None:
         return tuning.usual
     steps = min(max(total_steps // tuning.part, tuning.fewest), tuning.most)
@@ -125,7 +133,7 @@ def lane_steps(total_steps: int | None, tuning: Tuning = _TUNING) -> int:
 
 
 def is_verifiable(curve: LRCurve) -> bool:
-    """Whether a curve tells where the lanes are to begin."""
+    """Whether the rates of the lanes can be taken from a curve."""
     return curve.suggestion().lr is not None or curve.unstable_from is not None
 
 
@@ -147,7 +155,7 @@ def check_curve(curve: object) -> None:
 
 
 def usable_total(total_steps: object) -> int | None:
-    """Return the argument ``total_steps`` as an integer, or raise what is wrong."""
+    """Return the argument ``total_steps`` as an integer; raise if it is invalid."""
     if total_steps is None:
         return None
     example = "5000, or None if it is not known"
@@ -180,7 +188,7 @@ class VerificationHistory(JobHistory):
         unknown = [run.plan is None for run in self.runs[1:]]
         return super().num_it + self.steps * sum(unknown)
 
-    def is_swept(self) -> bool:
+    def sweep_has_ended(self) -> bool:
         """Whether the sweep has ended by itself, or its curve was given."""
         return self.runs[0].stop_reason not in (None, "stopped")
 
@@ -224,10 +232,10 @@ def verification(
     """
     Check the suggestion of a sweep by short trainings from the same start.
 
-    The best of the short trainings is a bound, and no suggestion: a longer training
-    wants a lower rate. With ``L`` the decades from the steps of a lane to those of the
-    real training, the rates from 0.8 ``L`` to 0.2 ``L`` decades below the best one are
-    allowed, and the suggestion of the sweep is moved into this range.
+    The rate of the best lane is a bound, and no suggestion: a longer training needs a
+    lower rate. ``L`` is the decimal logarithm of the steps of the real training over
+    those of a lane. The rates from 0.8 ``L`` to 0.2 ``L`` decades below the best one
+    are allowed, and the suggestion of the sweep is moved into this range.
 
     Parameters
     ----------
@@ -242,7 +250,7 @@ def verification(
     total_steps:
         Optimizer steps of the real training; None for ten times those of a lane.
     tuning:
-        Constants; other ones than the default are for measurements.
+        Constants; benchmarks pass other ones than the default.
     """
     lanes = sorted(lanes, key=lambda lane: lane.lr)
     suggestion = curve.suggestion()
@@ -251,9 +259,9 @@ def verification(
     outcomes = _outcomes(lanes, start, tuning)
     steps = max((lane.num_it for lane in lanes), default=0)
     states = {outcome.state for outcome in outcomes}
-    # A rate whose training did not end may be better than all that ended.
+    # An unfinished lane has a higher rate, and may be better than all finished ones.
     checked = "close" in states and "unfinished" not in states
-    words = compared(outcomes, steps)
+    words = [lane_results(outcomes, steps)]
     if checked:
         decades = 1.0
         if total_steps is not None:
@@ -262,10 +270,10 @@ def verification(
         ends = 10.0 ** (best - decades * np.array([tuning.below, tuning.above]))
         low, high = np.clip(ends, curve.lrs[0], curve.lrs[-1]).tolist()
         lr = math.sqrt(low * high) if lr is None else min(max(lr, low), high)
-        words.append(longer(low, high, decades, total_steps))
-        words.append(clamped(suggestion.lr, lr))
+        words.append(allowed_range(low, high, decades, total_steps))
+        words.append(final_suggestion(suggestion.lr, lr))
     else:
-        words.append(unchecked(suggestion))
+        words.append(unchecked_suggestion(suggestion))
     verdict = " ".join(words)
     return Verification(lr, low, high, curve, lanes, total_steps, verdict, checked)
 
@@ -331,13 +339,13 @@ def _best_place(outcomes: list[Outcome], start: float, tuning: Tuning) -> float:
     inside = grid[(grid > places[0] - _ROUNDING) & (grid < top)]
     kernel = np.exp(-0.5 * np.square((inside[:, None] - grid) / tuning.width))
     smoothed = (kernel @ heights) / kernel.sum(1)
-    # The first of the lowest, between which rounding would decide.
+    # The lowest of the rates whose losses differ by rounding alone.
     lowest = float(smoothed.min())
     return float(inside[np.argmax(smoothed <= lowest + _ROUNDING * (start - lowest))])
 
 
 def _is_worse(lane: TrainingCurve, best: TrainingCurve, tuning: Tuning) -> bool:
-    """Whether a lane is above the best one by more than the noise of their batches."""
+    """Whether the loss of a lane is above that of the best one by more than noise."""
     count = len(lane.val_losses)
     if count >= _FEWEST and count == len(best.val_losses):
         apart = lane.val_losses - best.val_losses
@@ -350,4 +358,4 @@ def _is_worse(lane: TrainingCurve, best: TrainingCurve, tuning: Tuning) -> bool:
         if not len(apart):
             return False
         mean, error = mean_with_error(apart)
-    return mean > _DOUBT * error
+    return mean > _CLOSE * error

@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.lr_curve import StopReason
 
-# faster than the constructor, which is a Python function
+# Faster than the constructor, which is a Python function.
 _step = partial(tuple.__new__, Step)
 
-# Of FitStopRule. Its rates are places on a logarithmic axis, in decades.
+# Constants of FitStopRule. A place is in decades from the first rate.
 _BINS = 20  # in a decade
-_LEAST_SPAN = 3.0  # to which a plan of fewer decades is stretched
-_CLOSEST = 1e-12  # decades of a plan
+_LEAST_SPAN = 3.0  # decades; the places of a shorter plan are stretched to it
+_SMALLEST_SPAN = 1e-12  # decades, against a division by 0
 _FEWEST = 6  # bins of the start, and of a rise
-_SHARE = 0.8  # of the bins of a rise are high
-_LONG = 2.0  # the length of a rise without a descent before it
-_CLEAR = 3.0  # standard errors, from which on a descent is clear
+_SHARE = 0.8  # the least share of high bins in a rise
+_LONG = 2.0  # decades of a rise without a clear descent
+_CLEAR = 3.0  # standard errors; a deeper descent is clear
 _NOISE, _WITHOUT_DESCENT = 3.0, 10.0  # the least rise, in multiples of the noise
-_DEPTH = 0.15  # the least rise as a part of the descent
+_DEPTH = 0.15  # the least rise, as a share of the depth of the descent
 
 _MOST = float(np.finfo(np.float64).max)
 
-# Of StopRule.
-_TIMES_BEST = 4
-_FIRST = 10
-_DOUBT = 4
+# Constants of StopRule.
+_TIMES_BEST = 4  # the limit, in multiples of the best smoothed loss
+_FIRST = 10  # losses whose means are uncertain
+_FIRST_NOISE = 4  # standard deviation allowed for these, in multiples of their mean
 
 
 class Rule(Protocol):
@@ -57,13 +57,14 @@ class FitStopRule:
     is the highest fitted loss there, and the descent goes from it to the lowest fitted
     loss after it. After a clear descent, the test stops where five of the last six
     losses are above the level by three times the noise of the start, and by 15 % of
-    the descent. The fit cuts high losses, and does not show how far they have risen.
-    Without a clear descent, there is little to compare with: the losses have to be
-    high for two decades, by ten times the noise. A loss that is NaN or infinite stops
-    the test at once.
+    the depth of the descent. Losses are compared with the level, and not the fit, which
+    cuts high losses. Without a clear descent, four fifths of the losses of the last two
+    decades have to be above the level by ten times the noise. A loss that is NaN or
+    infinite stops the test at once.
 
-    A loss is the mean of a bin here, of which a decade has at most twenty: a long test
-    takes no more memory. The fit is computed at the end of a bin, after high losses.
+    The rule sees means of losses in bins, at most twenty in a decade, so that its
+    memory does not grow with the number of steps. The fit is computed only at the end
+    of a bin after high losses.
 
     Parameters
     ----------
@@ -75,17 +76,17 @@ class FitStopRule:
         places = np.log10(np.asarray(lrs))
         places -= places[0]
         # Neighbouring rates may have the same logarithm.
-        places *= max(_LEAST_SPAN / max(float(places[-1]), _CLOSEST), 1.0)
+        places *= max(_LEAST_SPAN / max(float(places[-1]), _SMALLEST_SPAN), 1.0)
         firsts = np.flatnonzero(np.diff((places * _BINS).astype(np.int64), prepend=-1))
         sizes = np.diff(firsts, append=len(places))
         self._places: FloatArray = np.add.reduceat(places, firsts) / sizes
         self._sizes: list[int] = sizes.tolist()
         before = int(np.searchsorted(self._places, places[-1] / 3))
-        self._at_start = max(before, _FEWEST)
+        self._bins_at_start = max(before, _FEWEST)
         self._means: list[float] = []
         self._sum = 0.0
-        self._left = self._sizes[0]  # losses of the bin, still to come
-        self._high = math.inf  # the median of the start, after it
+        self._left = self._sizes[0]  # losses that are missing in the present bin
+        self._high = math.inf  # the median of the start, once it is known
 
     def update(self, loss: float) -> StopReason | None:
         """Add the next raw loss; return the reason to stop, or None to go on."""
@@ -104,7 +105,7 @@ class FitStopRule:
         self._sum = 0.0
         if number < len(self._sizes):
             self._left = self._sizes[number]
-        if number == self._at_start:
+        if number == self._bins_at_start:
             self._high = float(np.median(means))
         elif mean > self._high:
             last = [x > self._high for x in means[-_FEWEST:]]
@@ -118,7 +119,7 @@ class FitStopRule:
         places = self._places[: len(means)]
         fit = local_fit(10**places, means)
         noise = fit.start.noise
-        start = fit.lrs < 10 ** places[self._at_start]
+        start = fit.lrs < 10 ** places[self._bins_at_start]
         highest = int(fit.losses[start].argmax())
         level = float(fit.losses[highest])
         lowest = highest + int(fit.losses[highest:].argmin())
@@ -135,13 +136,14 @@ class StopRule:
     """
     fastai's rule: stop where the smoothed loss passes four times its best.
 
-    The smoothed loss may rise by three times its best value. The first ten smoothed
-    values are means of few losses, and may be small by chance, which in fastai stops a
-    noisy training. Here, the mean of ``t`` losses counts as ``1 + 4 / sqrt(t)`` times
-    as high, which allows for a noise of four times the loss. After a negative loss,
-    zero is no reference: the rise may then be three times the descent from the highest
-    of the first ten losses, if that is more, and nothing stops the test during the
-    first ten. A loss that is NaN or infinite stops the test at once.
+    The first ten smoothed values are means of few losses, and may be small by chance,
+    so that fastai may stop a noisy training. Here, such a mean of ``t`` losses is
+    multiplied by ``1 + 4 / sqrt(t)`` before it counts as the best value: this allows
+    for noise of four times the loss. After a negative loss, a multiple of the best
+    value is no limit. The limit is then above the best value by three times its
+    distance from zero, or from the highest of the first ten losses if that is more; the
+    test does not stop during these ten. A loss that is NaN or infinite stops it at
+    once.
     """
 
     def __init__(self) -> None:
@@ -161,7 +163,7 @@ class StopRule:
         smoothed = total / (1 - bias)
         known = self._best <= smoothed <= self._limit < math.inf
         if known and (loss >= 0 or self._signed):
-            return None  # as nearly always
+            return None  # the usual case, without further computation
         if not math.isfinite(loss):
             return "non_finite"
         self._signed = self._signed or loss < 0
@@ -176,8 +178,8 @@ class StopRule:
         self._highest = max(self._highest, loss)
         if self._signed and self._count < _FIRST:
             return None
-        doubt = _DOUBT / self._count**0.5 * abs(smoothed)
-        self._best = min(self._best, smoothed + doubt)
+        margin = _FIRST_NOISE / self._count**0.5 * abs(smoothed)
+        self._best = min(self._best, smoothed + margin)
         limit = self._limit_above(self._best)
         if self._count == _FIRST:
             self._limit = limit
@@ -196,8 +198,8 @@ class SteadyStopRule(StopRule):
     """
     The rule for a training at one rate: the best of the first ten is never lowered.
 
-    The loss of such a training may come so near to zero that its noise is four times
-    its best value.
+    The loss of such a training may come so close to zero that its noise exceeds four
+    times its best value.
     """
 
     def _lowered(self, _smoothed: float) -> float:
@@ -205,7 +207,7 @@ class SteadyStopRule(StopRule):
 
 
 def stop_rule_of(stop_div: StopDiv, lrs: Sequence[float]) -> Callable[[], Rule] | None:
-    """Return what makes the rule of one test of some rates; None to do all steps."""
+    """Return a function that makes the rule for these rates; None for no rule."""
     if stop_div == "fastai":
         return StopRule
     return partial(FitStopRule, lrs) if stop_div else None
@@ -218,8 +220,8 @@ def apply_stop_rule(
     """
     Yield rates with their losses as steps, and return the reason of the end.
 
-    The code makes few calls for each point, since it is slow here: a training step
-    removes it from the caches of the processor.
+    The code makes few calls for each point, since each call is slow: a training step
+    removes the code from the caches of the processor.
     """
     rule = None if stop_rule is None else stop_rule()
     iteration = 0
@@ -228,7 +230,7 @@ def apply_stop_rule(
             try:
                 lr, loss = next(points)
             except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]  # it has no types
+                return end.value  # type: ignore[no-any-return]  # untyped
             yield _step((iteration, lr, loss))
             iteration += 1
             reason = None if rule is None else rule.update(loss)

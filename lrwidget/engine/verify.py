@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @FunctionFromFrameworks
 @with_settings
-def verify(  # noqa: PLR0913 (the components of a training, and what is known of it)
+def verify(  # noqa: PLR0913 (a training, its number of steps and its curve)
     model: nn.Module,
     optimizer: Optimizer | Sequence[Optimizer],
     dataloader: Iterable[Any],
@@ -45,8 +45,8 @@ def verify(  # noqa: PLR0913 (the components of a training, and what is known of
     The trainings start from the same model at rates up to the one from which on the
     range test is unstable, half a decade apart, and see the same batches. Each takes a
     tenth of ``total_steps``, from 60 to 300 steps. The best of them is a bound, and not
-    the suggestion: a longer training wants a lower rate. The suggestion of the range
-    test is moved into the range that they allow.
+    the suggestion: a longer training needs a lower rate. The suggestion of the range
+    test is moved into the range that the trainings allow.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def verify(  # noqa: PLR0913 (the components of a training, and what is known of
     Raises
     ------
     RuntimeError
-        If the range test ends too early to tell where to train.
+        If the range test ends too early to know at which rates to train.
     TypeError, ValueError
         If an argument is not as described here or in `RangeTest`.
     Exception
@@ -115,13 +115,13 @@ def verification_events(
     """
     Yield the events of a sweep, and those of the lanes that start after it.
 
-    Add each event to the history before the next one is taken. If the history has the
-    curve of the sweep, the given events are those of the lanes. The lanes do not start
-    if the sweep was stopped, which the user of another rank may have done.
+    Apply each event to the history before you take the next one. If the curve of the
+    sweep was given, ``events`` are those of the lanes. The lanes do not start if the
+    sweep was stopped, perhaps by the user of another rank.
     """
-    if not history.is_swept():
+    if not history.sweep_has_ended():
         yield from events
-        if not history.is_swept():
+        if not history.sweep_has_ended():
             return
         events = start_lanes()
     try:

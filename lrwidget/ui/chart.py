@@ -127,13 +127,13 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.handle.show(rate, self._told())
 
     def _told(self) -> list[str]:
-        rate, loss, doubt = self._rate, None, None
+        rate, loss, margin = self._rate, None, None
         if rate is not None:
             loss, upper = self._seen.height_at(rate), self._seen.upper_at(rate)
             if loss is not None and self._view.logarithmic:
                 loss, upper = _power(loss), None if upper is None else _power(upper)
-            doubt = None if loss is None or upper is None else upper - loss
-        self.words = beside_the_handle(rate, loss, doubt, self._suggested)
+            margin = None if loss is None or upper is None else upper - loss
+        self.words = beside_the_handle(rate, loss, margin, self._suggested)
         return self.words
 
     def _marks(self) -> list[bqplot.Mark]:

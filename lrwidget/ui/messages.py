@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from lrwidget.curve.training_curve import TrainingCurve
     from lrwidget.ui.snapshot import JobSnapshot, Snapshot, Trainings
 
-_PLAIN_POWERS = range(-2, 3)  # of the losses that are written without a power of ten
-_SAME = 0.005  # relative difference of two rates
-_FAST = 10  # steps per second, from which the pace has no decimals
+_PLAIN_POWERS = range(-2, 3)  # exponents of losses that are written without one
+_SAME = 0.005  # relative difference of two rates that are called the same
+_FAST = 10  # steps per second, from which on the speed has no decimals
 _MAX_ERROR = 250  # characters
 _LONG_SILENCE = 10.0  # seconds
-_TRAININGS = {"race": "Race", "verification": "Check"}
+_NAMES = {"race": "Race", "verification": "Check"}
 
 
 def beside_the_handle(
     rate: float | None,
     loss: float | None,
-    doubt: float | None,
+    margin: float | None,
     suggestion: float | None,
 ) -> list[str]:
     """Return the texts beside the chosen rate, one for each line."""
@@ -39,7 +39,7 @@ def beside_the_handle(
         return []
     words = [short(rate)]
     if loss is not None:
-        words.append(f"loss {_with_doubt(loss, doubt)}")
+        words.append(f"loss {_with_margin(loss, margin)}")
     if suggestion is not None:
         ratio = rate / suggestion
         same = abs(ratio - 1) < _SAME
@@ -48,19 +48,19 @@ def beside_the_handle(
     return words
 
 
-def _with_doubt(loss: float, doubt: float | None) -> str:
-    """Return a loss, with as many digits as its doubt allows, and its doubt."""
+def _with_margin(loss: float, margin: float | None) -> str:
+    """Return a loss and its margin of error, with the digits that it allows."""
     text = plain(loss, 3)
-    if not doubt or not math.isfinite(loss + doubt):
+    if not margin or not math.isfinite(loss + margin):
         return text
-    power = math.floor(math.log10(max(abs(loss), doubt)))
-    places = min(2 - power, 1 - math.floor(math.log10(doubt)))
-    if round(doubt, places) == 0:  # surer than three digits
+    power = math.floor(math.log10(max(abs(loss), margin)))
+    places = min(2 - power, 1 - math.floor(math.log10(margin)))
+    if round(margin, places) == 0:  # less than the third digit of the loss
         return text
     if power not in _PLAIN_POWERS:
-        return f"({loss / 10.0**power:.2f} ± {doubt / 10.0**power:.2f})e{power}"
+        return f"({loss / 10.0**power:.2f} ± {margin / 10.0**power:.2f})e{power}"
     places = max(places, 0)
-    return f"{loss:.{places}f} ± {doubt:.{places}f}"
+    return f"{loss:.{places}f} ± {margin:.{places}f}"
 
 
 def outcome(curve: TrainingCurve) -> str:
@@ -79,7 +79,7 @@ def outcome(curve: TrainingCurve) -> str:
 
 
 def status(snapshot: Snapshot) -> str:
-    """Return the status of the latest job; before the first job, what Run would do."""
+    """Return the status of the latest job; before the first one, what Run will do."""
     job = snapshot.job
     if job is None:
         start, end, num_it, _ = snapshot.config.plan
@@ -97,7 +97,7 @@ def status(snapshot: Snapshot) -> str:
 
 
 def cost(snapshot: Snapshot) -> str:
-    """Return what a check by training would do, and the time that it may take."""
+    """Return the trainings of a check by training, their cost and their time."""
     config, job = snapshot.config, snapshot.job
     steps, swept = lane_steps(snapshot.total_steps), config.num_it * config.steps_per_lr
     first = "" if snapshot.verifiable else "a range test and "
@@ -114,7 +114,7 @@ def cost(snapshot: Snapshot) -> str:
 
 
 def check_tooltip(snapshot: Snapshot) -> str:
-    """Return the cost of a check by training, and what would make it better."""
+    """Return the cost of a check by training, with a hint if it can be improved."""
     hint = ""
     if snapshot.total_steps is None:
         hint = " If you know the steps of your training, enter them in Settings."
@@ -129,7 +129,7 @@ def _failed(job: JobSnapshot, error: BaseException) -> str:
         message = "its message cannot be shown"
     paragraph = message.partition("\n\n")[0]
     first = textwrap.shorten(paragraph, _MAX_ERROR, placeholder=" ...")
-    what = f"{_TRAININGS.get(job.kind, '')} failed after {_count(job.done, 'step')}"
+    what = f"{_NAMES.get(job.kind, '')} failed after {_count(job.done, 'step')}"
     what = what.strip().capitalize()
     return f"{what}. {type(error).__name__}: {first}".rstrip(": ")
 
@@ -177,8 +177,8 @@ def _special_case(job: JobSnapshot) -> str:
 
 def _running(job: JobSnapshot, snapshot: Snapshot) -> str:
     race, curve = snapshot.race, snapshot.curve
-    if job.kind in _TRAININGS and job.runs and race is not None:
-        return _racing(_TRAININGS[job.kind], race, _pace(job))
+    if job.kind in _NAMES and job.runs and race is not None:
+        return _racing(_NAMES[job.kind], race, _pace(job))
     if job.kind == "comparison" and job.runs:
         return f"Running {_count(job.runs, 'test')}: {_pace(job)}."
     if not (job.done and len(curve)):
@@ -211,8 +211,9 @@ def _ended(job: JobSnapshot, snapshot: Snapshot) -> str:
 
 def _ended_test(curve: LRCurve, suggestion: Suggestion) -> str:
     if not len(curve):
-        left = curve.stop_reason is None
-        return f"{'No longer followed,' if left else 'Stopped'} before the first step."
+        unfollowed = curve.stop_reason is None
+        what = "No longer followed," if unfollowed else "Stopped"
+        return f"{what} before the first step."
     last, steps = short(curve.lrs[-1]), _count(len(curve), "step")
     what = {
         "completed": f"Done: {_completed(curve, steps, last)}",
@@ -225,14 +226,14 @@ def _ended_test(curve: LRCurve, suggestion: Suggestion) -> str:
     lr, low, high, reason = suggestion
     if lr is None:
         return f"{what} No suggestion: {reason}."
-    doubt = ""
+    to_try = ""
     if low is not None and high is not None:
-        doubt = f" (range to try: {short(low)} to {short(high)})"
-    return f"{what} Suggested: {short(lr)}{doubt}, {reason}."
+        to_try = f" (range to try: {short(low)} to {short(high)})"
+    return f"{what} Suggested: {short(lr)}{to_try}, {reason}."
 
 
 def _completed(curve: LRCurve, steps: str, last: str) -> str:
-    """Return how far the losses of a complete test have risen, if that is known."""
+    """Return the steps of a complete test, and how its losses end."""
     edge = curve.unstable_from
     if edge is not None:
         return f"{steps} up to {last}; unstable from {short(edge)}."
@@ -274,14 +275,14 @@ def _ended_check(job: JobSnapshot, snapshot: Snapshot) -> str:
 
 
 def _speed(job: JobSnapshot) -> float | None:
-    """Return the steps of a job in a second; None if they were not measured."""
+    """Return the steps per second of a job; None if they were not measured."""
     if job.done < 2 or job.seconds <= 0:  # noqa: PLR2004 (a time is between two steps)
         return None
     return (job.done - 1) / job.seconds
 
 
 def _pace(job: JobSnapshot) -> str:
-    """Return how far a job has come, how fast it is, and the time that is left."""
+    """Return the steps done of a job, its speed, and the time that is left."""
     text, speed = f"step {job.done} of {job.total}", _speed(job)
     if speed is None:
         return text

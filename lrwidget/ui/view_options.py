@@ -32,14 +32,14 @@ class VisibleCurve(NamedTuple):
     raw: FloatArray
     trend: FloatArray
     band: FloatArray | None  # two standard errors below and above, in two rows
-    limits: Limits | None  # the losses worth showing; None without a point
+    limits: Limits | None  # of the loss axis; None without a point
 
     def height_at(self, rate: float) -> float | None:
-        """Return the height of the trend at a rate; None beside it."""
+        """Return the height of the trend at a rate; None outside the curve."""
         return self._at(rate, self.trend)
 
     def upper_at(self, rate: float) -> float | None:
-        """Return the height of the upper end of the band at a rate; None beside it."""
+        """Return the upper end of the band at a rate; None outside it."""
         return None if self.band is None else self._at(rate, self.band[1])
 
     def _at(self, rate: float, heights: FloatArray) -> float | None:
@@ -59,10 +59,10 @@ class ViewOptions(NamedTuple):
     skip_first: int = 0  # number of points to leave out
     skip_last: int = 0
     logarithmic: bool = False  # whether to show decimal logarithms of the losses
-    everything: bool = False  # whether to show all losses, not only those worth showing
+    everything: bool = False  # whether the loss axis shows all losses
 
     def of(self, curve: LRCurve) -> VisibleCurve:
-        """Return the visible part of a curve, whose trend is that of the whole."""
+        """Return the visible part of a curve; its trend is computed from all points."""
         seen = self._seen(curve)
         return self._visible(curve.losses, trend(curve, self.smoothing), seen)
 
@@ -93,7 +93,7 @@ class ViewOptions(NamedTuple):
             lrs, raw, line = lrs[shown], raw[shown], line[shown]
             band = None if band is None else band[:, shown]
         if self.everything:
-            # The trend may be far off where the first points are left out.
+            # The trend may be far from the losses if the first points are left out.
             limits = whole_limits(np.concatenate([raw, line]))
         else:
             limits = loss_limits(raw, line)
@@ -101,7 +101,7 @@ class ViewOptions(NamedTuple):
 
 
 def _logarithms(losses: FloatArray, missing: float = np.nan) -> FloatArray:
-    """Return the decimal logarithms; another number for a loss without one."""
+    """Return the decimal logarithms; ``missing`` for a loss without one."""
     logarithms = np.full(len(losses), missing)
     np.log10(losses, where=losses > 0, out=logarithms)
     return logarithms
@@ -120,7 +120,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         self, smoothing: Smoothing, total: int, on_change: Callable[[], object]
     ) -> None:
         self._on_change = on_change
-        self._left_out = 0, 0  # as the user set it, also for a shorter curve
+        self._left_out = 0, 0  # numbers that the user set, also for a shorter curve
         row = {
             "style": {"description_width": "75px"},
             "layout": {"flex": "1 1 240px", "width": "auto"},
@@ -132,7 +132,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             value=width,
             description="Smoothing",
             tooltip="The width of the trend, in decades of the learning rate; "
-            "automatic: by the noise",
+            "automatic: chosen by the noise",
             **row,
         )
         self.points = _RangeSlider(
@@ -140,11 +140,11 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             min=1,
             max=total,
             description="Points",
-            # Otherwise the page writes a wrong value between the limits and the value
-            # of the kernel.
+            # Otherwise the page sends a wrong value after the new limits, before the
+            # new value arrives from the kernel.
             continuous_update=False,
-            tooltip="The points that are shown; leave out the first and last ones. "
-            "No suggestion depends on it",
+            tooltip="The points that are shown: leave out first and last ones. "
+            "No suggestion depends on this",
             **row,
         )
         self.logarithmic = _switch("Log loss", "A logarithmic axis for the losses")
@@ -178,7 +178,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         return ViewOptions(smoothing, *left_out, *switches)
 
     def show_total(self, total: int) -> None:
-        """Set the number of points; as many at the ends stay left out."""
+        """Set the number of points; the numbers left out at both ends stay."""
         total = max(total, _FEWEST_POINTS)
         if total == self.points.max:  # the user may be moving the slider
             return

@@ -79,7 +79,7 @@ def test_the_share_of_mere_noise_that_gets_a_rate_is_small() -> None:
     found = [_found(rng.normal(size=100)) for _ in range(500)]
     assert sum(x.lr is None for x in found) > 0.9 * len(found)
     assert {x.reason for x in found if x.lr is None} == {
-        "only noise, beyond which the loss neither falls nor rises",
+        "only noise: the loss neither falls nor rises clearly",
         "the loss is lowest at the first rates",
     }
 

@@ -191,7 +191,7 @@ def test_the_verdict_on_the_lanes(
     found = verification(_sweep(), _lanes(*ends, noise=noise))
     assert found.verdict.startswith(words)
     assert found.checked == ("did not end" not in words)
-    longer = "A longer training wants a lower rate than the best of a short one"
+    longer = "A longer training needs a lower rate than the best of a short one"
     assert (longer in found.verdict) == found.checked
 
 
@@ -215,7 +215,7 @@ def test_the_middle_where_the_sweep_suggests_none() -> None:
     assert found.low is not None
     assert found.high is not None
     assert found.lr == pytest.approx(math.sqrt(found.low * found.high))
-    assert "The range test suggests none; " in found.verdict
+    assert "The range test suggests no rate; " in found.verdict
 
 
 def test_lanes_that_say_nothing() -> None:
@@ -225,12 +225,12 @@ def test_lanes_that_say_nothing() -> None:
     assert (found.lr, found.low, found.high) == suggestion[:3]
     assert not found.checked
     assert found.verdict.startswith(
-        "The trainings tell no rate; 3.16e-2 and 0.1 became"
+        "The trainings suggest no rate; 3.16e-2 and 0.1 became"
     )
     assert found.verdict.endswith("is the suggestion of the range test alone.")
     nothing = verification(_without_suggestion(), [])
     assert (nothing.lr, nothing.low, nothing.high) == (None, None, None)
-    assert "suggests none either: the loss never falls." in nothing.verdict
+    assert "suggests no rate either: the loss never falls." in nothing.verdict
     assert repr(nothing) == "<Verification: lr=None, None to None, 0 lanes>"
     assert repr(found).endswith(", 5 lanes>")
 
@@ -261,8 +261,8 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
     assert "1e-3, 1e-2 and 3e-2 are too close to call" in verdict
     # Neither does a training loss that is not finite.
     for last in ([math.nan, 2.0, 2.0], [math.nan, math.inf, math.inf]):
-        odd = replace(few[0], losses=[2.0] * 9 + last, num_it=12)
-        same = replace(few[1], losses=[2.0] * 12, num_it=12)
+        odd = replace(few[0], losses=np.array([2.0] * 9 + last), num_it=12)
+        same = replace(few[1], losses=np.full(12, 2.0), num_it=12)
         verdict = verification(_sweep(), [odd, same], start_loss=1e3).verdict
         assert "1e-3 and 1e-2 are too close to call" in verdict
 
@@ -314,9 +314,7 @@ def test_curves_that_cannot_be_verified(
 
 
 def test_a_sweep_that_ended_too_early() -> None:
-    with pytest.raises(
-        RuntimeError, match=r"ended \(non_finite\) before it told where"
-    ):
+    with pytest.raises(RuntimeError, match=r"ended \(non_finite\) too early to know"):
         lane_rates(LRCurve(LRS[:2], np.array([1.0, math.nan]), "non_finite"))
     assert lane_rates(_FLAT)[-1] == LRS[-1]
 

@@ -279,9 +279,7 @@ def test_a_sweep_that_ends_at_once() -> None:
     def loss_fn(outputs: torch.Tensor, _targets: torch.Tensor) -> torch.Tensor:
         return outputs.sum() * math.nan
 
-    with pytest.raises(
-        RuntimeError, match=r"ended \(non_finite\) before it told where"
-    ):
+    with pytest.raises(RuntimeError, match=r"ended \(non_finite\) too early to know"):
         verify(*_parts(), loader(), loss_fn)
 
 
