@@ -27,7 +27,11 @@ from lrwidget.curve.runs import (
 )
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.curve.ticks import short
-from lrwidget.curve.verification import VerificationHistory, is_verifiable, usable_total
+from lrwidget.curve.verification_history import (
+    VerificationHistory,
+    is_verifiable,
+    usable_total,
+)
 from lrwidget.runner import Runner
 from lrwidget.ui.snapshot import JobSnapshot, Snapshot
 
