@@ -124,17 +124,13 @@ class VerificationHistory(JobHistory):
         """Return the lanes that have begun, by the position of their rates."""
         return training_curves(self.runs[1:])
 
-    def _all_lanes(self) -> list[TrainingCurve]:
-        """Return all lanes; those that have not begun have no losses."""
-        begun, steps = self.curves(), self.steps
-        none = np.array([])
-        return [
-            begun.get(i, TrainingCurve(rate, none, None, steps))
+    def verification(self) -> Verification:
+        """Return the result so far; lanes that have not begun have no losses."""
+        begun, none = self.curves(), np.array([])
+        lanes = [
+            begun.get(i, TrainingCurve(rate, none, None, self.steps))
             for i, rate in enumerate(self.rates)
         ]
-
-    def verification(self) -> Verification:
-        """Return the result of what is done so far."""
         starts = [x for run in self.runs for x in run.validations if not x.iteration]
         start_loss = starts[0].loss if starts else None
-        return verification(self.sweep, self._all_lanes(), start_loss, self.total_steps)
+        return verification(self.sweep, lanes, start_loss, self.total_steps)
