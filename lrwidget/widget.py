@@ -20,7 +20,7 @@ from lrwidget.controller import Controller
 from lrwidget.curve import picture
 from lrwidget.curve.checks import invalid
 from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule
-from lrwidget.curve.trend import AUTOMATIC, check_smoothing
+from lrwidget.curve.trend import AUTOMATIC, usable_smoothing
 from lrwidget.engine.constructors import FromFrameworks
 from lrwidget.ui.layout import Layout
 from lrwidget.ui.messages import status
@@ -148,7 +148,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         rule: str = DEFAULT_RULE,
     ) -> None:
         """Make the controller and the display of a back end."""
-        check_smoothing(smoothing)
+        smoothing = usable_smoothing(smoothing)
         _check_value(value)
         check_rule(rule)
         self._deciding = threading.Lock()  # nothing is called while it is held

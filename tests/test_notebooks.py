@@ -274,7 +274,7 @@ def test_every_case_of_a_curve(tmp_path: Path) -> None:
 
     assert cases["nothing"]["lr"] is None
     assert said["nothing"].startswith("only noise")
-    assert answer["nothing"].startswith("The trainings tell no rate;")
+    assert answer["nothing"].startswith("The trainings suggest no rate;")
 
     low, checked, high, best = answer["checked"]
     assert low < checked == high < best

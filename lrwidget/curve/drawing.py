@@ -12,7 +12,7 @@ from lrwidget.curve.loss_limits import hull, loss_limits
 from lrwidget.curve.rules import DEFAULT_RULE
 from lrwidget.curve.thinning import thinned
 from lrwidget.curve.ticks import plain, rate_ticks, short, tick_label
-from lrwidget.curve.trend import AUTOMATIC, check_smoothing, trend
+from lrwidget.curve.trend import AUTOMATIC, trend, usable_smoothing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,7 @@ def draw(  # noqa: PLR0913 (the looks of a picture)
     errors. The losses after a divergence may be outside the y range.
     """
     rate = None if choice is None else positive_rate("choice", choice)
-    check_smoothing(smoothing)
+    smoothing = usable_smoothing(smoothing)
     shown = np.isfinite(curve.losses)
     whole = trend(curve, smoothing)
     lrs, raw, line = curve.lrs[shown], curve.losses[shown], whole.losses[shown]

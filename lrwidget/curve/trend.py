@@ -40,10 +40,10 @@ class Trend(NamedTuple):
         return np.array([self.losses - margin, self.losses + margin])
 
 
-def check_smoothing(smoothing: object) -> None:
-    """Raise unless ``smoothing`` is "automatic", "fastai" or a width of the fit."""
+def usable_smoothing(smoothing: object) -> Smoothing:
+    """Return ``"automatic"``, ``"fastai"`` or a width as a float; raise for others."""
     if isinstance(smoothing, str) and smoothing in {AUTOMATIC, FASTAI}:
-        return
+        return smoothing
     problem = (
         f"must be 'automatic', 'fastai' (fastai's mean, with beta=0.98) or the width "
         f"of the fit in decades, from {LEAST_WIDTH} to {MOST_WIDTH}; pass for example "
@@ -54,6 +54,7 @@ def check_smoothing(smoothing: object) -> None:
     width = usable_number("smoothing", smoothing, "smoothing=0.2")
     if not LEAST_WIDTH <= width <= MOST_WIDTH:
         raise invalid(smoothing, "smoothing", problem)
+    return width
 
 
 def trend(curve: Stored, smoothing: Smoothing = AUTOMATIC) -> Trend:

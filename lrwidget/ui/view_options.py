@@ -152,7 +152,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         self.fastai = _switch(
             "fastai's mean", "The bold line is fastai's running mean, which is late"
         )
-        self.fastai.value = bool(smoothing == FASTAI)  # one of NumPy, of its numbers
+        self.fastai.value = smoothing == FASTAI
         ipw.dlink((self.fastai, "value"), (self.smoothing, "disabled"))
         switches = ipw.HBox(
             [self.logarithmic, self.everything, self.fastai],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.browser.lab import Lab, Notebook
 
-STEPS = 900  # few enough that the chart draws all points
+STEPS = 450  # few enough that the chart draws all points
 SOME_STEPS = 20
 
 _PARTS = """

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from lrwidget.curve.fit import local_fit
 from lrwidget.curve.lr_curve import LRCurve
-from lrwidget.curve.trend import check_smoothing, common_trend, trend
+from lrwidget.curve.trend import common_trend, trend, usable_smoothing
 from tests.curves import LRS, curve_of, fitted
 
 _NOISY = curve_of(*(2 + np.random.default_rng(0).normal(0, 0.1, 60)))
@@ -68,11 +69,13 @@ def test_the_common_mean_of_fastai_is_of_all_losses_in_the_order_of_the_rates() 
 
 
 @pytest.mark.parametrize(
-    "smoothing", ["automatic", "fastai", 0.05, 0.8, np.float32(0.5)]
+    "smoothing", ["automatic", "fastai", 0.05, 0.8, np.float64(0.2), Fraction(1, 2)]
 )
 def test_known_smoothing(smoothing: Any) -> None:
-    check_smoothing(smoothing)
-    trend(LRCurve(LRS, np.ones(100)), smoothing)
+    usable = usable_smoothing(smoothing)
+    assert usable == smoothing
+    assert type(usable) in {str, float}
+    trend(LRCurve(LRS, np.ones(100)), usable)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +88,9 @@ def test_known_smoothing(smoothing: Any) -> None:
 )
 def test_another_smoothing_is_refused(smoothing: Any, error: Any) -> None:
     with pytest.raises(error, match=r"smoothing=.* must be .*pass for example"):
-        check_smoothing(smoothing)
+        usable_smoothing(smoothing)
 
 
 def test_the_former_number_is_told_the_way_to_it() -> None:
     with pytest.raises(ValueError, match=r"'fastai' \(fastai's mean, with beta=0.98\)"):
-        check_smoothing(0.98)
+        usable_smoothing(0.98)

@@ -97,7 +97,8 @@ def test_drag(before: str, way: Way, page: FrontEnd, show: Show) -> None:
 def test_smooth(
     before: str, way: Way, page: FrontEnd, show: Show, *, ended: bool
 ) -> None:
-    finder = show(_RUNNING)
+    # Steps that are far enough apart for another width to give another fit.
+    finder = show(_RUNNING.replace("shown(", "shown(2000, "))
     finder.await_points(3)
     if ended:
         page.kernel.execute("w.stop()\nw.wait()")

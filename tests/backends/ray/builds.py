@@ -52,7 +52,7 @@ def sharded_and_validated() -> tuple[Any, ...]:
 
     model = model_of()
     fully_shard(model)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
     loader = DataLoader(data(), BATCH)
     more = {"val_loader": [data()[:16]], "clip_grad_norm": 1.0}
     return model, optimizer, loader, nn.MSELoss(), more
