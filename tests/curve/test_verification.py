@@ -267,6 +267,15 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
         assert "1e-3 and 1e-2 are too close to call" in verdict
 
 
+def test_one_step_of_each_lane() -> None:
+    lanes = [
+        TrainingCurve(lr, np.array([2.0]), "completed", 1, np.array([loss]))
+        for lr, loss in ((1e-3, 1.0), (1e-2, 0.5))
+    ]
+    verdict = verification(_sweep(), lanes, start_loss=2.0, total_steps=1).verdict
+    assert "too close to call after 1 step. " in verdict
+
+
 def test_the_history() -> None:
     plan = Plan(LRS[0], LRS[-1], len(LRS))
     history = VerificationHistory(plan, None, 400)
