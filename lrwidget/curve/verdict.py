@@ -55,6 +55,14 @@ def _listed(rates: list[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def unusable_validation(start_loss: float) -> str:
+    """Return that validation losses are not compared, and why."""
+    return (
+        f"The validation loss is {start_loss} before the first step, so the training "
+        "losses are compared."
+    )
+
+
 def allowed_range(low: float, high: float, decades: float, total: int | None) -> str:
     """Return the range for the real training, and why it is below the best lane."""
     if not decades:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from lrwidget.curve.verdict import (
     final_suggestion,
     lane_results,
     unchecked_suggestion,
+    unusable_validation,
 )
 
 if TYPE_CHECKING:
@@ -245,8 +246,9 @@ def verification(
         Short trainings. The loss of a lane is its mean validation loss, or else the
         mean of the last quarter of its training losses.
     start_loss:
-        The same loss before the first step; None for the mean of the first training
-        losses of the lowest lane.
+        Validation loss before the first step; None for the mean of the first finite
+        training losses of the lowest lane. If it is not finite, training losses are
+        compared.
     total_steps:
         Optimizer steps of the real training; None for ten times those of a lane.
     tuning:
@@ -255,13 +257,18 @@ def verification(
     lanes = sorted(lanes, key=lambda lane: lane.lr)
     suggestion = curve.suggestion()
     lr, low, high, _ = suggestion
-    start = _start_of(lanes, start_loss, tuning)
-    outcomes = _outcomes(lanes, start, tuning)
+    compared, not_validated = lanes, []
+    if start_loss is not None and not math.isfinite(start_loss):
+        none = np.array([])
+        compared = [replace(x, val_losses=none, val_samples=none) for x in lanes]
+        not_validated, start_loss = [unusable_validation(start_loss)], None
+    start = _start_of(compared, start_loss, tuning)
+    outcomes = _outcomes(compared, start, tuning)
     steps = max((lane.num_it for lane in lanes), default=0)
     states = {outcome.state for outcome in outcomes}
     # An unfinished lane has a higher rate, and may be better than all finished ones.
     checked = "close" in states and "unfinished" not in states
-    words = [lane_results(outcomes, steps)]
+    words = [*not_validated, lane_results(outcomes, steps)]
     if checked:
         decades = 1.0
         if total_steps is not None:
@@ -311,7 +318,8 @@ def _start_of(
     """Return the loss at the start; NaN if it is not known."""
     if start_loss is not None:
         return start_loss
-    first = next((lane.losses for lane in lanes if len(lane)), np.array([math.nan]))
+    finite = (lane.losses[np.isfinite(lane.losses)] for lane in lanes)
+    first = next((losses for losses in finite if len(losses)), np.array([math.nan]))
     return float(first[: tuning.first].mean())
 
 

@@ -267,6 +267,31 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
         assert "1e-3 and 1e-2 are too close to call" in verdict
 
 
+@pytest.mark.parametrize("start", [math.nan, math.inf])
+def test_validation_losses_that_are_not_finite_at_the_start(start: float) -> None:
+    lanes = _lanes(1.9, 1.0, 0.5, 0.9, "diverged")
+    expected = verification(_sweep(), lanes)
+    for value in (0.1, math.nan):
+        validated = [replace(lane, val_losses=np.array([value])) for lane in lanes]
+        found = verification(_sweep(), validated, start)
+        assert (found.lr, found.low, found.high) == (
+            *(expected.lr, expected.low, expected.high),
+        )
+        assert found.lanes == validated
+        assert found.verdict == (
+            f"The validation loss is {start} before the first step, so the training "
+            f"losses are compared. {expected.verdict}"
+        )
+
+
+def test_a_first_training_loss_that_is_not_finite() -> None:
+    lanes = _lanes(1.9, 1.0, 0.5, 0.9, 1.5)
+    for first in (math.nan, math.inf):
+        odd = [replace(x, losses=np.array([first, *x.losses[1:]])) for x in lanes]
+        found, expected = verification(_sweep(), odd), verification(_sweep(), lanes)
+        assert (found.lr, found.verdict) == (expected.lr, expected.verdict)
+
+
 def test_one_step_of_each_lane() -> None:
     lanes = [
         TrainingCurve(lr, np.array([2.0]), "completed", 1, np.array([loss]))
