@@ -275,7 +275,8 @@ def verification(
             decades = max(math.log10(total_steps / steps), 0.0)
         best = _best_place(outcomes, start, tuning)
         ends = 10.0 ** (best - decades * np.array([tuning.below, tuning.above]))
-        low, high = np.clip(ends, curve.lrs[0], curve.lrs[-1]).tolist()
+        lowest = min(curve.lrs[0], lanes[0].lr)  # a test may begin too high
+        low, high = np.clip(ends, lowest, curve.lrs[-1]).tolist()
         lr = math.sqrt(low * high) if lr is None else min(max(lr, low), high)
         words.append(allowed_range(low, high, decades, total_steps))
         words.append(final_suggestion(suggestion.lr, lr))

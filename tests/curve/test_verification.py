@@ -148,6 +148,16 @@ def test_the_range_is_swept() -> None:
     assert found.low == found.lr == LRS[0]
 
 
+def test_a_range_below_the_sweep() -> None:
+    # All rates of the sweep are too high, and the third lane is the best one.
+    lrs = LRS[LRS > 0.05]
+    losses = np.where(lrs > 0.1, 9.0, 2.0)
+    lanes = _lanes(1.0, 0.2, 1.5, "diverged", "diverged")
+    found = verification(LRCurve(lrs, losses, "completed"), lanes, None, 100)
+    assert found.lr == found.low == found.high
+    assert found.lr == pytest.approx(10**-2.75, rel=0.5)
+
+
 def _without_suggestion() -> LRCurve:
     """Return a sweep whose loss never falls, but rises."""
     curve = LRCurve(LRS, np.where(LRS > 0.1, 9.0, 2.0), "completed")
