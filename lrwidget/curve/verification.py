@@ -353,6 +353,8 @@ def _best_place(outcomes: list[Outcome], start: float, tuning: Tuning) -> float:
     return float(inside[np.argmax(smoothed <= lowest + _ROUNDING * (start - lowest))])
 
 
+# Of infinite and huge losses, whose differences are too close to call.
+@np.errstate(invalid="ignore", over="ignore")
 def _is_worse(lane: TrainingCurve, best: TrainingCurve, tuning: Tuning) -> bool:
     """Whether the loss of a lane is above that of the best one by more than noise."""
     count = len(lane.val_losses)

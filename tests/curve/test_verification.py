@@ -270,9 +270,14 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
     verdict = verification(_sweep(), few, start_loss=1e3).verdict
     assert "1e-3, 1e-2 and 3e-2 are too close to call" in verdict
     # Neither does a training loss that is not finite.
-    for last in ([math.nan, 2.0, 2.0], [math.nan, math.inf, math.inf]):
+    for last, other in (
+        ([math.nan, 2.0, 2.0], 2.0),
+        ([math.nan, math.inf, math.inf], 2.0),
+        ([math.inf, 2.0, 2.0], math.inf),
+        ([1e200, -1e200, 1e200], 2.0),
+    ):
         odd = replace(few[0], losses=np.array([2.0] * 9 + last), num_it=12)
-        same = replace(few[1], losses=np.full(12, 2.0), num_it=12)
+        same = replace(few[1], losses=np.full(12, other), num_it=12)
         verdict = verification(_sweep(), [odd, same], start_loss=1e3).verdict
         assert "1e-3 and 1e-2 are too close to call" in verdict
 
