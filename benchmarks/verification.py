@@ -24,7 +24,8 @@ import torch
 from benchmarks import truth
 from benchmarks.scores import BOTH, EVERY, GROUPS, NUM_IT, machine, names, sweeps, table
 from lrwidget import TrainingCurve
-from lrwidget.curve.verification import Tuning, lane_rates, lane_steps, verification
+from lrwidget.curve.verification import Tuning, verification
+from lrwidget.curve.verification_history import lane_rates, lane_steps
 from lrwidget.engine.stopping import SteadyStopRule
 
 if TYPE_CHECKING:

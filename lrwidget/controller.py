@@ -27,7 +27,11 @@ from lrwidget.curve.runs import (
 )
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.curve.ticks import short
-from lrwidget.curve.verification import VerificationHistory, is_verifiable, usable_total
+from lrwidget.curve.verification_history import (
+    VerificationHistory,
+    is_verifiable,
+    usable_total,
+)
 from lrwidget.runner import Runner
 from lrwidget.ui.snapshot import JobSnapshot, Snapshot
 
@@ -253,13 +257,13 @@ class Controller:
         else:  # a second press while a test starts does nothing
             # The error is in the status, and raised by wait().
             with suppress(Exception), self._backend.as_made():
-                self._run(None, {})
-            self.refresh()  # here, since an error of the display is raised
+                self.run(None, {})
+            self.refresh()  # outside, so that an error of the display is raised
 
     def start_check(self) -> None:
         """Start to check the suggestion by training."""
         with suppress(Exception), self._backend.as_made():  # as above
-            self._verify(None)
+            self.verify(None)
         self.refresh()
 
     def configure(self, fields: Mapping[str, Any], total_steps: object = None) -> None:
@@ -338,15 +342,12 @@ class Controller:
 
     def run(self, label: str | None, changes: Mapping[str, Any]) -> None:
         """Start a test; see `LRWidget.run`."""
-        self._run(label, changes)
-        self.refresh()
-
-    def _run(self, label: str | None, changes: Mapping[str, Any]) -> None:
         self._check_can_run()
         with self._reserved("test") as state:
             check_label(label)
             every = {**self._fields, **changes}
             self._start(state, self._backend.test(every), [(label, every)])
+        self.refresh()
 
     def follow(self, name: str, job: Job) -> None:
         """Follow a test that runs elsewhere."""
@@ -384,10 +385,6 @@ class Controller:
 
     def verify(self, total_steps: object) -> None:
         """Start to check the suggestion; see `LRWidget.verify`."""
-        self._verify(total_steps)
-        self.refresh()
-
-    def _verify(self, total_steps: object) -> None:
         self._check_can_run()
         with self._reserved("verification") as state:
             total = self._total_steps if total_steps is None else total_steps
@@ -395,6 +392,7 @@ class Controller:
             job = self._backend.verify(changes, curve, usable_total(total))
             new = [(None, changes)] if curve is None else []
             self._start(state, job, new, job.history)
+        self.refresh()
 
     def _verifiable(self) -> tuple[LRCurve, Mapping[str, Any]] | None:
         """Return the latest curve with its arguments, if it can be verified."""

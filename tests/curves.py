@@ -65,3 +65,10 @@ def suggest(
 ) -> Suggestion:
     """Return the suggestion of a rule for rates and losses."""
     return LRCurve(lrs, losses, num_it=max(num_it, len(lrs))).suggestion(rule)
+
+
+def sweep(rise: float = 0.1) -> LRCurve:
+    """Return a sweep that descends around 1e-2, and rises at some rate."""
+    noise = 0.01 * np.random.default_rng(0).standard_normal(len(LRS))
+    losses = 2 / (1 + np.sqrt(LRS / 3e-3)) + np.where(rise <= LRS, 9.0, 0.0) + noise
+    return LRCurve(LRS, losses, "completed")

@@ -5,7 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lrwidget.curve.verification import VerificationHistory, check_curve, usable_total
+from lrwidget.curve.verification_history import (
+    VerificationHistory,
+    check_curve,
+    usable_total,
+)
 from lrwidget.engine.thread_settings import ThreadSettings
 from lrwidget.engine.verify import check_repeatable, verification_events
 

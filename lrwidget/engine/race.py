@@ -119,9 +119,7 @@ class RaceRun(NamedTuple):
         return own.reporting(self.run.start(settings, own))
 
 
-def _until_empty(
-    steps: Steps | None,
-) -> Steps:
+def _until_empty(steps: Steps | None) -> Steps:
     if steps is None:
         return "exhausted"
     try:

@@ -33,6 +33,8 @@ _LONG = 2.0  # decades of a rise without a clear descent
 _CLEAR = 3.0  # standard errors; a deeper descent is clear
 _NOISE, _WITHOUT_DESCENT = 3.0, 10.0  # the least rise, in multiples of the noise
 _DEPTH = 0.15  # the least rise, as a share of the depth of the descent
+_FIRST_BINS = 4  # which an explosion is compared with
+_EXPLOSION = 4.0  # times the largest absolute value in these
 
 _MOST = float(np.finfo(np.float64).max)
 
@@ -59,8 +61,10 @@ class FitStopRule:
     losses are above the level by three times the noise of the start, and by 15 % of
     the depth of the descent. Losses are compared with the level, and not the fit, which
     cuts high losses. Without a clear descent, four fifths of the losses of the last two
-    decades have to be above the level by ten times the noise. A loss that is NaN or
-    infinite stops the test at once.
+    decades have to be above the level by ten times the noise, or five of the last six
+    above four times the largest absolute value of the first four losses, which also
+    stops an explosion within the start. A loss that is NaN or infinite stops the test
+    at once.
 
     The rule sees means of losses in bins, at most twenty in a decade, so that its
     memory does not grow with the number of steps. The fit is computed only at the end
@@ -87,6 +91,7 @@ class FitStopRule:
         self._sum = 0.0
         self._left = self._sizes[0]  # losses that are missing in the present bin
         self._high = math.inf  # the median of the start, once it is known
+        self._explosion = math.inf  # the height of one, once it is known
 
     def update(self, loss: float) -> StopReason | None:
         """Add the next raw loss; return the reason to stop, or None to go on."""
@@ -107,11 +112,18 @@ class FitStopRule:
             self._left = self._sizes[number]
         if number == self._bins_at_start:
             self._high = float(np.median(means))
-        elif mean > self._high:
-            last = [x > self._high for x in means[-_FEWEST:]]
-            if sum(last) >= _SHARE * _FEWEST and self._has_risen():
-                return "diverged"
+        elif mean > self._high and self._last_above(self._high) and self._has_risen():
+            return "diverged"
+        if number == _FIRST_BINS:
+            self._explosion = _EXPLOSION * max(map(abs, means))
+        elif mean > self._explosion and self._last_above(self._explosion):
+            return "diverged"
         return None
+
+    def _last_above(self, height: float) -> bool:
+        """Whether nearly all of the last losses are above a height."""
+        last = [mean > height for mean in self._means[-_FEWEST:]]
+        return sum(last) >= _SHARE * _FEWEST
 
     def _has_risen(self) -> bool:
         """Whether the curve so far ends well above its start."""

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 from lrwidget.config import with_settings
 from lrwidget.curve.checks import invalid
 from lrwidget.curve.race_history import race_plans
-from lrwidget.curve.verification import VerificationHistory, check_curve, usable_total
+from lrwidget.curve.verification_history import (
+    VerificationHistory,
+    check_curve,
+    usable_total,
+)
 from lrwidget.engine.constructors import FunctionFromFrameworks
 from lrwidget.engine.distributed import context
 from lrwidget.engine.race import race_runs, run_in_turn

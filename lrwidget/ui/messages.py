@@ -12,7 +12,7 @@ from lrwidget.curve.edge import FEWEST
 from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.schedule import MOST_LR
 from lrwidget.curve.ticks import counted, plain, short
-from lrwidget.curve.verification import LANES, lane_steps
+from lrwidget.curve.verification_history import LANES, lane_steps
 
 if TYPE_CHECKING:
     from lrwidget.curve.lr_curve import LRCurve

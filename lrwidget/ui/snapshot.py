@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from lrwidget.curve.race_history import RaceHistory
     from lrwidget.curve.runs import Run
     from lrwidget.curve.suggestion import Suggestion
-    from lrwidget.curve.verification import Verification, VerificationHistory
+    from lrwidget.curve.verification import Verification
+    from lrwidget.curve.verification_history import VerificationHistory
 
     Kind: TypeAlias = Literal["test", "comparison", "race", "verification"]
     Trainings: TypeAlias = RaceHistory | VerificationHistory

@@ -153,8 +153,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             "fastai's mean", "The bold line is fastai's running mean, which is late"
         )
         self.fastai.value = bool(smoothing == FASTAI)  # one of NumPy, of its numbers
-        self.smoothing.disabled = self.fastai.value
-        self.fastai.observe(self._on_switched, "value")
+        ipw.dlink((self.fastai, "value"), (self.smoothing, "disabled"))
         switches = ipw.HBox(
             [self.logarithmic, self.everything, self.fastai],
             layout={"flex_flow": "row wrap"},
@@ -189,9 +188,6 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             self.points.max = total
             self.points.value = first, max(total - at_last, first)
         self.points.observe(self._on_trimmed, "value")
-
-    def _on_switched(self, change: dict[str, bool]) -> None:
-        self.smoothing.disabled = change["new"]
 
     def _on_trimmed(self, _change: object) -> None:
         view = self.view

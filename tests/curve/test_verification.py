@@ -9,19 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.curve.history import Ended, Plan, Started, Stepped, Validated
-from lrwidget.curve.lr_curve import LRCurve, Step
+from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.ticks import short
 from lrwidget.curve.training_curve import TrainingCurve
-from lrwidget.curve.verification import (
-    VerificationHistory,
-    check_curve,
-    lane_rates,
-    lane_steps,
-    usable_total,
-    verification,
-)
-from tests.curves import LRS
+from lrwidget.curve.verification import verification
+from tests.curves import LRS, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,13 +22,6 @@ if TYPE_CHECKING:
 
 _RATES = [1e-3, 10**-2.5, 1e-2, 10**-1.5, 0.1]
 _STEPS = 100
-
-
-def _sweep(rise: float = 0.1, **settings: Any) -> LRCurve:
-    """Return a sweep that descends around 1e-2, and rises at some rate."""
-    noise = 0.01 * np.random.default_rng(0).standard_normal(len(LRS))
-    losses = 2 / (1 + np.sqrt(LRS / 3e-3)) + np.where(rise <= LRS, 9.0, 0.0) + noise
-    return LRCurve(LRS, losses, **{"stop_reason": "completed", **settings})
 
 
 def _lane(
@@ -78,31 +63,12 @@ def _smoothed_by_hand(place: float, ends: Sequence[float], start: float) -> floa
     return sum(heights) / sum(weights)
 
 
-def test_the_lanes_begin_at_the_edge() -> None:
-    curve = _sweep(rise=0.1)
-    edge = curve.unstable_from
-    assert edge is not None
-    assert lane_rates(curve) == pytest.approx(
-        [edge * 10 ** (-k / 2) for k in (4, 3, 2, 1, 0)]
-    )
-    assert lane_rates(curve)[-1] == edge
-    assert lane_rates(_sweep(rise=99.0))[-1] == LRS[-1]
-
-
-@pytest.mark.parametrize(
-    ("total", "steps"),
-    [(None, 100), (7, 7), (30, 30), (599, 60), (1234, 123), (10**7, 300)],
-)
-def test_the_steps_of_a_lane(total: int | None, steps: int) -> None:
-    assert lane_steps(total) == steps
-
-
 @pytest.mark.parametrize("total", [None, 100, 400, 5000])
 @given(ends=st.lists(st.floats(0.01, 3), min_size=5, max_size=5))
 def test_the_clamp_is_that_of_a_second_computation(
     total: int | None, ends: list[float]
 ) -> None:
-    curve = _sweep()
+    curve = sweep()
     suggested = curve.suggestion().lr
     assert suggested is not None
     found = verification(curve, _lanes(*ends), None, total)
@@ -135,7 +101,7 @@ def test_scale_shift_and_order_change_nothing(
         TrainingCurve(lane.lr, scale * lane.losses + shift, lane.stop_reason, _STEPS)
         for lane in (lanes[i] for i in order)
     ]
-    one, other = verification(_sweep(), lanes), verification(_sweep(), others)
+    one, other = verification(sweep(), lanes), verification(sweep(), others)
     assert [lane.lr for lane in other.lanes] == _RATES
     assert (one.lr, one.low, one.high, one.verdict) == (
         *(other.lr, other.low, other.high, other.verdict),
@@ -144,11 +110,11 @@ def test_scale_shift_and_order_change_nothing(
 
 def test_the_range_is_swept() -> None:
     lanes = [_lane(rate, end) for rate, end in ((1e-7, 0.1), (1e-6, 1.0))]
-    found = verification(_sweep(), lanes, None, 10**9)
+    found = verification(sweep(), lanes, None, 10**9)
     assert found.low == found.lr == LRS[0]
 
 
-def test_a_range_below_the_sweep() -> None:
+def test_a_range_below_thesweep() -> None:
     # All rates of the sweep are too high, and the third lane is the best one.
     lrs = LRS[LRS > 0.05]
     losses = np.where(lrs > 0.1, 9.0, 2.0)
@@ -198,7 +164,7 @@ def _without_suggestion() -> LRCurve:
 def test_the_verdict_on_the_lanes(
     ends: tuple[Any, ...], noise: float, words: str
 ) -> None:
-    found = verification(_sweep(), _lanes(*ends, noise=noise))
+    found = verification(sweep(), _lanes(*ends, noise=noise))
     assert found.verdict.startswith(words)
     assert found.checked == ("did not end" not in words)
     longer = "A longer training needs a lower rate than the best of a short one"
@@ -207,17 +173,17 @@ def test_the_verdict_on_the_lanes(
 
 def test_the_verdict_on_the_suggestion() -> None:
     lanes = _lanes(1.9, 1.8, 1.0, 0.2, 1.5)
-    suggested = _sweep().suggestion().lr
+    suggested = sweep().suggestion().lr
     assert suggested is not None
     for total, end in (
         (None, "is in this range."),
         (1000, "is in this range."),
         (100, f"The range test suggests {short(suggested)}"),
     ):
-        verdict = verification(_sweep(), lanes, None, total).verdict
+        verdict = verification(sweep(), lanes, None, total).verdict
         assert end in verdict
     assert "These trainings are as long as yours" in verdict
-    assert "for 1000 steps." in verification(_sweep(), lanes, None, 1000).verdict
+    assert "for 1000 steps." in verification(sweep(), lanes, None, 1000).verdict
 
 
 def test_the_middle_where_the_sweep_suggests_none() -> None:
@@ -230,8 +196,8 @@ def test_the_middle_where_the_sweep_suggests_none() -> None:
 
 def test_lanes_that_say_nothing() -> None:
     ends = ("stopped", 2.0, 2.5, "diverged", "diverged")
-    found = verification(_sweep(), _lanes(*ends))
-    suggestion = _sweep().suggestion()
+    found = verification(sweep(), _lanes(*ends))
+    suggestion = sweep().suggestion()
     assert (found.lr, found.low, found.high) == suggestion[:3]
     assert not found.checked
     assert found.verdict.startswith(
@@ -261,13 +227,13 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
     assert lanes[0].val_loss == pytest.approx(
         np.average(hardness, weights=samples) + 0.2
     )
-    verdict = verification(_sweep(), lanes, start_loss=1e3).verdict
+    verdict = verification(sweep(), lanes, start_loss=1e3).verdict
     assert (
         "1e-2 and 3e-2 are too close to call after 9 steps; 1e-3 is worse." in verdict
     )
     # A few batches do not tell their noise: the training losses are equal here.
     few = [_validated(x.lr, x.val_losses[:4], x.val_samples[:4]) for x in lanes]
-    verdict = verification(_sweep(), few, start_loss=1e3).verdict
+    verdict = verification(sweep(), few, start_loss=1e3).verdict
     assert "1e-3, 1e-2 and 3e-2 are too close to call" in verdict
     # Neither does a training loss that is not finite.
     for last, other in (
@@ -278,17 +244,17 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
     ):
         odd = replace(few[0], losses=np.array([2.0] * 9 + last), num_it=12)
         same = replace(few[1], losses=np.full(12, other), num_it=12)
-        verdict = verification(_sweep(), [odd, same], start_loss=1e3).verdict
+        verdict = verification(sweep(), [odd, same], start_loss=1e3).verdict
         assert "1e-3 and 1e-2 are too close to call" in verdict
 
 
 @pytest.mark.parametrize("start", [math.nan, math.inf])
 def test_validation_losses_that_are_not_finite_at_the_start(start: float) -> None:
     lanes = _lanes(1.9, 1.0, 0.5, 0.9, "diverged")
-    expected = verification(_sweep(), lanes)
+    expected = verification(sweep(), lanes)
     for value in (0.1, math.nan):
         validated = [replace(lane, val_losses=np.array([value])) for lane in lanes]
-        found = verification(_sweep(), validated, start)
+        found = verification(sweep(), validated, start)
         assert (found.lr, found.low, found.high) == (
             *(expected.lr, expected.low, expected.high),
         )
@@ -303,7 +269,7 @@ def test_a_first_training_loss_that_is_not_finite() -> None:
     lanes = _lanes(1.9, 1.0, 0.5, 0.9, 1.5)
     for first in (math.nan, math.inf):
         odd = [replace(x, losses=np.array([first, *x.losses[1:]])) for x in lanes]
-        found, expected = verification(_sweep(), odd), verification(_sweep(), lanes)
+        found, expected = verification(sweep(), odd), verification(sweep(), lanes)
         assert (found.lr, found.verdict) == (expected.lr, expected.verdict)
 
 
@@ -312,72 +278,5 @@ def test_one_step_of_each_lane() -> None:
         TrainingCurve(lr, np.array([2.0]), "completed", 1, np.array([loss]))
         for lr, loss in ((1e-3, 1.0), (1e-2, 0.5))
     ]
-    verdict = verification(_sweep(), lanes, start_loss=2.0, total_steps=1).verdict
+    verdict = verification(sweep(), lanes, start_loss=2.0, total_steps=1).verdict
     assert "too close to call after 1 step. " in verdict
-
-
-def test_the_history() -> None:
-    plan = Plan(LRS[0], LRS[-1], len(LRS))
-    history = VerificationHistory(plan, None, 400)
-    assert (history.num_it, history.rates, history.curves()) == (400, [], {})
-    curve = _sweep()
-    history.apply(Started(0, plan))
-    for i, (lr, loss) in enumerate(zip(LRS, curve.losses, strict=True)):
-        history.apply(Stepped(0, Step(i, lr, loss)))
-    history.apply(Ended(0, "completed"))
-    assert history.plan_lanes() == history.rates == lane_rates(curve)
-    for run, lr in enumerate(history.rates, 1):
-        history.apply(Started(run, Plan(lr, lr, 40)))
-        if run == 1:
-            history.apply(Validated(1, 0, (5.0, 2.0), (1, 2)))
-        history.apply(Stepped(run, Step(0, lr, 2.0)))
-        history.apply(Validated(run, 1, (float(run), 1.0), (1, 2)))
-        history.apply(Ended(run, "completed"))
-    found, lanes = history.verification(), list(history.curves().values())
-    assert [lane.val_loss for lane in lanes] == [(k + 2) / 3 for k in (1, 2, 3, 4, 5)]
-    expected = verification(curve, lanes, 3.0, 400)
-    assert (found.lr, found.verdict) == (expected.lr, expected.verdict)
-    history.runs[5].stop_reason = None
-    assert len(history.verification().lanes) == 5
-    given = VerificationHistory(None, curve, None)
-    assert (given.num_it, len(given), given.rates) == (500, 0, lane_rates(curve))
-    assert given.sweep is curve
-
-
-_FLAT = LRCurve(LRS, np.ones(100), "completed")
-
-
-@pytest.mark.parametrize(
-    ("curve", "error", "message"),
-    [
-        (3, TypeError, "curve=3 must be an LRCurve; pass that of a range test"),
-        (_FLAT, ValueError, r"curve=.* suggests no rate \(the loss never falls\), and"),
-        (LRCurve([], []), ValueError, "too few points"),  # type: ignore[arg-type]  # as users
-    ],
-)
-def test_curves_that_cannot_be_verified(
-    curve: object, error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error, match=message):
-        check_curve(curve)
-
-
-def test_a_sweep_that_ended_too_early() -> None:
-    with pytest.raises(RuntimeError, match=r"ended \(non_finite\) too early to know"):
-        lane_rates(LRCurve(LRS[:2], np.array([1.0, math.nan]), "non_finite"))
-    assert lane_rates(_FLAT)[-1] == LRS[-1]
-
-
-@pytest.mark.parametrize(
-    ("total", "error", "message"),
-    [
-        (0, ValueError, "total_steps=0 must be at least 1; pass for example 5000, or"),
-        (1.5, TypeError, r"total_steps=1\.5 must be an integer; pass for example 5000"),
-        (True, TypeError, "total_steps=True must be an integer"),
-        (2**53, ValueError, "must be at most 9007199254740991; pass for example"),
-    ],
-)
-def test_totals_that_cannot_be(total: Any, error: Any, message: str) -> None:
-    with pytest.raises(error, match=message):
-        usable_total(total)
-    assert usable_total(np.int64(5)) == 5

@@ -200,10 +200,23 @@ def test_a_rise_before_the_descent_does_not_stop(num_it: int, noise: float) -> N
 def test_a_rise_without_a_descent_stops_after_two_decades(noise: float) -> None:
     lrs = learning_rates(1e-7, 10, 100)
     losses = 2.3 + noise * np.random.default_rng(1).normal(size=100)
-    losses += np.where(lrs < 1e-3, 0, 5 * (lrs / 1e-3))
+    losses += np.where(lrs < 1e-3, 0, 4)
     stop = _stop_of(lrs, losses)
     assert stop is not None
     assert 2e-2 < lrs[stop[0]] < 0.2
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("place", [1e-6, 1e-5, 1e-3])
+def test_an_explosion_stops_within_the_start_and_after_it(
+    sign: float, place: float
+) -> None:
+    lrs = learning_rates(1e-7, 10, 100)
+    losses = 2.3 * sign + 0.1 * np.random.default_rng(1).normal(size=100)
+    losses += np.where(lrs < place, 0, 50)
+    stop = _stop_of(lrs, losses)
+    assert stop is not None
+    assert stop[0] - int(np.sum(lrs < place)) in (3, 4)
 
 
 def test_a_plan_of_close_rates() -> None:

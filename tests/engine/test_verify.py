@@ -13,7 +13,8 @@ from torch.optim import LBFGS, SGD
 from lrwidget import LRCurve, RangeTest, race, range_test, verify
 from lrwidget.curve.history import Started, Stepped, Validated
 from lrwidget.curve.race_history import race_plans
-from lrwidget.curve.verification import lane_rates, verification
+from lrwidget.curve.verification import verification
+from lrwidget.curve.verification_history import lane_rates
 from lrwidget.engine.race import race_runs, run_in_turn
 from tests.curves import LRS
 from tests.engine.training_parts import Net, data, loader, state, warm
