@@ -192,6 +192,8 @@ class Controller:
             plans += [] if race is None else [run.plan for run in race.runs]
             known = [plan for plan in plans if plan is not None]
             swept = min(p.start_lr for p in known), max(p.end_lr for p in known)
+            if self.verification is not None:  # after a race in place of its lanes
+                swept = _extended(swept, self.verification.low)
             choice = self._owner.value
             job = None if self._job is None else self._job.snapshot()
             testing = self._job is not None and self._job.testing

@@ -321,3 +321,22 @@ def test_a_lane_below_the_chart_can_be_chosen(widget: LRWidget) -> None:
     assert lowest < 0.05
     widget.pick(lowest)
     assert widget.value == lowest
+
+
+def test_a_range_below_the_test_can_be_chosen() -> None:
+    widget = LRWidget(*_parts(), loader(), _LOSS, seed=0, start_lr=100.0, end_lr=1e4)
+    widget.verify(20)
+    widget.wait()
+    found = widget.verification
+    assert found is not None
+    unstable = [x.lr for x in found.lanes if x.stop_reason == "diverged"]
+    assert unstable
+    assert found.lr is not None
+    assert found.lr < min(unstable)
+    assert widget.value == found.lr
+    widget.race([200.0], 2)  # in place of the short trainings
+    widget.wait()
+    widget.pick(200.0)
+    display_of(widget).pick_bar.home.click()
+    assert widget.value == found.lr
+    widget.close()

@@ -32,7 +32,7 @@ def mean_with_error(values: FloatArray) -> tuple[float, float]:
     Andrews [2]_ for a correlation that falls by the same factor with each step. For few
     values, a factor of Kiefer and Vogelsang [3]_ makes the error larger, so that two
     errors on each side contain the mean about as often as for many values. It is
-    infinite for fewer than three values.
+    infinite for fewer than three values, and where their squares are too large.
 
     References
     ----------
@@ -49,8 +49,8 @@ def mean_with_error(values: FloatArray) -> tuple[float, float]:
         return mean, math.inf
     apart = values - mean
     square = float(apart @ apart)
-    if not square:
-        return mean, 0.0
+    if not 0 < square < math.inf:
+        return mean, square
     next_to = float(apart[1:] @ apart[:-1]) / square
     # Kendall (1954): the correlation that a short series shows is too small.
     factor = min(abs(next_to + (1 + 3 * next_to) / count), _MOST_CORRELATED)

@@ -23,6 +23,11 @@ def short(rate: float) -> str:
     return _with_power(rate, 2)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number of things: 1 step, 5 steps."""
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def plain(number: float, digits: int = _DIGITS) -> str:
     """Return a number with so many digits at most: 0.0125, 1e-7."""
     text = f"{number:.{digits}g}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from lrwidget.curve.ticks import short
+from lrwidget.curve.ticks import counted, short
 
 if TYPE_CHECKING:
     from lrwidget.curve.suggestion import Suggestion
@@ -32,11 +32,11 @@ def lane_results(outcomes: list[Outcome], steps: int) -> str:
     """Return which lanes are close to the best one, worse, or without a result."""
     found = {x.state: _rates(outcomes, x.state) for x in outcomes}
     close, worse = found.get("close", []), found.get("worse", [])
-    words = ["The trainings suggest no rate"]
+    words, length = ["The trainings suggest no rate"], counted(steps, "step")
     if len(close) > 1:
-        words = [f"{_listed(close)} are too close to call after {steps} steps"]
+        words = [f"{_listed(close)} are too close to call after {length}"]
     elif close:
-        words = [f"{close[0]} has the lowest loss after {steps} steps"]
+        words = [f"{close[0]} has the lowest loss after {length}"]
     if worse:
         words.append(f"{_listed(worse)} {'is' if len(worse) == 1 else 'are'} worse")
     words += [f"{_listed(found[x])} {_ENDS[x]}" for x in _ENDS if x in found]
@@ -53,6 +53,14 @@ def _rates(outcomes: list[Outcome], state: State) -> list[str]:
 def _listed(rates: list[str]) -> str:
     *others, last = rates
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def unusable_validation(start_loss: float) -> str:
+    """Return that validation losses are not compared, and why."""
+    return (
+        f"The validation loss is {start_loss} before the first step, so the training "
+        "losses are compared."
+    )
 
 
 def allowed_range(low: float, high: float, decades: float, total: int | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from lrwidget.curve.verdict import (
     final_suggestion,
     lane_results,
     unchecked_suggestion,
+    unusable_validation,
 )
 
 if TYPE_CHECKING:
@@ -120,8 +121,9 @@ def verification(
         Short trainings. The loss of a lane is its mean validation loss, or else the
         mean of the last quarter of its training losses.
     start_loss:
-        The same loss before the first step; None for the mean of the first training
-        losses of the lowest lane.
+        Validation loss before the first step; None for the mean of the first finite
+        training losses of the lowest lane. If it is not finite, training losses are
+        compared.
     total_steps:
         Optimizer steps of the real training; None for ten times those of a lane.
     tuning:
@@ -130,20 +132,26 @@ def verification(
     lanes = sorted(lanes, key=lambda lane: lane.lr)
     suggestion = curve.suggestion()
     lr, low, high, _ = suggestion
-    start = _start_of(lanes, start_loss, tuning)
-    outcomes = _outcomes(lanes, start, tuning)
+    compared, not_validated = lanes, []
+    if start_loss is not None and not math.isfinite(start_loss):
+        none = np.array([])
+        compared = [replace(x, val_losses=none, val_samples=none) for x in lanes]
+        not_validated, start_loss = [unusable_validation(start_loss)], None
+    start = _start_of(compared, start_loss, tuning)
+    outcomes = _outcomes(compared, start, tuning)
     steps = max((lane.num_it for lane in lanes), default=0)
     states = {outcome.state for outcome in outcomes}
     # An unfinished lane has a higher rate, and may be better than all finished ones.
     checked = "close" in states and "unfinished" not in states
-    words = [lane_results(outcomes, steps)]
+    words = [*not_validated, lane_results(outcomes, steps)]
     if checked:
         decades = 1.0
         if total_steps is not None:
             decades = max(math.log10(total_steps / steps), 0.0)
         best = _best_place(outcomes, start, tuning)
         ends = 10.0 ** (best - decades * np.array([tuning.below, tuning.above]))
-        low, high = np.clip(ends, curve.lrs[0], curve.lrs[-1]).tolist()
+        lowest = min(curve.lrs[0], lanes[0].lr)  # a test may begin too high
+        low, high = np.clip(ends, lowest, curve.lrs[-1]).tolist()
         lr = math.sqrt(low * high) if lr is None else min(max(lr, low), high)
         words.append(allowed_range(low, high, decades, total_steps))
         words.append(final_suggestion(suggestion.lr, lr))
@@ -186,7 +194,8 @@ def _start_of(
     """Return the loss at the start; NaN if it is not known."""
     if start_loss is not None:
         return start_loss
-    first = next((lane.losses for lane in lanes if len(lane)), np.array([math.nan]))
+    finite = (lane.losses[np.isfinite(lane.losses)] for lane in lanes)
+    first = next((losses for losses in finite if len(losses)), np.array([math.nan]))
     return float(first[: tuning.first].mean())
 
 
@@ -219,6 +228,8 @@ def _best_place(outcomes: list[Outcome], start: float, tuning: Tuning) -> float:
     return float(inside[np.argmax(smoothed <= lowest + _ROUNDING * (start - lowest))])
 
 
+# Of infinite and huge losses, whose differences are too close to call.
+@np.errstate(invalid="ignore", over="ignore")
 def _is_worse(lane: TrainingCurve, best: TrainingCurve, tuning: Tuning) -> bool:
     """Whether the loss of a lane is above that of the best one by more than noise."""
     count = len(lane.val_losses)

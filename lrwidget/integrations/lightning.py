@@ -164,10 +164,14 @@ class _Fit:
     def stand_in(self, module: Any, device: torch.device, datamodule: Any) -> Any:  # noqa: ANN401 (as above)
         """Return a trainer in place of the user's, which writes and shows nothing."""
         user = self.trainer
-        settings = {} if user is None else {x: getattr(user, x) for x in _SETTINGS}
-        if settings.get("max_epochs") is None and settings.get("max_steps", -1) == -1:
-            settings["max_epochs"] = _USUAL_EPOCHS
+        settings: dict[str, Any] = {"max_epochs": _USUAL_EPOCHS}
         with _silence():
+            if user is not None:
+                settings = {x: getattr(user, x) for x in _SETTINGS}
+                limits = self.part("loops.utilities")._parse_loop_limits  # noqa: SLF001 (as above)
+                _, settings["max_epochs"] = limits(
+                    None, user.max_steps, None, user.max_epochs, user
+                )
             trainer = self.part("trainer").Trainer(
                 devices=1,
                 logger=self.part("loggers.logger").DummyLogger(),

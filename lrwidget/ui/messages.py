@@ -11,7 +11,7 @@ import numpy as np
 from lrwidget.curve.edge import FEWEST
 from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.schedule import MOST_LR
-from lrwidget.curve.ticks import plain, short
+from lrwidget.curve.ticks import counted, plain, short
 from lrwidget.curve.verification_history import LANES, lane_steps
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def cost(snapshot: Snapshot) -> str:
     steps, swept = lane_steps(snapshot.total_steps), config.num_it * config.steps_per_lr
     first = "" if snapshot.verifiable else "a range test and "
     total = LANES * steps + (swept if first else 0)
-    words = f"Check by training: {first}{LANES} trainings of {_count(steps, 'step')}"
+    words = f"Check by training: {first}{LANES} trainings of {counted(steps, 'step')}"
     words += f", about {float(f'{total / swept:.2g}'):g} times a range test"
     speed = None if job is None else _speed(job)
     if job is not None and speed is not None:
@@ -129,7 +129,7 @@ def _failed(job: JobSnapshot, error: BaseException) -> str:
         message = "its message cannot be shown"
     paragraph = message.partition("\n\n")[0]
     first = textwrap.shorten(paragraph, _MAX_ERROR, placeholder=" ...")
-    what = f"{_NAMES.get(job.kind, '')} failed after {_count(job.done, 'step')}"
+    what = f"{_NAMES.get(job.kind, '')} failed after {counted(job.done, 'step')}"
     what = what.strip().capitalize()
     return f"{what}. {type(error).__name__}: {first}".rstrip(": ")
 
@@ -180,7 +180,7 @@ def _running(job: JobSnapshot, snapshot: Snapshot) -> str:
     if job.kind in _NAMES and job.runs and race is not None:
         return _racing(_NAMES[job.kind], race, _pace(job))
     if job.kind == "comparison" and job.runs:
-        return f"Running {_count(job.runs, 'test')}: {_pace(job)}."
+        return f"Running {counted(job.runs, 'test')}: {_pace(job)}."
     if not (job.done and len(curve)):
         return "Running: waiting for the first step."
     last, loss = short(curve.lrs[-1]), plain(curve.losses[-1], 4)
@@ -191,7 +191,7 @@ def _running(job: JobSnapshot, snapshot: Snapshot) -> str:
 def _racing(what: str, race: Trainings, pace: str) -> str:
     curves = [*race.curves().values()]
     if not curves:
-        rates = _count(len(race.rates), "rate")
+        rates = counted(len(race.rates), "rate")
         return f"{what} of {rates}: waiting for the first step."
     latest = curves[-1]
     loss = f", loss {plain(latest.losses[-1], 4)}" if len(latest) else ""
@@ -205,7 +205,7 @@ def _ended(job: JobSnapshot, snapshot: Snapshot) -> str:
         return _ended_check(job, snapshot)
     words = _ended_test(snapshot.curve, snapshot.suggestion)
     if job.kind == "comparison" and snapshot.latest is not None:
-        return f"{_count(job.runs, 'test')}; {snapshot.latest.name}: {words}"
+        return f"{counted(job.runs, 'test')}; {snapshot.latest.name}: {words}"
     return words
 
 
@@ -214,7 +214,7 @@ def _ended_test(curve: LRCurve, suggestion: Suggestion) -> str:
         unfollowed = curve.stop_reason is None
         what = "No longer followed," if unfollowed else "Stopped"
         return f"{what} before the first step."
-    last, steps = short(curve.lrs[-1]), _count(len(curve), "step")
+    last, steps = short(curve.lrs[-1]), counted(len(curve), "step")
     what = {
         "completed": f"Done: {_completed(curve, steps, last)}",
         "diverged": f"Stopped at {last}, where training became unstable, as expected.",
@@ -301,10 +301,6 @@ def _duration(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def _count(count: int, noun: str) -> str:
-    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _position(race: Trainings, curves: list[TrainingCurve]) -> str:

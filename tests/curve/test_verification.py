@@ -114,6 +114,16 @@ def test_the_range_is_swept() -> None:
     assert found.low == found.lr == LRS[0]
 
 
+def test_a_range_below_thesweep() -> None:
+    # All rates of the sweep are too high, and the third lane is the best one.
+    lrs = LRS[LRS > 0.05]
+    losses = np.where(lrs > 0.1, 9.0, 2.0)
+    lanes = _lanes(1.0, 0.2, 1.5, "diverged", "diverged")
+    found = verification(LRCurve(lrs, losses, "completed"), lanes, None, 100)
+    assert found.lr == found.low == found.high
+    assert found.lr == pytest.approx(10**-2.75, rel=0.5)
+
+
 def _without_suggestion() -> LRCurve:
     """Return a sweep whose loss never falls, but rises."""
     curve = LRCurve(LRS, np.where(LRS > 0.1, 9.0, 2.0), "completed")
@@ -226,8 +236,47 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
     verdict = verification(sweep(), few, start_loss=1e3).verdict
     assert "1e-3, 1e-2 and 3e-2 are too close to call" in verdict
     # Neither does a training loss that is not finite.
-    for last in ([math.nan, 2.0, 2.0], [math.nan, math.inf, math.inf]):
+    for last, other in (
+        ([math.nan, 2.0, 2.0], 2.0),
+        ([math.nan, math.inf, math.inf], 2.0),
+        ([math.inf, 2.0, 2.0], math.inf),
+        ([1e200, -1e200, 1e200], 2.0),
+    ):
         odd = replace(few[0], losses=np.array([2.0] * 9 + last), num_it=12)
-        same = replace(few[1], losses=np.full(12, 2.0), num_it=12)
+        same = replace(few[1], losses=np.full(12, other), num_it=12)
         verdict = verification(sweep(), [odd, same], start_loss=1e3).verdict
         assert "1e-3 and 1e-2 are too close to call" in verdict
+
+
+@pytest.mark.parametrize("start", [math.nan, math.inf])
+def test_validation_losses_that_are_not_finite_at_the_start(start: float) -> None:
+    lanes = _lanes(1.9, 1.0, 0.5, 0.9, "diverged")
+    expected = verification(sweep(), lanes)
+    for value in (0.1, math.nan):
+        validated = [replace(lane, val_losses=np.array([value])) for lane in lanes]
+        found = verification(sweep(), validated, start)
+        assert (found.lr, found.low, found.high) == (
+            *(expected.lr, expected.low, expected.high),
+        )
+        assert found.lanes == validated
+        assert found.verdict == (
+            f"The validation loss is {start} before the first step, so the training "
+            f"losses are compared. {expected.verdict}"
+        )
+
+
+def test_a_first_training_loss_that_is_not_finite() -> None:
+    lanes = _lanes(1.9, 1.0, 0.5, 0.9, 1.5)
+    for first in (math.nan, math.inf):
+        odd = [replace(x, losses=np.array([first, *x.losses[1:]])) for x in lanes]
+        found, expected = verification(sweep(), odd), verification(sweep(), lanes)
+        assert (found.lr, found.verdict) == (expected.lr, expected.verdict)
+
+
+def test_one_step_of_each_lane() -> None:
+    lanes = [
+        TrainingCurve(lr, np.array([2.0]), "completed", 1, np.array([loss]))
+        for lr, loss in ((1e-3, 1.0), (1e-2, 0.5))
+    ]
+    verdict = verification(sweep(), lanes, start_loss=2.0, total_steps=1).verdict
+    assert "too close to call after 1 step. " in verdict

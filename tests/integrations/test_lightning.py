@@ -274,6 +274,8 @@ class _OfAnEpoch(Module):
         ({"accumulate_grad_batches": 4, "max_epochs": 2}, 4),
         ({"limit_train_batches": 5, "max_epochs": 2}, 10),
         ({"max_steps": 3}, 3),
+        ({"max_steps": 8, "max_epochs": None}, 8),
+        ({"max_time": "00:01:00:00", "max_epochs": None}, None),
         ({"max_epochs": -1}, None),
     ],
     ids=str,
