@@ -101,8 +101,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
     def draw(self, curve: LRCurve, suggestion: Suggestion) -> None:
         """Show the curve of the latest run, and its suggestion."""
         latest = self._view.of(curve) if len(curve) else NOTHING
-        # The handle needs no raw losses, which take memory.
-        self._seen = latest._replace(raw=NOTHING.raw)
+        self._seen = latest.trend_alone()
         self._suggested = suggestion.lr
         limits = latest.limits
         for _run, seen in self._others:

@@ -8,6 +8,7 @@ import ipywidgets as ipw
 import numpy as np
 
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
+from lrwidget.curve.thinning import thinned
 from lrwidget.curve.trend import AUTOMATIC, FASTAI, common_trend, trend
 from lrwidget.ui.widgets import SetInThreads
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _WIDTHS = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4, 0.56, 0.8)  # in decades
 _FEWEST_POINTS = 2
+_MOST_KEPT = 2000
 
 
 class VisibleCurve(NamedTuple):
@@ -33,6 +35,13 @@ class VisibleCurve(NamedTuple):
     trend: FloatArray
     band: FloatArray | None  # two standard errors below and above, in two rows
     limits: Limits | None  # of the loss axis; None without a point
+
+    def trend_alone(self) -> VisibleCurve:
+        """Return the trend in few points and without raw losses, to be kept."""
+        kept = thinned(np.log(self.lrs), self.trend, _MOST_KEPT)
+        band = None if self.band is None else self.band[:, kept]
+        trend = self.trend[kept]
+        return VisibleCurve(self.lrs[kept], NOTHING.raw, trend, band, self.limits)
 
     def height_at(self, rate: float) -> float | None:
         """Return the height of the trend at a rate; None outside the curve."""

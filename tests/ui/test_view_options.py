@@ -205,3 +205,15 @@ def test_of_a_short_curve_something_is_seen(bar: ViewBar, total: int) -> None:
     bar.show_total(total)
     first, last = bar.points.value
     assert 1 <= first <= last <= bar.points.max == max(total, 2)
+
+
+def test_the_trend_alone_is_short_and_has_the_same_heights() -> None:
+    lrs = np.geomspace(1e-7, 10, 50_000)
+    noise = np.random.default_rng(0).normal(size=len(lrs))
+    visible = ViewOptions().of(LRCurve(lrs, 2 - (lrs > 1e-3) + 0.1 * noise))
+    kept = visible.trend_alone()
+    assert len(kept.raw) == 0
+    assert len(kept.lrs) == len(kept.trend) <= 2000
+    for rate in (1.3e-7, 1e-3, 0.7):
+        assert kept.height_at(rate) == pytest.approx(visible.height_at(rate), abs=2e-3)
+        assert kept.upper_at(rate) == pytest.approx(visible.upper_at(rate), abs=2e-3)
