@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from lrwidget import LRCurve
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
 from lrwidget.ui.view_options import ViewBar, ViewOptions
 from lrwidget.ui.widgets import close_with_parts
