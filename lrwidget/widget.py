@@ -306,7 +306,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         """
         The short trainings in the second chart so far, in increasing order of rates.
 
-        They are those of the latest `race` or `verify`.
+        The latest call of `race` or `verify` made these trainings.
         """
         race = self._controller.race_history
         return [] if race is None else list(race.curves().values())

@@ -102,9 +102,9 @@ class Fit(NamedTuple):
     @property
     def has_risen(self) -> bool:
         """
-        Whether the last fitted loss is above the lowest.
+        Whether the last fitted loss is clearly above the lowest.
 
-        It is if by two standard errors, and by more than rounding.
+        The difference has to be more than two standard errors, and more than rounding.
         """
         if not len(self.losses):  # no loss was finite
             return False
@@ -114,7 +114,7 @@ class Fit(NamedTuple):
         return bool(self.losses[-1] - self.losses[lowest] > least)
 
     def lowest(self, count: int | None = None) -> int:
-        """Return where a loss with its error is lowest, of all or of the first ones."""
+        """Return the index of the lowest sum of loss and error, of the first ones."""
         # The error of a loss that is low by chance is large.
         return int(np.argmin((self.losses + self.errors)[:count]))
 

@@ -30,7 +30,7 @@ def checked_rates(
     """
     Return the rates of a race in increasing order; raise unless they can be used.
 
-    They are to be within the range of a chart, if that is given.
+    If the range of a chart is given, a rate outside of it is a ValueError, too.
     """
     if isinstance(rates, str) or not isinstance(rates, Iterable):
         problem = f"must be a list of numbers; {_EXAMPLE}"

@@ -171,7 +171,7 @@ class Layout:
         race = self.race
         if race is None or history is not self._race_history:
             rates, name = list(history.rates), snapshot.capabilities.loss_name
-            # Those of a verification are validated at the end alone.
+            # The lines of a check are training losses, also with a val_loader.
             name = name if isinstance(history, RaceHistory) else "loss"
             self.race = RaceChart(rates, history.steps, self._pick, name)
             # It gets an answer to a click before there is a line, too.
