@@ -33,6 +33,7 @@ _LONG = 2.0  # decades of a rise without a clear descent
 _CLEAR = 3.0  # standard errors; a deeper descent is clear
 _NOISE, _WITHOUT_DESCENT = 3.0, 10.0  # the least rise, in multiples of the noise
 _DEPTH = 0.15  # the least rise, as a share of the depth of the descent
+_HIGH = 2.0  # losses this far above the start, in median differences, need a fit
 _FIRST_BINS = 4  # which an explosion is compared with
 _EXPLOSION = 4.0  # times the largest absolute value in these
 
@@ -90,7 +91,7 @@ class FitStopRule:
         self._means: list[float] = []
         self._sum = 0.0
         self._left = self._sizes[0]  # losses that are missing in the present bin
-        self._high = math.inf  # the median of the start, once it is known
+        self._high = math.inf  # the height of losses that need a fit, once it is known
         self._explosion = math.inf  # the height of one, once it is known
 
     def update(self, loss: float) -> StopReason | None:
@@ -111,7 +112,9 @@ class FitStopRule:
         if number < len(self._sizes):
             self._left = self._sizes[number]
         if number == self._bins_at_start:
-            self._high = float(np.median(means))
+            # Lower losses are no rise, and a fit takes longer than a short step.
+            noise = float(np.median(np.abs(np.diff(means))))
+            self._high = float(np.median(means)) + _HIGH * noise
         elif mean > self._high and self._last_above(self._high) and self._has_risen():
             return "diverged"
         if number == _FIRST_BINS:
