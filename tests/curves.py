@@ -14,8 +14,11 @@ from lrwidget.curve.runs import RepeatKey, Run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import bqplot
+
     from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.suggestion import Suggestion
+    from lrwidget.ui.view_options import VisibleCurve
 
 LRS = np.geomspace(1e-7, 10, 100)
 PLAN = Plan(1e-7, 10.0, 100)
@@ -72,3 +75,15 @@ def sweep(rise: float = 0.1) -> LRCurve:
     noise = 0.01 * np.random.default_rng(0).standard_normal(len(LRS))
     losses = 2 / (1 + np.sqrt(LRS / 3e-3)) + np.where(rise <= LRS, 9.0, 0.0) + noise
     return LRCurve(LRS, losses, "completed")
+
+
+def with_edges(sight: VisibleCurve) -> FloatArray:
+    """Return the heights of a trend's mark: lower edge, trend and upper edge."""
+    edges = [sight.trend, sight.trend] if sight.band is None else sight.band
+    return np.array([edges[0], sight.trend, edges[1]])
+
+
+def trend_of(line: bqplot.Lines) -> FloatArray:
+    """Return the heights of a line without the edges of its band."""
+    heights: FloatArray = line.y[1] if line.y.ndim > 1 else line.y
+    return heights

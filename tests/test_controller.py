@@ -35,7 +35,7 @@ from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.records.store import LocalStore
 from lrwidget.curve.schedule import learning_rates
 from lrwidget.curve.ticks import short
-from tests.curves import fitted
+from tests.curves import fitted, trend_of
 from tests.ui.front_end import tell
 from tests.widget_parts import (
     BATCHES,
@@ -585,13 +585,10 @@ def test_three_runs_of_one_setting_are_fitted_together(make: Any) -> None:
     names = ["wd", "wd (2)", "wd (3)", "wd (4)"]
     assert list(widget.curves) == names
     losses, errors = _fitted_together(widget, *names)
-    line, (band,) = _common(widget), display_of(widget).chart.others.bands
-    kept = display_of(widget).chart.axes.kept
-    for mark in (line, band):
-        np.testing.assert_array_equal(mark.x, widget.curve.lrs)
-    np.testing.assert_allclose(line.y, kept(losses))
-    edges = np.array([losses - 2 * errors, losses + 2 * errors])
-    np.testing.assert_allclose(band.y, kept(edges))
+    line, kept = _common(widget), display_of(widget).chart.axes.kept
+    np.testing.assert_array_equal(line.x, widget.curve.lrs)
+    heights = np.array([losses - 2 * errors, losses, losses + 2 * errors])
+    np.testing.assert_allclose(line.y, kept(heights))
 
 
 def test_a_hidden_run_has_no_part_in_the_common_trend(make: Any) -> None:
@@ -603,7 +600,7 @@ def test_a_hidden_run_has_no_part_in_the_common_trend(make: Any) -> None:
     others = [name for name in widget.curves if name != "wd (2)"]
     kept = display_of(widget).chart.axes.kept
     expected, _errors = _fitted_together(widget, *others)
-    np.testing.assert_allclose(_common(widget).y, kept(expected))
+    np.testing.assert_allclose(trend_of(_common(widget)), kept(expected))
     widget.remove("wd (3)")
     assert _common(widget) is None
     shown.value = True
@@ -1065,13 +1062,13 @@ def test_the_view_is_that_of_all_curves(make: Any) -> None:
     bar.points.value = 6, 37
     bar.smoothing.value = 0.2
     bar.logarithmic.value = True
-    lines = {"a": _drawn(widget)["a"], "b": display.chart.latest.trend.line}
+    lines = {"a": _drawn(widget)["a"], "b": display.chart.latest.trend}
     kept = display.chart.axes.kept
     for name, line in lines.items():
         curve = widget.curves[name]
         np.testing.assert_array_equal(line.x, curve.lrs[5:37])
         expected = kept(np.log10(fitted(curve, 0.2)[0, 5:37]))
-        np.testing.assert_allclose(line.y, expected)
+        np.testing.assert_allclose(trend_of(line), expected)
     raw = display.chart.latest.raw
     np.testing.assert_allclose(raw.y, kept(np.log10(widget.curve.losses[5:37])))
     assert display.page.logarithmic

@@ -14,7 +14,7 @@ from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
 
 from lrwidget import LRCurve, LRWidget, range_test
-from tests.curves import fitted
+from tests.curves import fitted, trend_of
 from tests.ways import WAYS, places
 from tests.widget_parts import (
     BATCHES,
@@ -140,13 +140,13 @@ def test_the_slider_redraws_from_raw_losses_while_the_test_runs(make: Any) -> No
     widget = make(dataloader=gate)
     display = display_of(widget)
     drawn = threading.Event()
-    display.chart.latest.trend.line.observe(lambda _: drawn.set(), "y")
+    display.chart.latest.trend.observe(lambda _: drawn.set(), "y")
     widget.run()
     gate.let(30)
     assert drawn.wait(SECONDS)
     for index, width in ((1, 0.05), (9, 0.8), (0, None)):
         display.view_bar.smoothing.set_state({"index": index})
-        shown = display.chart.latest.trend.line.y
+        shown = trend_of(display.chart.latest.trend)
         seen, count = widget.curve, len(shown)
         part = LRCurve(seen.lrs[:count], seen.losses[:count])
         np.testing.assert_array_equal(shown, fitted(part, width)[0])

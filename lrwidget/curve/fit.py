@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lrwidget.curve.arrays import quantile
 from lrwidget.curve.checks import invalid
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Start(NamedTuple):
         rounding = noise = _ROUNDINGS * math.ldexp(1.0, largest - _bits(finite))
         if len(head) > 1:
             noise = max(rounding, _deviation(np.diff(head)) / math.sqrt(2))
-        highest = _quantile(head, _HIGH_QUANTILE) + _HIGH_NOISE * noise
+        highest = quantile(head, _HIGH_QUANTILE) + _HIGH_NOISE * noise
         level = float(np.minimum(head, highest).mean())
         return cls(level, noise, rounding, highest)
 
@@ -155,7 +156,7 @@ class _Bins(NamedTuple):
     def spacing(self) -> float:
         """The median distance of two places."""
         places = self.places
-        return _quantile(np.diff(places), 0.5) if len(places) > 1 else 0.0
+        return quantile(np.diff(places), 0.5) if len(places) > 1 else 0.0
 
 
 @np.errstate(over="ignore", under="ignore")  # an explosion; weights of distant bins
@@ -206,7 +207,7 @@ def local_fit(lrs: FloatArray, losses: FloatArray, width: float | None = None) -
     kept = kept / unit
     start = Start.of(places, kept)
     bins = _Bins.of(places)
-    pilot = _weights(bins, max(_PILOT, _SPACINGS * bins.spacing))
+    pilot, _ = _weights(bins, max(_PILOT, _SPACINGS * bins.spacing))
     fitted = _product(pilot, bins.means(np.minimum(kept, start.highest)))
     depth = max(start.level - float(fitted.min()), 0.0)
     cut = np.minimum(kept, start.highest + _CEILING * depth)
@@ -215,12 +216,12 @@ def local_fit(lrs: FloatArray, losses: FloatArray, width: float | None = None) -
         lowest = float(bins.places[int(np.argmin(fitted))])
         wanted = _width(places, cut, lowest, depth)
         width = min(max(wanted, low), max(WIDEST, low))
-    weights = _weights(bins, width)
+    weights, normal = _weights(bins, width)
     means = bins.means(cut)
     fitted = _product(weights, means)
     squares = bins.means(np.square(cut - means[bins.of_step]))
     squares += np.square(means - fitted)
-    errors = _errors(bins, weights, squares, width)
+    errors = _errors(bins, weights, normal, squares)
     scaled = Start(*(unit * x for x in start))
     return Fit(10**bins.places, unit * fitted, unit * errors, width, scaled)
 
@@ -254,16 +255,8 @@ def _bits(losses: FloatArray) -> int:
 
 def _deviation(differences: FloatArray) -> float:
     """Return the standard deviation of differences, unchanged by a few outliers."""
-    apart = np.abs(differences - _quantile(differences, 0.5))
-    return _quantile(apart, _QUANTILE) / _DEVIATIONS
-
-
-def _quantile(values: FloatArray, share: float) -> float:
-    """Return numpy's quantile, in a fifth of the time for some hundred values."""
-    ordered = np.sort(values)
-    place = share * (len(values) - 1)
-    before, after = ordered[int(place)], ordered[math.ceil(place)]
-    return float(before + (place - int(place)) * (after - before))
+    apart = np.abs(differences - quantile(differences, 0.5))
+    return quantile(apart, _QUANTILE) / _DEVIATIONS
 
 
 def _width(
@@ -284,9 +277,14 @@ def _width(
     return needed * needed / (2 * math.sqrt(math.pi) * density)
 
 
-def _weights(bins: _Bins, width: float) -> FloatArray:
-    """Return the weight of each bin's mean (column) in each fitted value (row)."""
-    kernel = np.exp(-0.5 * np.square(bins.offsets / width)) * bins.counts
+def _weights(bins: _Bins, width: float) -> tuple[FloatArray, FloatArray]:
+    """
+    Return the weight of each bin's mean (column) in each fitted value (row).
+
+    The second matrix is the normal kernel of the distances of these bins.
+    """
+    normal = np.exp(-0.5 * np.square(bins.offsets / width))
+    kernel = normal * bins.counts
     moment = kernel * bins.offsets
     total, first = kernel.sum(1), moment.sum(1)
     second = (moment * bins.offsets).sum(1)
@@ -297,18 +295,19 @@ def _weights(bins: _Bins, width: float) -> FloatArray:
     spread[isolated], first[isolated], second[isolated] = total[isolated], 0.0, 1.0
     kernel *= (second / spread)[:, None]
     kernel -= moment * (first / spread)[:, None]
-    return kernel
+    return kernel, normal
 
 
 def _errors(
-    bins: _Bins, weights: FloatArray, squares: FloatArray, width: float
+    bins: _Bins, weights: FloatArray, normal: FloatArray, squares: FloatArray
 ) -> FloatArray:
     """Return the standard errors of fitted values, from mean squared residuals."""
     influence = np.square(weights)
     # The share of the noise that is left in the residuals of each bin.
     own = np.diagonal(weights) / bins.counts
     remaining = 1 - 2 * own + _product(influence, 1 / bins.counts)
-    kernel = np.exp(-0.5 * np.square(bins.offsets / (2 * width))) * bins.counts
+    # The kernel of twice the width: its fourth power is the normal kernel.
+    kernel = np.sqrt(np.sqrt(normal)) * bins.counts
     variances = _product(kernel, squares)
     variances /= np.maximum(_product(kernel, remaining), 1e-12)
     errors: FloatArray = np.sqrt(_product(influence, variances / bins.counts))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from lrwidget.curve.arrays import quantile
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -39,7 +41,7 @@ def loss_limits(losses: FloatArray, trend: FloatArray) -> Limits | None:
     bottom = int(np.argmin(mean)) + 1
     # A minimum among the first few points is noise.
     way_down = raw[: max(bottom, min(len(raw) // 4, _FEW))]
-    first, third = np.quantile(way_down, [0.25, 0.75])
+    first, third = quantile(way_down, 0.25), quantile(way_down, 0.75)
     fence = _FENCE * (third - first)
     high = max(mean[:bottom].max(), way_down[way_down <= third + fence].max())
     low = min(mean.min(), raw[mean <= high].min())

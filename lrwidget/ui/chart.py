@@ -64,11 +64,6 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         """The lines of all curves; `labels` of each has its name."""
         return [*self.others.lines, *self.latest.lines]
 
-    @property
-    def bands(self) -> list[bqplot.Lines]:
-        """The bands of standard errors, each with the label of its line."""
-        return [*self.others.bands, self.latest.trend.band]
-
     def show_range(self, start_lr: float, end_lr: float) -> None:
         """Set the rates at the edges."""
         self.axes.show_rates(start_lr, end_lr)
@@ -138,7 +133,6 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
     def _marks(self) -> list[bqplot.Mark]:
         return [
             self.suggestion.band,
-            *self.bands,
             *self.lines,
             self.suggestion.dot,
             *self.handle.marks,

@@ -154,7 +154,6 @@ class Layout:
             self._repeated = self.chart.show_others(*others)
             with self.page.hold_sync():
                 self.page.lines = self.chart.lines
-                self.page.bands = self.chart.bands
                 self.page.logarithmic = view.logarithmic
 
     def _show_choice(self, choice: float | None) -> None:

@@ -43,36 +43,6 @@ def look_of_former(number: int) -> tuple[str, str]:
     return _OTHERS[number % len(_OTHERS)], _STYLES[style % len(_STYLES)]
 
 
-class TrendMarks:
-    """A trend, and the band of two standard errors on each side of it."""
-
-    def __init__(
-        self, axes: Axes, colour: str, label: str, stroke_width: float
-    ) -> None:
-        self._axes = axes
-        self.line = _line(axes, colour, label, stroke_width=stroke_width)
-        look = _area(colour, "between", _BAND_OPACITY)
-        self.band = bqplot.Lines(
-            x=[], y=[[], []], scales=axes.on_curve, labels=[label], **look
-        )
-
-    def draw(self, seen: VisibleCurve) -> None:
-        """Show the visible part of a trend; both marks have the same points."""
-        line = self._axes.kept(seen.trend)
-        shown = thinned(np.log(seen.lrs), line, _MOST_OF_TREND)
-        set_points(self.line, seen.lrs[shown], line[shown])
-        if seen.band is not None:
-            edges = self._axes.kept(seen.band[:, shown])
-            set_points(self.band, seen.lrs[shown], edges)
-        elif len(self.band.x):
-            set_points(self.band, [], np.empty((2, 0)))
-
-    def close(self) -> None:
-        """Close both marks, without their scales, which other marks use."""
-        self.line.close()
-        self.band.close()
-
-
 class LatestLines:
     """The raw losses of the latest run, and their trend."""
 
@@ -80,13 +50,13 @@ class LatestLines:
         self._axes = axes
         raw = {"stroke_width": 1, "opacities": [drawing.RAW_OPACITY]}
         self.raw = _line(axes, CURVE, "loss", **raw)
-        self.trend = TrendMarks(axes, CURVE, "trend", 3)
-        self.lines = [self.raw, self.trend.line]
+        self.trend = _trend_line(axes, CURVE, "trend", 3)
+        self.lines = [self.raw, self.trend]
 
     def draw(self, seen: VisibleCurve) -> None:
         """Show the visible part of the run."""
         set_line(self.raw, np.log(seen.lrs), seen.lrs, self._axes.kept(seen.raw))
-        self.trend.draw(seen)
+        _draw_trend(self.trend, seen, self._axes)
 
 
 class OtherLines:
@@ -95,17 +65,12 @@ class OtherLines:
     def __init__(self, axes: Axes) -> None:
         self._axes = axes
         self._lines: dict[str, bqplot.Lines] = {}
-        self._repeats: dict[RepeatKey, TrendMarks] = {}
+        self._repeats: dict[RepeatKey, bqplot.Lines] = {}
 
     @property
     def lines(self) -> list[bqplot.Lines]:
         """One line for each run, and for each common trend."""
-        return [*self._lines.values(), *(x.line for x in self._repeats.values())]
-
-    @property
-    def bands(self) -> list[bqplot.Lines]:
-        """The band of each common trend."""
-        return [repeats.band for repeats in self._repeats.values()]
+        return [*self._lines.values(), *self._repeats.values()]
 
     def show(self, runs: list[Run], repeated: list[Run]) -> None:
         """Make the marks of runs and of the first of repeated ones; close others."""
@@ -119,16 +84,16 @@ class OtherLines:
 
     def draw_repeats(self, run: Run, seen: VisibleCurve) -> None:
         """Draw the common trend of the runs that repeat a run."""
-        self._repeats[run.key].draw(seen)
+        _draw_trend(self._repeats[run.key], seen, self._axes)
 
     def _line(self, run: Run) -> bqplot.Lines:
         colour, style = look_of_former(run.number)
         look = {"line_style": style, "stroke_width": 1.5}
         return _line(self._axes, colour, run.name, **look)
 
-    def _common(self, run: Run) -> TrendMarks:
+    def _common(self, run: Run) -> bqplot.Lines:
         colour, _style = look_of_former(run.number)
-        return TrendMarks(self._axes, colour, f"trend, {run.key.label}", 2.5)
+        return _trend_line(self._axes, colour, f"trend, {run.key.label}", 2.5)
 
 
 class SuggestionMarks:
@@ -193,6 +158,37 @@ def _line(axes: Axes, colour: str, label: str, **look: object) -> bqplot.Lines:
     return bqplot.Lines(
         x=[], y=[], scales=axes.on_curve, colors=[colour], labels=[label], **look
     )
+
+
+def _trend_line(
+    axes: Axes, colour: str, label: str, stroke_width: float
+) -> bqplot.Lines:
+    """
+    Return a mark of a trend and the band of two standard errors on each side of it.
+
+    It is one mark, since each mark costs a message at each draw: its lines are the
+    lower edge, the trend and the upper edge, and the space between them is filled.
+    """
+    return bqplot.Lines(
+        x=[],
+        y=np.empty((3, 0)),
+        scales=axes.on_curve,
+        colors=[colour] * 3,
+        opacities=[0.0, 1.0, 0.0],
+        stroke_width=stroke_width,
+        fill="between",
+        fill_colors=[colour] * 3,
+        fill_opacities=[_BAND_OPACITY, _BAND_OPACITY, 0.0],
+        labels=[label] * 3,
+    )
+
+
+def _draw_trend(line: bqplot.Lines, seen: VisibleCurve, axes: Axes) -> None:
+    """Show the visible part of a trend; without errors, the band has no width."""
+    shown = thinned(np.log(seen.lrs), axes.kept(seen.trend), _MOST_OF_TREND)
+    trend = seen.trend[shown]
+    low, high = (trend, trend) if seen.band is None else seen.band[:, shown]
+    set_points(line, seen.lrs[shown], axes.kept(np.array([low, trend, high])))
 
 
 def _area(colour: str, fill: str, opacity: float) -> dict[str, Any]:

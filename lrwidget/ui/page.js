@@ -276,9 +276,9 @@ function addHover({ model, signal }, chart) {
   const move = async (event) => {
     const mine = ++latest;
     if (event.buttons) return hide();
-    const modelsIn = (trait) =>
-      Promise.all(model.get(trait).map((mark) => modelOf(model, mark)));
-    const [lines, bands] = [await modelsIn("lines"), await modelsIn("bands")];
+    const lines = await Promise.all(
+      model.get("lines").map((mark) => modelOf(model, mark)),
+    );
     if (mine !== latest) return;
     const plot = chart.querySelector(".plotarea_events").getBoundingClientRect();
     const point = nearest(lines, plot, event.clientX, event.clientY);
@@ -287,12 +287,8 @@ function addHover({ model, signal }, chart) {
     const [x, y] = [point.x - outer.left, point.y - outer.top];
     const lossAt = (y) => (model.get("logarithmic") ? 10 ** y : y);
     const loss = lossAt(point.loss);
-    const band = bands.find(
-      (band) =>
-        band.get("labels")[0] === point.name && band.get("x")[point.index] === point.lr,
-    );
-    const upper = band?.get("y")[1]?.[point.index];
-    const doubt = upper === undefined ? "" : ` ± ${digits(lossAt(upper) - loss, 2)}`;
+    const margin = lossAt(point.upper) - loss;
+    const doubt = margin > 0 ? ` ± ${digits(margin, 2)}` : "";
     tip.textContent = `${point.name} ${digits(loss)}${doubt} at ${digits(point.lr)}`;
     tip.hidden = spot.hidden = false;
     place(spot, x, y);
@@ -312,7 +308,9 @@ function nearest(lines, plot, pointerX, pointerY) {
     const { x: rates, y: losses } = line.get("scales");
     const [left, right] = [Math.log(rates.get("min")), Math.log(rates.get("max"))];
     const [low, high] = [losses.get("min"), losses.get("max")];
-    const [xs, ys] = [line.get("x"), line.get("y")];
+    const [xs, rows] = [line.get("x"), line.get("y")];
+    // A trend with its band has three rows: the lower edge, the trend, the upper edge.
+    const [, ys, uppers] = rows.length && rows[0].length >= 0 ? rows : [, rows, rows];
     for (let i = 0; i < xs.length; i++) {
       const x = plot.left + ((Math.log(xs[i]) - left) / (right - left)) * plot.width;
       const y = plot.bottom - ((ys[i] - low) / (high - low)) * plot.height;
@@ -320,7 +318,8 @@ function nearest(lines, plot, pointerX, pointerY) {
       const distance = Math.hypot(x - pointerX, y - pointerY);
       if (distance < least) {
         least = distance;
-        best = { name: line.get("labels")[0], index: i, lr: xs[i], loss: ys[i], x, y };
+        const [name] = line.get("labels");
+        best = { name, lr: xs[i], loss: ys[i], upper: uppers[i], x, y };
       }
     }
   }

@@ -44,12 +44,9 @@ class Page(anywidget.AnyWidget):
     handle = traitlets.Instance(bqplot.Scatter, allow_none=True).tag(
         sync=True, **ipw.widget_serialization
     )
-    # The lines whose points the page shows under the mouse, named by their labels.
+    # The lines whose points the page shows under the mouse, named by their labels. A
+    # line with a band has three rows of heights: the trend is the second.
     lines = traitlets.List(traitlets.Instance(bqplot.Lines)).tag(
-        sync=True, **ipw.widget_serialization
-    )
-    # The bands of standard errors, each with the label and the rates of its line.
-    bands = traitlets.List(traitlets.Instance(bqplot.Lines)).tag(
         sync=True, **ipw.widget_serialization
     )
     logarithmic = traitlets.Bool().tag(sync=True)  # whether lines are logarithms

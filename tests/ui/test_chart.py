@@ -12,7 +12,7 @@ from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.ui.chart import Chart
 from lrwidget.ui.view_options import ViewOptions
 from lrwidget.ui.widgets import close_with_parts
-from tests.curves import LRS, curve_of, fitted, run_of
+from tests.curves import LRS, curve_of, fitted, run_of, with_edges
 from tests.ui.front_end import click, click_suggestion
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def test_the_latest_curve_is_drawn_as_it_is_looked_at(chart: Chart) -> None:
         chart.draw(curve, NO_SUGGESTION)
         sight = view.of(curve)
         np.testing.assert_array_equal(chart.latest.raw.y, sight.raw)
-        np.testing.assert_array_equal(chart.latest.trend.line.y, sight.trend)
-        band = np.empty((2, 0)) if sight.band is None else sight.band
-        np.testing.assert_array_equal(chart.latest.trend.band.y, band)
+        np.testing.assert_array_equal(chart.latest.trend.y, with_edges(sight))
         assert _limits(chart) == sight.limits
 
 
@@ -75,8 +73,7 @@ def test_nothing_finite_is_nothing_drawn(chart: Chart) -> None:
     chart.draw(curve_of(math.nan), NO_SUGGESTION)
     marks = [*chart.latest.lines, chart.suggestion.dot, chart.suggestion.band]
     for mark in marks:
-        assert len(mark.x) == len(mark.y) == 0
-    assert len(chart.latest.trend.band.x) == 0
+        assert len(mark.x) == np.size(mark.y) == 0
 
 
 def test_logarithms_are_named_by_the_losses(chart: Chart) -> None:
@@ -161,20 +158,14 @@ def test_three_runs_of_one_setting_are_fitted_together(chart: Chart) -> None:
     runs = _runs(1.0, 4.0, 2.0, setting="same")
     chart.show_others(runs[:2], runs, _VIEW)
     chart.draw(runs[2].history.curve(), NO_SUGGESTION)
-    (band,), line = chart.others.bands, chart.others.lines[-1]
+    line = chart.others.lines[-1]
     losses = np.concatenate([run.history.curve().losses for run in runs])
     expected, errors = local_fit(np.tile(LRS[:50], 3), losses, 0.5).at(LRS[:50])
     kept = chart.axes.kept
     np.testing.assert_array_equal(line.x, LRS[:50])
-    np.testing.assert_allclose(line.y, kept(expected))
-    np.testing.assert_array_equal(band.x, line.x)
-    np.testing.assert_allclose(
-        band.y, kept(np.array([expected - 2 * errors, expected + 2 * errors]))
-    )
+    heights = np.array([expected - 2 * errors, expected, expected + 2 * errors])
+    np.testing.assert_allclose(line.y, kept(heights))
     assert line in chart.lines
-    # below the lines, so that it hides none
-    marks = chart.figure.marks
-    assert marks.index(band) < min(marks.index(line) for line in chart.lines)
 
 
 @pytest.mark.parametrize("smoothing", [0.3, "fastai"])
@@ -186,23 +177,25 @@ def test_the_common_trend_is_looked_at_like_the_lines(
     chart.show_others([], runs, ViewOptions(smoothing, 5, 7, logarithmic=True))
     curve = runs[2].history.curve()
     chart.draw(curve, NO_SUGGESTION)
-    (line,), (band,) = chart.others.lines, chart.others.bands
+    (line,) = chart.others.lines
+    low, trend, high = line.y
     np.testing.assert_array_equal(line.x, LRS[5:43])
     if smoothing == "fastai":
         # Of three equal losses at each rate, the last mean is that of all.
         expected = exponential_mean(np.repeat(curve.losses, 3))[2::3]
-        assert len(band.x) == 0
+        np.testing.assert_array_equal([low, high], [trend, trend])
     else:
-        expected, _errors = fitted(curve, 0.3)
-        np.testing.assert_array_equal(band.x, line.x)
-    np.testing.assert_allclose(line.y, np.log10(expected[5:43]))
+        expected, errors = fitted(curve, 0.3)
+        margins = 10**high - 10**trend, 10**trend - 10**low
+        np.testing.assert_allclose(margins, [2 * errors[5:43]] * 2, atol=1e-12)
+    np.testing.assert_allclose(trend, np.log10(expected[5:43]))
 
 
 def test_two_runs_of_one_setting_have_no_common_trend(chart: Chart) -> None:
     runs = [*_runs(1.0, 4.0, setting="same"), *_runs(2.0, 3.0, setting="other")]
     chart.show_others([], runs, _VIEW)
     chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
-    assert chart.others.bands == chart.others.lines == []
+    assert chart.others.lines == []
 
 
 def test_the_handle_stands_at_the_rate(chart: Chart, picked: list[float]) -> None:

@@ -11,7 +11,7 @@ from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.ui.marks import LatestLines, OtherLines, SuggestionMarks
 from lrwidget.ui.view_options import ViewOptions
 from lrwidget.ui.widgets import close_with_parts
-from tests.curves import LRS, curve_of, run_of
+from tests.curves import LRS, curve_of, run_of, trend_of, with_edges
 from tests.ui.front_end import click_suggestion
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _SIGHT = ViewOptions(0.5).of(_CURVE)
 def latest(axes: Axes) -> Iterator[LatestLines]:
     latest = LatestLines(axes)
     yield latest
-    for mark in (*latest.lines, latest.trend.band):
+    for mark in latest.lines:
         close_with_parts(mark)
 
 
@@ -45,21 +45,15 @@ def test_raw_losses_and_their_trend(latest: LatestLines) -> None:
         sight = ViewOptions(smoothing).of(curve)
         latest.draw(sight)
         np.testing.assert_array_equal(latest.raw.y, curve.losses)
-        np.testing.assert_array_equal(latest.trend.line.y, sight.trend)
+        np.testing.assert_array_equal(latest.trend.y, with_edges(sight))
         for line in latest.lines:
             np.testing.assert_array_equal(line.x, curve.lrs)
-        band = latest.trend.band
-        if sight.band is None:
-            assert (len(band.x), np.shape(band.y)) == (0, (2, 0))
-        else:
-            np.testing.assert_array_equal(band.x, curve.lrs)
-            np.testing.assert_array_equal(band.y, sight.band)
 
 
 def test_what_is_not_finite_is_not_sent(latest: LatestLines) -> None:
     curve = curve_of(2.0, math.nan, 1.0, 1e300, math.inf, math.nan)
     latest.draw(ViewOptions(0.5).of(curve))
-    assert len(latest.raw.x) == len(latest.raw.y) == len(latest.trend.line.y) == 3
+    assert len(latest.raw.x) == len(latest.raw.y) == latest.trend.y.shape[1] == 3
     assert np.isfinite(latest.raw.y).all()
     # nor is what is so far outside that the browser overflows
     assert latest.raw.y.max() < 100
@@ -72,14 +66,15 @@ def test_no_more_points_are_sent_than_a_screen_shows(latest: LatestLines) -> Non
     latest.draw(sight)
     for line, whole, most in (
         (latest.raw, curve.losses, 1000),
-        (latest.trend.line, sight.trend, 500),
+        (latest.trend, sight.trend, 500),
     ):
         assert most / 2 < len(line.x) <= most
-        assert set(zip(line.x, line.y, strict=True)) <= set(
+        heights = trend_of(line)
+        assert set(zip(line.x, heights, strict=True)) <= set(
             zip(curve.lrs, whole, strict=True)
         )
         assert (line.x[0], line.x[-1]) == (curve.lrs[0], curve.lrs[-1])
-        assert (line.y.min(), line.y.max()) == (whole.min(), whole.max())
+        assert (heights.min(), heights.max()) == (whole.min(), whole.max())
 
 
 def test_a_line_for_each_other_run(others: OtherLines) -> None:
@@ -101,7 +96,7 @@ def test_a_run_that_is_shown_on_keeps_its_line(others: OtherLines) -> None:
     others.show(runs[1:], [])
     assert others.lines == [second, third]
     others.show([], [])
-    assert others.lines == others.bands == []
+    assert others.lines == []
     assert second.comm is None
 
 
@@ -110,31 +105,30 @@ def test_they_are_fainter_than_the_latest(
 ) -> None:
     others.show([run_of([1.0])], [])
     (line,) = others.lines
-    assert line.stroke_width < latest.trend.line.stroke_width
-    assert line.line_style != latest.trend.line.line_style
-    assert line.colors != latest.trend.line.colors
+    assert line.stroke_width < latest.trend.stroke_width
+    assert line.line_style != latest.trend.line_style
+    assert line.colors != latest.trend.colors
 
 
 def test_the_common_trend_of_runs_that_repeat_each_other(others: OtherLines) -> None:
     run = run_of([1.0], "a", setting="s")
     others.show([], [run])
     others.draw_repeats(run, _SIGHT)
-    (band,), (line,) = others.bands, others.lines
-    assert line.labels == band.labels == ["trend, s"]
-    np.testing.assert_array_equal([line.x, line.y], [_SIGHT.lrs, _SIGHT.trend])
-    assert band.fill == "between"
-    assert band.opacities == [0]
-    np.testing.assert_array_equal(band.x, line.x)
-    np.testing.assert_array_equal(band.y, _SIGHT.band)
+    (line,) = others.lines
+    assert set(line.labels) == {"trend, s"}
+    assert line.fill == "between"
+    assert line.opacities == [0, 1, 0]  # the edges of the band have no line
+    np.testing.assert_array_equal(line.x, _SIGHT.lrs)
+    np.testing.assert_array_equal(line.y, with_edges(_SIGHT))
     others.show([], [])
-    assert others.lines == others.bands == []
-    assert line.comm is band.comm is None
+    assert others.lines == []
+    assert line.comm is None
 
 
 def test_each_setting_has_its_own_trend(others: OtherLines) -> None:
     runs = [run_of([1.0], "a", 0, "s"), run_of([1.0], "b", 1, "t")]
     others.show([], runs)
-    assert len(others.lines) == len(others.bands) == 2
+    assert len(others.lines) == 2
     others.draw_repeats(runs[1], ViewOptions().of(curve_of(0.5)))
     assert [len(line.x) for line in others.lines] == [0, 1]
 
