@@ -61,16 +61,15 @@ class Finder:
         self.field = self.root.get_by_role("spinbutton", name="Learning rate")
         self.slider = self.root.get_by_role("slider", name="Smoothing")
         self.menu = self.root.get_by_label("Suggestion", exact=True)
-        self.band, self.errors = (
-            self.root.locator(f'path.area[style*="--lrwidget-{colour}"]').first
-            for colour in ("suggestion", "curve")
-        )
+        self.band = self.root.locator('path.area[style*="--lrwidget-suggestion"]').first
         # A mark without points has no path, so an index would not identify a mark;
-        # its style does.
-        self.raw, self.trend, self.line = (
-            self.root.locator(f'path.line[style*="{looks}"]').first
-            for looks in ("stroke-width: 1;", "stroke-width: 3;", "--lrwidget-choice")
+        # its style does. The mark of the trend is its lower edge, itself, and its upper
+        # edge.
+        trend, self.line = (
+            self.root.locator(f'path.line[style*="{looks}"]')
+            for looks in ("stroke-width: 3;", "--lrwidget-choice")
         )
+        self.lower_edge, self.trend = trend.nth(0), trend.nth(1)
         self.former = self.root.locator('path.line[style*="stroke-width: 1.5;"]')
         self.suggestion = self.root.locator("path.dot").first
         self.handle = self.root.locator("path.dot").last
