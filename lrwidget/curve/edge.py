@@ -1,4 +1,4 @@
-"""The edge of a curve: the rate from which on the loss is unstable."""
+"""The rates at which a curve begins to fall, and from which on it is unstable."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ FEWEST = 10  # finite losses, for an edge and for a suggestion
 _HIGH = 2.5  # a loss above this height has risen
 _FAR = 7.0  # a loss above this height counts as three risen losses
 _SHARE = 0.25  # the smallest share of risen losses from the edge on
+# A fall is clear beyond three standard errors, and beyond this share of the whole fall.
+_CLEAR, _FALLEN = 3.0, 0.05
 
 
 def unstable_from(curve: LRCurve) -> float | None:
@@ -42,3 +44,26 @@ def unstable_from(curve: LRCurve) -> float | None:
     surplus = np.cumsum(risen[::-1] - _SHARE)[::-1]
     edge = int(np.argmax(surplus))
     return float(lrs[first + edge]) if surplus[edge] > 1 else None
+
+
+def learning_from(curve: LRCurve) -> float | None:
+    """
+    Return the lowest rate from which on the fit is clearly below the start.
+
+    It is so from there up to the lowest fitted loss: by three standard errors, and by a
+    twentieth of the depth of that loss below the start. None if there is no such rate,
+    or if fewer than ten losses are finite.
+    """
+    if int(np.isfinite(curve.losses).sum()) < FEWEST:
+        return None
+    fit = curve.fit(WIDTH)
+    lowest = fit.lowest()
+    before = fit.losses[: lowest + 1]
+    # Of a curve that only rises, the start is above the first loss.
+    fallen = min(fit.start.level, float(before.max())) - before
+    least = np.maximum(_CLEAR * fit.errors[: lowest + 1], _FALLEN * fallen[-1])
+    clear = fallen > np.maximum(least, fit.start.rounding)
+    if not clear[-1]:
+        return None
+    first = lowest + 1 - int(np.argmin(clear[::-1])) if not clear.all() else 0
+    return float(fit.lrs[first])

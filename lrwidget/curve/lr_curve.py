@@ -16,7 +16,7 @@ from lrwidget.curve.checks import (
     usable_number,
 )
 from lrwidget.curve.curve_files import Stored
-from lrwidget.curve.edge import unstable_from
+from lrwidget.curve.edge import learning_from, unstable_from
 from lrwidget.curve.fit import local_fit
 from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule
 from lrwidget.curve.smoothing import DEFAULT_BETA, exponential_mean
@@ -176,6 +176,11 @@ class LRCurve(Stored):
                 array.flags.writeable = False  # the next caller gets them, too
             self._fits[width] = fit
         return self._fits[width]
+
+    @property
+    def learning_from(self) -> float | None:
+        """The rate from which on losses are below the start; None without a fall."""
+        return learning_from(self)
 
     @property
     def unstable_from(self) -> float | None:
