@@ -85,12 +85,12 @@ class Finder:
 
     def points(self) -> int:
         """Return the number of points of the curve."""
-        return len(self._line(self._trend))
+        return len(self._trend_losses())
 
     def is_fitted(self, width: float) -> bool:
         """Return whether the bold line is the fit of the faint one with this width."""
         lrs = _array(self._page.models[self._raw]["x"])
-        raw, trend = self._line(self._raw), self._line(self._trend)
+        raw, trend = _array(self._page.models[self._raw]["y"]), self._trend_losses()
         fit = local_fit(lrs, raw, width).at(lrs)[0]
         return len(fit) == len(trend) and np.allclose(fit, trend)
 
@@ -103,8 +103,11 @@ class Finder:
         places: list[float] = _array(self._page.models[self._handle]["x"]).tolist()
         return places
 
-    def _line(self, mark: str) -> npt.NDArray[np.float64]:
-        return _array(self._page.models[mark]["y"])
+    def _trend_losses(self) -> npt.NDArray[np.float64]:
+        # The other two lines of the mark are the edges of its band.
+        _low, trend, _high = _array(self._page.models[self._trend]["y"]).reshape(3, -1)
+        losses: npt.NDArray[np.float64] = trend
+        return losses
 
     def _point(self, event: str, rate: float) -> None:
         point = {"x": rate, "y": _HEIGHT}
