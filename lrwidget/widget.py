@@ -563,8 +563,8 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
 
     def _repr_png_(self) -> bytes | None:
         """Return a picture of the curve, for where no widget is shown."""
-        looks = self._controller.looks(self._display.view_bar.view.smoothing)
-        return picture.cached_png(self.curve, **looks)
+        curve, smoothing = self.curve, self._display.view_bar.view.smoothing
+        return picture.cached_png(curve, **self._controller.looks(curve, smoothing))
 
     @traitlets.validate("value")
     def _clamped(self, proposal: dict[str, Any]) -> float | None:
