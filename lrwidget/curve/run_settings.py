@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _FROM_THE_SWEEP = {"lr", "initial_lr", "max_lr", "params"}
 _IN_OWN_COLUMN = {"num_it"}  # of the table of runs
+_NOTHING = str(None)
 _FEWEST = 3  # steps that tell whether two runs saw the same batches
 
 
@@ -42,7 +43,7 @@ def differences(runs: Sequence[Run]) -> list[str]:
     Return for each run its settings that are not the same in all runs.
 
     An optimizer is told by its type and its options other than the default ones, such
-    as ``SGD, momentum=0.9``. The number of steps is left out.
+    as ``SGD, momentum=0.9``. The number of steps and settings of None are left out.
     """
     every = dict.fromkeys(name for run in runs for name in run.settings)
     different = [
@@ -55,7 +56,7 @@ def differences(runs: Sequence[Run]) -> list[str]:
         ", ".join(
             text if name == "optimizer" else f"{name}={text}"
             for name in different
-            if (text := run.settings.get(name)) is not None
+            if (text := run.settings.get(name, _NOTHING)) != _NOTHING
         )
         for run in runs
     ]

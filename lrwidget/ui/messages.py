@@ -25,6 +25,7 @@ _PLAIN_POWERS = range(-2, 3)  # exponents of losses that are written without one
 _SAME = 0.005  # relative difference of two rates that are called the same
 _FAST = 10  # steps per second, from which on the speed has no decimals
 _MAX_ERROR = 250  # characters
+_MAX_NAME = 40  # characters
 _LONG_SILENCE = 10.0  # seconds
 _NAMES = {"race": "Race", "verification": "Check"}
 
@@ -122,9 +123,10 @@ def same_batches(snapshot: Snapshot) -> str:
     former = same_as(latest, snapshot.runs)
     if former is None:
         return ""
+    name = textwrap.shorten(former.name, _MAX_NAME, placeholder=" ...")
     if latest.settings.get("seed") == former.settings.get("seed"):
-        return "Same batches as before; give a seed to see the noise."
-    return "Same batches as before, with any seed; shuffle them to see the noise."
+        return f"Same batches as before, in {name}; give a seed to see the noise."
+    return f"Same batches as in {name}, with any seed; shuffle them to see the noise."
 
 
 def check_tooltip(snapshot: Snapshot) -> str:

@@ -7,10 +7,14 @@ function render({ model, el }) {
   details.className = "lrwidget-points";
   const summary = document.createElement("summary");
   const table = document.createElement("table");
-  details.append(summary, table);
+  const box = document.createElement("div");
+  Object.assign(box, { tabIndex: 0, role: "region" }); // since it scrolls
+  box.append(table);
+  details.append(summary, box);
   el.append(details);
   const fill = () => {
     summary.textContent = model.get("title");
+    box.setAttribute("aria-label", model.get("title"));
     table.replaceChildren();
     if (!details.open) return;
     table.createCaption().textContent = model.get("title");

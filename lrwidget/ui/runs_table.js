@@ -138,8 +138,8 @@ function nameOf(table, row) {
     return cell;
   }
   const title = row.opened ? row.name : `${row.name}: open`;
-  const open = button(row.name, "open", { textContent: row.name, title });
-  open.classList.add("lrwidget-cut");
+  const open = button(row.name, "open", { title });
+  open.append(element("span", { textContent: row.name, className: "lrwidget-cut" }));
   const box = element("div", {}, open);
   for (const [key, text] of [["latest", "(latest)"], ["opened", "opened"], ["pinned", "pinned"]]) {
     // Of a single display, the latest run is the opened one unless another was chosen.
