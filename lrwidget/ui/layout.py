@@ -112,7 +112,8 @@ class Layout:
         if changed & _OF_RUNS or self._view_changed or others_grow:
             self._view_changed = False
             view = self.view_bar.view
-            self._show_runs(snapshot, view, anew=before is None or others_grow)
+            anew = before is None or others_grow or "growing" in changed
+            self._show_runs(snapshot, view, anew=anew)
             changed.add("curve")
         if changed & {*_OF_RUNS, "suggestions"}:
             self.runs_table.show(snapshot, self.chart.lines)
