@@ -366,7 +366,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         Parameters
         ----------
         label:
-            The name of the run, in the legend and in `curves`; None for the arguments
+            The name of the run, in the table of runs and in `curves`; None for the arguments
             that differ from those of the widget. Three or more runs repeat each other
             if they have the same label and rates, or no label and the same arguments
             except the seed; the chart shows their common trend.

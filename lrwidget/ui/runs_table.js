@@ -53,7 +53,7 @@ function draw(table) {
   const index = rowsOf(table).findIndex((row) => row.dataset.run === name);
   const rows = model.get("rows");
   if (!rows.some((row) => row.name === table.editing)) table.editing = null;
-  table.menu.matches(":popover-open") && table.menu.hidePopover();
+  table.menu.togglePopover?.(false);
   const differ = rows.some((row) => row.differs);
   body.replaceChildren(caption(), head(differ));
   body.append(element("tbody", {}, ...rows.map((row) => line(table, row, differ))));
@@ -188,7 +188,7 @@ function showMenu(table, { name, latest, pinned }, opener) {
     const made = element("button", { type: "button", textContent });
     made.classList.toggle("lrwidget-command", command);
     made.addEventListener("click", () => {
-      menu.hidePopover(); // which gives the focus back to the button
+      menu.togglePopover(false); // which gives the focus back to the button
       act();
     });
     return made;
@@ -296,7 +296,9 @@ async function highlight(table, name) {
   const rows = model.get("rows");
   const others = new Set(rows.filter((row) => !row.opened).map((row) => row.name));
   const row = rows.find((row) => row.name === name);
-  const lines = await Promise.all(model.get("lines").map((mark) => modelOf(model, mark)));
+  const models = model.get("lines").map((mark) => modelOf(model, mark));
+  const found = await Promise.allSettled(models); // a line may just have been closed
+  const lines = found.flatMap(({ value }) => value ?? []);
   if (table.highlighted !== name) return;
   for (const [line, look] of drawn) line.set(look);
   drawn.clear();
