@@ -366,10 +366,10 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         Parameters
         ----------
         label:
-            The name of the run, in the table of runs and in `curves`; None for the arguments
-            that differ from those of the widget. Three or more runs repeat each other
-            if they have the same label and rates, or no label and the same arguments
-            except the seed; the chart shows their common trend.
+            The name of the run, in the table of runs and in `curves`; None for the
+            arguments that differ from those of the widget. Three or more runs repeat
+            each other if they have the same label and rates, or no label and the same
+            arguments except the seed; the chart shows their common trend.
         **changes:
             Arguments of `RangeTest` for this run, such as ``optimizer``,
             ``dataloader``, ``num_it`` or ``seed``.
