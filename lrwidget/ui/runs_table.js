@@ -53,7 +53,7 @@ function draw(table) {
   const index = rowsOf(table).findIndex((row) => row.dataset.run === name);
   const rows = model.get("rows");
   if (!rows.some((row) => row.name === table.editing)) table.editing = null;
-  table.menu.togglePopover?.(false);
+  if (table.menu.isConnected) table.menu.togglePopover?.(false);
   const differ = rows.some((row) => row.differs);
   body.replaceChildren(caption(), head(differ));
   body.append(element("tbody", {}, ...rows.map((row) => line(table, row, differ))));
