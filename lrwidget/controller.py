@@ -20,8 +20,11 @@ from lrwidget.curve.race_history import RaceHistory, checked_rates, neighbours
 from lrwidget.curve.runs import (
     check_comparison,
     check_label,
+    named,
     new_run,
+    renamed,
     with_added,
+    with_look,
     without,
     without_empty,
 )
@@ -137,6 +140,7 @@ class Controller:
         self._total_steps: object = None  # in the settings, usable or not
         self._known_steps = backend.total_steps  # of the training
         self._runs: list[Run] = []  # replaced, not changed: other threads may read it
+        self._opened: RunHistory | None = None  # None for that of the latest run
         self._tested: tuple[RunHistory, Mapping[str, Any]] | None = None  # the latest
         self.race_history: Trainings | None = None  # of the latest race or check
         self._verified: tuple[Verification, str] | None = None  # and the rule then
@@ -179,8 +183,7 @@ class Controller:
     @property
     def verification(self) -> Verification | None:
         """The latest one, while the curve that it checked is the latest."""
-        found = self._verified
-        return found[0] if found is not None and found[0].curve is self.curve else None
+        return self._verification_of(self.curve)
 
     def snapshot(self) -> Snapshot:
         """Return the present state."""
@@ -198,23 +201,31 @@ class Controller:
             job = None if self._job is None else self._job.snapshot()
             testing = self._job is not None and self._job.testing
             unbegun = testing and job is not None and job.runs > 0 and job.done == 0
-            planned = runs[-1].history.num_it if testing and runs else 0
-            curve = _EMPTY if unbegun else self.curve
-            checked, suggestion = None, NO_SUGGESTION
-            if not testing:
-                checked = self._checked_suggestion()
-                suggestion = checked or curve.suggestion(self._rule)
+            opened, growing = self._opened_run(), self._growing()
+            grows = testing if opened is None else opened in growing
+            planned = opened.history.num_it if grows and opened is not None else 0
+            whole = _EMPTY if opened is None else opened.history.curve()
+            curve = _EMPTY if grows and unbegun else whole
+            suggestions = [
+                NO_SUGGESTION
+                if run in growing
+                else self._suggestion(run.history.curve())
+                for run in runs
+            ]
             return Snapshot(
                 capabilities=self._backend.capabilities,
                 config=self._config,
                 problem=self._problem,
                 runs=runs,
+                opened=opened,
+                growing=growing,
+                suggestions=suggestions,
                 curve=curve,
-                points=planned if testing else len(curve),
-                suggestion=suggestion,
-                checked=checked is not None,
+                points=planned if grows else len(curve),
+                suggestion=NO_SUGGESTION if grows else self._suggestion(curve),
+                checked=not grows and self._checked_suggestion(curve) is not None,
                 race=race if race is not None and race.rates else None,
-                verification=self.verification,
+                verification=self._verification_of(whole),
                 verifiable=not self.running and self._verifiable() is not None,
                 total_steps=self._known_steps,
                 job=job,
@@ -224,9 +235,34 @@ class Controller:
                 testing=testing,
             )
 
-    def _checked_suggestion(self) -> Suggestion | None:
-        """Return the one of `verification`, unless another rule was chosen since."""
-        found = self.verification
+    def _opened_run(self) -> Run | None:
+        """Return the run that was opened, if it is there; else the latest one."""
+        for run in self._runs:
+            if run.history is self._opened:
+                return run
+        return self._runs[-1] if self._runs else None
+
+    def _growing(self) -> list[Run]:
+        """Return the runs that may get further steps, or that a new one replaces."""
+        job = self._job
+        if job is None or not job.testing:
+            return []
+        if not job.tests:
+            return self._runs[-1:]
+        return [run for run in self._runs if run.history in job.tests]
+
+    def _suggestion(self, curve: LRCurve) -> Suggestion:
+        """Return the suggestion for a curve, checked by training if it was."""
+        return self._checked_suggestion(curve) or curve.suggestion(self._rule)
+
+    def _verification_of(self, curve: LRCurve) -> Verification | None:
+        """Return the latest verification, if it has checked a curve."""
+        found = self._verified
+        return found[0] if found is not None and found[0].curve is curve else None
+
+    def _checked_suggestion(self, curve: LRCurve) -> Suggestion | None:
+        """Return that of the verification, unless another rule was chosen since."""
+        found = self._verification_of(curve)
         if found is None or not found.checked or self._verified != (found, self._rule):
             return None
         return Suggestion(found.lr, found.low, found.high, "checked by training")
@@ -311,23 +347,59 @@ class Controller:
         return f"Wrote {short(rate)} to {self._backend.apply_rate(rate)}."
 
     def export(self, kind: str, smoothing: Smoothing) -> bytes:
-        """Return the latest curve as a file of a format."""
-        return exported(self.curve, kind, self.looks(smoothing))
+        """Return the curve of the opened run as a file of a format."""
+        with self._lock:
+            opened = self._opened_run()
+        curve = _EMPTY if opened is None else opened.history.curve()
+        return exported(curve, kind, self.looks(curve, smoothing))
 
-    def looks(self, smoothing: Smoothing) -> Looks:
-        """Return the look of a picture with this smoothing."""
+    def looks(self, curve: LRCurve, smoothing: Smoothing) -> Looks:
+        """Return the look of a picture of a curve with this smoothing."""
         return {
             "smoothing": smoothing,
             "rule": self._rule,
             "choice": self._owner.value,
-            "checked": self._checked_suggestion(),
+            "checked": self._checked_suggestion(curve),
         }
 
     def remove(self, name: str) -> None:
         """Forget a former run; see `LRWidget.remove`."""
         with self._lock:
+            opened = self._opened_run()
+            removed = opened is not None and opened.name == name
             self._runs = without(self._runs, name)
             self.refresh()
+            suggestion = self.shown.suggestion.lr if removed else None
+        self._follow(suggestion)
+
+    # ---- the commands of the table of runs
+
+    def open(self, name: str) -> None:
+        """Show the curve and the suggestion of a run, until the next test starts."""
+        with self._lock:
+            self._opened = named(self._runs, name).history
+            self.refresh()
+            suggestion = self.shown.suggestion.lr
+        self._follow(suggestion)
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a run another name, which no other run has."""
+        with self._lock:
+            self._runs = renamed(self._runs, name, new)
+            self.refresh()
+
+    def mark(
+        self, name: str, *, pinned: bool | None = None, hidden: bool | None = None
+    ) -> None:
+        """Pin a run, or hide it while another one is opened; None changes nothing."""
+        with self._lock:
+            self._runs = with_look(self._runs, name, pinned=pinned, hidden=hidden)
+            self.refresh()
+
+    def _follow(self, suggestion: float | None) -> None:
+        """Choose a suggestion, if there is one, unless another rate was picked."""
+        if suggestion is not None:
+            self._owner.follow_suggestion(suggestion)
 
     # ---- the commands of the widget
 
@@ -337,8 +409,7 @@ class Controller:
             self._rule = rule
             self.refresh()
             suggestion = self.shown.suggestion.lr
-        if suggestion is not None:
-            self._owner.follow_suggestion(suggestion)
+        self._follow(suggestion)
 
     def run(self, label: str | None, changes: Mapping[str, Any]) -> None:
         """Start a test; see `LRWidget.run`."""
@@ -516,6 +587,8 @@ class Controller:
             if runs:
                 state.tests = [run.history for run in runs]
                 self._tested = state.tests[-1], tests[-1][1]
+            if not isinstance(history, RaceHistory):
+                self._opened = None
             if isinstance(history, RaceHistory | VerificationHistory):
                 self.race_history = history
             state.ready.set()
@@ -536,8 +609,8 @@ class Controller:
                     self._runs = without_empty(self._runs)
                 self.refresh()
                 suggestion = self.shown.suggestion.lr
-            if suggestion is not None and state.kind != "race":
-                self._owner.follow_suggestion(suggestion)
+            if state.kind != "race":
+                self._follow(suggestion)
         except BaseException as raised:  # noqa: BLE001 (of an observer; raised by wait)
             text = _traceback(raised)
             with self._lock:

@@ -366,10 +366,10 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         Parameters
         ----------
         label:
-            The name of the run, in the legend and in `curves`; None for the arguments
-            that differ from those of the widget. Three or more runs repeat each other
-            if they have the same label and rates, or no label and the same arguments
-            except the seed; the chart shows their common trend.
+            The name of the run, in the table of runs and in `curves`; None for the
+            arguments that differ from those of the widget. Three or more runs repeat
+            each other if they have the same label and rates, or no label and the same
+            arguments except the seed; the chart shows their common trend.
         **changes:
             Arguments of `RangeTest` for this run, such as ``optimizer``,
             ``dataloader``, ``num_it`` or ``seed``.
@@ -563,8 +563,8 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
 
     def _repr_png_(self) -> bytes | None:
         """Return a picture of the curve, for where no widget is shown."""
-        looks = self._controller.looks(self._display.view_bar.view.smoothing)
-        return picture.cached_png(self.curve, **looks)
+        curve, smoothing = self.curve, self._display.view_bar.view.smoothing
+        return picture.cached_png(curve, **self._controller.looks(curve, smoothing))
 
     @traitlets.validate("value")
     def _clamped(self, proposal: dict[str, Any]) -> float | None:

@@ -35,6 +35,8 @@ from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.records.store import LocalStore
 from lrwidget.curve.schedule import learning_rates
 from lrwidget.curve.ticks import short
+from lrwidget.ui.points_table import PointsTable
+from lrwidget.ui.runs_table import RunsTable
 from tests.curves import fitted, trend_of
 from tests.ui.front_end import tell
 from tests.widget_parts import (
@@ -67,19 +69,14 @@ def _press(widget: LRWidget) -> None:
     display_of(widget).run_bar.button.click()
 
 
-def _entry(widget: LRWidget, name: str) -> tuple[ipw.Checkbox, ipw.Button]:
-    """Return the check box and the button of a former run in the legend."""
-    boxes = [x for x in display_of(widget).legend.children if isinstance(x, ipw.HBox)]
-    (entry,) = (x.children for x in boxes if x.children[0].description == name)
-    shown, remove = entry
-    return shown, remove
+def _hand(widget: LRWidget, **message: object) -> None:
+    """Do something in the table of the runs."""
+    tell(display_of(widget).runs_table, **message)
 
 
 def _listed(widget: LRWidget) -> list[str]:
-    """Return the names in the legend, that of the latest run last."""
-    parts = display_of(widget).legend.children[1:]
-    former = [x.children[0].description for x in parts if isinstance(x, ipw.HBox)]
-    return [*former, *(x.value for x in parts if isinstance(x, ipw.Label))]
+    """Return the names in the table of the runs, that of the latest run last."""
+    return [row["name"] for row in reversed(display_of(widget).runs_table.rows)]
 
 
 def _drawn(widget: LRWidget) -> dict[str, Any]:
@@ -466,7 +463,7 @@ def test_a_value_may_be_picked_wherever_the_chart_is(make: Any) -> None:
 
 def test_former_runs_are_laid_over_each_other(make: Any) -> None:
     widget = make(num_it=40)
-    assert _listed(widget) == [""]
+    assert _listed(widget) == []
     curves = {name: _run(widget, name) for name in ("wd=0", "wd=1e-4", "wd=1e-2")}
     assert list(widget.curves) == _listed(widget) == list(curves)
     assert all(widget.curves[x].to_dict() == curves[x].to_dict() for x in curves)
@@ -509,7 +506,7 @@ def test_what_is_removed_is_gone(make: Any, by: str) -> None:
     if by == "python":
         widget.remove("a")
     else:
-        _entry(widget, "a")[1].click()
+        _hand(widget, do="remove", name="a")
     assert list(widget.curves) == _listed(widget) == ["b", "c"]
     assert list(_drawn(widget)) == ["b"]
     assert set(ipywidgets_widget._instances) < before
@@ -547,17 +544,86 @@ def test_a_hidden_run_is_not_drawn(make: Any) -> None:
     widget = make(num_it=20)
     for label in "abc":
         _run(widget, label)
-    shown, _ = _entry(widget, "a")
-    shown.value = False
+    _hand(widget, do="hide", name="a", on=True)
     assert list(_drawn(widget)) == ["b"]
     assert list(widget.curves) == ["a", "b", "c"]
     _run(widget, "d")
     assert list(_drawn(widget)) == ["b", "c"]
-    shown.value = True
+    _hand(widget, do="hide", name="a", on=False)
     drawn = _drawn(widget)
     assert list(drawn) == ["b", "c", "a"]
     expected = display_of(widget).chart.axes.kept(fitted(widget.curves["a"])[0])
     np.testing.assert_array_equal(drawn["a"].y, expected)
+
+
+def test_the_opened_run_is_the_one_that_is_shown(make: Any) -> None:
+    widget = make(dataloader=_shuffled(), num_it=60, stop_div=False)
+    curves = {name: _run(widget, name, seed=len(name)) for name in ("a", "bb")}
+    suggested = {name: curve.suggestion().lr for name, curve in curves.items()}
+    assert len({*suggested.values(), None}) == 3
+    shown = widget._controller.snapshot
+    assert (shown().opened, widget.value) == (shown().latest, suggested["bb"])
+    _hand(widget, do="open", name="a")
+    assert shown().opened.name == "a"
+    assert shown().curve.to_dict() == curves["a"].to_dict()
+    assert shown().suggestion == curves["a"].suggestion()
+    # a rate that follows the suggestion does so here, too
+    assert widget.value == suggested["a"]
+    assert widget.curve.to_dict() == curves["bb"].to_dict()
+    np.testing.assert_array_equal(
+        display_of(widget).chart.latest.raw.x, curves["a"].lrs
+    )
+    assert list(_drawn(widget)) == ["bb"]
+    assert widget.status.startswith("a: Done")
+    saved = json.loads(widget._controller.export("json", "automatic"))
+    assert LRCurve.from_dict(saved).to_dict() == curves["a"].to_dict()
+    widget.remove("a")
+    assert (shown().opened, widget.value) == (shown().latest, suggested["bb"])
+    widget.value = 0.5  # a rate that was picked stays
+    _run(widget, "c", seed=1)
+    _hand(widget, do="open", name="bb")
+    assert widget.value == 0.5
+    _run(widget, "d", seed=1)  # which the display then shows
+    assert shown().opened.name == "d"
+
+
+def test_a_run_that_is_opened_while_another_grows_has_its_suggestion(make: Any) -> None:
+    gate = Gate()
+    widget = make(num_it=60, stop_div=False)
+    former = _run(widget, "former", seed=1)
+    widget.run("new", dataloader=gate)
+    gate.let(5)
+    gate.await_asked(6)
+    _hand(widget, do="open", name="former")
+    shown = widget._controller.snapshot()
+    assert (shown.opened.name, shown.points) == ("former", 60)
+    assert shown.suggestion == former.suggestion()
+    assert widget.status.startswith("Running: step 5 of 60")
+    growing = _drawn(widget)["new"]
+    gate.let(55)
+    widget.wait()
+    assert len(growing.x) == len(_drawn(widget)["new"].x) == 60
+    assert widget._controller.snapshot().opened.name == "former"
+
+
+def test_names_pins_and_what_is_hidden_are_the_same_in_all_displays(make: Any) -> None:
+    widget = make(num_it=20)
+    for label in "abc":
+        _run(widget, label)
+    _hand(widget, do="open", name="a")
+    _hand(widget, do="rename", name="a", new=" baseline ")
+    _hand(widget, do="pin", name="baseline", on=True)
+    _hand(widget, do="hide", name="b", on=True)
+    assert list(widget.curves) == ["baseline", "b", "c"]
+    rows = display_of(widget).runs_table.rows
+    assert [row["name"] for row in rows] == ["baseline", "c", "b"]
+    assert [row["opened"] for row in rows] == [True, False, False]
+    assert [row["hidden"] for row in rows] == [False, False, True]
+    assert list(_drawn(widget)) == ["c"]
+    for new in ("b", " "):
+        _hand(widget, do="rename", name="c", new=new)
+    _hand(widget, do="remove", name="gone")
+    assert list(widget.curves) == ["baseline", "b", "c"]
 
 
 def _common(widget: LRWidget) -> Any:
@@ -595,15 +661,14 @@ def test_a_hidden_run_has_no_part_in_the_common_trend(make: Any) -> None:
     widget = make(dataloader=_shuffled(), num_it=40, stop_div=False)
     for seed in range(4):
         _run(widget, "wd", seed=seed)
-    shown, _ = _entry(widget, "wd (2)")
-    shown.value = False
+    _hand(widget, do="hide", name="wd (2)", on=True)
     others = [name for name in widget.curves if name != "wd (2)"]
     kept = display_of(widget).chart.axes.kept
     expected, _errors = _fitted_together(widget, *others)
     np.testing.assert_allclose(trend_of(_common(widget)), kept(expected))
     widget.remove("wd (3)")
     assert _common(widget) is None
-    shown.value = True
+    _hand(widget, do="hide", name="wd (2)", on=False)
     assert _common(widget) is not None
 
 
@@ -682,15 +747,10 @@ def test_labels_are_text_wherever_they_are_shown(make: Any) -> None:
         for name in part.keys
         if "<img" in json.dumps(part.get_state(name), default=str)
     ]
-    # Of these, none shows tags as such: neither the text of a label, nor names in a
-    # chart, nor descriptions that are no HTML, nor what is told where the mouse rests.
-    texts = {
-        *((ipw.Label, "value"), (ipw.Checkbox, "description")),
-        *((ipw.Checkbox, "tooltip"), (ipw.Button, "tooltip")),
-    }
+    # None of these shows tags as such: the scripts of the tables set texts, and so do
+    # the names in a chart.
     for part, name in held:
-        assert (type(part), name) in texts or name == "labels"
-        assert not getattr(part, "description_allow_html", False)
+        assert isinstance(part, RunsTable | PointsTable) or name == "labels"
     assert len(held) > 4
 
 
@@ -1417,14 +1477,13 @@ def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
         *(chart.handle.dot, display.pick_bar.field, display.run_bar.button),
         *(bar.smoothing, bar.points),
         *(bar.logarithmic, bar.everything, bar.fastai),
-        *(panel.children[:-1], *_entry(widget, "run")),
+        *panel.children[:-1],
     ]
     written: list[Any] = []
     drawn = threading.Event()
     chart.latest.raw.observe(lambda _: drawn.set(), "y")
     for control in controls:
-        for part in control if isinstance(control, tuple) else (control,):
-            part.observe(written.append)
+        control.observe(written.append)
     gate.let(8)
     gate.await_asked(9)
     assert drawn.wait(SECONDS)
@@ -1447,7 +1506,9 @@ def test_settings_runs_and_the_worker_meet_without_a_collision(make: Any) -> Non
             while widget.running:
                 turn += 1
                 _field(widget, "End rate").value = 10.0 ** (1 + (number + turn) % 2)
-                _entry(widget, "d")[0].value = bool((number + turn) % 2)
+                hidden = bool((number + turn) % 2)
+                _hand(widget, do="hide", name="d", on=hidden)
+                _hand(widget, do="open", name="de"[turn % 2])
                 if number == 0 and turn < 4:
                     widget.remove("abc"[turn - 1])
                 assert set("de") <= set(widget.curves) <= set("abcde")
@@ -1463,7 +1524,8 @@ def test_settings_runs_and_the_worker_meet_without_a_collision(make: Any) -> Non
         thread.join()
     assert not errors
     assert len(widget.curve) == 800
-    _entry(widget, "d")[0].value = True
+    _hand(widget, do="hide", name="d", on=False)
+    _hand(widget, do="open", name="e")
     assert "d" in _drawn(widget)
 
 

@@ -123,8 +123,9 @@ def test_the_wheel_works_where_it_is_installed(dist: Path, tmp_path: Path) -> No
     assert said["status"].startswith("Idle")
     assert said["script"] == (package / "ui" / "page.js").read_text()
     assert said["style"] == (package / "ui" / "page.css").read_text()
-    assert said["script"] == (_ROOT / "lrwidget" / "ui" / "page.js").read_text()
-    assert said["style"] == (_ROOT / "lrwidget" / "ui" / "page.css").read_text()
+    for pattern in ("*.js", "*.css"):
+        for source in (_ROOT / "lrwidget" / "ui").glob(pattern):
+            assert (package / "ui" / source.name).read_text() == source.read_text()
 
 
 @pytest.mark.exhaustive

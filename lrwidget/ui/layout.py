@@ -14,7 +14,9 @@ from lrwidget.ui.chart import Chart
 from lrwidget.ui.controls import ApplyBar, PickBar, RunBar
 from lrwidget.ui.legend import Legend
 from lrwidget.ui.page import Page
+from lrwidget.ui.points_table import PointsTable
 from lrwidget.ui.race_chart import RaceChart
+from lrwidget.ui.runs_table import RunCommands, RunsTable
 from lrwidget.ui.settings import SettingsPanel
 from lrwidget.ui.snapshot import Snapshot
 from lrwidget.ui.view_options import ViewBar
@@ -29,10 +31,11 @@ if TYPE_CHECKING:
     from lrwidget.ui.view_options import ViewOptions
 
 _RACES = {"race", "verification"}
+_OF_RUNS = {"runs", "opened", "growing"}
 _FIELDS = [field.name for field in fields(Snapshot)]
 
 
-class _Commands(Protocol):
+class _Commands(RunCommands, Protocol):
     """The commands of the controller, given on any thread."""
 
     def toggle(self) -> None: ...
@@ -44,7 +47,6 @@ class _Commands(Protocol):
     def home(self) -> None: ...
     def apply(self) -> str: ...
     def export(self, kind: str, smoothing: Smoothing) -> bytes: ...
-    def remove(self, name: str) -> None: ...
 
 
 class Layout:
@@ -72,7 +74,9 @@ class Layout:
             config.start_lr, config.end_lr, self.view_bar.view, pick, can.loss_name
         )
         self.page.handle = self.chart.handle.dot
-        self.legend = Legend(on_view, answered(commands.remove))
+        self.legend = Legend()
+        self.runs_table = RunsTable(commands, self.page.answer)
+        self.points_table = PointsTable()
         step, home = answered(commands.step), answered(commands.home)
         self.pick_bar = PickBar(config.start_lr, rule, pick, step, home)
         self.apply_bar = ApplyBar(answered(commands.apply), self.page, can)
@@ -84,7 +88,7 @@ class Layout:
         self.chart.suggestion.dot.on_element_click(self.page.answer)
         upper = [self.run_bar, self.settings, self.chart, self.legend]
         lower = [self.pick_bar, self.view_bar, self.apply_bar, self._race_box]
-        self.parts = [*upper, *lower]
+        self.parts = [*upper, *lower, self.runs_table, self.points_table]
 
     def show(self, snapshot: Snapshot) -> None:
         """Write what differs from the state before, and what may have grown."""
@@ -96,8 +100,8 @@ class Layout:
             if before is None or _differ(name, snapshot, before)
         }
         job, race = snapshot.job, snapshot.race
-        # Runs of a comparison that are not the latest grow, too.
-        comparing = snapshot.testing and job is not None and job.kind == "comparison"
+        # Runs that are not opened may grow, too.
+        others_grow = any(run is not snapshot.opened for run in snapshot.growing)
         if "problem" in changed:
             self.settings.problem.value = snapshot.problem
         if "bounds" in changed:
@@ -105,11 +109,15 @@ class Layout:
             self.page.range = snapshot.bounds
         if snapshot.points and changed & {"points", "testing"}:
             self.view_bar.show_total(snapshot.points)
-        if changed & {"runs", "testing"} or self._view_changed or comparing:
+        if changed & _OF_RUNS or self._view_changed or others_grow:
             self._view_changed = False
             view = self.view_bar.view
-            self._show_runs(snapshot, view, anew=before is None or comparing)
+            anew = before is None or others_grow or "growing" in changed
+            self._show_runs(snapshot, view, anew=anew)
             changed.add("curve")
+        if changed & {*_OF_RUNS, "suggestions"}:
+            self.runs_table.show(snapshot, self.chart.lines)
+            self.points_table.show(snapshot)
         self.legend.explain(
             band=self.view_bar.view.smoothing != FASTAI,
             repeats=self._repeated,
@@ -143,11 +151,10 @@ class Layout:
             self.run_bar.show_running(running=snapshot.running)
 
     def _show_runs(self, snapshot: Snapshot, view: ViewOptions, *, anew: bool) -> None:
-        """Show the former runs beside the latest one, and in the legend."""
-        runs = list(snapshot.runs)
-        former, latest = runs[:-1], runs[-1] if runs else None
-        shown = self.legend.show(former, latest)
-        ended = [] if latest is None or snapshot.testing else [latest]
+        """Show the other runs beside the opened one, unless they are hidden."""
+        opened, growing = snapshot.opened, snapshot.growing
+        shown = [run for run in snapshot.runs if run is not opened and not run.hidden]
+        ended = [] if opened is None or opened in growing else [opened]
         others = shown, [*shown, *ended], view
         if anew or others != self._others:
             self._others = others

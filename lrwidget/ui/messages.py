@@ -10,6 +10,7 @@ import numpy as np
 
 from lrwidget.curve.edge import FEWEST
 from lrwidget.curve.race_history import RaceHistory
+from lrwidget.curve.run_settings import same_as
 from lrwidget.curve.schedule import MOST_LR
 from lrwidget.curve.ticks import counted, plain, short
 from lrwidget.curve.verification_history import LANES, lane_steps
@@ -24,6 +25,7 @@ _PLAIN_POWERS = range(-2, 3)  # exponents of losses that are written without one
 _SAME = 0.005  # relative difference of two rates that are called the same
 _FAST = 10  # steps per second, from which on the speed has no decimals
 _MAX_ERROR = 250  # characters
+_MAX_NAME = 40  # characters
 _LONG_SILENCE = 10.0  # seconds
 _NAMES = {"race": "Race", "verification": "Check"}
 
@@ -113,6 +115,20 @@ def cost(snapshot: Snapshot) -> str:
     return f"{words}."
 
 
+def same_batches(snapshot: Snapshot) -> str:
+    """Return what to do if the latest run repeats another one exactly; else nothing."""
+    latest = snapshot.latest
+    if latest is None or latest in snapshot.growing:
+        return ""
+    former = same_as(latest, snapshot.runs)
+    if former is None:
+        return ""
+    name = textwrap.shorten(former.name, _MAX_NAME, placeholder=" ...")
+    if latest.settings.get("seed") == former.settings.get("seed"):
+        return f"Same batches as before, in {name}; give a seed to see the noise."
+    return f"Same batches as in {name}, with any seed; shuffle them to see the noise."
+
+
 def check_tooltip(snapshot: Snapshot) -> str:
     """Return the cost of a check by training, with a hint if it can be improved."""
     hint = ""
@@ -176,7 +192,8 @@ def _special_case(job: JobSnapshot) -> str:
 
 
 def _running(job: JobSnapshot, snapshot: Snapshot) -> str:
-    race, curve = snapshot.race, snapshot.curve
+    race, latest = snapshot.race, snapshot.latest
+    curve = snapshot.curve if latest is None else latest.history.curve()
     if job.kind in _NAMES and job.runs and race is not None:
         return _racing(_NAMES[job.kind], race, _pace(job))
     if job.kind == "comparison" and job.runs:
@@ -204,8 +221,11 @@ def _ended(job: JobSnapshot, snapshot: Snapshot) -> str:
     if job.kind == "verification":
         return _ended_check(job, snapshot)
     words = _ended_test(snapshot.curve, snapshot.suggestion)
-    if job.kind == "comparison" and snapshot.latest is not None:
-        return f"{counted(job.runs, 'test')}; {snapshot.latest.name}: {words}"
+    opened = snapshot.opened
+    if opened is not None and (job.kind == "comparison" or opened != snapshot.latest):
+        words = f"{opened.name}: {words}"
+    if job.kind == "comparison":
+        words = f"{counted(job.runs, 'test')}; {words}"
     return words
 
 

@@ -10,7 +10,8 @@ const NEAR = 40; // pixels between the mouse and the point that is named, at mos
 // in tenths of a decade
 const ARROWS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
 const STEPS = { ...ARROWS, PageDown: -10, PageUp: 10 };
-const COMMANDS = "button.widget-button:enabled, .lrwidget-race image";
+const COMMANDS =
+  "button.widget-button:enabled, button.lrwidget-command, .lrwidget-race image";
 const FORMATS = ["JSON", "CSV", "PNG", "SVG"];
 
 // anywidget removes the listeners of the model with the view; the signal ends the rest.
@@ -237,7 +238,7 @@ function addNames({ model, signal }, root, chart) {
   root.addEventListener("focusin", ({ target }) => (focused = target), { signal });
   const keepPlace = () => {
     if (!focused || focused.isConnected || document.activeElement !== document.body) return;
-    (root.querySelector(".lrwidget-legend input") ?? chart).focus();
+    (root.querySelector(".lrwidget-runs tbody button") ?? chart).focus();
   };
   const observer = new MutationObserver((changes) => {
     // The chart is redrawn often, and has no controls in it.

@@ -48,13 +48,16 @@ class Snapshot:
     config: TestConfig  # of the next run
     problem: str  # why the fields of the settings cannot be used; empty if they can
     runs: Sequence[Run]  # the latest last
-    curve: LRCurve  # of the latest run
+    opened: Run | None  # the one of which curve, suggestion and verification are
+    growing: Sequence[Run]  # those that may get further steps
+    suggestions: Sequence[Suggestion]  # of each run; an empty one while it grows
+    curve: LRCurve  # of the opened run
     points: int  # of that curve, with the points to come; 0 before the first run
-    suggestion: Suggestion  # of that curve; an empty one while its test runs
+    suggestion: Suggestion  # of that curve; an empty one while it grows
     checked: bool  # whether that suggestion is checked by training
     race: Trainings | None  # the latest race or verification, once it has rates
     verification: Verification | None  # of that curve
-    verifiable: bool  # whether a verification would begin with that curve
+    verifiable: bool  # whether a verification would begin with the latest curve
     total_steps: int | None  # optimizer steps of the user's training, if known
     job: JobSnapshot | None
     swept: tuple[float, float]  # lowest and highest rate of the runs and the next one

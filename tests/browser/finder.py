@@ -60,6 +60,7 @@ class Finder:
         self.chart = self.root.get_by_role("slider", name="Learning rate")
         self.field = self.root.get_by_role("spinbutton", name="Learning rate")
         self.slider = self.root.get_by_role("slider", name="Smoothing")
+        self.runs = self.root.locator(".lrwidget-runs")
         self.menu = self.root.get_by_label("Suggestion", exact=True)
         self.band = self.root.locator('path.area[style*="--lrwidget-suggestion"]').first
         # A mark without points has no path, so an index would not identify a mark;

@@ -230,26 +230,54 @@ def test_a_double_click_is_one_press(
     assert not book.value("w.running")
 
 
-def test_former_runs_are_named_hidden_and_removed(
+def test_the_table_opens_names_hides_and_removes_runs(
     page: Page, notebook: Callable[..., Notebook]
 ) -> None:
     name = "<img src=x onerror=alert(1)>"
     again = f"for label in ({name!r}, 'b', 'c'):\n    w.run(label)\n    w.wait()"
     book = notebook(SETUP, QUICK, again)
     finder = _finished(page, book)
+    expect(finder.runs).to_be_hidden()
     book.execute(2)
-    shown = finder.root.get_by_role("checkbox", name=name)
-    expect(shown).to_be_checked()
+    names = finder.runs.get_by_role("rowheader")
+    expect(names).to_have_count(4)
     expect(finder.former).to_have_count(3)
-    shown.uncheck()
+
+    # The curve of a row under the mouse is a bolder line, in the page alone.
+    bolder = finder.root.locator('path.line[style*="stroke-width: 3;"]')
+    expect(bolder).to_have_count(3)  # the trend of the opened run, with its edges
+    finder.runs.get_by_text("b", exact=True).hover()
+    expect(bolder).to_have_count(4)
+    finder.runs.get_by_text("point at a row").hover()
+    expect(bolder).to_have_count(3)
+    widths = "{x.stroke_width for x in w._display.chart.others.lines}"
+    assert book.value(widths) == {1.5}
+
+    finder.runs.get_by_role("button", name=f"Hide {name}").click()
     expect(finder.former).to_have_count(2)
-    finder.root.get_by_role("button", name=f"Remove {name}").focus()
+    finder.runs.get_by_role("button", name=name, exact=True).focus()
     page.keyboard.press("Enter")
-    expect(shown).to_have_count(0)
-    expect(finder.root.get_by_role("checkbox", name="run")).to_be_focused()
-    assert book.await_value("[*w.curves]", lambda names: len(names) == 3) == [
-        *("run", "b", "c"),
-    ]
+    finder.await_status(f"{name}: ")
+    expect(finder.former).to_have_count(3)
+    page.keyboard.press("F2")
+    page.keyboard.type("b")
+    page.keyboard.press("Enter")
+    expect(finder.runs.get_by_text("Another run is named b.")).to_be_visible()
+    page.keyboard.type("aseline")
+    page.keyboard.press("Enter")
+    renamed = finder.runs.get_by_role("button", name="baseline", exact=True)
+    expect(renamed).to_be_focused()
+    finder.runs.get_by_role("button", name="Actions for b", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    expect(finder.runs.get_by_role("button", name="Remove")).to_be_hidden()
+    page.keyboard.press("Enter")
+    finder.runs.get_by_role("button", name="Remove").press("Enter")
+    expect(names).to_have_count(3)
+    expect(
+        finder.runs.get_by_role("button", name="Actions for baseline")
+    ).to_be_focused()
+    assert book.value("[*w.curves]") == ["run", "baseline", "c"]
 
 
 def test_settings_hold_for_the_next_runs(

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lrwidget.ui.marks import SuggestionMarks
     from lrwidget.ui.page import Page
     from lrwidget.ui.race_chart import RaceChart
+    from lrwidget.ui.runs_table import RunsTable
 
 
 def drag(handle: Handle, *rates: float) -> None:
@@ -56,6 +57,6 @@ def click_race(chart: RaceChart, x: float, y: float) -> None:
     chart.background._handle_custom_msgs(None, event)
 
 
-def tell(page: Page, **message: object) -> None:
-    """Send what the script in the page sends, when a key or a button is pressed."""
+def tell(page: Page | RunsTable, **message: object) -> None:
+    """Send what a script in the page sends, when a key or a button is pressed."""
     page._handle_custom_msg(message, [])

@@ -46,8 +46,8 @@ class _Commands:
         self._done = done
 
     def __getattr__(self, name: str) -> Callable[..., bytes | str]:
-        def command(*what: object) -> bytes | str:
-            self._done.append((name, *what))
+        def command(*what: object, **named: object) -> bytes | str:
+            self._done.append((name, *what, named) if named else (name, *what))
             return b"" if name == "export" else ""
 
         return command
@@ -75,17 +75,6 @@ def display(done: list[Any]) -> Iterator[Layout]:
     display.show(IDLE)
     yield display
     close_with_parts(box)
-
-
-def _boxes(display: Layout) -> list[ipw.HBox]:
-    """Return the entries of former runs in the legend."""
-    return [x for x in display.legend.children if isinstance(x, ipw.HBox)]
-
-
-def _entry(display: Layout, number: int) -> tuple[ipw.Checkbox, ipw.Button]:
-    """Return the check box and the button of a former run in the legend."""
-    shown, remove = _boxes(display)[number].children
-    return shown, remove
 
 
 # What is done in the page, and what is called for it.
@@ -130,11 +119,26 @@ _HANDS: dict[str, tuple[Callable[[Layout], object], tuple[Any, ...] | None]] = {
         lambda display: display.view_bar.everything.set_state({"value": True}),
         ("refresh",),
     ),
-    "hide": (
-        lambda display: _entry(display, 0)[0].set_state({"value": False}),
-        ("refresh",),
+    "open": (
+        lambda display: tell(display.runs_table, do="open", name="a"),
+        ("open", "a"),
     ),
-    "remove": (lambda display: _entry(display, 0)[1].click(), ("remove", "a")),
+    "rename": (
+        lambda display: tell(display.runs_table, do="rename", name="a", new="z"),
+        ("rename", "a", "z"),
+    ),
+    "hide": (
+        lambda display: tell(display.runs_table, do="hide", name="a", on=True),
+        ("mark", "a", {"hidden": True}),
+    ),
+    "pin": (
+        lambda display: tell(display.runs_table, do="pin", name="a", on=False),
+        ("mark", "a", {"pinned": False}),
+    ),
+    "remove": (
+        lambda display: tell(display.runs_table, do="remove", name="a"),
+        ("remove", "a"),
+    ),
     "apply": (lambda display: display.apply_bar.button.click(), ("apply",)),
     "home key": (lambda display: tell(display.page, do="home"), ("home",)),
     "export": (
@@ -314,10 +318,22 @@ def test_a_hidden_run_is_not_drawn_and_has_no_part_in_the_common_trend(
 ) -> None:
     display.show(snapshot_with(_A, _B, _C))
     assert len(display.chart.others.lines) == 3
-    _entry(display, 0)[0].value = False
-    display.show(snapshot_with(_A, _B, _C))
+    display.show(snapshot_with(_A._replace(hidden=True), _B, _C))
     (line,) = display.chart.others.lines
     assert line.labels == ["b"]
+
+
+def test_the_opened_run_is_drawn_in_place_of_the_latest(display: Layout) -> None:
+    hidden = _C._replace(hidden=True)  # as long as it is not opened
+    runs = [_A, _B, hidden]
+    for opened, others in ((hidden, ["a", "b"]), (_A, ["b"]), (_B, ["a"])):
+        curve = opened.history.curve()
+        display.show(snapshot_with(*runs, opened=opened, curve=curve))
+        assert [line.labels[0] for line in display.chart.others.lines] == [
+            *(name for name in others),
+            *(["trend, setting"] if opened is hidden else []),
+        ]
+        np.testing.assert_array_equal(display.chart.latest.raw.y, curve.losses)
 
 
 def test_all_looks_at_the_curves_by_the_same_view(display: Layout) -> None:
@@ -335,8 +351,7 @@ def test_a_race_takes_the_place_of_the_one_before(display: Layout) -> None:
     before = set(widget._instances)
     display.show(_raced(_race_of(0.02, 0.2), choice=0.01))
     assert len(widget._instances) == len(before)
-    *_, box = display.parts
-    assert box.children == (display.race,)
+    assert display._race_box.children == (display.race,)
 
 
 def test_the_losses_of_both_charts_are_named() -> None:
@@ -368,7 +383,6 @@ def _parts_of(display: Layout) -> dict[str, list[ipw.Widget]]:
             display.run_bar.check,
             display.apply_bar.button,
             *(display.pick_bar.lower, display.pick_bar.higher, display.pick_bar.home),
-            *(button for box in _boxes(display) for button in box.children),
             *([] if display.race is None else _race_buttons(display)),
         ],
         "fields": [display.pick_bar.field, *display.settings.children[:-1]],
@@ -430,7 +444,7 @@ def _growing(kind: str) -> tuple[JobHistory, Callable[[], Snapshot]]:
             _B._replace(name=f"new {number}", history=run)
             for number, run in enumerate(history.runs)
         ]
-        shown = snapshot_with(_A, *begun, testing=True)
+        shown = snapshot_with(_A, *begun, testing=True, growing=begun)
     shown = replace(shown, choice=0.01)
 
     def state() -> Snapshot:
