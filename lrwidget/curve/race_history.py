@@ -11,12 +11,14 @@ import numpy as np
 
 from lrwidget.curve.checks import invalid, positive_rate
 from lrwidget.curve.history import JobHistory, Plan, Validated
+from lrwidget.curve.outcomes import TENTH, compared
 from lrwidget.curve.training_curve import TrainingCurve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lrwidget.curve.history import RunHistory
+    from lrwidget.curve.outcomes import Outcome
     from lrwidget.curve.suggestion import Suggestion
 
 _BEYOND = 3.0
@@ -91,6 +93,10 @@ class RaceHistory(JobHistory):
     def curves(self) -> dict[int, TrainingCurve]:
         """Return the trainings that have begun, by the position of their rates."""
         return training_curves(self.runs)
+
+    def outcomes(self) -> list[Outcome]:
+        """Return the result of each training that has begun, by its `final_loss`."""
+        return compared([*self.curves().values()], last=TENTH)[0]
 
 
 def training_curves(runs: Sequence[RunHistory]) -> dict[int, TrainingCurve]:
