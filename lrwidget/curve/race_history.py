@@ -15,7 +15,7 @@ from lrwidget.curve.outcomes import TENTH, compared
 from lrwidget.curve.training_curve import TrainingCurve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lrwidget.curve.history import RunHistory
     from lrwidget.curve.outcomes import Outcome
@@ -94,9 +94,10 @@ class RaceHistory(JobHistory):
         """Return the trainings that have begun, by the position of their rates."""
         return training_curves(self.runs)
 
-    def outcomes(self) -> list[Outcome]:
-        """Return the result of each training that has begun, by its `final_loss`."""
-        return compared([*self.curves().values()], last=TENTH)[0]
+    def outcomes(self, curves: Mapping[int, TrainingCurve]) -> dict[int, Outcome]:
+        """Return the results of trainings, whose loss is `final_loss`."""
+        found, _start = compared([*curves.values()], last=TENTH)
+        return dict(zip(curves, found, strict=True))
 
 
 def training_curves(runs: Sequence[RunHistory]) -> dict[int, TrainingCurve]:

@@ -15,6 +15,8 @@ from lrwidget.curve.training_curve import TrainingCurve
 from lrwidget.curve.verification import TUNING, verification
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lrwidget.curve.history import Plan
     from lrwidget.curve.outcomes import Outcome
     from lrwidget.curve.verification import Tuning, Verification
@@ -126,9 +128,10 @@ class VerificationHistory(JobHistory):
         """Return the lanes that have begun, by the position of their rates."""
         return training_curves(self.runs[1:])
 
-    def outcomes(self) -> list[Outcome]:
-        """Return the result of each lane that has begun."""
-        return compared([*self.curves().values()], self._start_loss)[0]
+    def outcomes(self, curves: Mapping[int, TrainingCurve]) -> dict[int, Outcome]:
+        """Return the results of lanes, by the position of their rates."""
+        found, _start = compared([*curves.values()], self._start_loss)
+        return dict(zip(curves, found, strict=True))
 
     def verification(self) -> Verification:
         """Return the result so far; lanes that have not begun have no losses."""

@@ -10,7 +10,7 @@ const NEAR = 40; // pixels between the mouse and the point that is named, at mos
 // in tenths of a decade
 const ARROWS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
 const STEPS = { ...ARROWS, PageDown: -10, PageUp: 10 };
-const COMMANDS = "button.widget-button:enabled, .lrwidget-race image";
+const COMMANDS = "button.widget-button:enabled, .lrwidget-lanes image";
 const FORMATS = ["JSON", "CSV", "PNG", "SVG"];
 
 // anywidget removes the listeners of the model with the view; the signal ends the rest.

@@ -1,0 +1,92 @@
+"""The places of texts in a plot, so that none covers another."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+
+# A place is in shares of the width and the height of the plot, a text a number.
+Place: TypeAlias = tuple[float, float]
+Places: TypeAlias = dict[int, Place]
+
+# The size of a text at the end of a line, in shares of the plot.
+_TEXT_WIDTH, _TEXT_HEIGHT = 0.09, 0.075
+_MOST_TEXTS = 12  # that fit into the height of the plot
+_ABOVE = 1.05
+# The size of a text beside a dot, in shares of a plot that is 600 x 100 pixels.
+_NAME_WIDTH, _NAME_HEIGHT = 0.08, 0.17
+_GAP, _STEP = 0.012, 0.12
+_DOT_WIDTH, _DOT_HEIGHT = 0.012, 0.07
+
+
+def apart(places: Places) -> Places:
+    """
+    Move texts up or down until none covers another, in the order of their heights.
+
+    Of more texts than have room, some are left out, but not the highest and the lowest.
+    """
+    rising = sorted(places, key=lambda text: places[text][1])
+    if len(rising) > _MOST_TEXTS:
+        kept = np.linspace(0, len(rising) - 1, _MOST_TEXTS).round().astype(int)
+        rising = [rising[i] for i in kept]
+    moved: Places = {}
+    for text in rising:
+        x, y = places[text]
+        floors = [height + _TEXT_HEIGHT for height in _beside(x, moved)]
+        moved[text] = x, max([y, *floors])
+    settled: Places = {}
+    for text in reversed(rising):
+        x, y = moved[text]
+        top = max(1.0, places[text][1])
+        ceilings = [height - _TEXT_HEIGHT for height in _beside(x, settled)]
+        settled[text] = x, min([y, top, *ceilings])
+    return settled
+
+
+def _beside(x: float, places: Places) -> list[float]:
+    """Return the heights of the texts that a text at a place might cover."""
+    return [height for other, height in places.values() if abs(other - x) < _TEXT_WIDTH]
+
+
+def in_a_row(places: dict[int, float]) -> Places:
+    """Put texts into a row above the plot, each at its x or right of the one before."""
+    row: Places = {}
+    free = 0.0
+    for text in sorted(places, key=lambda text: places[text]):
+        x = max(places[text], free)
+        row[text] = x, _ABOVE
+        free = x + _TEXT_WIDTH * 0.6
+    return row
+
+
+def beside_dots(dots: Places) -> Places:
+    """
+    Return the places of the texts to the right of dots, above or below their middle.
+
+    A text has no place if it would cover a dot or another text; the first ones are
+    placed first.
+    """
+    taken = [
+        _box(x - _DOT_WIDTH / 2, y, _DOT_WIDTH, _DOT_HEIGHT) for x, y in dots.values()
+    ]
+    found: Places = {}
+    for number, (x, y) in dots.items():
+        for height in (y + _STEP, y - _STEP, y):
+            box = _box(x + _GAP, height, _NAME_WIDTH, _NAME_HEIGHT)
+            inside = box[1] <= 1 and box[2] >= 0 and box[3] <= 1
+            if inside and not any(_overlap(box, other) for other in taken):
+                found[number] = x, height
+                taken.append(box)
+                break
+    return found
+
+
+def _box(left: float, middle: float, width: float, height: float) -> tuple[float, ...]:
+    """Return left, right, bottom and top."""
+    return left, left + width, middle - height / 2, middle + height / 2
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    across = one[0] < other[1] and other[0] < one[1]
+    return across and one[2] < other[3] and other[2] < one[3]
