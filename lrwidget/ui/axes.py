@@ -12,6 +12,8 @@ from bqscales import LinearScale, LogScale
 from lrwidget.curve.ticks import equal_steps, plain, rate_ticks, tick_label
 
 if TYPE_CHECKING:
+    import ipywidgets as ipw
+
     from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.loss_limits import Limits
 
@@ -41,6 +43,11 @@ class Axes:
         ]
         self.show_rates(start_lr, end_lr)
         self.show_losses((0.0, 1.0), logarithmic=False)
+
+    @property
+    def shared(self) -> list[ipw.Widget]:
+        """The axis of rates and its scale, which other figures may share."""
+        return [self.both[0], self._rates]
 
     @property
     def range(self) -> Limits:

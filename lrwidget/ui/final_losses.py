@@ -31,7 +31,7 @@ _PROBLEM = "var(--lrwidget-problem, #b3261e)"
 _TEXT = "var(--lrwidget-text, #222)"
 _SIZE, _SMALL = 150, 0.6  # of the best dot in square pixels, and of others as a share
 _MOST_TICKS = 4
-_MARGIN = 0.22  # of the range of losses, above and below them
+_MARGIN = 0.25  # of the range of losses, above and below them
 _LEAST_SPAN = 0.05  # of a logarithmic axis, or of the largest loss
 _TOP = 0.9  # share of the height for a loss that is above the axis
 _DIVERGED_WIDTH = 0.13  # of this word, in shares of a plot that is 600 pixels wide
@@ -132,6 +132,7 @@ class FinalLosses:
         heights = {i: self._height(x.loss) for i, x in placed.items()}
         inside = [i for i in placed if heights[i] <= ceiling]
         above = [i for i in ended if i not in inside]
+        self._losses.axis.visible = bool(inside)
         every = lane_colours(len(rates))
         lrs, colours = [rates[i] for i in inside], [every[i] for i in inside]
         best = best_of([*placed.values()])
@@ -160,16 +161,22 @@ class FinalLosses:
             return -math.inf
         ends = [self._height(x.loss) for x in placed]
         low, high = min(ends), max(ends)
+        ceiling = high
         if not self._losses.logarithmic:  # so that a huge loss flattens nothing
             highest = max(x.loss for x in learned)
             high = min(high, highest + (highest - low or abs(highest)))
-        # A bar that is wider than all losses may leave the plot.
+            ceiling = high
         least = _LEAST_SPAN * (1.0 if self._losses.logarithmic else abs(high) or 1.0)
-        span = max(high - low, least)
-        middle = (low + high) / 2
-        reach = span * (0.5 + _MARGIN)
-        self._losses.show((middle - reach, middle + reach))
-        return high
+        margin = max(high - low, least) * _MARGIN
+        # A long bar may leave the plot.
+        errors = [(x.loss, ERRORS * x.error) for x in placed if math.isfinite(x.error)]
+        bottom = min((self._height(x - e) for x, e in errors), default=low)
+        top = max((self._height(x + e) for x, e in errors), default=high)
+        bottom = max(min(low, bottom), low - 2 * margin)
+        top = min(max(high, top), high + 2 * margin)
+        # Below, there is room for the text of the lowest one.
+        self._losses.show((bottom - 1.5 * margin, top + margin))
+        return ceiling
 
     def _draw_bars(
         self, outcomes: list[Outcome], lrs: list[float], colours: list[str]

@@ -15,9 +15,9 @@ _TEXT_WIDTH, _TEXT_HEIGHT = 0.09, 0.075
 _MOST_TEXTS = 12  # that fit into the height of the plot
 _ABOVE = 1.05
 # The size of a text beside a dot, in shares of a plot that is 600 x 100 pixels.
-_NAME_WIDTH, _NAME_HEIGHT = 0.08, 0.17
-_GAP, _STEP = 0.012, 0.12
-_DOT_WIDTH, _DOT_HEIGHT = 0.012, 0.07
+_NAME_WIDTH, _NAME_HEIGHT = 0.055, 0.14
+_GAP, _STEP, _BELOW = 0.012, 0.12, 0.03
+_DOT_WIDTH, _DOT_HEIGHT = 0.012, 0.08
 
 
 def apart(places: Places) -> Places:
@@ -74,7 +74,7 @@ def beside_dots(dots: Places) -> Places:
     for number, (x, y) in dots.items():
         for height in (y + _STEP, y - _STEP, y):
             box = _box(x + _GAP, height, _NAME_WIDTH, _NAME_HEIGHT)
-            inside = box[1] <= 1 and box[2] >= 0 and box[3] <= 1
+            inside = box[1] <= 1 and box[2] >= -_BELOW and box[3] <= 1
             if inside and not any(_overlap(box, other) for other in taken):
                 found[number] = x, height
                 taken.append(box)

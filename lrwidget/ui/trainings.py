@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lrwidget.ui.snapshot import Snapshot, Trainings
 
 _KINDS = {"race", "verification"}
+_LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1000.0  # margins that are written without a power
 _SAME = 1e-6  # a rate in a tensor is rounded
 _ERRORS = (
     f"final loss; bars: ± {ERRORS:g} standard errors of the difference from the lowest "
@@ -67,15 +68,17 @@ class TrainingsDisplay:
         self._taken_away: Trainings | None = None
         self._drawn: object = None  # the number of ended lanes, and the job's state
         self._rate: float | None = None
-        self.lanes: LanesChart | None = None  # made anew for each check and race
-        self.final: FinalLosses | None = None  # made once, since it shares an axis
+        # These are made anew for each check and race.
+        self.lanes: LanesChart | None = None
+        self.final: FinalLosses | None = None
         self.buttons: list[ipw.Button] = []
         self._title, self._verdict = ipw.HTML(), ipw.HTML()
         self._verdict.add_class("lrwidget-verdict")
-        self._parts = ipw.VBox()  # those that are closed with the lanes
+        # A figure is taken out rather than hidden: without a size, it logs errors.
+        self._losses, self._steps = ipw.VBox(), ipw.VBox()
         heading = ipw.HTML("<b>The same trainings, step by step</b>")
-        self.below = ipw.VBox([self._title])
-        self.beside = ipw.VBox([heading, self._parts, self._verdict])
+        self.below = ipw.VBox([self._title, self._losses])
+        self.beside = ipw.VBox([heading, self._steps, self._verdict])
         self.beside.add_class("lrwidget-beside")
         for box in (self.below, self.beside):
             show_if(box, shown=False)
@@ -119,14 +122,11 @@ class TrainingsDisplay:
         # The lines of a check are training losses, also with a val_loader.
         name = loss_name if isinstance(history, RaceHistory) else "loss"
         rates = list(history.rates)
-        self.lanes = LanesChart(rates, history.steps, self._on_pick, name)
-        self.lanes.background.on_element_click(self._answer)
-        if self.final is None:
-            margins = self._chart.figure.fig_margin
-            self.final = FinalLosses(self._chart.axes, margins, self._on_pick)
-            for mark in (self.final.dots, self.final.triangles):
-                mark.on_element_click(self._answer)
-            self.below.children = (self._title, self.final.figure)
+        chart, pick = self._chart, self._on_pick
+        self.lanes = LanesChart(rates, history.steps, pick, name)
+        self.final = FinalLosses(chart.axes, chart.figure.fig_margin, pick)
+        for mark in (self.lanes.background, self.final.dots, self.final.triangles):
+            mark.on_element_click(self._answer)
         colours = lane_colours(len(rates))
         self.buttons = [
             self._button(*look) for look in zip(rates, colours, strict=True)
@@ -135,21 +135,22 @@ class TrainingsDisplay:
         row.add_class("lrwidget-rates")
         self._shown, self._drawn = _Shown(history, run), None
         self.show_rate(self._rate)
-        self._parts.children = (self.lanes.figure, row)
         for box in (self.below, self.beside):
             show_if(box, shown=True)
+        self._losses.children = (self.final.figure,)
+        self._steps.children = (self.lanes.figure, row)
 
     def _take_away(self) -> None:
         """Show no trainings."""
         if self._shown is None:
             return
         self._taken_away, self._shown = self._shown.history, None
-        self.lanes, self.buttons = None, []
-        for box in (self.below, self.beside):
-            show_if(box, shown=False)
-        parts, self._parts.children = self._parts.children, ()
-        for part in parts:
-            close_with_parts(part)
+        self.lanes, self.final, self.buttons = None, None, []
+        for outer, inner in ((self.below, self._losses), (self.beside, self._steps)):
+            show_if(outer, shown=False)
+            parts, inner.children = inner.children, ()
+            for part in parts:
+                close_with_parts(part, kept=self._chart.axes.shared)
 
     def _draw(self, snapshot: Snapshot) -> None:
         """Show the trainings so far, and what has changed with the end of one."""
@@ -229,7 +230,7 @@ def _verdict(
     text = f"<b>Verdict</b><p>{words}</p>"
     best = best_of(every)
     differences = [
-        f"{short(x.lane.lr)} by {plain(x.above, 2)} ± {plain(ERRORS * x.error, 1)}"
+        f"{short(x.lane.lr)} by {_with_margin(x.above, ERRORS * x.error)}"
         for x in every
         if x.state in ("close", "worse") and math.isfinite(x.error)
     ]
@@ -239,3 +240,11 @@ def _verdict(
             f"{plain(best.loss, 2)}: {', '.join(differences)}.</p>"
         )
     return text
+
+
+def _with_margin(number: float, margin: float) -> str:
+    """Return a number and its margin of error, of which one digit counts."""
+    if not _LEAST_PLAIN <= margin < _MOST_PLAIN:
+        return f"{plain(number, 2)} ± {plain(margin, 1)}"
+    places = max(-math.floor(math.log10(margin)), 0)
+    return f"{number:.{places}f} ± {margin:.{places}f}"
