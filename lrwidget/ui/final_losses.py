@@ -32,7 +32,7 @@ _TEXT = "var(--lrwidget-text, #222)"
 _SIZE, _SMALL = 150, 0.6  # of the best dot in square pixels, and of others as a share
 _MOST_TICKS = 4
 _MARGIN = 0.25  # of the range of losses, above and below them
-_LEAST_SPAN = 0.05  # of a logarithmic axis, or of the largest loss
+_LEAST_SPAN = 0.1  # of a logarithmic axis, or of the largest loss
 _TOP = 0.9  # share of the height for a loss that is above the axis
 _DIVERGED_WIDTH = 0.13  # of this word, in shares of a plot that is 600 pixels wide
 
@@ -67,7 +67,7 @@ class FinalLosses:
             fill_opacities=[drawing.BAND_OPACITY],
         )
         self.way = bqplot.Lines(
-            x=[], y=[], scales=scales, line_style="dashed", opacities=[0.6], **thin
+            x=[], y=[], scales=scales, line_style="dashed", opacities=[0.8], **thin
         )
         self.bars = bqplot.Lines(x=[], y=[], scales=scales, stroke_width=2.5)
         size = LinearScale(min=0.0, max=1.0)

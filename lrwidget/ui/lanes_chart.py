@@ -86,6 +86,7 @@ class LanesChart:
                     label="training step",
                     tick_format="d",
                     tick_values=_step_ticks(steps),
+                    tick_style={"transform": "translateY(4px)"},
                     label_offset="34px",
                 ),
                 self.losses.axis,
