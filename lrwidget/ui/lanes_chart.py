@@ -113,7 +113,7 @@ class LanesChart:
             kept = self.losses.kept(line[shown])
             set_line(self.lanes[number].line, steps, steps, kept)
         done = [number for number, x in curves.items() if ended or x.stop_reason]
-        if (done, self.losses.limits) != self._named:
+        if done and (done, self.losses.limits) != self._named:
             self._named = done, self.losses.limits
             self._draw_labels(done)
 

@@ -68,6 +68,7 @@ class TrainingsDisplay:
         self._taken_away: Trainings | None = None
         self._drawn: object = None  # the number of ended lanes, and the job's state
         self._rate: float | None = None
+        self._waiting = False
         # These are made anew for each check and race.
         self.lanes: LanesChart | None = None
         self.final: FinalLosses | None = None
@@ -92,9 +93,7 @@ class TrainingsDisplay:
         if shown is not None and (shown.history is not history or shown.run is not run):
             self._take_away()
         if history is None:
-            waiting = training and snapshot.running
-            show_if(self.beside, shown=waiting)
-            self._verdict.value = _WAITING if waiting else ""
+            self._wait(waiting=training and snapshot.running)
         elif self._shown is None and history is not self._taken_away:
             self._begin(history, run, snapshot.capabilities.loss_name)
             changed = {"job", "suggestion"}
@@ -133,12 +132,19 @@ class TrainingsDisplay:
         ]
         row = ipw.HBox(self.buttons)
         row.add_class("lrwidget-rates")
-        self._shown, self._drawn = _Shown(history, run), None
+        self._shown, self._drawn, self._waiting = _Shown(history, run), None, False
         self.show_rate(self._rate)
         for box in (self.below, self.beside):
             show_if(box, shown=True)
         self._losses.children = (self.final.figure,)
         self._steps.children = (self.lanes.figure, row)
+
+    def _wait(self, *, waiting: bool) -> None:
+        """Take the place of trainings that begin after a range test."""
+        if waiting != self._waiting:
+            self._waiting = waiting
+            show_if(self.beside, shown=waiting)
+            self._verdict.value = _WAITING if waiting else ""
 
     def _take_away(self) -> None:
         """Show no trainings."""
@@ -208,6 +214,8 @@ def _words(outcome: Outcome) -> str:
     if outcome.state == "unstable":
         return "not finite"
     loss = plain(outcome.loss, 2)
+    if len(outcome.lane.val_losses):
+        loss = f"validation loss {loss}"
     return f"{loss}, learned nothing" if outcome.state == "nothing" else loss
 
 
