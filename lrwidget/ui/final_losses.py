@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.outcomes import Outcome
     from lrwidget.curve.suggestion import Suggestion
     from lrwidget.ui.axes import Axes
-    from lrwidget.ui.text_places import Places
+    from lrwidget.ui.text_places import Place, Places
 
 _Text: TypeAlias = tuple[float, float, str]  # a rate, a height, and the text there
 
@@ -147,7 +147,10 @@ class FinalLosses:
         set_points(self.triangles, [rates[i] for i in above], tops)
         order = sorted(inside, key=lambda i: placed[i] is not best)
         named = [
-            *self._beside([(rates[i], placed[i].loss) for i in order]),
+            *self._beside(
+                [(rates[i], placed[i].loss) for i in order],
+                [(self._across(rates[i]), _TOP) for i in above],
+            ),
             *self._at_the_top([(rates[i], ended[i]) for i in above]),
         ]
         with self.texts.hold_sync():
@@ -191,7 +194,9 @@ class FinalLosses:
             self.bars.x = np.array([[lrs[i]] * 2 for i in known])
             self.bars.y = self._losses.kept(self._losses.heights(ends))
 
-    def _beside(self, losses: list[tuple[float, float]]) -> list[_Text]:
+    def _beside(
+        self, losses: list[tuple[float, float]], triangles: list[Place]
+    ) -> list[_Text]:
         """Return each loss beside its dot where there is room, the first ones first."""
         dots: Places = {}
         for i, (lr, loss) in enumerate(losses):
@@ -199,7 +204,7 @@ class FinalLosses:
             dots[i] = self._across(lr), float(height)
         return [
             (losses[i][0], self._height_at(share), plain(losses[i][1], 2))
-            for i, (_, share) in beside_dots(dots).items()
+            for i, (_, share) in beside_dots(dots, triangles).items()
         ]
 
     def _at_the_top(self, above: list[tuple[float, Outcome]]) -> list[_Text]:

@@ -14,7 +14,7 @@ from lrwidget.curve.loss_limits import common_limits
 from lrwidget.curve.ticks import equal_steps, short
 from lrwidget.ui.lane_looks import LaneLosses, lane_colours
 from lrwidget.ui.marks import set_line, set_points
-from lrwidget.ui.text_places import apart, in_a_row
+from lrwidget.ui.text_places import apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _THIN, _THICK = 1.5, 3.5
 _MOST_STEP_TICKS, _MOST_LOSS_TICKS = 5, 6
 _ASPECT = 1.5  # of the plot, about
+# One text above the plot names the lanes that leave it, the first ones one by one.
+_MOST_LISTED = 3
+_ABOVE, _ROOM_ABOVE = 1.05, 0.4
 # While lanes grow, the axis of losses has room for more, and stays as it is.
 _ROOM, _WIDE = 0.1, 1.6
 # An empty picture over the whole plot receives the clicks: bqplot gives the place of a
@@ -133,11 +136,17 @@ class LanesChart:
             elif len(x):
                 inside = np.flatnonzero(y <= 1)
                 exits[number] = float(x[inside[-1] + 1 if len(inside) else 0])
-        places = {**apart(ends), **in_a_row(exits)}
+        places = apart(ends)
+        texts = [short(self.lanes[number].lr) for number in places]
+        corners = [*places.values()]
+        if exits:
+            rates = [short(self.lanes[number].lr) for number in exits]
+            few = len(rates) <= _MOST_LISTED
+            texts.append(", ".join(rates) if few else f"{rates[0]} to {rates[-1]}")
+            corners.append((min(*exits.values(), _ROOM_ABOVE), _ABOVE))
         with self.labels.hold_sync():
-            self.labels.text = [short(self.lanes[number].lr) for number in places]
-            x, y = np.array([*places.values()]).reshape(-1, 2).T
-            set_points(self.labels, x, y)
+            self.labels.text = texts
+            set_points(self.labels, *np.array(corners).reshape(-1, 2).T)
 
     def _on_plot(self, line: bqplot.Lines) -> tuple[FloatArray, FloatArray]:
         """Return the points of a line as shares of the plot's width and height."""

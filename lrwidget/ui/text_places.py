@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # A place is in shares of the width and the height of the plot, a text a number.
 Place: TypeAlias = tuple[float, float]
@@ -13,7 +16,6 @@ Places: TypeAlias = dict[int, Place]
 # The size of a text at the end of a line, in shares of the plot.
 _TEXT_WIDTH, _TEXT_HEIGHT = 0.09, 0.075
 _MOST_TEXTS = 12  # that fit into the height of the plot
-_ABOVE = 1.05
 # The size of a text beside a dot, in shares of a plot that is 600 x 100 pixels.
 _NAME_WIDTH, _NAME_HEIGHT = 0.055, 0.14
 _GAP, _STEP, _BELOW = 0.012, 0.12, 0.03
@@ -49,26 +51,16 @@ def _beside(x: float, places: Places) -> list[float]:
     return [height for other, height in places.values() if abs(other - x) < _TEXT_WIDTH]
 
 
-def in_a_row(places: dict[int, float]) -> Places:
-    """Put texts into a row above the plot, each at its x or right of the one before."""
-    row: Places = {}
-    free = 0.0
-    for text in sorted(places, key=lambda text: places[text]):
-        x = max(places[text], free)
-        row[text] = x, _ABOVE
-        free = x + _TEXT_WIDTH * 0.6
-    return row
-
-
-def beside_dots(dots: Places) -> Places:
+def beside_dots(dots: Places, others: Sequence[Place] = ()) -> Places:
     """
     Return the places of the texts to the right of dots, above or below their middle.
 
-    A text has no place if it would cover a dot or another text; the first ones are
-    placed first.
+    A text has no place if it would cover another text, a dot, or one of the other dots,
+    which have no text. The first ones are placed first.
     """
     taken = [
-        _box(x - _DOT_WIDTH / 2, y, _DOT_WIDTH, _DOT_HEIGHT) for x, y in dots.values()
+        _box(x - _DOT_WIDTH / 2, y, _DOT_WIDTH, _DOT_HEIGHT)
+        for x, y in [*dots.values(), *others]
     ]
     found: Places = {}
     for number, (x, y) in dots.items():

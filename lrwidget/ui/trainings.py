@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import ipywidgets as ipw
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _KINDS = {"race", "verification"}
 _LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1000.0  # margins that are written without a power
+_MOST_DIFFERENCES = 4
 _SAME = 1e-6  # a rate in a tensor is rounded
 _ERRORS = (
     f"final loss; bars: ± {ERRORS:g} standard errors of the difference from the lowest "
@@ -237,17 +239,21 @@ def _verdict(
         words = "No training has begun."
     text = f"<b>Verdict</b><p>{words}</p>"
     best = best_of(every)
+    known = [
+        x for x in every if x.state in ("close", "worse") and math.isfinite(x.error)
+    ]
     differences = [
         f"{short(x.lane.lr)} by {_with_margin(x.above, ERRORS * x.error)}"
-        for x in every
-        if x.state in ("close", "worse") and math.isfinite(x.error)
+        for x in sorted(known, key=lambda x: x.above)[:_MOST_DIFFERENCES]
     ]
     if best is not None and differences:
         text += (
             f'<p class="lrwidget-note">Above the loss of {short(best.lane.lr)}, '
             f"{plain(best.loss, 2)}: {', '.join(differences)}.</p>"
         )
-    return text
+    # A line would break after the sign of a power.
+    whole = r'<span class="lrwidget-number">\g<0></span>'
+    return re.sub(r"[\d.]+e-\d+", whole, text)
 
 
 def _with_margin(number: float, margin: float) -> str:

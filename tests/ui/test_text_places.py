@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrwidget.ui.text_places import apart, beside_dots, in_a_row
+from lrwidget.ui.text_places import apart, beside_dots
 
 _SHARES = st.floats(0, 1)
 _PLACES = st.lists(st.tuples(_SHARES, _SHARES), max_size=12).map(
@@ -51,17 +51,10 @@ def test_of_too_many_texts_some_are_left_out() -> None:
     assert heights[-1] <= 1
 
 
-def test_a_row_keeps_the_order() -> None:
-    row = in_a_row({1: 0.02, 0: 0.01, 2: 0.5})
-    assert row[0][0] == 0.01
-    assert row[1][0] > row[0][0] + 0.05
-    assert row[2][0] == 0.5
-    assert {y for _, y in row.values()} == {1.05}
-
-
 def test_a_text_beside_a_dot_is_where_there_is_room() -> None:
     # alone: above; at the top: below; of two at one place, the first one alone
     assert beside_dots({0: (0.5, 0.5)})[0][1] > 0.5
     assert beside_dots({0: (0.5, 1.0)})[0][1] < 1
     assert 1 not in beside_dots(dict.fromkeys(range(2), (0.5, 0.0)))
+    assert beside_dots({0: (0.5, 0.0)}, [(0.53, 0.1)]) == {}
     assert beside_dots({0: (0.99, 0.5)}) == {}
