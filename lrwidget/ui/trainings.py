@@ -31,8 +31,8 @@ _LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1000.0  # margins that are written without a p
 _MOST_DIFFERENCES = 4
 _SAME = 1e-6  # a rate in a tensor is rounded
 _ERRORS = (
-    f"final loss; bars: ± {ERRORS:g} standard errors of the difference from the lowest "
-    "one, on the same batches"
+    f"final loss, ± {ERRORS:g} standard errors of its difference from the lowest on "
+    "the same batches"
 )
 _WAITING = "The trainings begin after the range test."
 _ENDS = {
