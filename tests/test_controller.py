@@ -973,7 +973,7 @@ def test_what_fails_after_the_start_of_several_leaves_them_running(
     display = display_of(widget)
     with monkeypatch.context() as patch:
         patch.setattr(display.view_bar, "show_total", _failing)
-        patch.setattr(display, "_show_race", _failing)
+        patch.setattr(display.trainings, "show", _failing)
         gate = Gate()
         with pytest.raises(ArithmeticError):
             widget.compare({"a": {"dataloader": gate}, "b": {}})
@@ -981,7 +981,7 @@ def test_what_fails_after_the_start_of_several_leaves_them_running(
     widget.wait()
     assert [len(curve) for curve in widget.curves.values()] == [5, 5]
     with monkeypatch.context() as patch:
-        patch.setattr(display, "_show_race", _failing)
+        patch.setattr(display.trainings, "show", _failing)
         with pytest.raises(ArithmeticError):
             widget.race([0.01, 0.1], 3)
     widget.wait()

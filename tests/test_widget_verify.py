@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +76,14 @@ def test_the_result_is_that_without_a_widget(widget: LRWidget) -> None:
     assert "checked by training" in display_of(widget).legend.children[0].value
     picture = widget._controller.export("svg", "automatic").decode()
     assert picture == svg(curve, choice=found.lr, checked=_suggestion(found))
-    race = display_of(widget).race
-    assert race is not None
-    assert [x.lr for x in race._entries] == pytest.approx([x.lr for x in found.lanes])
+    shown = display_of(widget).trainings
+    assert shown.lanes is not None
+    assert shown.final is not None
+    rates = [lane.lr for lane in found.lanes]
+    assert [x.lr for x in shown.lanes.lanes] == pytest.approx(rates)
+    assert set(shown.final.dots.x) <= {lane.lr for lane in shown.lanes.lanes}
+    assert shown.final.band.x.tolist() == [found.low, found.high]
+    assert found.verdict in re.sub("<.*?>", "", shown._verdict.value)
     assert state(arguments["model"], arguments["optimizer"]) == before
 
 
@@ -113,9 +119,11 @@ def test_a_newer_curve_makes_it_stale(widget: LRWidget) -> None:
     widget.wait()
     assert widget.verification is found
     assert _marks(widget)[0] == [found.lr]
+    assert display_of(widget).trainings.lanes is not None
     widget.run()
     curve = widget.wait()
     assert [widget.verification] == [None]
+    assert display_of(widget).trainings.lanes is None
     assert widget.value == curve.suggest()
     assert "5 trainings of 100 steps, " in display_of(widget).run_bar.check.tooltip
     assert ", up to about " in display_of(widget).run_bar.check.tooltip
@@ -191,12 +199,12 @@ def test_validation_losses_are_told_and_the_lines_are_training_losses() -> None:
     widget = LRWidget(*_parts(), loader(), _LOSS, val_loader=held_out, seed=0)
     widget.verify(40)
     widget.wait()
-    race = display_of(widget).race
-    assert race is not None
-    assert race.children[0].axes[1].label == "loss, smoothed"
-    said = [entry.button.description for entry in race._entries]
+    shown = display_of(widget).trainings
+    assert shown.lanes is not None
+    assert shown.lanes.figure.axes[1].label == "loss"
     first = widget.race_curves[0]
-    assert said[0] == f"{short(first.lr)} · validation loss {first.val_loss:.3g}"
+    said = f"{short(first.lr)} · validation loss {first.val_loss:.2g}"
+    assert shown.buttons[0].description == said
     widget.close()
 
 
@@ -289,7 +297,7 @@ def test_a_test_that_tells_nothing_is_an_error(make: Any) -> None:
     with pytest.raises(RuntimeError, match="too early to know at which rates to train"):
         widget.wait()
     assert widget.status.startswith("Check failed after 1 step. RuntimeError: the ")
-    assert display_of(widget).race is None
+    assert display_of(widget).trainings.lanes is None
 
 
 @pytest.mark.parametrize("passed", [3, 110])

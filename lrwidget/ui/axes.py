@@ -12,6 +12,8 @@ from bqscales import LinearScale, LogScale
 from lrwidget.curve.ticks import equal_steps, plain, rate_ticks, tick_label
 
 if TYPE_CHECKING:
+    import ipywidgets as ipw
+
     from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.loss_limits import Limits
 
@@ -43,6 +45,11 @@ class Axes:
         self.show_losses((0.0, 1.0), logarithmic=False)
 
     @property
+    def shared(self) -> list[ipw.Widget]:
+        """The axis of rates and its scale, which other figures may share."""
+        return [self.both[0], self._rates]
+
+    @property
     def range(self) -> Limits:
         """The rates at the edges."""
         return self._rates.min, self._rates.max
@@ -51,12 +58,12 @@ class Axes:
         """Set the rates at the edges."""
         ticks = rate_ticks(start_lr, end_lr).tolist()
         labels = {tick: tick_label(tick) for tick in ticks}
-        _show(self.both[0], labels, (start_lr, end_lr))
+        show_axis(self.both[0], labels, (start_lr, end_lr))
 
     def show_losses(self, limits: Limits, *, logarithmic: bool) -> None:
         """Show a range of losses, or of their decimal logarithms."""
         ticks = (logarithm_ticks if logarithmic else loss_ticks)(*limits)
-        _show(self.both[1], ticks, limits)
+        show_axis(self.both[1], ticks, limits)
 
     def kept(self, losses: FloatArray) -> FloatArray:
         """Clip losses that are far outside the plot."""
@@ -80,7 +87,7 @@ def near(losses: FloatArray, limits: Limits) -> FloatArray:
     return losses.clip(limits[0] - reach, limits[1] + reach)
 
 
-def _show(axis: bqplot.Axis, ticks: dict[float, str], limits: Limits) -> None:
+def show_axis(axis: bqplot.Axis, ticks: dict[float, str], limits: Limits) -> None:
     """Set the ticks of an axis with their labels, and its limits."""
     # The limits last: a little after a change of the limits, the browser writes the
     # ticks that it had at the time of that change.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets as ipw
 
-from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.trend import FASTAI
 from lrwidget.ui import messages
 from lrwidget.ui.chart import Chart
@@ -15,22 +14,19 @@ from lrwidget.ui.controls import ApplyBar, PickBar, RunBar
 from lrwidget.ui.legend import Legend
 from lrwidget.ui.page import Page
 from lrwidget.ui.points_table import PointsTable
-from lrwidget.ui.race_chart import RaceChart
 from lrwidget.ui.runs_table import RunCommands, RunsTable
 from lrwidget.ui.settings import SettingsPanel
 from lrwidget.ui.snapshot import Snapshot
+from lrwidget.ui.trainings import TrainingsDisplay
 from lrwidget.ui.view_options import ViewBar
-from lrwidget.ui.widgets import close_with_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lrwidget.curve.runs import Run
     from lrwidget.curve.trend import Smoothing
-    from lrwidget.ui.snapshot import Trainings
     from lrwidget.ui.view_options import ViewOptions
 
-_RACES = {"race", "verification"}
 _OF_RUNS = {"runs", "opened", "growing"}
 _FIELDS = [field.name for field in fields(Snapshot)]
 
@@ -63,7 +59,7 @@ class Layout:
         config, can = snapshot.config, snapshot.capabilities
         self.page = Page(commands.home, self._on_export)
         answered = self.page.answered
-        self._pick = pick = answered(commands.pick)
+        pick = answered(commands.pick)
         on_view = answered(self._on_view)
         on_settings = answered(self._on_settings)
         self.settings = SettingsPanel(config, snapshot.total_steps, on_settings)
@@ -80,14 +76,15 @@ class Layout:
         step, home = answered(commands.step), answered(commands.home)
         self.pick_bar = PickBar(config.start_lr, rule, pick, step, home)
         self.apply_bar = ApplyBar(answered(commands.apply), self.page, can)
-        self.race: RaceChart | None = None
-        self._race_history: Trainings | None = None
-        self._race_box = ipw.VBox()
+        self.trainings = TrainingsDisplay(self.chart, pick, self.page.answer)
         # The page gets an answer to presses without an effect, too.
         self.chart.handle.dot.on_drag_end(self.page.answer)
         self.chart.suggestion.dot.on_element_click(self.page.answer)
-        upper = [self.run_bar, self.settings, self.chart, self.legend]
-        lower = [self.pick_bar, self.view_bar, self.apply_bar, self._race_box]
+        left = ipw.VBox([self.chart, self.trainings.below])
+        columns = ipw.Box([left, self.trainings.beside])
+        columns.add_class("lrwidget-columns")
+        upper = [self.run_bar, self.settings, columns, self.legend]
+        lower = [self.pick_bar, self.view_bar, self.apply_bar]
         self.parts = [*upper, *lower, self.runs_table, self.points_table]
 
     def show(self, snapshot: Snapshot) -> None:
@@ -99,7 +96,6 @@ class Layout:
             for name in _FIELDS
             if before is None or _differ(name, snapshot, before)
         }
-        job, race = snapshot.job, snapshot.race
         # Runs that are not opened may grow, too.
         others_grow = any(run is not snapshot.opened for run in snapshot.growing)
         if "problem" in changed:
@@ -130,9 +126,7 @@ class Layout:
                 self.page.words = ", ".join(self.chart.words)
         if "choice" in changed:
             self._show_choice(snapshot.choice)
-        grows = "job" in changed and job is not None and job.kind in _RACES
-        if race is not None and ("race" in changed or grows):
-            self._show_race(race, snapshot)
+        self.trainings.show(snapshot, changed)
         self._show_job(snapshot, before, anew=bool(changed - {"choice", "bounds"}))
         self._shown = snapshot
 
@@ -164,31 +158,12 @@ class Layout:
                 self.page.logarithmic = view.logarithmic
 
     def _show_choice(self, choice: float | None) -> None:
-        for part in (self.chart, self.pick_bar, self.apply_bar, self.race):
-            if part is not None:
-                part.show_rate(choice)
+        for part in (self.chart, self.pick_bar, self.apply_bar, self.trainings):
+            part.show_rate(choice)
         with self.page.hold_sync():
             self.page.rate = choice
             self.page.code = f"lr={self.chart.words[0]}" if self.chart.words else ""
             self.page.words = ", ".join(self.chart.words)
-
-    def _show_race(self, history: Trainings, snapshot: Snapshot) -> None:
-        """Show short trainings, new ones in place of those before."""
-        race = self.race
-        if race is None or history is not self._race_history:
-            rates, name = list(history.rates), snapshot.capabilities.loss_name
-            # The lines of a check are training losses, also with a val_loader.
-            name = name if isinstance(history, RaceHistory) else "loss"
-            self.race = RaceChart(rates, history.steps, self._pick, name)
-            # It gets an answer to a click before there is a line, too.
-            self.race.background.on_element_click(self.page.answer)
-            self.race.show_rate(snapshot.choice)
-            self._race_box.children = (self.race,)
-            self._race_history = history
-            if race is not None:
-                close_with_parts(race)
-            race = self.race
-        race.draw(history.curves(), ended=not snapshot.running)
 
     def _on_settings(self) -> None:
         self._commands.configure(self.settings.values, self.settings.total_steps)

@@ -28,7 +28,6 @@ _OTHERS = tuple(
     f"var(--lrwidget-other-{number}, {colour})"
     for number, colour in enumerate(drawing.OTHERS, 1)
 )
-RACE_COLOURS = (CURVE, _OTHERS[1], SUGGESTION, CHOICE, _OTHERS[0], _OTHERS[2])
 _STYLES = ("dashed", "dotted", "dash_dotted")
 _BAND_OPACITY = 0.18
 

@@ -65,21 +65,6 @@ def _with_margin(loss: float, margin: float | None) -> str:
     return f"{loss:.{places}f} ± {margin:.{places}f}"
 
 
-def outcome(curve: TrainingCurve) -> str:
-    """Return how one training of a race has ended; an empty text while it runs."""
-    if len(curve.val_losses):
-        return f"validation loss {plain(curve.val_loss, 3)}"
-    if curve.stop_reason == "completed":
-        return f"loss {plain(curve.final_loss, 3)}"
-    return {
-        "diverged": "diverged",
-        "non_finite": "not finite",
-        "exhausted": "no batches left",
-        "stopped": "stopped",
-        None: "",
-    }[curve.stop_reason]
-
-
 def status(snapshot: Snapshot) -> str:
     """Return the status of the latest job; before the first one, what Run will do."""
     job = snapshot.job

@@ -11,7 +11,11 @@ const NEAR = 40; // pixels between the mouse and the point that is named, at mos
 const ARROWS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
 const STEPS = { ...ARROWS, PageDown: -10, PageUp: 10 };
 const COMMANDS =
-  "button.widget-button:enabled, button.lrwidget-command, .lrwidget-race image";
+  "button.widget-button:enabled, button.lrwidget-command, .lrwidget-lanes image";
+const PICTURES = {
+  ".lrwidget-final": "Final loss over the learning rate",
+  ".lrwidget-lanes": "Loss over the training steps, a line for each rate",
+};
 const FORMATS = ["JSON", "CSV", "PNG", "SVG"];
 
 // anywidget removes the listeners of the model with the view; the signal ends the rest.
@@ -226,6 +230,10 @@ function addNames({ model, signal }, root, chart) {
     }
     for (const bar of root.querySelectorAll(".progress")) {
       setAttributes(bar, { role: "img", "aria-label": "Progress" });
+    }
+    for (const [picture, label] of Object.entries(PICTURES)) {
+      const shown = root.querySelector(picture);
+      if (shown) setAttributes(shown, { role: "img", "aria-label": label });
     }
     for (const button of root.querySelectorAll("button")) {
       if (!button.textContent.trim()) setAttributes(button, { "aria-label": button.title });

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as ipw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 
 class _Note(threading.local):
@@ -47,17 +47,18 @@ class SetInThreads(ipw.Widget):  # type: ignore[misc]  # untyped base
         return held
 
 
-def close_with_parts(widget: ipw.Widget) -> None:
+def close_with_parts(widget: ipw.Widget, kept: Collection[ipw.Widget] = ()) -> None:
     """
     Close a widget and every widget that its traits hold, at any depth.
 
     ipywidgets closes a box without its children and a chart without its marks, and
-    keeps every open widget alive.
+    keeps every open widget alive. Widgets to be kept stay open, with their parts.
     """
     parts = {widget: None}  # in order, each once
     found = [widget]
     while found:
-        new = [part for part in _held(found.pop()) if part not in parts]
+        held = [part for part in _held(found.pop()) if part not in kept]
+        new = [part for part in held if part not in parts]
         parts.update(dict.fromkeys(new))
         found += new
     for part in parts:

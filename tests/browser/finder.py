@@ -55,7 +55,8 @@ class Finder:
         self.root = page.locator(".lrwidget").nth(nth)
         self.button = self.root.locator("button.widget-button").first
         self.check = self.root.get_by_role("button", name="Check by training")
-        self.race = self.root.locator(".lrwidget-race")
+        self.lanes = self.root.locator(".lrwidget-lanes")
+        self.final = self.root.locator(".lrwidget-final")
         self.status = self.root.locator(".lrwidget-status")
         self.chart = self.root.get_by_role("slider", name="Learning rate")
         self.field = self.root.get_by_role("spinbutton", name="Learning rate")
@@ -72,8 +73,8 @@ class Finder:
         )
         self.lower_edge, self.trend = trend.nth(0), trend.nth(1)
         self.former = self.root.locator('path.line[style*="stroke-width: 1.5;"]')
-        self.suggestion = self.root.locator("path.dot").first
-        self.handle = self.root.locator("path.dot").last
+        dots = self.root.locator(".lrwidget-chart path.dot")
+        self.suggestion, self.handle = dots.first, dots.last
 
     def await_display(self) -> None:
         """Wait until the chart is drawn and accepts keys."""
@@ -149,10 +150,10 @@ class Finder:
             for box in boxes
         ]
 
-    def click_race(self, across: float, height: float) -> None:
-        """Click in the chart of the race, at shares of its width and height."""
-        self.race.scroll_into_view_if_needed()
-        plot = _box(self.race.locator("rect.plotarea_events"))
+    def click_lanes(self, across: float, height: float) -> None:
+        """Click in the chart of lanes, at shares of its width and height."""
+        self.lanes.scroll_into_view_if_needed()
+        plot = _box(self.lanes.locator("rect.plotarea_events"))
         x = plot["x"] + across * plot["width"]
         self._page.mouse.click(x, plot["y"] + (1 - height) * plot["height"])
 

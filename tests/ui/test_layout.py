@@ -20,7 +20,8 @@ from lrwidget.ui.widgets import close_with_parts
 from tests.curves import LRS, PLAN, run_of, trend_of
 from tests.ui.front_end import (
     click,
-    click_race,
+    click_dot,
+    click_lanes,
     click_suggestion,
     drag,
     tell,
@@ -146,25 +147,35 @@ _HANDS: dict[str, tuple[Callable[[Layout], object], tuple[Any, ...] | None]] = {
         ("export", "csv", "automatic"),
     ),
     "race's button": (lambda display: _race_button(display).click(), ("pick", 0.01)),
-    "click in the race": (
-        lambda display: click_race(_race(display), 1.0, 0.0),
+    "click on the lanes": (
+        lambda display: click_lanes(_lanes(display), 1.0, 0.0),
+        ("pick", 0.01),
+    ),
+    "click on a final loss": (
+        lambda display: click_dot(_final(display), 0),
         ("pick", 0.01),
     ),
 }
 
 
-def _race(display: Layout) -> Any:
-    assert display.race is not None
-    return display.race
+def _lanes(display: Layout) -> Any:
+    assert display.trainings.lanes is not None
+    return display.trainings.lanes
 
 
-def _race_buttons(display: Layout) -> list[ipw.Button]:
-    _, buttons = _race(display).children
-    return list(buttons.children[1:])
+def _final(display: Layout) -> Any:
+    assert display.trainings.final is not None
+    return display.trainings.final
 
 
 def _race_button(display: Layout) -> ipw.Button:
-    return _race_buttons(display)[0]
+    return display.trainings.buttons[0]
+
+
+def _shown(display: Layout) -> list[bool]:
+    """Whether the final losses are shown, and the lanes."""
+    boxes = display.trainings.below, display.trainings.beside
+    return [box.layout.display != "none" for box in boxes]
 
 
 def _race_of(*rates: float) -> RaceHistory:
@@ -222,7 +233,7 @@ def test_a_click_that_chooses_nothing_is_answered(
 ) -> None:
     race = RaceHistory([0.01], 2)  # of which there is no line yet
     display.show(snapshot_with(race=race))
-    click_race(_race(display), 1.0, 0.0)
+    click_lanes(_lanes(display), 1.0, 0.0)
     assert len(answers) == 1
     display.show(snapshot_with(race=race, choice=0.5))
     click(display.chart.handle, 0.5)  # where it is
@@ -351,7 +362,30 @@ def test_a_race_takes_the_place_of_the_one_before(display: Layout) -> None:
     before = set(widget._instances)
     display.show(_raced(_race_of(0.02, 0.2), choice=0.01))
     assert len(widget._instances) == len(before)
-    assert display._race_box.children == (display.race,)
+
+
+def test_trainings_are_taken_away_when_another_run_begins(display: Layout) -> None:
+    state = _raced(_race_of(0.01, 0.1))
+    raced = {"race": state.race, "job": state.job}
+    before = set(widget._instances)
+    display.show(snapshot_with(_A, **raced))
+    assert _shown(display) == [True, True]
+    assert len(_final(display).dots.x) == 2
+    display.show(snapshot_with(_A, _B, **raced))
+    assert _shown(display) == [False, False]
+    # the line of the run before is new
+    former = display.chart.others.lines
+    assert len(set(widget._instances) - before) < 30 + len(former)
+    display.show(snapshot_with(_A, _B, race=state.race))
+    assert _shown(display) == [False, False]
+
+
+def test_a_check_that_begins_with_a_range_test_has_its_place(display: Layout) -> None:
+    job = job_with(JobHistory([PLAN]), kind="verification", running=True)
+    display.show(replace(_testing(_A), job=job))
+    assert _shown(display) == [False, True]
+    display.show(replace(_testing(_A), job=replace(job, running=False)))
+    assert _shown(display) == [False, False]
 
 
 def test_the_losses_of_both_charts_are_named() -> None:
@@ -361,13 +395,12 @@ def test_the_losses_of_both_charts_are_named() -> None:
     box = ipw.VBox(display.parts)
     display.show(_raced(_race_of(0.01), capabilities=can))
     assert display.chart.figure.axes[1].label == "validation loss"
-    figure, _ = _race(display).children
-    assert figure.axes[1].label == "validation loss, smoothed"
+    assert _lanes(display).figure.axes[1].label == "validation loss"
     close_with_parts(box)
 
 
 def test_nothing_is_drawn_before_there_is_something(display: Layout) -> None:
-    assert display.race is None
+    assert display.trainings.lanes is None
     assert all(len(line.x) == 0 for line in display.chart.lines)
     display.show(replace(IDLE, config=replace(IDLE.config, num_it=50)))
     assert all(len(line.x) == 0 for line in display.chart.lines)
@@ -383,7 +416,7 @@ def _parts_of(display: Layout) -> dict[str, list[ipw.Widget]]:
             display.run_bar.check,
             display.apply_bar.button,
             *(display.pick_bar.lower, display.pick_bar.higher, display.pick_bar.home),
-            *([] if display.race is None else _race_buttons(display)),
+            *display.trainings.buttons,
         ],
         "fields": [display.pick_bar.field, *display.settings.children[:-1]],
     }

@@ -7,14 +7,21 @@ import pytest
 
 import lrwidget
 from lrwidget.ui import marks
-from lrwidget.ui.marks import RACE_COLOURS, look_of_former
+from lrwidget.ui.lane_looks import LANE_COLOURS, lane_colours
+from lrwidget.ui.marks import look_of_former
 
 _CSS = Path(lrwidget.__file__).with_name("ui").joinpath("page.css").read_text()
+_BLOCKS = re.findall(r"([^{}]*)\{(.*?)\}", _CSS, re.DOTALL)
 _LIGHT, _DARK = (
-    dict(re.findall(r"(--lrwidget-[a-z0-9-]+): (#[0-9a-f]{6});", block))
-    for block in re.findall(r"\{(.*?)\}", _CSS, re.DOTALL)[:2]
+    dict(
+        variable
+        for selector, block in _BLOCKS
+        if ".lrwidget" in selector.split() and ("dark" in selector) == dark
+        for variable in re.findall(r"(--lrwidget-[a-z0-9-]+): (#[0-9a-f]{6});", block)
+    )
+    for dark in (False, True)
 )
-_USED = {*RACE_COLOURS, *(look_of_former(number)[0] for number in range(9))}
+_USED = {*LANE_COLOURS, *(look_of_former(number)[0] for number in range(9))}
 
 
 def test_nine_former_runs_differ() -> None:
@@ -42,6 +49,17 @@ def test_each_colour_is_in_both_themes(colour: str) -> None:
     name, without_style_sheet = found.groups()
     assert _LIGHT[name] == without_style_sheet
     assert _DARK[name] != _LIGHT[name]
+
+
+def test_the_colours_of_lanes_are_ordered_by_rate() -> None:
+    """From light to dark in a light theme, and reversed in a dark one."""
+    for theme, sign in ((_LIGHT, -1), (_DARK, 1)):
+        lanes = [theme[f"--lrwidget-lane-{number}"] for number in range(1, 10)]
+        shades = [sign * _luminance(colour) for colour in lanes]
+        assert shades == sorted(shades)
+    assert lane_colours(9) == [*LANE_COLOURS]
+    assert lane_colours(2) == [LANE_COLOURS[0], LANE_COLOURS[-1]]
+    assert len(set(lane_colours(5))) == 5
 
 
 def _luminance(colour: str) -> float:

@@ -13,7 +13,6 @@ from lrwidget.curve.history import Ended, JobHistory, Plan, Stepped
 from lrwidget.curve.lr_curve import LRCurve, Step
 from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
-from lrwidget.curve.training_curve import TrainingCurve
 from lrwidget.ui import messages
 from tests.curves import run_of
 from tests.ui.snapshots import IDLE, job_with, snapshot_with
@@ -319,22 +318,6 @@ def test_racing_without_batches() -> None:
 )
 def test_raced(race: RaceHistory, said: str) -> None:
     assert _status(job_with(race, kind="race"), race=race) == said
-
-
-@pytest.mark.parametrize(
-    ("reason", "said"),
-    [
-        ("completed", "loss 1.23"),
-        ("diverged", "diverged"),
-        ("non_finite", "not finite"),
-        ("exhausted", "no batches left"),
-        ("stopped", "stopped"),
-        (None, ""),
-    ],
-)
-def test_outcomes(reason: Any, said: str) -> None:
-    curve = TrainingCurve(0.1, np.array([2.0, 1.2345]), reason)
-    assert messages.outcome(curve) == said
 
 
 @pytest.mark.parametrize(
