@@ -59,7 +59,8 @@ class RecordBackend:
         )
         raise RuntimeError(msg)
 
-    compare = race = sweep = lanes = verify = rate_ratios = apply_rate = test
+    compare = race = sweep = lanes = verify = test
+    rate_ratios = saved_rates = apply_rate = test
 
 
 class RecordJob:
