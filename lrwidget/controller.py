@@ -22,8 +22,8 @@ from lrwidget.curve.runs import (
     check_label,
     new_run,
     with_added,
-    without,
     with_restored,
+    without,
     without_empty,
 )
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
@@ -284,7 +284,8 @@ class Controller:
         if not curves:
             return swept
         tried = self._checked_suggestion() or curves[-1].suggestion(self._rule)
-        held = {*tried[:3], *([] if race is None else race.rates)} - {None}
+        rates = [*tried[:3], *([] if race is None else race.rates)]
+        held = [rate for rate in rates if rate is not None]
         found = curves, held, swept
         if self._matters is None or self._matters[0] != found:
             self._matters = found, rates_that_matter(*found)
@@ -313,7 +314,7 @@ class Controller:
             window = self._window(self.shown.swept, choice)
             self._show_changed(choice=choice, window=window)
 
-    def _show_changed(self, **changes: Any) -> None:
+    def _show_changed(self, **changes: Any) -> None:  # noqa: ANN401 (of any field)
         """Show some fields, if nothing else has changed."""
         if not self._closed:
             undoable = self._undo.name
@@ -442,6 +443,11 @@ class Controller:
         with self._lock:
             self._show_changed()
         return f"Undone: {inverse.name}."
+
+    def undo_pick(self) -> None:
+        """Undo the latest command if it is a pick."""
+        if self._undo.name == PICK:
+            self.undo()
 
     def step(self, count: int) -> None:
         """Move the chosen rate by tenths of a decade, or begin with the suggestion."""

@@ -411,7 +411,7 @@ def saved_rates(optimizer: Optimizer) -> Callable[[], None]:
     return write_back
 
 
-def _copied(rate: object) -> object:
+def _copied(rate: Any) -> Any:  # noqa: ANN401 (a number, or a tensor of one)
     return rate.detach().clone() if isinstance(rate, torch.Tensor) else rate
 
 

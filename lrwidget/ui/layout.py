@@ -17,6 +17,8 @@ from lrwidget.ui.page import Page
 from lrwidget.ui.race_chart import RaceChart
 from lrwidget.ui.settings import SettingsPanel
 from lrwidget.ui.snapshot import Snapshot
+from lrwidget.ui.strip import Strip
+from lrwidget.ui.undo_button import UndoButton
 from lrwidget.ui.view_options import ViewBar
 from lrwidget.ui.widgets import close_with_parts
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from lrwidget.ui.view_options import ViewOptions
 
 _RACES = {"race", "verification"}
+_OF_A_HAND = {"choice", "window", "undoable"}  # of which no job depends
 _FIELDS = [field.name for field in fields(Snapshot)]
 
 
@@ -39,7 +42,16 @@ class _Commands(Protocol):
     def start_check(self) -> None: ...
     def configure(self, fields: Mapping[str, Any], total_steps: object) -> None: ...
     def refresh(self) -> None: ...
+    def start(self) -> None: ...
     def pick(self, rate: float) -> None: ...
+    def grab(self) -> None: ...
+    def move(self, rate: float) -> None: ...
+    def release(self) -> None: ...
+    def zoom(self, low: float, high: float) -> None: ...
+    def end_zoom(self) -> None: ...
+    def show_all(self) -> None: ...
+    def undo(self) -> str: ...
+    def undo_pick(self) -> None: ...
     def step(self, count: int) -> None: ...
     def home(self) -> None: ...
     def apply(self) -> str: ...
@@ -68,10 +80,15 @@ class Layout:
         toggle, check = answered(commands.toggle), answered(commands.start_check)
         self.run_bar = RunBar(toggle, check, self.settings.toggle, can)
         self.view_bar = ViewBar(smoothing, config.num_it, on_view)
+        move = answered(commands.move)
         self.chart = Chart(
-            config.start_lr, config.end_lr, self.view_bar.view, pick, can.loss_name
+            config.start_lr, config.end_lr, self.view_bar.view, move, can.loss_name
         )
         self.page.handle = self.chart.handle.dot
+        margin = self.chart.figure.fig_margin
+        margins = margin["left"], margin["right"]
+        self.strip = Strip(commands, self._on_run_range, self._on_undo, margins)
+        self.undo_button = UndoButton(answered(self._on_undo))
         self.legend = Legend(on_view, answered(commands.remove))
         step, home = answered(commands.step), answered(commands.home)
         self.pick_bar = PickBar(config.start_lr, rule, pick, step, home)
@@ -82,9 +99,13 @@ class Layout:
         # The page gets an answer to presses without an effect, too.
         self.chart.handle.dot.on_drag_end(self.page.answer)
         self.chart.suggestion.dot.on_element_click(self.page.answer)
-        upper = [self.run_bar, self.settings, self.chart, self.legend]
+        # The moves of one drag are one pick.
+        self.chart.handle.dot.on_drag_start(lambda *_: commands.grab())
+        self.chart.handle.dot.on_drag_end(lambda *_: commands.release())
+        self.chart.suggestion.dot.on_element_click(lambda *_: commands.release())
+        upper = [self.run_bar, self.settings, self.chart, self.strip, self.legend]
         lower = [self.pick_bar, self.view_bar, self.apply_bar, self._race_box]
-        self.parts = [*upper, *lower]
+        self.parts = [*upper, *lower, self.undo_button]
 
     def show(self, snapshot: Snapshot) -> None:
         """Write what differs from the state before, and what may have grown."""
@@ -100,9 +121,14 @@ class Layout:
         comparing = snapshot.testing and job is not None and job.kind == "comparison"
         if "problem" in changed:
             self.settings.problem.value = snapshot.problem
-        if "bounds" in changed:
-            self.chart.show_range(*snapshot.bounds)
-            self.page.range = snapshot.bounds
+        if "window" in changed:
+            self.chart.show_range(*snapshot.window)
+            self.page.range = snapshot.window
+        if changed & {"swept", "choice"}:
+            self.page.bounds = snapshot.bounds
+        self.strip.show(snapshot)
+        if "undoable" in changed:
+            self.undo_button.show(snapshot.undoable)
         if snapshot.points and changed & {"points", "testing"}:
             self.view_bar.show_total(snapshot.points)
         if changed & {"runs", "testing"} or self._view_changed or comparing:
@@ -125,7 +151,7 @@ class Layout:
         grows = "job" in changed and job is not None and job.kind in _RACES
         if race is not None and ("race" in changed or grows):
             self._show_race(race, snapshot)
-        self._show_job(snapshot, before, anew=bool(changed - {"choice", "bounds"}))
+        self._show_job(snapshot, before, anew=bool(changed - _OF_A_HAND))
         self._shown = snapshot
 
     def _show_job(
@@ -185,6 +211,17 @@ class Layout:
 
     def _on_settings(self) -> None:
         self._commands.configure(self.settings.values, self.settings.total_steps)
+
+    def _on_run_range(self, low: float, high: float) -> None:
+        self.page.answer()
+        self.settings.show_range(low, high)
+        self._commands.start()
+
+    def _on_undo(self) -> None:
+        try:
+            self.apply_bar.said.value = self._commands.undo()
+        except Exception as error:  # noqa: BLE001 (any error is shown)
+            self.apply_bar.said.value = str(error) or type(error).__name__
 
     def _on_view(self) -> None:
         self._view_changed = True

@@ -230,7 +230,7 @@ def test_what_python_does_is_not_answered(
     display: Layout, done: list[Any], answers: list[Any]
 ) -> None:
     display.show(_all_of_it())
-    display.show(replace(_all_of_it(), bounds=(1e-9, 1e3), choice=None))
+    display.show(replace(_all_of_it(), window=(1e-9, 1e3), choice=None))
     display.show(snapshot_with(run_of([3.0] * 40)))
     assert answers == []
     assert done == []
@@ -282,7 +282,7 @@ def test_the_page_says_what_stands_beside_the_handle(display: Layout) -> None:
 
 
 def test_the_page_knows_the_edges(display: Layout) -> None:
-    display.show(snapshot_with(bounds=(1e-9, 1e3)))
+    display.show(snapshot_with(window=(1e-9, 1e3)))
     assert display.chart.axes.range == display.page.range == (1e-9, 1e3)
 
 
