@@ -33,7 +33,7 @@ from lrwidget.curve.verification_history import (
     is_verifiable,
     usable_total,
 )
-from lrwidget.curve.window import Zoom, extended, rates_that_matter
+from lrwidget.curve.window import Zoom, around, extended, rates_that_matter
 from lrwidget.runner import Runner
 from lrwidget.ui.snapshot import JobSnapshot, Snapshot
 from lrwidget.undo import Undo
@@ -268,9 +268,10 @@ class Controller:
 
     def _window(self, swept: Limits, choice: float | None) -> Limits:
         """Return the rates to show."""
+        bounds = extended(swept, choice)
         if self._zoom is None:
-            return extended(self._part, choice)
-        return self._zoom.window(extended(swept, choice), choice)
+            return around(self._part, choice, bounds)
+        return self._zoom.window(bounds, choice)
 
     def _default_part(self, swept: Limits) -> Limits:
         """Return the rates of the running test, or else those that matter."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _BEFORE = 1.0  # below the rate from which the loss falls
 _AFTER = 0.5  # above the rate from which it is unstable
 _LEAST = 2.0
+_ROOM = 0.1  # beyond a chosen rate that was outside
 
 
 class Zoom(NamedTuple):
@@ -29,7 +30,17 @@ class Zoom(NamedTuple):
     def window(self, bounds: Limits, choice: float | None) -> Limits:
         """Return the rates to show; a rate that was chosen later is inside."""
         part = within((self.low, self.high), bounds)
-        return part if choice == self.choice else extended(part, choice)
+        return part if choice == self.choice else around(part, choice, bounds)
+
+
+def around(part: Limits, rate: float | None, bounds: Limits) -> Limits:
+    """Return a range, extended to a little more than a rate outside of it."""
+    if rate is None or part[0] <= rate <= part[1]:
+        return part
+    low, high = hull(part, (rate / 10**_ROOM, rate * 10**_ROOM))
+    # The room is only at the side of the rate.
+    wider = (low, part[1]) if rate < part[0] else (part[0], high)
+    return within(wider, bounds)
 
 
 def extended(part: Limits, rate: float | None) -> Limits:

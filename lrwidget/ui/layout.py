@@ -87,7 +87,9 @@ class Layout:
         self.page.handle = self.chart.handle.dot
         margin = self.chart.figure.fig_margin
         margins = margin["left"], margin["right"]
-        self.strip = Strip(commands, self._on_run_range, self._on_undo, margins)
+        self.strip = Strip(
+            *(commands, self._on_run_range, self._on_undo, margins), can_run=can.run
+        )
         self.undo_button = UndoButton(answered(self._on_undo))
         self.legend = Legend(on_view, answered(commands.remove))
         step, home = answered(commands.step), answered(commands.home)
@@ -99,6 +101,7 @@ class Layout:
         # The page gets an answer to presses without an effect, too.
         self.chart.handle.dot.on_drag_end(self.page.answer)
         self.chart.suggestion.dot.on_element_click(self.page.answer)
+        self.strip.everything.on_click(self.page.answer)
         # The moves of one drag are one pick.
         self.chart.handle.dot.on_drag_start(lambda *_: commands.grab())
         self.chart.handle.dot.on_drag_end(lambda *_: commands.release())

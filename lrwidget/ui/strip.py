@@ -135,6 +135,8 @@ class Strip(ipw.VBox):  # type: ignore[misc]  # untyped base
         on_run: Callable[[float, float], object],
         on_undo: Callable[[], object],
         margins: tuple[int, int],
+        *,
+        can_run: bool,
     ) -> None:
         self._commands = commands
         self._scale = _Scale(1e-7, 10.0, linear=False)
@@ -153,22 +155,20 @@ class Strip(ipw.VBox):  # type: ignore[misc]  # untyped base
         )
         self.brush.add_class("lrwidget-brush")
         self.page = StripPage(self.brush, commands, on_undo)
-        left, right = margins
-        area = ipw.Box(
-            [self.picture, self.brush], layout={"margin": f"0 {right}px 0 {left}px"}
-        )
+        left, right = (f"calc({x}px + var(--jp-widgets-margin, 2px))" for x in margins)
+        below_plot = {"margin": f"0 {right} 0 {left}"}
+        area = ipw.Box([self.picture, self.brush], layout=below_plot)
         area.add_class("lrwidget-strip-area")
         self.text = ipw.Label()
         self.everything = ipw.Button(
             description="Show all", tooltip="Show all rates", layout=_BUTTON
         )
         self.again = ipw.Button(description="Run this range again", layout=_BUTTON)
-        buttons = ipw.HBox(
-            [self.text, self.everything, self.again],
-            layout={"margin": f"0 {right}px 0 {left}px"},
-        )
-        buttons.add_class("lrwidget-strip-buttons")
-        super().__init__([area, buttons, self.page])
+        show_if(self.again, shown=can_run)
+        buttons = ipw.HBox([self.everything, self.again])
+        row = ipw.HBox([self.text, buttons], layout=below_plot)
+        row.add_class("lrwidget-strip-row")
+        super().__init__([area, row, self.page])
         self.add_class("lrwidget-strip")
         self.brush.observe(self._on_brushed, "value")
         self.everything.on_click(lambda _button: commands.show_all())
@@ -192,7 +192,6 @@ class Strip(ipw.VBox):  # type: ignore[misc]  # untyped base
         ):
             if button.disabled == enabled:
                 button.disabled = not enabled
-        show_if(self.again, shown=snapshot.capabilities.run)
 
     def _show_window(self) -> None:
         low, high = (short(rate) for rate in self._window)

@@ -17,7 +17,7 @@ class UndoButton(ipw.Button):  # type: ignore[misc]  # untyped base
         super().__init__(
             description="Undo",
             icon="undo",
-            layout={"flex": "0 0 auto", "width": "auto"},
+            layout={"flex": "0 0 auto", "width": "auto", "align_self": "flex-start"},
         )
         self.add_class("lrwidget-undo")
         self.on_click(lambda _button: on_undo())

@@ -96,12 +96,12 @@ _HANDS: dict[str, tuple[Callable[[Layout], object], tuple[Any, ...] | None]] = {
         lambda display: display.settings.children[0].set_state({"value": 1e-6}),
         ("configure", {**_SETTINGS, "start_lr": 1e-6}, None),
     ),
-    "click": (lambda display: click(display.chart.handle, 0.5), ("pick", 0.5)),
+    "click": (lambda display: click(display.chart.handle, 0.5), ("move", 0.5)),
     "click on the suggestion": (
         lambda display: click_suggestion(display.chart.suggestion),
-        ("pick", float(LRS[1])),
+        ("move", float(LRS[1])),
     ),
-    "drag": (lambda display: drag(display.chart.handle, 0.1), ("pick", 0.1)),
+    "drag": (lambda display: drag(display.chart.handle, 0.1), ("move", 0.1)),
     "press on the handle": (lambda display: drag(display.chart.handle, 1e-3), None),
     "field": (
         lambda display: display.pick_bar.field.set_state({"value": 0.2}),
@@ -135,6 +135,8 @@ _HANDS: dict[str, tuple[Callable[[Layout], object], tuple[Any, ...] | None]] = {
         ("refresh",),
     ),
     "remove": (lambda display: _entry(display, 0)[1].click(), ("remove", "a")),
+    "show all": (lambda display: display.strip.everything.click(), ("show_all",)),
+    "undo": (lambda display: display.undo_button.click(), ("undo",)),
     "apply": (lambda display: display.apply_bar.button.click(), ("apply",)),
     "home key": (lambda display: tell(display.page, do="home"), ("home",)),
     "export": (
@@ -209,8 +211,9 @@ def test_each_hand_is_heard_and_answered(
     act(display)
     assert {"answered": True} in answers
     # The end of a drag or click is a pick of its own, as nobody here shows the first.
-    assert done in ([], [called], [called, called])
-    assert bool(done) == bool(called)
+    given = [each for each in done if each not in (("grab",), ("release",))]
+    assert given in ([], [called], [called, called])
+    assert bool(given) == bool(called)
 
 
 def test_a_click_that_chooses_nothing_is_answered(
@@ -223,7 +226,7 @@ def test_a_click_that_chooses_nothing_is_answered(
     display.show(snapshot_with(race=race, choice=0.5))
     click(display.chart.handle, 0.5)  # where it is
     assert len(answers) == 2
-    assert done == []
+    assert done == [("release",)]
 
 
 def test_what_python_does_is_not_answered(
@@ -335,7 +338,7 @@ def test_a_race_takes_the_place_of_the_one_before(display: Layout) -> None:
     before = set(widget._instances)
     display.show(_raced(_race_of(0.02, 0.2), choice=0.01))
     assert len(widget._instances) == len(before)
-    *_, box = display.parts
+    *_, box, _undo = display.parts
     assert box.children == (display.race,)
 
 
