@@ -25,6 +25,10 @@ class Undo:
         self._inverses: deque[Inverse] = deque(maxlen=_MOST)
         self._open = False
 
+    def __len__(self) -> int:
+        """Return the number of commands that can be undone."""
+        return len(self._inverses)
+
     @property
     def name(self) -> str:
         """The name of the latest command; empty if there is none."""

@@ -120,7 +120,7 @@ class Finder:
     def click(self, rate: float, height: float = 0.5) -> None:
         """Click in the chart at a rate, and at a share of the height from below."""
         self._show_plot()
-        self._page.mouse.click(*self.place(rate, height))
+        self._page.mouse.click(*self._place(rate, height))
 
     def click_on(self, mark: Locator) -> float:
         """Click on the middle of a mark's path, and return the rate there."""
@@ -183,7 +183,7 @@ class Finder:
 
     def move_to(self, rate: float, steps: int = 1) -> None:
         """Move the mouse to a rate."""
-        self._page.mouse.move(*self.place(rate, 0.5), steps=steps)
+        self._page.mouse.move(*self._place(rate, 0.5), steps=steps)
 
     def await_at(self, mark: Locator, rate: float) -> None:
         """Wait until a mark is at a rate, within a pixel or two."""
@@ -208,12 +208,12 @@ class Finder:
     def _show_plot(self) -> None:
         self.root.locator(".bqplot").first.scroll_into_view_if_needed()
 
-    def _plot(self) -> FloatRect:
+    def plot(self) -> FloatRect:
+        """Return the place of the plot in the page, in pixels."""
         return _box(self.root.locator("rect.plotarea_events").first)
 
-    def place(self, rate: float, height: float = 0.5) -> tuple[float, float]:
-        """Return the place in the page, in pixels, of a rate and a share of height."""
-        plot, ((low, left), (high, right)) = self._plot(), self._ticks()
+    def _place(self, rate: float, height: float) -> tuple[float, float]:
+        plot, ((low, left), (high, right)) = self.plot(), self._ticks()
         across = left + math.log(rate / low, high / low) * (right - left)
         return across, plot["y"] + (1 - height) * plot["height"]
 

@@ -112,19 +112,19 @@ def test_the_strip_zooms_the_chart(
     undone(first)
 
     # The rate under the mouse stays there.
-    across, level = finder.place(1e-2)
-    page.mouse.move(across, level)
+    plot = finder.plot()
+    x, y = plot["x"] + 0.3 * plot["width"], plot["y"] + 0.5 * plot["height"]
+    page.mouse.move(x, y)
     page.keyboard.down("Control")
     page.mouse.wheel(0, -300)
     page.keyboard.up("Control")
-    changed(first)
-    x, _ = await_result(
-        lambda: finder.place(1e-2),
-        lambda place: abs(place[0] - across) < 6,
-        "1e-2 is now at {}".format,
-    )
+    narrower = changed(first)
+    (low, high), (left, right) = np.log10(first), np.log10(narrower)
+    assert right - left < 0.9 * (high - low)
+    under = low + 0.3 * (high - low)
+    assert left + 0.3 * (right - left) == pytest.approx(under, abs=0.02)
     rate = book.value("w.value")
-    page.mouse.dblclick(x, level)
+    page.mouse.dblclick(x, y)
     expect(finder.everything).to_be_disabled()
     assert book.value("w.value") == rate
 
