@@ -244,7 +244,7 @@ def _measured(page: Page, lab: Lab) -> list[Figure]:
     book.execute(0)
     for cell in range(1, len(cells)):
         book.execute(cell)
-        finder = Finder(page, end_lr=0.1)
+        finder = Finder(page)
         finder.await_display()
         page.evaluate(_WATCH)
         if cell == 1:

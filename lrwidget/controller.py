@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lrwidget.config import FIELDS
 from lrwidget.curve.checks import usable_count
@@ -25,6 +25,7 @@ from lrwidget.curve.runs import (
     renamed,
     with_added,
     with_look,
+    with_restored,
     without,
     without_empty,
 )
@@ -35,14 +36,17 @@ from lrwidget.curve.verification_history import (
     is_verifiable,
     usable_total,
 )
+from lrwidget.curve.window import Zoom, around, extended, rates_that_matter
 from lrwidget.runner import Runner
 from lrwidget.ui.snapshot import JobSnapshot, Snapshot
+from lrwidget.undo import Undo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lrwidget.backends.base import Backend, Job
     from lrwidget.curve.history import Event
+    from lrwidget.curve.loss_limits import Limits
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.picture import Looks
     from lrwidget.curve.runs import Run
@@ -54,6 +58,8 @@ _STEPS_PER_DECADE = 10
 _NAMES = {"race": "race", "verification": "check by training"}
 _EMPTY = RunHistory(None).curve()
 _NO_HISTORY = JobHistory([])
+# The names of the commands that can be undone.
+PICK, ZOOM, APPLY, REMOVAL = "the pick", "the zoom", "Apply", "the removal"
 
 
 class RateOwner(Protocol):
@@ -61,11 +67,41 @@ class RateOwner(Protocol):
 
     value: float | None
 
+    @property
+    def choice(self) -> Choice:
+        """The chosen rate, and the suggestion that it follows."""
+
+    def restore(self, choice: Choice) -> None:
+        """Choose what was chosen before."""
+
     def pick(self, rate: float) -> None:
         """Choose a rate, whatever was chosen before."""
 
     def follow_suggestion(self, suggestion: float) -> None:
         """Choose a suggestion, unless another rate was picked."""
+
+
+class Choice(NamedTuple):
+    """A chosen rate, and the suggestion that it follows, if any."""
+
+    rate: float | None
+    suggested: float | None
+
+
+class _Drag(NamedTuple):
+    """A drag of the handle: the edges of the chart, and the latest place."""
+
+    low: float = 0.0
+    high: float = math.inf
+    place: float | None = None
+    ended: bool = True
+
+    def to(self, rate: float) -> _Drag:
+        """Return the drag at another place."""
+        # The last place of a drag may arrive once more after its end.
+        if self.ended and rate != self.place:
+            return _Drag(place=rate)
+        return self._replace(place=rate)
 
 
 class _JobState:
@@ -145,7 +181,11 @@ class Controller:
         self.race_history: Trainings | None = None  # of the latest race or check
         self._verified: tuple[Verification, str] | None = None  # and the rule then
         self._job: _JobState | None = None
-        self.pick = owner.pick
+        self._zoom: Zoom | None = None  # by hand
+        self._part = 0.0, math.inf  # of the rates, shown without a zoom
+        self._matters: tuple[object, Limits] | None = None  # from what, and the part
+        self._drag = _Drag()
+        self._undo = Undo()
         self.rate_ratios = backend.rate_ratios
         self.shown = self.snapshot()  # in the display
 
@@ -196,8 +236,9 @@ class Controller:
             known = [plan for plan in plans if plan is not None]
             swept = min(p.start_lr for p in known), max(p.end_lr for p in known)
             if self.verification is not None:  # after a race in place of its lanes
-                swept = _extended(swept, self.verification.low)
+                swept = extended(swept, self.verification.low)
             choice = self._owner.value
+            self._part = self._default_part(swept)
             job = None if self._job is None else self._job.snapshot()
             testing = self._job is not None and self._job.testing
             unbegun = testing and job is not None and job.runs > 0 and job.done == 0
@@ -230,10 +271,40 @@ class Controller:
                 total_steps=self._known_steps,
                 job=job,
                 swept=swept,
-                bounds=_extended(swept, choice),
+                window=self._window(swept, choice),
                 choice=choice,
                 testing=testing,
+                undoable=self._undo.name,
             )
+
+    def _window(self, swept: Limits, choice: float | None) -> Limits:
+        """Return the rates to show."""
+        bounds = extended(swept, choice)
+        if self._zoom is None:
+            return around(self._part, choice, bounds)
+        return self._zoom.window(bounds, choice)
+
+    def _default_part(self, swept: Limits) -> Limits:
+        """Return the rates of the running test, or else those that matter."""
+        job, race = self._job, self.race_history
+        if job is not None and job.testing:
+            plans = [run.plan for run in job.tests if run.plan is not None]
+            if not plans:
+                return swept
+            return min(p.start_lr for p in plans), max(p.end_lr for p in plans)
+        opened = self._opened_run()
+        if opened is None:
+            return swept
+        curves = [
+            run.history.curve() for run in self._runs if run is opened or not run.hidden
+        ]
+        tried = self._suggestion(opened.history.curve())
+        rates = [*tried[:3], *([] if race is None else race.rates)]
+        held = [rate for rate in rates if rate is not None]
+        found = curves, held, swept
+        if self._matters is None or self._matters[0] != found:
+            self._matters = found, rates_that_matter(*found)
+        return self._matters[1]
 
     def _opened_run(self) -> Run | None:
         """Return the run that was opened, if it is there; else the latest one."""
@@ -279,11 +350,16 @@ class Controller:
     def show_choice(self) -> None:
         """Show the chosen rate, if nothing else has changed."""
         with self._lock:
-            if not self._closed:
-                choice = self._owner.value
-                bounds = _extended(self.shown.swept, choice)
-                self.shown = replace(self.shown, choice=choice, bounds=bounds)
-                self._show(self.shown)
+            choice = self._owner.value
+            window = self._window(self.shown.swept, choice)
+            self._show_changed(choice=choice, window=window)
+
+    def _show_changed(self, **changes: Any) -> None:  # noqa: ANN401 (of any field)
+        """Show some fields, if nothing else has changed."""
+        if not self._closed:
+            undoable = self._undo.name
+            self.shown = replace(self.shown, undoable=undoable, **changes)
+            self._show(self.shown)
 
     def toggle(self) -> None:
         """Start a test, or stop the running job."""
@@ -291,10 +367,14 @@ class Controller:
         if state is not None and state.running and state.ready.is_set():
             self.stop()
         else:  # a second press while a test starts does nothing
-            # The error is in the status, and raised by wait().
-            with suppress(Exception), self._backend.as_made():
-                self.run(None, {})
-            self.refresh()  # outside, so that an error of the display is raised
+            self.start()
+
+    def start(self) -> None:
+        """Start a test, unless a job runs."""
+        # The error is in the status, and raised by wait().
+        with suppress(Exception), self._backend.as_made():
+            self.run(None, {})
+        self.refresh()  # outside, so that an error of the display is raised
 
     def start_check(self) -> None:
         """Start to check the suggestion by training."""
@@ -320,6 +400,95 @@ class Controller:
                 self._known_steps = known
                 self.refresh()
 
+    def pick(self, rate: float) -> None:
+        """Choose a rate, whatever was chosen before."""
+        self._pick(rate, goes_on=False)
+
+    def grab(self) -> None:
+        """Begin to drag the handle, which stays between the edges of the chart."""
+        with self._lock:
+            self._undo.close()
+            self._drag = _Drag(*self.shown.window, ended=False)
+
+    def move(self, rate: float) -> None:
+        """Choose a rate on the way to another one; all until `release` are one pick."""
+        with self._lock:
+            self._drag = drag = self._drag.to(rate)
+        self._pick(min(max(rate, drag.low), drag.high), goes_on=True)
+
+    def release(self) -> None:
+        """End the moves of one pick."""
+        with self._lock:
+            self._undo.close()
+            self._drag = self._drag._replace(ended=True)
+
+    def _pick(self, rate: float, *, goes_on: bool) -> None:
+        before = self._owner.choice
+        try:
+            self._owner.pick(rate)
+        finally:  # an observer may raise
+            if self._owner.choice != before:
+                with self._lock:
+                    undo = partial(self._restore_choice, before)
+                    self._undo.add(PICK, undo, goes_on=goes_on)
+                    if self.shown.undoable != PICK:
+                        self._show_changed()
+
+    def _restore_choice(self, before: Choice) -> None:
+        self._owner.restore(before)
+        suggestion = self.shown.suggestion.lr
+        if before.suggested is not None and suggestion is not None:
+            self._owner.follow_suggestion(suggestion)
+
+    def zoom(self, low: float, high: float) -> None:
+        """Show the rates in a range; all zooms until `end_zoom` are one."""
+        with self._lock:
+            self._zoom_to(Zoom(low, high, self._owner.value), goes_on=True)
+
+    def end_zoom(self) -> None:
+        """End the zooms that are undone together."""
+        with self._lock:
+            self._undo.close()
+
+    def show_all(self) -> None:
+        """Show all rates, until the next test starts."""
+        with self._lock:
+            self._undo.close()
+            self._zoom_to(Zoom(0.0, math.inf, self._owner.value), goes_on=False)
+
+    def _zoom_to(self, zoom: Zoom | None, *, goes_on: bool | None) -> None:
+        """Zoom, and note how to undo that, unless it is None whether it goes on."""
+        before, self._zoom = self._zoom, zoom
+        window = self._window(self.shown.swept, self._owner.value)
+        if goes_on is not None and window == self.shown.window:
+            self._zoom = before
+            return
+        if goes_on is not None:
+            undo = partial(self._zoom_to, before, goes_on=None)
+            self._undo.add(ZOOM, undo, goes_on=goes_on)
+        self._show_changed(window=window)
+
+    def undo(self) -> str:
+        """Undo the latest command, and return what was undone; empty for nothing."""
+        with self._lock:
+            inverse = self._undo.take()
+        if inverse is None:
+            return ""
+        try:
+            inverse.undo()
+        except Exception:
+            with self._lock:
+                self._undo.put_back(inverse)
+            raise
+        with self._lock:
+            self._show_changed()
+        return f"Undone: {inverse.name}."
+
+    def undo_pick(self) -> None:
+        """Undo the latest command if it is a pick."""
+        if self._undo.name == PICK:
+            self.undo()
+
     def step(self, count: int) -> None:
         """Move the chosen rate by tenths of a decade, or begin with the suggestion."""
         rate = self._owner.value
@@ -327,16 +496,16 @@ class Controller:
             self.home()
         else:
             moved = rate * 10 ** (count / _STEPS_PER_DECADE)
-            self._owner.pick(float(f"{moved:.2e}"))
+            self.pick(float(f"{moved:.2e}"))
 
     def home(self) -> None:
         """Choose the suggestion, or the middle of the chart if there is none."""
         suggestion = self.snapshot().suggestion.lr
         if suggestion is not None:
-            self._owner.pick(suggestion)
+            self.pick(suggestion)
         elif self._owner.value is None:
-            low, high = self.shown.bounds
-            self._owner.pick(math.sqrt(low * high))
+            low, high = self.shown.window
+            self.pick(math.sqrt(low * high))
 
     def apply(self) -> str:
         """Write the chosen rate to the optimizer, and return what was written where."""
@@ -344,7 +513,12 @@ class Controller:
         if rate is None:
             msg = "value=None: choose a rate first: run() and wait(), or set value=1e-3"
             raise RuntimeError(msg)
-        return f"Wrote {short(rate)} to {self._backend.apply_rate(rate)}."
+        undo = self._backend.saved_rates()
+        place = self._backend.apply_rate(rate)
+        with self._lock:
+            self._undo.add(APPLY, undo)
+            self._show_changed()
+        return f"Wrote {short(rate)} to {place}."
 
     def export(self, kind: str, smoothing: Smoothing) -> bytes:
         """Return the curve of the opened run as a file of a format."""
@@ -367,10 +541,19 @@ class Controller:
         with self._lock:
             opened = self._opened_run()
             removed = opened is not None and opened.name == name
-            self._runs = without(self._runs, name)
+            before = self._runs
+            self._runs = without(before, name)
+            place = next(i for i, run in enumerate(before) if run.name == name)
+            undo = partial(self._restore_run, before[place], place)
+            self._undo.add(REMOVAL, undo)
             self.refresh()
             suggestion = self.shown.suggestion.lr if removed else None
         self._follow(suggestion)
+
+    def _restore_run(self, run: Run, place: int) -> None:
+        with self._lock:
+            self._runs = with_restored(self._runs, run, place)
+            self.refresh()
 
     # ---- the commands of the table of runs
 
@@ -586,6 +769,8 @@ class Controller:
             state.history, state.runner, self._runs = history, runner, every
             if runs:
                 state.tests = [run.history for run in runs]
+                self._zoom = None
+                self._undo.forget(ZOOM)
                 self._tested = state.tests[-1], tests[-1][1]
             if not isinstance(history, RaceHistory):
                 self._opened = None
@@ -616,12 +801,6 @@ class Controller:
             with self._lock:
                 state.fail(raised, text)
                 self.refresh()
-
-
-def _extended(swept: tuple[float, float], rate: float | None) -> tuple[float, float]:
-    """Return a range of rates, extended to a rate outside of it."""
-    low, high = swept
-    return swept if rate is None else (min(low, rate), max(high, rate))
 
 
 def _close(events: Generator[Event, None, None]) -> None:

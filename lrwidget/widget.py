@@ -16,7 +16,7 @@ from lrwidget import orphans
 from lrwidget.backends.local import LocalBackend
 from lrwidget.backends.record import RecordBackend
 from lrwidget.config import with_settings
-from lrwidget.controller import Controller
+from lrwidget.controller import Choice, Controller
 from lrwidget.curve import picture
 from lrwidget.curve.checks import invalid
 from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule
@@ -274,7 +274,8 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         display = ("smoothing", "value", "rule")
         shown = {name: options.pop(name) for name in display if name in options}
         arguments = parts.arguments(options)
-        backend = LocalBackend(arguments, parts.write_rate, parts.total_steps)
+        rates = parts.write_rate, parts.total_steps, parts.save_rates
+        backend = LocalBackend(arguments, *rates)
         return cls._from_backend(backend, **shown)
 
     @classmethod
@@ -532,6 +533,20 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         """
         self._controller.apply()
 
+    def undo(self) -> None:
+        """
+        Undo the latest pick, zoom, `apply` or removal of a run.
+
+        After an `apply`, the rates that the optimizer or the framework had before it
+        are written back. If there is nothing to undo, nothing happens.
+
+        Raises
+        ------
+        RuntimeError
+            If a test is training the original at the moment, which an `apply` changed.
+        """
+        self._controller.undo()
+
     def close(self) -> None:
         """
         Stop the running job, and close the widget with all its parts.
@@ -544,6 +559,18 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         close_with_parts(self)
 
     # ---- the chosen rate, as the controller uses it
+
+    @property
+    def choice(self) -> Choice:
+        """The chosen rate, and the suggestion that it follows."""
+        with self._deciding:
+            return Choice(self.value, self._suggested)
+
+    def restore(self, choice: Choice) -> None:
+        """Choose what was chosen before."""
+        with self._deciding:
+            self._suggested = choice.suggested
+        self.value = choice.rate
 
     def pick(self, rate: float) -> None:
         """Choose a rate, whatever was chosen before."""

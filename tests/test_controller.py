@@ -411,16 +411,21 @@ def test_the_chart_holds_the_settings(make: Any) -> None:
 
 def test_the_chart_holds_all_runs(make: Any) -> None:
     widget = make(num_it=20)
-    chart = display_of(widget).chart
+    display = display_of(widget)
     edges: list[tuple[float, float]] = []
+
+    def note() -> None:
+        display.strip.everything.click()
+        edges.append(display.chart.axes.range)
+
     ranges = [(1e-7, 10.0), (1e-7, 1e3), (1e-9, 0.01), (1e-7, 10.0)]
     for start, end in ranges:
         _run(widget, start_lr=start, end_lr=end)
-        edges.append(chart.axes.range)
+        note()
     widget.remove("end_lr=1000")
-    edges.append(chart.axes.range)
+    note()
     _field(widget, "End rate").value = 0.5
-    edges.append(chart.axes.range)
+    note()
     assert edges[:2] == [(1e-7, 10), (1e-7, 1e3)]
     assert edges[2:] == [(1e-9, 1e3), (1e-9, 1e3), (1e-9, 10), (1e-9, 10)]
 
@@ -442,6 +447,7 @@ def test_the_chart_holds_the_value_which_no_setting_moves(make: Any) -> None:
     assert seen == []
     widget.value = 1e-3
     _run(widget)
+    widget._controller.show_all()
     assert chart.axes.range == (1e-5, 0.01)
 
 
@@ -455,7 +461,33 @@ def test_a_value_may_be_picked_wherever_the_chart_is(make: Any) -> None:
     _run(widget)
     widget.remove("end_lr=1000")
     assert widget.value == 1e3
-    assert display_of(widget).chart.axes.range == (1e-7, 1e3)
+    assert display_of(widget).page.bounds == (1e-7, 1e3)
+    assert display_of(widget).chart.axes.range[1] == 1e3
+
+
+def test_the_chart_shows_the_running_test_and_then_the_rates_that_matter(
+    make: Any,
+) -> None:
+    gate = Gate()
+    widget = make(num_it=60, value=1e-3)
+    controller, axes = widget._controller, display_of(widget).chart.axes
+    _run(widget)
+    part = axes.range
+    rates = widget.curve.learning_from, widget.curve.unstable_from
+    assert part == pytest.approx((rates[0] / 10, rates[1] * 10**0.5))
+    controller.zoom(1e-4, 1e-2)
+    assert axes.range == (1e-4, 1e-2)
+    widget.value = 1.0  # outside
+    assert axes.range == pytest.approx((1e-4, 10**0.1))
+    widget.value = 2e-3
+    assert axes.range == (1e-4, 1e-2)
+    widget.run(start_lr=1e-6, end_lr=1.0, dataloader=gate)
+    assert axes.range == (1e-6, 1.0)
+    controller.zoom(1e-5, 1e-2)
+    assert axes.range == (1e-5, 1e-2)
+    gate.let(60)
+    widget.wait()
+    assert axes.range == (1e-5, 1e-2)
 
 
 # ---- former runs
@@ -1351,7 +1383,8 @@ def test_the_page_knows_what_is_in_the_chart(make: Any) -> None:
     for label in "abc":
         _run(widget, label, end_lr=100.0)
     display = display_of(widget)
-    assert display.page.range == (1e-7, 100)
+    assert display.page.bounds == (1e-7, 100)
+    assert display.page.range == display.chart.axes.range
     names = [line.labels[0] for line in display.page.lines]
     assert names == ["a", "b", "loss", "trend"]
     widget.remove("a")

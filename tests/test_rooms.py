@@ -60,13 +60,14 @@ _ROOMS: dict[str, tuple[set[str], set[str]]] = {
         (_HEAVY - {"torch"}) | _FRAMEWORKS,
     ),
     "runner": ({"curve"}, _HEAVY),
-    "controller": ({"runner", "curve", "config", "ui.snapshot"}, _HEAVY),
+    "undo": (set(), _HEAVY | {"numpy"}),
+    "controller": ({"runner", "undo", "curve", "config", "ui.snapshot"}, _HEAVY),
     "orphans": (set(), _HEAVY | {"numpy"}),
     "widget": (
         {
             *("orphans", "controller", "runner", "curve", "config", "engine", "ui"),
             *("integrations", "backends.base", "backends.local", "backends.record"),
-            "backends.verification",
+            *("backends.verification", "undo"),
         },
         _FRAMEWORKS | {"matplotlib", "ray"},
     ),

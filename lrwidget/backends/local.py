@@ -9,7 +9,13 @@ from lrwidget.backends.verification import VerificationJob
 from lrwidget.curve.race_history import race_plans
 from lrwidget.curve.ticks import short
 from lrwidget.engine.distributed import context
-from lrwidget.engine.optimizers import apply_rate, as_one, each_of, rate_ratios
+from lrwidget.engine.optimizers import (
+    apply_rate,
+    as_one,
+    each_of,
+    rate_ratios,
+    saved_rates,
+)
 from lrwidget.engine.race import race_runs, run_in_turn
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.thread_settings import ThreadSettings
@@ -82,7 +88,8 @@ class LocalBackend:
     The back end of a training in this process, with the arguments of a `RangeTest`.
 
     ``write_rate`` writes a rate to where the training takes it from, and returns the
-    name of that place. If it is None, `apply_rate` writes to the optimizer.
+    name of that place; ``save_rates`` returns a function that writes back what is there
+    now. If they are None, `apply_rate` writes to the optimizer.
     ``total_steps`` are the optimizer steps of the user's training, if known.
     """
 
@@ -91,6 +98,7 @@ class LocalBackend:
         arguments: Mapping[str, Any],
         write_rate: Callable[[float], str] | None = None,
         total_steps: int | None = None,
+        save_rates: Callable[[], Callable[[], None]] | None = None,
     ) -> None:
         self.arguments = arguments
         self.total_steps = total_steps
@@ -102,6 +110,7 @@ class LocalBackend:
             loss_name="validation loss" if validated else "loss"
         )
         self._write_rate = write_rate
+        self._save_rates = save_rates
         self._check_free = test.check_free
         # A press on Run may come on a thread without the settings of this one.
         self.as_made = ThreadSettings().applied
@@ -143,6 +152,19 @@ class LocalBackend:
     def rate_ratios(self) -> list[float]:
         """Return the rate of each parameter group over that of the last one."""
         return rate_ratios(as_one(self.arguments["optimizer"]))
+
+    def saved_rates(self) -> Callable[[], None]:
+        """Return a function that writes the present rates back."""
+        if self._save_rates is not None:
+            write_back = self._save_rates()
+        else:
+            write_back = saved_rates(as_one(self.arguments["optimizer"]))
+
+        def checked() -> None:
+            self._check_free()
+            write_back()
+
+        return checked
 
     def apply_rate(self, rate: float) -> str:
         """Write a rate to the optimizer, or where a framework takes it from."""

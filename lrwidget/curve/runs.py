@@ -87,18 +87,29 @@ def with_added(runs: Iterable[Run], new: Sequence[Run]) -> list[Run]:
     last = [run.name for run in begun if not run.pinned][-_MAX_FORMER:]
     kept = [run for run in begun if run.pinned or run.name in last]
     for run in new:
-        taken, used = {x.name for x in kept}, {x.number for x in kept}
-        count = range(2, len(taken) + 2)
-        names = [run.name, *(f"{run.name} ({n})" for n in count)]
-        name = next(name for name in names if name not in taken)
-        number = next(n for n in range(len(kept) + 1) if n not in used)
-        kept.append(run._replace(name=name, number=number))
+        kept.append(_unlike(run, kept))
     return kept
+
+
+def _unlike(run: Run, others: Sequence[Run]) -> Run:
+    """Return a run with a name and a number that no other run has."""
+    taken, used = {x.name for x in others}, {x.number for x in others}
+    names = [run.name, *(f"{run.name} ({n})" for n in range(2, len(taken) + 2))]
+    name = next(name for name in names if name not in taken)
+    numbers = [run.number, *range(len(others) + 1)]
+    number = next(n for n in numbers if n not in used)
+    return run._replace(name=name, number=number)
 
 
 def without_empty(runs: list[Run]) -> list[Run]:
     """Return the runs that have a step; the last one if none has."""
     return [run for run in runs if len(run.history)] or runs[-1:]
+
+
+def with_restored(runs: list[Run], run: Run, place: int) -> list[Run]:
+    """Return runs with a former run again; it gets a free name and number if needed."""
+    place = min(place, len(runs) - 1)
+    return [*runs[:place], _unlike(run, runs), *runs[place:]]
 
 
 def without(runs: list[Run], name: str) -> list[Run]:

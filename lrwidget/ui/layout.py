@@ -17,7 +17,9 @@ from lrwidget.ui.points_table import PointsTable
 from lrwidget.ui.runs_table import RunCommands, RunsTable
 from lrwidget.ui.settings import SettingsPanel
 from lrwidget.ui.snapshot import Snapshot
+from lrwidget.ui.strip import Strip
 from lrwidget.ui.trainings import TrainingsDisplay
+from lrwidget.ui.undo_button import UndoButton
 from lrwidget.ui.view_options import ViewBar
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from lrwidget.ui.view_options import ViewOptions
 
 _OF_RUNS = {"runs", "opened", "growing"}
+_OF_A_HAND = {"choice", "window", "undoable"}  # of which no job depends
 _FIELDS = [field.name for field in fields(Snapshot)]
 
 
@@ -38,7 +41,16 @@ class _Commands(RunCommands, Protocol):
     def start_check(self) -> None: ...
     def configure(self, fields: Mapping[str, Any], total_steps: object) -> None: ...
     def refresh(self) -> None: ...
+    def start(self) -> None: ...
     def pick(self, rate: float) -> None: ...
+    def grab(self) -> None: ...
+    def move(self, rate: float) -> None: ...
+    def release(self) -> None: ...
+    def zoom(self, low: float, high: float) -> None: ...
+    def end_zoom(self) -> None: ...
+    def show_all(self) -> None: ...
+    def undo(self) -> str: ...
+    def undo_pick(self) -> None: ...
     def step(self, count: int) -> None: ...
     def home(self) -> None: ...
     def apply(self) -> str: ...
@@ -66,10 +78,17 @@ class Layout:
         toggle, check = answered(commands.toggle), answered(commands.start_check)
         self.run_bar = RunBar(toggle, check, self.settings.toggle, can)
         self.view_bar = ViewBar(smoothing, config.num_it, on_view)
+        move = answered(commands.move)
         self.chart = Chart(
-            config.start_lr, config.end_lr, self.view_bar.view, pick, can.loss_name
+            config.start_lr, config.end_lr, self.view_bar.view, move, can.loss_name
         )
         self.page.handle = self.chart.handle.dot
+        margin = self.chart.figure.fig_margin
+        margins = margin["left"], margin["right"]
+        self.strip = Strip(
+            *(commands, self._on_run_range, self._on_undo, margins), can_run=can.run
+        )
+        self.undo_button = UndoButton(answered(self._on_undo))
         self.legend = Legend()
         self.runs_table = RunsTable(commands, self.page.answer)
         self.points_table = PointsTable()
@@ -80,12 +99,18 @@ class Layout:
         # The page gets an answer to presses without an effect, too.
         self.chart.handle.dot.on_drag_end(self.page.answer)
         self.chart.suggestion.dot.on_element_click(self.page.answer)
-        left = ipw.VBox([self.chart, self.trainings.below])
+        self.strip.everything.on_click(self.page.answer)
+        # The moves of one drag are one pick.
+        self.chart.handle.dot.on_drag_start(lambda *_: commands.grab())
+        self.chart.handle.dot.on_drag_end(lambda *_: commands.release())
+        self.chart.suggestion.dot.on_element_click(lambda *_: commands.release())
+        left = ipw.VBox([self.chart, self.strip, self.trainings.below])
         columns = ipw.Box([left, self.trainings.beside])
         columns.add_class("lrwidget-columns")
         upper = [self.run_bar, self.settings, columns, self.legend]
         lower = [self.pick_bar, self.view_bar, self.apply_bar]
-        self.parts = [*upper, *lower, self.runs_table, self.points_table]
+        tables = [self.runs_table, self.points_table]
+        self.parts = [*upper, *lower, *tables, self.undo_button]
 
     def show(self, snapshot: Snapshot) -> None:
         """Write what differs from the state before, and what may have grown."""
@@ -100,9 +125,14 @@ class Layout:
         others_grow = any(run is not snapshot.opened for run in snapshot.growing)
         if "problem" in changed:
             self.settings.problem.value = snapshot.problem
-        if "bounds" in changed:
-            self.chart.show_range(*snapshot.bounds)
-            self.page.range = snapshot.bounds
+        if "window" in changed:
+            self.chart.show_range(*snapshot.window)
+            self.page.range = snapshot.window
+        if changed & {"swept", "choice"}:
+            self.page.bounds = snapshot.bounds
+        self.strip.show(snapshot)
+        if "undoable" in changed:
+            self.undo_button.show(snapshot.undoable)
         if snapshot.points and changed & {"points", "testing"}:
             self.view_bar.show_total(snapshot.points)
         if changed & _OF_RUNS or self._view_changed or others_grow:
@@ -127,7 +157,7 @@ class Layout:
         if "choice" in changed:
             self._show_choice(snapshot.choice)
         self.trainings.show(snapshot, changed)
-        self._show_job(snapshot, before, anew=bool(changed - {"choice", "bounds"}))
+        self._show_job(snapshot, before, anew=bool(changed - _OF_A_HAND))
         self._shown = snapshot
 
     def _show_job(
@@ -167,6 +197,17 @@ class Layout:
 
     def _on_settings(self) -> None:
         self._commands.configure(self.settings.values, self.settings.total_steps)
+
+    def _on_run_range(self, low: float, high: float) -> None:
+        self.page.answer()
+        self.settings.show_range(low, high)
+        self._commands.start()
+
+    def _on_undo(self) -> None:
+        try:
+            self.apply_bar.said.value = self._commands.undo()
+        except Exception as error:  # noqa: BLE001 (any error is shown)
+            self.apply_bar.said.value = str(error) or type(error).__name__
 
     def _on_view(self) -> None:
         self._view_changed = True

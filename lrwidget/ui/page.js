@@ -139,7 +139,7 @@ function addKeys(page, chart) {
       if (home !== null) moveTo(handle, home);
       return model.send({ do: "home" });
     }
-    const [low, high] = model.get("range");
+    const [low, high] = model.get("bounds");
     const { latest } = page;
     const shown = now < latest.until ? latest.rate : handle.get("x")[0];
     const from = shown ?? model.get("suggestion") ?? Math.sqrt(low * high);
@@ -198,7 +198,7 @@ function endDrag(handle, rate) {
 function addNames({ model, signal }, root, chart) {
   chart.tabIndex = 0;
   const describe = () => {
-    const [low, high] = model.get("range");
+    const [low, high] = model.get("bounds");
     const rate = model.get("rate");
     setAttributes(chart, {
       role: "slider",
@@ -214,7 +214,7 @@ function addNames({ model, signal }, root, chart) {
   describe();
   // ipywidgets names only inputs: the other parts get their names here.
   const name = () => {
-    for (const slider of root.querySelectorAll(".widget-slider")) {
+    for (const slider of root.querySelectorAll(".widget-slider:not(.lrwidget-brush)")) {
       const text = slider.querySelector(".widget-label")?.textContent;
       const handles = slider.querySelectorAll(".noUi-handle");
       handles.forEach((handle, i) => {

@@ -35,7 +35,12 @@ class Page(anywidget.AnyWidget):
     _css = Path(__file__).with_name("page.css").read_text("utf-8")
 
     rate = traitlets.Float(None, allow_none=True).tag(sync=True)
+    # The visible rates.
     range = traitlets.Tuple(
+        traitlets.Float(), traitlets.Float(), default_value=(1e-7, 10.0)
+    ).tag(sync=True)
+    # The rates that keys reach, beyond the visible range.
+    bounds = traitlets.Tuple(
         traitlets.Float(), traitlets.Float(), default_value=(1e-7, 10.0)
     ).tag(sync=True)
     suggestion = traitlets.Float(None, allow_none=True).tag(sync=True)

@@ -95,7 +95,7 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
         self.add_class("lrwidget-settings")
         for field in (*self._fields.values(), self._total_steps):
             field.style.description_width = "initial"
-            field.observe(lambda _change: self._on_change(), "value")
+            field.observe(self._on_field, "value")
         self.toggle.observe(lambda _change: self._fold(), "value")
         self._fold()
 
@@ -110,6 +110,19 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
     def total_steps(self) -> object:
         """The steps of the user's training, which may be any text; None if empty."""
         return _integer(self._total_steps.value)
+
+    def show_range(self, start_lr: float, end_lr: float) -> None:
+        """Set the first and the last rate, and call for the change of both once."""
+        ends = {"start_lr": start_lr, "end_lr": end_lr}
+        for name, rate in ends.items():
+            field = self._fields[name]
+            field.unobserve(self._on_field, "value")
+            field.value = rate
+            field.observe(self._on_field, "value")
+        self._on_change()
+
+    def _on_field(self, _change: object) -> None:
+        self._on_change()
 
     def _fold(self) -> None:
         show_if(self, shown=self.toggle.value)

@@ -151,10 +151,13 @@ def test_a_rate_is_written_to_each_of_several_optimizers() -> None:
     )
     backend = _backend(model=model, optimizer=(first, last))
     assert backend.rate_ratios() == pytest.approx([0.1, 1.0])
+    write_back = backend.saved_rates()
     said = backend.apply_rate(0.5)
     assert said == "SGD and SGD, whose groups have 5e-2, 0.5 now"
     rates = [x.param_groups[0]["lr"] for x in (first, last)]
     assert rates == pytest.approx([0.05, 0.5])
+    write_back()
+    assert [x.param_groups[0]["lr"] for x in (first, last)] == [0.01, 0.1]
 
 
 def test_a_rate_that_a_framework_takes_from_elsewhere() -> None:
@@ -166,9 +169,13 @@ def test_a_rate_that_a_framework_takes_from_elsewhere() -> None:
 
     model, optimizer = parts()
     arguments = {"model": model, "optimizer": optimizer, "dataloader": BATCHES}
-    backend = LocalBackend({**arguments, "loss_fn": nn.MSELoss()}, write)
+    arguments["loss_fn"] = nn.MSELoss()
+    backend = LocalBackend(arguments, write, save_rates=lambda: written.clear)
+    write_back = backend.saved_rates()
     assert backend.apply_rate(0.5) == "there"
     assert written == [0.5]
+    write_back()
+    assert written == []
     assert optimizer.param_groups[0]["lr"] == 0.1
 
 

@@ -27,6 +27,13 @@ _NAME_OF_FOCUSED = """() => {
   const named = part.getAttribute("aria-label") || (label || part).textContent.trim();
   return named || part.parentElement.textContent.trim();
 }"""
+_TICKS = """chart => {
+  const ticks = [...chart.querySelector(".axis").querySelectorAll(".tick text")];
+  return [ticks[0], ticks.at(-1)].map((text) => {
+    const { left, width } = text.getBoundingClientRect();
+    return [Number(text.textContent), left + width / 2];
+  });
+}"""
 _DRAG_STEPS = 8
 _DECADES_OFF = 0.02
 
@@ -39,24 +46,20 @@ class Finder:
     ----------
     page:
         Page of the display.
-    start_lr:
-        Learning rate at the left edge of the chart.
-    end_lr:
-        Learning rate at the right edge of the chart.
     nth:
         Index of the display in the page, from 0.
     """
 
-    def __init__(
-        self, page: Page, start_lr: float = 1e-7, end_lr: float = 10, nth: int = 0
-    ) -> None:
+    def __init__(self, page: Page, nth: int = 0) -> None:
         self._page = page
-        self._range = math.log10(start_lr), math.log10(end_lr)
         self.root = page.locator(".lrwidget").nth(nth)
         self.button = self.root.locator("button.widget-button").first
         self.check = self.root.get_by_role("button", name="Check by training")
         self.lanes = self.root.locator(".lrwidget-lanes")
         self.final = self.root.locator(".lrwidget-final")
+        self.everything = self.root.get_by_role("button", name="Show all", exact=True)
+        self.undo = self.root.locator(".lrwidget-undo")
+        self.edges = self.root.locator(".lrwidget-brush .noUi-handle")
         self.status = self.root.locator(".lrwidget-status")
         self.chart = self.root.get_by_role("slider", name="Learning rate")
         self.field = self.root.get_by_role("spinbutton", name="Learning rate")
@@ -75,6 +78,12 @@ class Finder:
         self.former = self.root.locator('path.line[style*="stroke-width: 1.5;"]')
         dots = self.root.locator(".lrwidget-chart path.dot")
         self.suggestion, self.handle = dots.first, dots.last
+
+    def show_all(self) -> None:
+        """Show all rates, unless they are shown."""
+        if self.everything.is_enabled():
+            self.everything.click()
+        expect(self.everything).to_be_disabled(timeout=MILLISECONDS)
 
     def await_display(self) -> None:
         """Wait until the chart is drawn and accepts keys."""
@@ -189,20 +198,25 @@ class Finder:
             assert time.monotonic() < deadline, f"stands at {shown}, not at {rate}"
 
     def _rate_at(self, across: float) -> float:
-        plot, (start, end) = self._plot(), self._range
-        share = (across - plot["x"]) / plot["width"]
-        return float(10 ** (start + share * (end - start)))
+        (low, left), (high, right) = self._ticks()
+        share = (across - left) / (right - left)
+        return float(low * (high / low) ** share)
+
+    def _ticks(self) -> list[tuple[float, float]]:
+        """Return the rates of the first and the last tick, and their places."""
+        ticks: list[tuple[float, float]] = self.chart.evaluate(_TICKS)
+        return ticks
 
     def _show_plot(self) -> None:
         self.root.locator(".bqplot").first.scroll_into_view_if_needed()
 
-    def _plot(self) -> FloatRect:
+    def plot(self) -> FloatRect:
+        """Return the place of the plot in the page, in pixels."""
         return _box(self.root.locator("rect.plotarea_events").first)
 
     def _place(self, rate: float, height: float) -> tuple[float, float]:
-        plot, (start, end) = self._plot(), self._range
-        share = (math.log10(rate) - start) / (end - start)
-        across = plot["x"] + share * plot["width"]
+        plot, ((low, left), (high, right)) = self.plot(), self._ticks()
+        across = left + math.log(rate / low, high / low) * (right - left)
         return across, plot["y"] + (1 - height) * plot["height"]
 
 

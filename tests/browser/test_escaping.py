@@ -45,7 +45,7 @@ def test_what_others_say_is_text(page: Page, notebook: Callable[..., Notebook]) 
     book = notebook(SETUP + _FAILING, _LABELLED, fails)
     book.execute(0)
     book.execute(1)
-    finder = Finder(page, end_lr=0.1)
+    finder = Finder(page)
     finder.await_display()
     for name in (_SAID, f"optimizer={_SAID}"):
         opens = finder.runs.get_by_role("button", name=name, exact=True)

@@ -78,6 +78,7 @@ def test_run_it_pick_a_rate_and_stop_it(front_end: Server[Any], page: Page) -> N
         suggestion = document.value("w.wait().suggest()")
         _await_picked(document, suggestion, finder)
 
+        finder.show_all()
         finder.drag(suggestion / 100, 2e-3)
         _await_picked(document, 2e-3, finder)
         assert document.value("min(values)") < suggestion / 2
@@ -132,5 +133,6 @@ def test_a_notebook_opened_again_shows_what_runs(editor: Lab, page: Page) -> Non
         finder.await_display()
         _await_drawing(finder)
         _stop(document, finder)
+        finder.show_all()
         finder.click(2e-3)
         _await_picked(document, 2e-3, finder)

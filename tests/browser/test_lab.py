@@ -84,6 +84,7 @@ def test_pick_it_by_hand(page: Page, notebook: Callable[..., Notebook]) -> None:
     finder.await_at(finder.handle, suggestion)
     expect(finder.field).to_have_value(f"{suggestion:.3g}")
 
+    finder.show_all()
     finder.drag(1e-5, 2e-3)
     book.await_value("w.value", _is(2e-3))
     value = book.value("w.value")

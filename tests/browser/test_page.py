@@ -17,6 +17,7 @@ from lrwidget import LRCurve
 from tests.browser.cells import LONG, QUICK, SETUP
 from tests.browser.finder import Finder
 from tests.browser.lab import DarkLab, Lab
+from tests.browser.waiting import await_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,12 +63,70 @@ def test_keys_move_the_handle(page: Page, notebook: Callable[..., Notebook]) -> 
         page.keyboard.press(keys)
     wanted = pytest.approx(suggestion * 10**0.1, rel=0.02)
     book.await_value("w.value", wanted.__eq__)
+    finder.show_all()
     finder.click(1e-5)
     page.keyboard.press("ArrowRight")
     wanted = pytest.approx(1e-5 * 10**0.1, rel=0.05)
     book.await_value("w.value", wanted.__eq__)
     # The same cell stays selected: the notebook does not get the arrow keys.
     expect(page.locator(".jp-Cell.jp-mod-active .lrwidget")).to_have_count(1)
+
+
+def test_the_strip_zooms_the_chart(
+    page: Page, notebook: Callable[..., Notebook]
+) -> None:
+    book = notebook(SETUP, QUICK)
+    finder = _finished(page, book)
+
+    def window() -> tuple[float, ...]:
+        shown: tuple[float, ...] = book.value("w._controller.shown.window")
+        return shown
+
+    def changed(before: tuple[float, ...]) -> tuple[float, ...]:
+        return await_result(window, before.__ne__, "The window is still {}".format)
+
+    def undone(to: tuple[float, ...]) -> None:
+        page.keyboard.press("Control+z")
+        await_result(window, to.__eq__, "The window is {}".format)
+
+    first = window()
+    lower, upper = finder.edges.nth(0), finder.edges.nth(1)
+    expect(lower).to_have_attribute("aria-label", "Lowest shown rate")
+    expect(upper).to_have_attribute("aria-valuetext", re.compile(r"^[\d.e-]+$"))
+    lower.scroll_into_view_if_needed()
+    box = lower.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 90, y, steps=5)
+    page.mouse.up()
+    wider = changed(first)
+    assert (wider[0] < first[0], wider[1]) == (True, first[1])
+    undone(first)  # the whole drag
+
+    upper.focus()
+    page.keyboard.press("ArrowRight")
+    higher = changed(first)
+    assert (higher[0], higher[1] > first[1]) == (first[0], True)
+    undone(first)
+
+    # The rate under the mouse stays there.
+    plot = finder.plot()
+    x, y = plot["x"] + 0.3 * plot["width"], plot["y"] + 0.5 * plot["height"]
+    page.mouse.move(x, y)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -300)
+    page.keyboard.up("Control")
+    narrower = changed(first)
+    (low, high), (left, right) = np.log10(first), np.log10(narrower)
+    assert right - left < 0.9 * (high - low)
+    under = low + 0.3 * (high - low)
+    assert left + 0.3 * (right - left) == pytest.approx(under, abs=0.02)
+    rate = book.value("w.value")
+    page.mouse.dblclick(x, y)
+    expect(finder.everything).to_be_disabled()
+    assert book.value("w.value") == rate
 
 
 def test_the_mouse_tells_the_nearest_point(

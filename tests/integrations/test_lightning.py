@@ -156,6 +156,10 @@ def _applied(module: Any) -> str:
     """Write a rate to a module, and return what is said beside the button."""
     with closing(LRWidget.from_lightning(module, loader(), value=0.02)) as widget:
         bar = display_of(widget).apply_bar
+        before = dict(module.hparams), getattr(module, "learning_rate", None)
+        bar.button.click()
+        widget.undo()
+        assert (dict(module.hparams), getattr(module, "learning_rate", None)) == before
         bar.button.click()
         said: str = bar.said.value
     return said

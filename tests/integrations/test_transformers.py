@@ -153,6 +153,9 @@ def test_apply_writes_to_the_arguments_and_the_optimizer(tmp_path: Path) -> None
     places = "trainer.args.learning_rate and trainer.optimizer"
     assert bar.said.value == f"Wrote 3e-2 to {places}."
     assert {group["lr"] for group in optimizer.param_groups} == {0.03}
+    widget.undo()
+    assert trainer.args.learning_rate == 0.02
+    assert {group["lr"] for group in optimizer.param_groups} == {0.02}
     widget.close()
 
 

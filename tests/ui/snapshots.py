@@ -33,9 +33,10 @@ IDLE = Snapshot(
     total_steps=None,
     job=None,
     swept=(1e-7, 10.0),
-    bounds=(1e-7, 10.0),
+    window=(1e-7, 10.0),
     choice=None,
     testing=False,
+    undoable="",
 )
 _JOB = JobSnapshot(
     kind="test",
