@@ -26,7 +26,7 @@ from lrwidget.curve.runs import (
     without_empty,
 )
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
-from lrwidget.curve.ticks import short
+from lrwidget.curve.ticks import rounded
 from lrwidget.curve.verification_history import (
     VerificationHistory,
     is_verifiable,
@@ -291,24 +291,24 @@ class Controller:
             self.home()
         else:
             moved = rate * 10 ** (count / _STEPS_PER_DECADE)
-            self._owner.pick(float(f"{moved:.2e}"))
+            self._owner.pick(rounded(moved))
 
     def home(self) -> None:
         """Choose the suggestion, or the middle of the chart if there is none."""
         suggestion = self.snapshot().suggestion.lr
         if suggestion is not None:
-            self._owner.pick(suggestion)
+            self._owner.pick(rounded(suggestion))
         elif self._owner.value is None:
             low, high = self.shown.bounds
             self._owner.pick(math.sqrt(low * high))
 
     def apply(self) -> str:
-        """Write the chosen rate to the optimizer, and return what was written where."""
+        """Write the chosen rate to the optimizer, and return what has changed."""
         rate = self._owner.value
         if rate is None:
             msg = "value=None: choose a rate first: run() and wait(), or set value=1e-3"
             raise RuntimeError(msg)
-        return f"Wrote {short(rate)} to {self._backend.apply_rate(rate)}."
+        return f"Applied: {self._backend.apply_rate(rate)}."
 
     def export(self, kind: str, smoothing: Smoothing) -> bytes:
         """Return the latest curve as a file of a format."""

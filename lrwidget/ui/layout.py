@@ -10,9 +10,13 @@ import ipywidgets as ipw
 from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.trend import FASTAI
 from lrwidget.ui import messages
+from lrwidget.ui.answer import Answer
+from lrwidget.ui.answer_text import codes, headline, next_step
 from lrwidget.ui.chart import Chart
-from lrwidget.ui.controls import ApplyBar, PickBar, RunBar
+from lrwidget.ui.controls import NextBar, PickBar, show_if
 from lrwidget.ui.legend import Legend
+from lrwidget.ui.menu import Menu
+from lrwidget.ui.outlook import check_button, check_tooltip, next_run
 from lrwidget.ui.page import Page
 from lrwidget.ui.race_chart import RaceChart
 from lrwidget.ui.settings import SettingsPanel
@@ -57,16 +61,26 @@ class Layout:
         self._shown: Snapshot | None = None
         self._view_changed = False
         self._repeated = False
+        self._next: dict[str, Any] = {}  # the settings of a run that may do better
         self._others: tuple[list[Run], list[Run], ViewOptions] | None = None
         config, can = snapshot.config, snapshot.capabilities
-        self.page = Page(commands.home, self._on_export)
+        self.page = Page(commands.home)
         answered = self.page.answered
         self._pick = pick = answered(commands.pick)
         on_view = answered(self._on_view)
         on_settings = answered(self._on_settings)
         self.settings = SettingsPanel(config, snapshot.total_steps, on_settings)
         toggle, check = answered(commands.toggle), answered(commands.start_check)
-        self.run_bar = RunBar(toggle, check, self.settings.toggle, can)
+        self.copy = Menu("Copy", "Copy the rate as code")
+        apply, further = answered(self._on_apply), answered(self._on_next)
+        self.answer = Answer(
+            on_toggle=toggle,
+            on_check=check,
+            on_apply=apply,
+            on_next=further,
+            copy=self.copy,
+            can=can,
+        )
         self.view_bar = ViewBar(smoothing, config.num_it, on_view)
         self.chart = Chart(
             config.start_lr, config.end_lr, self.view_bar.view, pick, can.loss_name
@@ -74,17 +88,22 @@ class Layout:
         self.page.handle = self.chart.handle.dot
         self.legend = Legend(on_view, answered(commands.remove))
         step, home = answered(commands.step), answered(commands.home)
-        self.pick_bar = PickBar(config.start_lr, rule, pick, step, home)
-        self.apply_bar = ApplyBar(answered(commands.apply), self.page, can)
+        save = Menu("Save", "Save the curve as a file", answered(self._on_export))
+        self.save = save
+        self.pick_bar = PickBar(config.start_lr, rule, pick, step, home, save=save)
+        self.next_bar = NextBar(self.settings.toggle, self.page, can)
         self.race: RaceChart | None = None
         self._race_history: Trainings | None = None
         self._race_box = ipw.VBox()
         # The page gets an answer to presses without an effect, too.
         self.chart.handle.dot.on_drag_end(self.page.answer)
         self.chart.suggestion.dot.on_element_click(self.page.answer)
-        upper = [self.run_bar, self.settings, self.chart, self.legend]
-        lower = [self.pick_bar, self.view_bar, self.apply_bar, self._race_box]
-        self.parts = [*upper, *lower]
+        # The parts that are hidden until there is a run to show.
+        self._results = [
+            *(self.pick_bar, self.chart, self.legend, self.view_bar, self._race_box),
+        ]
+        last = [self.next_bar, self.settings]
+        self.parts = [self.answer, *self._results, *last]
 
     def show(self, snapshot: Snapshot) -> None:
         """Write what differs from the state before, and what may have grown."""
@@ -99,7 +118,7 @@ class Layout:
         # Runs of a comparison that are not the latest grow, too.
         comparing = snapshot.testing and job is not None and job.kind == "comparison"
         if "problem" in changed:
-            self.settings.problem.value = snapshot.problem
+            self.settings.show_problem(snapshot.problem)
         if "bounds" in changed:
             self.chart.show_range(*snapshot.bounds)
             self.page.range = snapshot.bounds
@@ -122,6 +141,8 @@ class Layout:
                 self.page.words = ", ".join(self.chart.words)
         if "choice" in changed:
             self._show_choice(snapshot.choice)
+        if changed & {"choice", "total_steps"}:
+            self.copy.show(codes(snapshot.choice, snapshot.total_steps))
         grows = "job" in changed and job is not None and job.kind in _RACES
         if race is not None and ("race" in changed or grows):
             self._show_race(race, snapshot)
@@ -132,15 +153,29 @@ class Layout:
         self, snapshot: Snapshot, before: Snapshot | None, *, anew: bool
     ) -> None:
         """Show the progress and the status of the job, and what may be started."""
-        job = snapshot.job
+        job, running = snapshot.job, snapshot.running
         if anew:
             done, total = (0, 0) if job is None else (job.done, job.total)
             traceback = None if job is None or job.error is None else job.traceback
-            self.run_bar.show(done, total, messages.status(snapshot), traceback)
-        if not snapshot.running:
-            self.run_bar.show_check(messages.check_tooltip(snapshot))
-        if before is None or before.running != snapshot.running:
-            self.run_bar.show_running(running=snapshot.running)
+            self.answer.show(done, total, messages.sentence(snapshot), traceback)
+        self.answer.show_headline(headline(snapshot))
+        if not running:
+            words, tooltip = check_button(snapshot), check_tooltip(snapshot)
+            self.answer.show_check(words, tooltip)
+            self.next_bar.show_next(next_run(snapshot))
+        begun = _has_begun(snapshot)
+        if before is None or (_has_begun(before), before.running) != (begun, running):
+            self.answer.show_running(running=running, begun=begun)
+            for part in self._results:
+                show_if(part, shown=begun)
+        if not anew:
+            return
+        step = None if running else next_step(snapshot)
+        self._next = {} if step is None else step.settings
+        self.answer.show_next("" if step is None else step.words)
+        said = messages.announcement(snapshot)
+        if self.page.said != said:
+            self.page.said = said
 
     def _show_runs(self, snapshot: Snapshot, view: ViewOptions, *, anew: bool) -> None:
         """Show the former runs beside the latest one, and in the legend."""
@@ -157,12 +192,12 @@ class Layout:
                 self.page.logarithmic = view.logarithmic
 
     def _show_choice(self, choice: float | None) -> None:
-        for part in (self.chart, self.pick_bar, self.apply_bar, self.race):
+        for part in (self.chart, self.pick_bar, self.answer, self.race):
             if part is not None:
                 part.show_rate(choice)
+        self.next_bar.say("")
         with self.page.hold_sync():
             self.page.rate = choice
-            self.page.code = f"lr={self.chart.words[0]}" if self.chart.words else ""
             self.page.words = ", ".join(self.chart.words)
 
     def _show_race(self, history: Trainings, snapshot: Snapshot) -> None:
@@ -186,6 +221,18 @@ class Layout:
     def _on_settings(self) -> None:
         self._commands.configure(self.settings.values, self.settings.total_steps)
 
+    def _on_apply(self) -> None:
+        try:
+            words = self._commands.apply()
+        except Exception as error:  # noqa: BLE001 (any error is shown)
+            words = str(error) or type(error).__name__
+        self.next_bar.say(words)
+
+    def _on_next(self) -> None:
+        """Start the run that may do better."""
+        self.settings.change(self._next)
+        self._commands.toggle()
+
     def _on_view(self) -> None:
         self._view_changed = True
         self._commands.refresh()
@@ -199,3 +246,9 @@ def _differ(name: str, one: Snapshot, other: Snapshot) -> bool:
     if name == "config":  # its objects of the user, as a loader, compare in any way
         return one.config is not other.config
     return bool(getattr(one, name) != getattr(other, name))
+
+
+def _has_begun(snapshot: Snapshot) -> bool:
+    """Whether there is a run to show, or one that starts."""
+    shown = snapshot.runs or snapshot.running
+    return bool(shown) or snapshot.race is not None or snapshot.choice is not None
