@@ -285,13 +285,14 @@ class Controller:
                 self.refresh()
 
     def step(self, count: int) -> None:
-        """Move the chosen rate by tenths of a decade, or begin with the suggestion."""
+        """Move to another tenth of a decade, or begin with the suggestion."""
         rate = self._owner.value
         if rate is None:
             self.home()
         else:
-            moved = rate * 10 ** (count / _STEPS_PER_DECADE)
-            self._owner.pick(rounded(moved))
+            # Of the places, not of the rate: else the rounding would add up.
+            place = round(_STEPS_PER_DECADE * math.log10(rate)) + count
+            self._owner.pick(rounded(10 ** (place / _STEPS_PER_DECADE)))
 
     def home(self) -> None:
         """Choose the suggestion, or the middle of the chart if there is none."""

@@ -64,7 +64,7 @@ def _run(widget: LRWidget, label: str | None = None, **changes: Any) -> LRCurve:
 
 
 def _press(widget: LRWidget) -> None:
-    display_of(widget).run_bar.button.click()
+    display_of(widget).answer.button.click()
 
 
 def _entry(widget: LRWidget, name: str) -> tuple[ipw.Checkbox, ipw.Button]:
@@ -341,8 +341,8 @@ def test_a_bad_setting_is_told_everywhere(
         assert not widget.running
         assert widget.status.startswith("Failed after 0 steps. ")
         assert message in widget.status
-        assert html.escape(message) in display.run_bar.status.value
-        assert display.run_bar.button.description == "Run"
+        assert html.escape(message) in display.answer.status.value
+        assert display.answer.button.description == "Run"
         with pytest.raises((TypeError, ValueError), match=re.escape(message)):
             widget.wait()
     with pytest.raises((TypeError, ValueError), match=re.escape(message)):
@@ -375,7 +375,7 @@ def test_a_bad_change_is_raised_and_told(
     # and not after those of the run before
     assert widget.status.startswith(f"Failed after 0 steps. {error.__name__}: ")
     assert message in widget.status
-    assert display_of(widget).run_bar.progress.value == widget.progress == 0
+    assert display_of(widget).answer.progress.value == widget.progress == 0
     with pytest.raises(error, match=message):
         widget.wait()
     assert display_of(widget).settings.problem.value == ""
@@ -409,7 +409,7 @@ def test_the_chart_holds_the_settings(make: Any) -> None:
         assert chart.axes.range == widget._controller.shown.bounds == edges
     said = "Idle: Run tries 100 rates from 1e-9 to 100."
     assert widget.status.startswith(said)
-    assert said in display_of(widget).run_bar.status.value
+    assert said in display_of(widget).answer.status.value
 
 
 def test_the_chart_holds_all_runs(make: Any) -> None:
@@ -818,7 +818,7 @@ def test_a_traceback_is_read_outside_the_lock(
             widget.wait()
     assert picked
     assert widget.value == picked[-1]
-    shown = display_of(widget).run_bar.status.value
+    shown = display_of(widget).answer.status.value
     assert "Traceback (most recent call last)" in shown
 
 
@@ -880,7 +880,7 @@ def test_a_start_that_is_overtaken_by_the_end_of_the_widget() -> None:
 @pytest.mark.parametrize("start", [LRWidget.run, _press])
 @pytest.mark.parametrize(
     ("part", "method"),
-    [("view_bar", "show_total"), ("chart", "draw"), ("run_bar", "show_running")],
+    [("view_bar", "show_total"), ("chart", "draw"), ("answer", "show_running")],
 )
 def test_what_fails_after_the_start_of_a_test_leaves_it_running(
     make: Any, monkeypatch: pytest.MonkeyPatch, start: Any, part: str, method: str
@@ -1166,7 +1166,7 @@ def test_status_of_a_run_from_beginning_to_end(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate, num_it=10, stop_div=False)
     said: list[str] = []
-    bar = display_of(widget).run_bar
+    bar = display_of(widget).answer
     bar.status.observe(lambda change: said.append(change["new"]), "value")
     assert widget.status.startswith("Idle: Run tries 10 rates from 1e-7 to 10. Check")
     widget.run()
@@ -1237,7 +1237,7 @@ def test_a_failure_is_one_line_with_the_traceback_folded_below(make: Any) -> Non
         widget.wait()
     line = f"Failed after 0 steps. ArithmeticError: {evil} of two lines"
     assert widget.status == line
-    shown = display_of(widget).run_bar.status.value
+    shown = display_of(widget).answer.status.value
     said, folded = shown.split("<details>")
     assert html.escape(line) in said
     assert folded.startswith("<summary>Traceback</summary>")
@@ -1254,7 +1254,7 @@ def test_what_an_error_says_is_text_in_the_panel_and_beside_apply(make: Any) -> 
     _field(widget, "Seed").value = "<b>5</b>"
     display = display_of(widget)
     assert "<b>" in display.settings.problem.value
-    assert type(display.settings.problem) is type(display.apply_bar.said) is ipw.Label
+    assert type(display.settings.problem) is type(display.next_bar.said) is ipw.Label
 
 
 # ---- what the page asks for
@@ -1361,7 +1361,7 @@ def test_a_run_that_fails_at_once_leaves_the_curve(make: Any) -> None:
 
 def test_a_press_that_comes_after_the_end_starts_nothing(make: Any) -> None:
     widget = make()
-    button = display_of(widget).run_bar.button
+    button = display_of(widget).answer.button
     widget.close()
     button.click()
     assert widget.curves == {}
@@ -1414,7 +1414,7 @@ def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
     display = display_of(widget)
     chart, bar, panel = display.chart, display.view_bar, display.settings
     controls = [
-        *(chart.handle.dot, display.pick_bar.field, display.run_bar.button),
+        *(chart.handle.dot, display.pick_bar.field, display.answer.button),
         *(bar.smoothing, bar.points),
         *(bar.logarithmic, bar.everything, bar.fastai),
         *(panel.children[:-1], *_entry(widget, "run")),

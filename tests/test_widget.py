@@ -97,7 +97,7 @@ def test_the_value_is_the_suggestion_after_the_test(make: Any) -> None:
 def test_the_button_runs_and_stops(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate)
-    button = display_of(widget).run_bar.button
+    button = display_of(widget).answer.button
     button.click()
     assert widget.running
     assert button.description == "Stop"
@@ -185,9 +185,9 @@ def test_a_failure_is_shown_and_raised_and_keeps_its_points(make: Any) -> None:
             widget.wait()
     display = display_of(widget)
     assert widget.status == "Failed after 20 steps. ArithmeticError: <b>no</b>"
-    assert "&lt;b&gt;no&lt;/b&gt;" in display.run_bar.status.value
+    assert "&lt;b&gt;no&lt;/b&gt;" in display.answer.status.value
     assert len(widget.curve) == len(display.chart.latest.raw.x) == 20
-    assert display.run_bar.button.description == "Run"
+    assert display.answer.button.description == "Run"
     calls = -1000
     widget.run()
     widget.wait()
@@ -196,7 +196,7 @@ def test_a_failure_is_shown_and_raised_and_keeps_its_points(make: Any) -> None:
 
 def test_a_batch_that_is_no_pair_is_shown_and_raised(make: Any) -> None:
     widget = make(dataloader=[{"x": torch.ones(4, 8)}])
-    display_of(widget).run_bar.button.click()
+    display_of(widget).answer.button.click()
     with pytest.raises(TypeError, match=r"loss_fn needs .* pass training_step"):
         widget.wait()
     assert "loss_fn needs batches" in widget.status
@@ -209,7 +209,7 @@ def test_what_keeps_a_test_from_starting_is_shown_and_raised(make: Any) -> None:
     with pytest.raises(ValueError, match="isolation='copy' cannot copy the model"):
         widget.run()
     assert not widget.running
-    display_of(widget).run_bar.button.click()
+    display_of(widget).answer.button.click()
     with pytest.raises(ValueError, match="cannot copy"):
         widget.wait()
     assert widget.status.startswith("Failed after 0 steps. ValueError: isolation=")
@@ -231,7 +231,7 @@ def test_what_an_observer_raises_is_raised(
     assert widget.value == widget.curve.suggest()
     assert not widget.running
     assert widget.status.endswith(error.__name__)
-    assert error.__name__ in display_of(widget).run_bar.status.value
+    assert error.__name__ in display_of(widget).answer.status.value
 
 
 def test_an_interrupt_while_waiting_stops_the_test(
@@ -279,7 +279,7 @@ def test_the_chart_names_its_losses() -> None:
 def test_progress_and_pace(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate, num_it=10)
-    bar = display_of(widget).run_bar
+    bar = display_of(widget).answer
     seen = threading.Event()
     bar.progress.observe(lambda _: seen.set(), "value")
     widget.run()
@@ -306,7 +306,7 @@ def test_a_press_on_run_takes_the_settings_of_the_maker(make: Any) -> None:
 
     with torch.autocast("cpu", torch.bfloat16):
         widget = make(loss_fn, num_it=2)
-    press = threading.Thread(target=display_of(widget).run_bar.button.click)
+    press = threading.Thread(target=display_of(widget).answer.button.click)
     press.start()
     press.join()
     widget.wait()

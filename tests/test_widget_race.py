@@ -126,7 +126,7 @@ def test_one_thing_at_a_time(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate, value=0.1)
     widget.run()
-    check = display_of(widget).run_bar.check
+    check = display_of(widget).answer.check
     assert check.disabled
     with pytest.raises(RuntimeError, match="a test is running already; call stop"):
         widget.race([0.1])
@@ -147,7 +147,7 @@ def test_one_thing_at_a_time(make: Any) -> None:
 def test_it_is_watched_and_stopped_and_keeps_what_was_found(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate, value=0.1)
-    button = display_of(widget).run_bar.button
+    button = display_of(widget).answer.button
     widget.race([0.001, 0.1, 0.2], 10)
     assert button.description == "Stop"
     assert widget.status == "Race of 3 rates: waiting for the first step."
@@ -220,10 +220,10 @@ def test_a_failure_is_shown_and_raised_and_keeps_its_curves(make: Any) -> None:
         with pytest.raises(ArithmeticError, match="no"):
             widget.wait()
     assert widget.status == "Race failed after 14 steps. ArithmeticError: <b>no</b>"
-    assert "&lt;b&gt;" in display_of(widget).run_bar.status.value
+    assert "&lt;b&gt;" in display_of(widget).answer.status.value
     first, second = widget.race_curves
     assert (len(first), len(second), second.stop_reason) == (10, 4, None)
-    assert display_of(widget).run_bar.button.description == "Run"
+    assert display_of(widget).answer.button.description == "Run"
     calls = -1000
     widget.run()
     widget.wait()
@@ -270,7 +270,7 @@ def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
     written: list[Any] = []
     entries = _entries(widget)
     display = display_of(widget)
-    bar = display.run_bar
+    bar = display.answer
     handled = [display.chart.handle.dot, display.pick_bar.field, bar.button, bar.check]
     for part in (*handled, *(entry.button for entry in entries)):
         part.observe(written.append)

@@ -117,8 +117,8 @@ def test_a_newer_curve_makes_it_stale(widget: LRWidget) -> None:
     curve = widget.wait()
     assert [widget.verification] == [None]
     assert widget.value == curve.suggest()
-    assert "5 trainings of 100 steps, " in display_of(widget).run_bar.check.tooltip
-    assert ", up to about " in display_of(widget).run_bar.check.tooltip
+    assert "5 trainings of 100 steps, " in display_of(widget).answer.check.tooltip
+    assert ", up to about " in display_of(widget).answer.check.tooltip
     assert _marks(widget)[0] == [curve.suggest()]
     assert "checked by" not in display_of(widget).legend.children[0].value
 
@@ -146,7 +146,7 @@ def test_another_rule_suggests_from_the_test_alone(widget: LRWidget) -> None:
 
 
 def test_the_steps_of_the_training_are_in_the_settings(widget: LRWidget) -> None:
-    check = display_of(widget).run_bar.check
+    check = display_of(widget).answer.check
     assert "5 trainings of 100 steps" in check.tooltip
     field = _field(widget, "Training steps")
     field.value = "many"
@@ -177,7 +177,7 @@ def test_a_press_takes_the_torch_settings_of_the_maker() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         widget = LRWidget(*_parts(), loader(), loss_fn, num_it=30)
     _field(widget, "Training steps").value = "5"
-    press = threading.Thread(target=display_of(widget).run_bar.check.click)
+    press = threading.Thread(target=display_of(widget).answer.check.click)
     press.start()
     press.join()
     widget.wait()
@@ -211,7 +211,7 @@ def test_a_stop_in_the_range_test_keeps_its_steps(make: Any) -> None:
     gate.await_asked(5)
     assert widget.status.startswith("Check, range test first: step 4 of 600")
     assert len(widget.curve) == 4
-    display_of(widget).run_bar.button.click()
+    display_of(widget).answer.button.click()
     gate.let(1)
     assert len(widget.wait()) == 5
     assert (widget.verification, widget.race_curves) == (None, [])

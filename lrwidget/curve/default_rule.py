@@ -219,7 +219,7 @@ def _reason(
     on_slope = _PARTS[nearest].format(slope)
     if edge is None or weight > _SURE:
         return on_slope + few
-    below = f"1/{edge / lr:.0f} of {short(edge)}, where the loss rises"
+    below = f"1/{short(edge / lr)} of {short(edge)}, where the loss rises"
     if weight < 1 - _SURE:
         return f"Too noisy to see a slope. Rule of thumb: {below}{few}"
     return f"{on_slope}, and {below}{few}"

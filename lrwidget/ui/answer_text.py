@@ -46,7 +46,7 @@ def relation(rate: float, suggestion: float) -> str:
     if rounded(rate) == rounded(suggestion):
         return ""
     ratio = max(rate / suggestion, suggestion / rate)
-    much = plain(ratio, 2) + "x" if ratio >= _LITTLE else f"{ratio - 1:.0%}"
+    much = short(ratio) + "x" if ratio >= _LITTLE else f"{ratio - 1:.0%}"
     return f"{much} {'higher' if rate > suggestion else 'lower'}"
 
 

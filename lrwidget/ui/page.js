@@ -91,7 +91,10 @@ function addKeys(page, chart) {
     const { latest } = page;
     const shown = now < latest.until ? latest.rate : handle.get("x")[0];
     const from = shown ?? model.get("suggestion") ?? Math.sqrt(low * high);
-    moved = Math.min(Math.max(from * 10 ** (steps / 10), low), high);
+    // To whole tenths of a decade, or else the rounding of the handle would add up.
+    const place = 10 * Math.log10(from);
+    const tenths = (Math.abs(steps) < 10 ? Math.round(place) : place) + steps;
+    moved = Math.min(Math.max(10 ** (tenths / 10), low), high);
     page.latest = { rate: moved, until: now + QUICK };
     moveTo(handle, moved);
   };

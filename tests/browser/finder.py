@@ -53,7 +53,7 @@ class Finder:
         self._page = page
         self._range = math.log10(start_lr), math.log10(end_lr)
         self.root = page.locator(".lrwidget").nth(nth)
-        self.button = self.root.locator("button.widget-button").first
+        self.button = self.root.locator("button.lrwidget-toggle")
         self.check = self.root.get_by_role("button", name="Check by training")
         self.race = self.root.locator(".lrwidget-race")
         self.status = self.root.locator(".lrwidget-status")

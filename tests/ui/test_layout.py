@@ -90,8 +90,8 @@ def _entry(display: Layout, number: int) -> tuple[ipw.Checkbox, ipw.Button]:
 
 # What is done in the page, and what is called for it.
 _HANDS: dict[str, tuple[Callable[[Layout], object], tuple[Any, ...] | None]] = {
-    "run": (lambda display: display.run_bar.button.click(), ("toggle",)),
-    "check": (lambda display: display.run_bar.check.click(), ("start_check",)),
+    "run": (lambda display: display.answer.button.click(), ("toggle",)),
+    "check": (lambda display: display.answer.check.click(), ("start_check",)),
     "setting": (
         lambda display: display.settings.children[0].set_state({"value": 1e-6}),
         ("configure", {**_SETTINGS, "start_lr": 1e-6}, None),
@@ -135,7 +135,7 @@ _HANDS: dict[str, tuple[Callable[[Layout], object], tuple[Any, ...] | None]] = {
         ("refresh",),
     ),
     "remove": (lambda display: _entry(display, 0)[1].click(), ("remove", "a")),
-    "apply": (lambda display: display.apply_bar.button.click(), ("apply",)),
+    "apply": (lambda display: display.answer.apply.click(), ("apply",)),
     "home key": (lambda display: tell(display.page, do="home"), ("home",)),
     "export": (
         lambda display: tell(display.page, do="export", format="csv", view=1),
@@ -241,12 +241,12 @@ def test_a_rate_is_shown_everywhere(display: Layout) -> None:
     display.show(_raced(race, choice=0.01))
     assert display.chart.handle.dot.x.tolist() == [0.01]
     assert display.pick_bar.field.value == 0.01
-    assert not display.apply_bar.button.disabled
+    assert not display.answer.apply.disabled
     assert _race_button(display).icon == "check"
     assert (display.page.rate, display.page.code) == (0.01, "lr=1e-2")
     display.show(_raced(race))
     assert len(display.chart.handle.dot.x) == 0
-    assert display.apply_bar.button.disabled
+    assert display.answer.apply.disabled
     assert _race_button(display).icon == ""
     assert (display.page.rate, display.page.code) == (None, "")
 
@@ -364,9 +364,9 @@ def _parts_of(display: Layout) -> dict[str, list[ipw.Widget]]:
         "handle": display.chart.handle.marks[::2],
         "sliders": [display.view_bar.smoothing, display.view_bar.points],
         "buttons": [
-            display.run_bar.button,
-            display.run_bar.check,
-            display.apply_bar.button,
+            display.answer.button,
+            display.answer.check,
+            display.answer.apply,
             *(display.pick_bar.lower, display.pick_bar.higher, display.pick_bar.home),
             *(button for box in _boxes(display) for button in box.children),
             *([] if display.race is None else _race_buttons(display)),
@@ -453,9 +453,9 @@ def test_a_new_step_writes_to_nothing_that_a_hand_moves(
     for iteration in range(1, 4):
         history.apply(Stepped(run, Step(iteration, float(LRS[iteration]), 3.0)))
         display.show(state())
-    assert display.run_bar.progress.value == 4
+    assert display.answer.progress.value == 4
     written = [owner for owner, _ in writes]
-    assert display.run_bar.progress in written
+    assert display.answer.progress in written
     moved = {
         kind: [x for x in parts if x in written]
         for kind, parts in _parts_of(display).items()
@@ -500,7 +500,7 @@ def test_the_points_are_those_to_come_while_a_test_runs(display: Layout) -> None
 
 
 def test_the_buttons_say_what_they_do_next(display: Layout) -> None:
-    bar = display.run_bar
+    bar = display.answer
     assert (bar.button.description, bar.check.disabled) == ("Run", False)
     display.show(_testing(_A, total_steps=500))
     assert (bar.button.description, bar.check.disabled) == ("Stop", True)
@@ -520,7 +520,7 @@ def test_an_error_that_cannot_be_compared_is_shown(display: Layout) -> None:
     for text in ("first", "second"):
         job = job_with(JobHistory([PLAN]), error=OddError(text), traceback=text)
         display.show(snapshot_with(job=job))
-        assert f"OddError: {text}" in display.run_bar.status.value
+        assert f"OddError: {text}" in display.answer.status.value
 
 
 def test_settings_that_cannot_be_compared_are_shown(display: Layout) -> None:
@@ -533,14 +533,14 @@ def test_settings_that_cannot_be_compared_are_shown(display: Layout) -> None:
     for count in (20, 20, 30):
         config = replace(IDLE.config, num_it=count, val_loader=OddLoader([1]))
         display.show(replace(IDLE, config=config))
-        assert f"{count} rates" in display.run_bar.status.value
+        assert f"{count} rates" in display.answer.status.value
 
 
 def test_a_failure_is_shown_with_its_traceback(display: Layout) -> None:
     job = job_with(JobHistory([PLAN]), error=ValueError("<no>"), traceback="<all>")
     display.show(snapshot_with(job=job))
-    status = display.run_bar.status.value
+    status = display.answer.status.value
     assert "Failed after 0 steps. ValueError: &lt;no&gt;" in status
     assert "&lt;all&gt;" in status
     display.show(IDLE)
-    assert "Failed" not in display.run_bar.status.value
+    assert "Failed" not in display.answer.status.value

@@ -75,7 +75,7 @@ def _held(
 
 def _await_status(widget: LRWidget, said: str) -> None:
     """Wait until the status says something, in the widget as well as in Python."""
-    shown = display_of(widget).run_bar.status
+    shown = display_of(widget).answer.status
     eventually(lambda: said in widget.status, lambda: widget.status)
     eventually(lambda: said in shown.value, lambda: shown.value)
 
@@ -111,7 +111,7 @@ def test_a_test_is_shown_while_it_grows_and_after_it(
     assert list(widget.curves) == [str(path)]
     assert widget.value == widget.suggestions["minimum"]
     assert widget.status.startswith("Done: 60 steps up to 1; unstable from ")
-    assert display.run_bar.progress.value == 60
+    assert display.answer.progress.value == 60
     assert not widget.running
 
 
@@ -123,8 +123,8 @@ def test_it_has_the_controls_that_make_sense(
     list(RangeTest(*parts(), BATCHES, nn.MSELoss(), **settings))
     widget = follow(path)
     curve, display = widget.wait(SECONDS), display_of(widget)
-    bar = display.run_bar
-    hidden = (bar.button, bar.check, display.settings.toggle, display.apply_bar.button)
+    bar = display.answer
+    hidden = (bar.button, bar.check, display.settings.toggle, display.answer.apply)
     eventually(lambda: not widget.running, lambda: widget.status)
     assert [part.layout.display for part in hidden] == ["none"] * 4
     tell(display.page, do="home")
@@ -154,7 +154,7 @@ def test_stop_is_obeyed_at_the_next_step(
 ) -> None:
     path = tmp_path / "run.jsonl"
     with _held(path, follow) as (running, widget):
-        display_of(widget).run_bar.button.click()
+        display_of(widget).answer.button.click()
         _await_status(widget, f"Asked process {running.number} on ")
         assert widget.running
         running.go_on()
@@ -300,7 +300,7 @@ def test_what_is_malformed_or_hostile_is_a_clear_error(
     with pytest.raises(ValueError, match=said):
         widget.wait(SECONDS)
     assert widget.status.startswith("Failed after 0 steps. ValueError: path=")
-    shown = display_of(widget).run_bar.status.value
+    shown = display_of(widget).answer.status.value
     assert "<b>" not in shown
     assert "<img" not in shown
 
@@ -319,7 +319,7 @@ def test_hostile_numbers_are_no_more_than_numbers(
     widget = follow(path)
     _await_steps(widget, 2)
     _await_status(widget, "process 3")
-    assert "<script" not in display_of(widget).run_bar.status.value
+    assert "<script" not in display_of(widget).answer.status.value
     with path.open("ab") as file:
         file.write(b'{"stop_reason": "diverged"}\n')
     assert widget.wait(SECONDS).stop_reason == "diverged"
