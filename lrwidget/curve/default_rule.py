@@ -38,7 +38,7 @@ _PARTS = {
     2 / 3: "two thirds of the way down {}",
     0.75: "three quarters of the way down {}",
     0.9: "nine tenths of the way down {}",
-    1.0: "at the lower end of {}",
+    0.97: "at the lower end of {}",
 }
 
 

@@ -146,8 +146,4 @@ def _integer(text: str) -> int | str | None:
 def in_words_of_fields(problem: str) -> str:
     """Return an error with the names of the fields in place of those of arguments."""
     named = "|".join(_NAMES)
-    return re.sub(
-        rf"\b({named})\b(=?)",
-        lambda found: _NAMES[found[1]] + (" = " if found[2] else ""),
-        problem,
-    )
+    return re.sub(rf"\b({named})=", lambda found: f"{_NAMES[found[1]]} = ", problem)

@@ -9,6 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from lrwidget.ui.handle import Handle
     from lrwidget.ui.marks import SuggestionMarks
+    from lrwidget.ui.menu import Menu
     from lrwidget.ui.page import Page
     from lrwidget.ui.race_chart import RaceChart
 
@@ -56,6 +57,6 @@ def click_race(chart: RaceChart, x: float, y: float) -> None:
     chart.background._handle_custom_msgs(None, event)
 
 
-def tell(page: Page, **message: object) -> None:
+def tell(page: Page | Menu, **message: object) -> None:
     """Send what the script in the page sends, when a key or a button is pressed."""
     page._handle_custom_msg(message, [])

@@ -102,9 +102,9 @@ def test_each_line_is_named_where_it_ends(chart: RaceChart) -> None:
             strict=True,
         )
     )
-    assert set(places) == {"1e-2", "0.1", "1"}
-    assert places["1e-2"][0] == places["0.1"][0] == 1
-    assert places["1e-2"][1] > places["0.1"][1]
+    assert set(places) == {"1.0e-2", "0.1", "1"}
+    assert places["1.0e-2"][0] == places["0.1"][0] == 1
+    assert places["1.0e-2"][1] > places["0.1"][1]
     # the one that leaves the plot is named above it
     assert places["1"] == (pytest.approx(1 / 3), pytest.approx(1.05))
 
@@ -131,12 +131,12 @@ def test_a_click_that_means_nothing(chart: RaceChart, picked: list[float]) -> No
 
 def test_the_buttons_pick_and_tell(chart: RaceChart, picked: list[float]) -> None:
     buttons = [entry.button for entry in chart._entries]
-    assert [button.description for button in buttons] == ["1e-2", "0.1", "1"]
+    assert [button.description for button in buttons] == ["1.0e-2", "0.1", "1"]
     chart.draw(_BY_NUMBER, ended=False)
-    assert [button.description for button in buttons] == ["1e-2", "0.1", "1"]
+    assert [button.description for button in buttons] == ["1.0e-2", "0.1", "1"]
     chart.draw(_BY_NUMBER, ended=True)
     assert [button.description for button in buttons] == [
-        *("1e-2 · loss 4", "0.1 · loss 1", "1 · diverged"),
+        *("1.0e-2 · loss 4", "0.1 · loss 1", "1 · diverged"),
     ]
     for button in buttons:
         button.click()
@@ -182,7 +182,7 @@ def test_a_rate_that_begins_before_a_lower_one(chart: RaceChart) -> None:
     chart.draw({1: _CURVES[1]}, ended=True)
     assert [len(entry.line.x) for entry in chart._entries] == [0, 4, 0]
     words = [entry.button.description for entry in chart._entries]
-    assert words == ["1e-2", "0.1 · loss 1", "1"]
+    assert words == ["1.0e-2", "0.1 · loss 1", "1"]
 
 
 def test_what_is_apart_stays() -> None:
