@@ -34,7 +34,7 @@ def test_before_there_is_anything(make: Any) -> None:
     assert widget.curves == {}
     assert set(widget.suggestions.values()) == {None}
     assert (widget.progress, widget.running) == (0, False)
-    assert widget.status.startswith("Idle: Run tries 100 rates from 1e-7 to 10. Check")
+    assert widget.status.startswith("Run tries 100 learning rates from 1e-7 to 10 ")
     with pytest.raises(RuntimeError, match="no test to wait for; call run"):
         widget.wait()
 
@@ -91,7 +91,7 @@ def test_the_value_is_the_suggestion_after_the_test(make: Any) -> None:
     assert curve.suggest() is not None
     assert widget.value == curve.suggest()
     assert display_of(widget).chart.suggestion.dot.x.tolist() == [widget.value]
-    assert "Suggested: " in widget.status
+    assert f"{short(widget.value)} is " in widget.status
 
 
 def test_the_button_runs_and_stops(make: Any) -> None:
@@ -107,7 +107,7 @@ def test_the_button_runs_and_stops(make: Any) -> None:
     curve = widget.wait()
     assert curve.stop_reason == "stopped"
     assert len(curve) <= 4
-    assert button.description == "Run"
+    assert button.description == "Run again"
     assert widget.status.startswith(f"Stopped after {len(curve)} step")
 
 

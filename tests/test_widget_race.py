@@ -89,7 +89,7 @@ def test_the_choice_races_wherever_the_chart_is(make: Any) -> None:
     (end,) = (
         field
         for field in display_of(widget).settings.children
-        if field.description == "End rate"
+        if field.description == "To"
     )
     end.value = 1e-3  # of the next test, while the choice stays
     widget.race(steps=2)
@@ -163,7 +163,7 @@ def test_it_is_watched_and_stopped_and_keeps_what_was_found(make: Any) -> None:
     assert (len(first), first.stop_reason) == (10, "completed")
     assert second.stop_reason == "stopped"
     assert len(second) == 4
-    assert button.description == "Run"
+    assert button.description == "Run again"
     said = f"Race stopped at rate 0.1, 2 of 3: lowest loss {first.final_loss:.3g} at"
     assert widget.status.startswith(said)
     shown = [entry.button.description for entry in _entries(widget)]

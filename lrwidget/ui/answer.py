@@ -59,15 +59,16 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
         top.add_class("lrwidget-top")
         super().__init__([top, self.progress])
         self.add_class("lrwidget-answer")
-        self.show_running(running=False, begun=False)
+        self.show_running(running=False, begun=False, again=False)
         self.show_next("")
         self.show_rate(None)
 
-    def show_running(self, *, running: bool, begun: bool) -> None:
+    def show_running(self, *, running: bool, begun: bool, again: bool) -> None:
         """
         Label the buttons with their next action; disable a button without one.
 
-        ``begun`` is whether there has been a run.
+        ``begun`` is whether there is a result to use, and ``again`` whether there has
+        been a run.
         """
         show_if(self.apply, shown=begun and self._can.apply)
         show_if(self.copy, shown=begun)
@@ -76,13 +77,13 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.check.disabled = running
         self.progress.layout.visibility = "visible" if running else "hidden"
         with self.button.hold_sync():
-            again = "Run again" if begun else "Run"
-            self.button.description = "Stop" if running else again
+            run = "Run again" if again else "Run"
+            self.button.description = "Stop" if running else run
             self.button.tooltip = (
                 "Stop, and keep the steps so far" if running else "Run the range test"
             )
             # The primary action is to run, until there is a rate to apply.
-            self.button.button_style = "" if running or begun else "primary"
+            self.button.button_style = "" if running or again else "primary"
 
     def show(
         self, done: int, total: int, status: str, traceback: str | None = None

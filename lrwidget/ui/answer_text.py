@@ -138,7 +138,7 @@ def _ending(curve: LRCurve) -> str:
         case "exhausted":
             return f"The batches ended after {steps}, at {last}."
         case "stopped":
-            return f"Stopped by hand after {steps}, at {last}."
+            return f"Stopped after {steps}, at {last}."
     return f"No longer followed, after {steps}, at {last}."
 
 

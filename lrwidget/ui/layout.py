@@ -163,11 +163,11 @@ class Layout:
             words, tooltip = check_button(snapshot), check_tooltip(snapshot)
             self.answer.show_check(words, tooltip)
             self.next_bar.show_next(next_run(snapshot))
-        begun = _has_begun(snapshot)
-        if before is None or (_has_begun(before), before.running) != (begun, running):
-            self.answer.show_running(running=running, begun=begun)
+        phase = _phase(snapshot)
+        if before is None or _phase(before) != phase:
+            self.answer.show_running(**phase)
             for part in self._results:
-                show_if(part, shown=begun)
+                show_if(part, shown=phase["begun"])
         if not anew:
             return
         step = None if running else next_step(snapshot)
@@ -248,7 +248,8 @@ def _differ(name: str, one: Snapshot, other: Snapshot) -> bool:
     return bool(getattr(one, name) != getattr(other, name))
 
 
-def _has_begun(snapshot: Snapshot) -> bool:
-    """Whether there is a run to show, or one that starts."""
-    shown = snapshot.runs or snapshot.running
-    return bool(shown) or snapshot.race is not None or snapshot.choice is not None
+def _phase(snapshot: Snapshot) -> dict[str, bool]:
+    """Return whether a job runs, and whether there has been a result and a run."""
+    running, again = snapshot.running, bool(snapshot.runs)
+    begun = again or running or snapshot.race is not None or snapshot.choice is not None
+    return {"running": running, "begun": begun, "again": again}

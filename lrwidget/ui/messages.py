@@ -86,6 +86,8 @@ def status(snapshot: Snapshot) -> str:
         return words
     if job.kind == "verification" and found is not None:
         return f"{words} {found.verdict}"
+    if snapshot.curve.stop_reason == "completed" and not words.startswith("Done"):
+        words = f"Done. {words}"
     _, low, high, _ = snapshot.suggestion
     if low is not None and high is not None:
         words += f" Range to try: {short(low)} to {short(high)}."
@@ -191,7 +193,7 @@ def _running(job: JobSnapshot, snapshot: Snapshot) -> str:
     if job.kind == "comparison" and job.runs:
         return f"Running {counted(job.runs, 'test')}: {_pace(job)}."
     if not (job.done and len(curve)):
-        return _waiting("Waiting for the first step", job)
+        return _waiting("Running: waiting for the first step", job)
     last, loss = short(curve.lrs[-1]), plain(curve.losses[-1], 4)
     what = "Check, range test first" if job.kind == "verification" else "Running"
     return f"{what}: {_pace(job)}. Loss {loss} at rate {last}."

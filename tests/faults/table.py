@@ -116,7 +116,7 @@ def _not_finite(where: str, value: float, at: int, scene: Scene, _folder: Path) 
     assert (len(curve), curve.stop_reason) == (at, "non_finite")
     assert not math.isfinite(curve.losses[-1])
     assert all(map(math.isfinite, curve.losses[:-1]))
-    assert scene.widget.status.startswith("Done: the loss stopped being finite")
+    assert scene.widget.status.startswith("Stopped at ")
 
 
 # ---- stops

@@ -50,7 +50,7 @@ def test_the_button_says_what_it_does_next(answer: Answer) -> None:
         (True, True, "Stop", ""),
         (False, True, "Run again", ""),
     ):
-        answer.show_running(running=running, begun=begun)
+        answer.show_running(running=running, begun=begun, again=begun)
         assert (answer.button.description, answer.button.button_style) == (said, style)
         assert answer.check.disabled == running
         shown = "visible" if running else "hidden"
@@ -99,7 +99,7 @@ def test_shows_a_failure_with_its_traceback_folded_away(answer: Answer) -> None:
 def test_actions_that_make_no_sense_are_not_there(done: list[Any]) -> None:
     answer = _answer(done, Capabilities(run=False, apply=False))
     for running in (True, False):
-        answer.show_running(running=running, begun=True)
+        answer.show_running(running=running, begun=True, again=True)
         hidden = [x.layout.display for x in (answer.check, answer.apply)]
         assert hidden == ["none"] * 2
         assert answer.button.layout.display == (None if running else "none")

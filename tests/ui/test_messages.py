@@ -84,8 +84,8 @@ def test_the_cost_of_a_check() -> None:
 
 
 def test_running() -> None:
-    assert _running(0) == "Waiting for the first step."
-    assert _running(0, silence=3.2) == "Waiting for the first step: 3 s."
+    assert _running(0) == "Running: waiting for the first step."
+    assert _running(0, silence=3.2) == "Running: waiting for the first step: 3 s."
     said = "Loss 1.5 at rate 1.0e-2."
     assert _running(2) == f"Running: step 2 of 100. {said}"
     # one step in 1 / 49 s, of which 98 are to come
@@ -102,7 +102,7 @@ def test_running() -> None:
         ),
         ("non_finite", "Stopped at 1.0e-2, where the loss became infinite or NaN."),
         ("exhausted", "The batches ended after 2 steps, at 1.0e-2."),
-        ("stopped", "Stopped by hand after 2 steps, at 1.0e-2."),
+        ("stopped", "Stopped after 2 steps, at 1.0e-2."),
         (None, "No longer followed, after 2 steps, at 1.0e-2."),
     ],
 )
@@ -252,7 +252,7 @@ def test_pace(done: int, total: int, seconds: float, pace: str) -> None:
 
 def test_one_step_is_singular() -> None:
     one = LRCurve(np.array([0.1]), np.array([1.0]), "stopped")
-    assert _ended(one).startswith("Stopped by hand after 1 step, at 0.1.")
+    assert _ended(one).startswith("Stopped after 1 step, at 0.1.")
     assert _failed(KeyError(), steps=1) == "Failed after 1 step. KeyError"
 
 

@@ -110,7 +110,7 @@ def test_a_test_is_shown_while_it_grows_and_after_it(
     assert curve.to_dict() == LRCurve.load(path).to_dict()
     assert list(widget.curves) == [str(path)]
     assert widget.value == widget.suggestions["minimum"]
-    assert widget.status.startswith("Done: 60 steps up to 1; unstable from ")
+    assert widget.status.startswith("Done. ")
     assert display.answer.progress.value == 60
     assert not widget.running
 
