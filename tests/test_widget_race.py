@@ -64,7 +64,7 @@ def test_without_rates_the_choice_races_its_neighbours(make: Any) -> None:
     widget.race(steps=3)
     widget.wait()
     raced = [curve.lr for curve in widget.race_curves]
-    assert {0.777, suggestion} <= set(raced)
+    assert {0.777, widget.curve.suggest()} <= set(raced)
     assert widget.race_curves[0].num_it == 3
 
 
@@ -163,11 +163,11 @@ def test_it_is_watched_and_stopped_and_keeps_what_was_found(make: Any) -> None:
     assert (len(first), first.stop_reason) == (10, "completed")
     assert second.stop_reason == "stopped"
     assert len(second) == 4
-    assert button.description == "Run again"
+    assert button.description == "Run"
     said = f"Race stopped at rate 0.1, 2 of 3: lowest loss {first.final_loss:.3g} at"
     assert widget.status.startswith(said)
     shown = [entry.button.description for entry in _entries(widget)]
-    assert shown == [f"1e-3 · loss {first.final_loss:.3g}", "0.1 · stopped", "0.2"]
+    assert shown == [f"1.0e-3 · loss {first.final_loss:.3g}", "0.1 · stopped", "0.2"]
     assert widget.value == 0.1
 
 
@@ -198,7 +198,8 @@ def test_a_rate_that_diverges_ends_alone(make: Any) -> None:
     assert widget.progress == 1
     best = min(widget.race_curves[:2], key=lambda curve: curve.final_loss)
     assert (
-        widget.status == f"Race done: lowest loss {plain(best.final_loss, 3)} at 2e-2."
+        widget.status
+        == f"Race done: lowest loss {plain(best.final_loss, 3)} at 2.0e-2."
     )
     assert _entries(widget)[2].button.description == "10 · diverged"
 
@@ -227,7 +228,7 @@ def test_a_failure_is_shown_and_raised_and_keeps_its_curves(make: Any) -> None:
     calls = -1000
     widget.run()
     widget.wait()
-    assert widget.status.startswith("Stopped at ")
+    assert "Stopped at " in widget.status
 
 
 def test_what_keeps_a_race_from_starting_is_shown_and_raised(make: Any) -> None:

@@ -110,7 +110,10 @@ def _course(curve: LRCurve) -> str:
     words, edge = [], curve.unstable_from
     if curve.learning_from is not None:
         fit = curve.fit(WIDTH)
-        words.append(_fall(fit.start.level, float(fit.losses[fit.lowest()])))
+        # A fit may be below all losses.
+        least = curve.losses.min(where=np.isfinite(curve.losses), initial=np.inf)
+        lowest = max(float(fit.losses[fit.lowest()]), float(least))
+        words.append(_fall(fit.start.level, lowest))
     if edge is not None and curve.stop_reason != "diverged":
         words.append(f"turns unstable at about {short(edge)}")
     return f"The loss {' and '.join(words)}." if words else ""
