@@ -75,7 +75,7 @@ def test_the_result_is_that_without_a_widget(widget: LRWidget) -> None:
     assert _marks(widget) == [[found.lr], [found.low, found.high]]
     assert "checked by training" in display_of(widget).legend.children[0].value
     picture = widget._controller.export("svg", "automatic").decode()
-    assert picture == svg(curve, choice=found.lr, checked=_suggestion(found))
+    assert picture == svg(curve, choice=widget.value, checked=_suggestion(found))
     race = display_of(widget).race
     assert race is not None
     assert [x.lr for x in race._entries] == pytest.approx([x.lr for x in found.lanes])
@@ -151,7 +151,9 @@ def test_the_steps_of_the_training_are_in_the_settings(widget: LRWidget) -> None
     assert "5 trainings of 100 steps" in check.tooltip
     field = _field(widget, "Steps of your training")
     field.value = "many"
-    assert "total_steps='many'" in display_of(widget).settings.problem.value
+    assert (
+        "Steps of your training = 'many'" in display_of(widget).settings.problem.value
+    )
     assert "5 trainings of 100 steps" in check.tooltip
     with pytest.raises(TypeError, match="total_steps='many' must be an integer"):
         widget.verify()

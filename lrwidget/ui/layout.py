@@ -13,7 +13,7 @@ from lrwidget.ui import messages
 from lrwidget.ui.answer import Answer
 from lrwidget.ui.answer_text import codes, headline, next_step
 from lrwidget.ui.chart import Chart
-from lrwidget.ui.controls import NextBar, PickBar, show_if
+from lrwidget.ui.controls import NextBar, PickBar
 from lrwidget.ui.legend import Legend
 from lrwidget.ui.menu import Menu
 from lrwidget.ui.outlook import check_button, check_tooltip, next_run
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from lrwidget.ui.view_options import ViewOptions
 
 _RACES = {"race", "verification"}
+# A chart without a size logs errors in the page, so these parts keep theirs.
+_HIDDEN = {"height": "0", "overflow": "hidden", "visibility": "hidden"}
+_SHOWN = {"height": None, "overflow": "visible", "visibility": None}
 _FIELDS = [field.name for field in fields(Snapshot)]
 
 
@@ -99,11 +102,10 @@ class Layout:
         self.chart.handle.dot.on_drag_end(self.page.answer)
         self.chart.suggestion.dot.on_element_click(self.page.answer)
         # The parts that are hidden until there is a run to show.
-        self._results = [
-            *(self.pick_bar, self.chart, self.legend, self.view_bar, self._race_box),
-        ]
-        last = [self.next_bar, self.settings]
-        self.parts = [self.answer, *self._results, *last]
+        self.results = ipw.VBox(
+            [self.pick_bar, self.chart, self.legend, self.view_bar, self._race_box]
+        )
+        self.parts = [self.answer, self.results, self.next_bar, self.settings]
 
     def show(self, snapshot: Snapshot) -> None:
         """Write what differs from the state before, and what may have grown."""
@@ -166,8 +168,9 @@ class Layout:
         phase = _phase(snapshot)
         if before is None or _phase(before) != phase:
             self.answer.show_running(**phase)
-            for part in self._results:
-                show_if(part, shown=phase["begun"])
+            with self.results.layout.hold_sync():
+                for name, value in (_SHOWN if phase["begun"] else _HIDDEN).items():
+                    setattr(self.results.layout, name, value)
         if not anew:
             return
         step = None if running else next_step(snapshot)

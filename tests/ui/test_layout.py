@@ -344,7 +344,7 @@ def test_a_race_takes_the_place_of_the_one_before(display: Layout) -> None:
     before = set(widget._instances)
     display.show(_raced(_race_of(0.02, 0.2), choice=0.01))
     assert len(widget._instances) == len(before)
-    *_, box, _next, _settings = display.parts
+    *_, box = display.results.children
     assert box.children == (display.race,)
 
 
@@ -560,10 +560,12 @@ def test_before_the_first_run_there_is_one_button_and_nothing_else(
 ) -> None:
     answer = display.answer
     actions = answer.apply, answer.copy, answer.check, answer.next
-    results = display.parts[1:-2]
+    results = display.results.layout
     for state, shown in ((IDLE, False), (_testing(_A), True), (IDLE, False)):
         display.show(state)
-        assert [x.layout.display != "none" for x in results] == [shown] * len(results)
+        assert (results.height, results.visibility) == (
+            (None, None) if shown else ("0", "hidden")
+        )
         hidden = [x.layout.display == "none" for x in actions[:-1]]
         assert hidden == [not shown] * 3
         assert answer.button.layout.display is None
