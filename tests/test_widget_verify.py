@@ -157,7 +157,7 @@ def test_the_steps_of_the_training_are_in_the_settings(widget: LRWidget) -> None
     assert "5 trainings of 100 steps" in check.tooltip
     with pytest.raises(TypeError, match="total_steps='many' must be an integer"):
         widget.verify()
-    assert widget.status.startswith("Check failed after 0 steps. TypeError: total_st")
+    assert widget.status.startswith("Check failed after 0 steps. TypeError: Steps ")
     field.value = "30"
     assert display_of(widget).settings.problem.value == ""
     assert "5 trainings of 30 steps" in check.tooltip

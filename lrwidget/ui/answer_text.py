@@ -167,7 +167,9 @@ def _has_more_above(curve: LRCurve) -> bool:
 def next_step(snapshot: Snapshot) -> NextStep | None:
     """Return a run that may do better than the latest one; None if that is fine."""
     curve, suggestion = snapshot.curve, snapshot.suggestion
-    if snapshot.testing or snapshot.problem or not snapshot.capabilities.run:
+    job = snapshot.job
+    failed = bool(snapshot.problem) or (job is not None and job.error is not None)
+    if failed or snapshot.testing or not snapshot.capabilities.run:
         return None
     if _has_more_above(curve):
         end = float(f"{_FAST * curve.lrs[-1]:.6g}")
