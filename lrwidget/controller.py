@@ -30,7 +30,7 @@ from lrwidget.curve.runs import (
     without_empty,
 )
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
-from lrwidget.curve.ticks import short
+from lrwidget.curve.ticks import rounded
 from lrwidget.curve.verification_history import (
     VerificationHistory,
     is_verifiable,
@@ -490,35 +490,36 @@ class Controller:
             self.undo()
 
     def step(self, count: int) -> None:
-        """Move the chosen rate by tenths of a decade, or begin with the suggestion."""
+        """Move to another tenth of a decade, or begin with the suggestion."""
         rate = self._owner.value
         if rate is None:
             self.home()
         else:
-            moved = rate * 10 ** (count / _STEPS_PER_DECADE)
-            self.pick(float(f"{moved:.2e}"))
+            # Of the places, not of the rate: else the rounding would add up.
+            place = round(_STEPS_PER_DECADE * math.log10(rate)) + count
+            self.pick(rounded(10 ** (place / _STEPS_PER_DECADE)))
 
     def home(self) -> None:
         """Choose the suggestion, or the middle of the chart if there is none."""
         suggestion = self.snapshot().suggestion.lr
         if suggestion is not None:
-            self.pick(suggestion)
+            self.pick(rounded(suggestion))
         elif self._owner.value is None:
             low, high = self.shown.window
             self.pick(math.sqrt(low * high))
 
     def apply(self) -> str:
-        """Write the chosen rate to the optimizer, and return what was written where."""
+        """Write the chosen rate to the optimizer, and return what has changed."""
         rate = self._owner.value
         if rate is None:
             msg = "value=None: choose a rate first: run() and wait(), or set value=1e-3"
             raise RuntimeError(msg)
         undo = self._backend.saved_rates()
-        place = self._backend.apply_rate(rate)
+        applied = self._backend.apply_rate(rate)
         with self._lock:
             self._undo.add(APPLY, undo)
             self._show_changed()
-        return f"Wrote {short(rate)} to {place}."
+        return f"Applied: {applied}."
 
     def export(self, kind: str, smoothing: Smoothing) -> bytes:
         """Return the curve of the opened run as a file of a format."""

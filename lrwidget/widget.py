@@ -20,6 +20,7 @@ from lrwidget.controller import Choice, Controller
 from lrwidget.curve import picture
 from lrwidget.curve.checks import invalid
 from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule
+from lrwidget.curve.ticks import rounded
 from lrwidget.curve.trend import AUTOMATIC, usable_smoothing
 from lrwidget.engine.constructors import FromFrameworks
 from lrwidget.ui.layout import Layout
@@ -108,7 +109,8 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         None,
         allow_none=True,
         help="The chosen learning rate, within the swept range; None before there is "
-        "one. After a test it is the suggestion, unless another rate was chosen.",
+        "one. After a test it is the suggestion in two digits, unless another rate was "
+        "chosen.",
     ).tag(sync=True)
     rule = traitlets.Enum(
         tuple(RULES),
@@ -579,7 +581,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
 
     def follow_suggestion(self, suggestion: float) -> None:
         """Choose a suggestion, unless another rate was picked."""
-        LRWidget.value.change(self, suggestion, suggested=True)
+        LRWidget.value.change(self, rounded(suggestion), suggested=True)
 
     # ---- the display
 

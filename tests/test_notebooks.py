@@ -246,7 +246,7 @@ def test_every_case_of_a_curve(tmp_path: Path) -> None:
     cases = answer["cases"]
     said = {name: case["reason"] for name, case in cases.items()}
 
-    assert "of the way down a clear slope" in said["good"]
+    assert said["good"].endswith("the slope")
     for end, factor in (("low", 0.5), ("high", 2)):
         assert cases["good"][end] == pytest.approx(factor * cases["good"]["lr"])
     assert answer["after_the_slider"] == answer["by_rule"]
@@ -273,7 +273,7 @@ def test_every_case_of_a_curve(tmp_path: Path) -> None:
     assert head == cases["tuned"]["lr"] == pytest.approx(10 * body)
 
     assert cases["nothing"]["lr"] is None
-    assert said["nothing"].startswith("only noise")
+    assert said["nothing"].endswith("beyond its noise")
     assert answer["nothing"].startswith("The trainings suggest no rate;")
 
     low, checked, high, best = answer["checked"]

@@ -120,7 +120,7 @@ def test_the_wheel_works_where_it_is_installed(dist: Path, tmp_path: Path) -> No
     assert said["file"] == str(package / "__init__.py")
     assert said["version"] == lrwidget.__version__
     assert (said["steps"], said["stop_reason"]) == (20, "completed")
-    assert said["status"].startswith("Idle")
+    assert said["status"].startswith("Run tries")
     assert said["script"] == (package / "ui" / "page.js").read_text()
     assert said["style"] == (package / "ui" / "page.css").read_text()
     for pattern in ("*.js", "*.css"):

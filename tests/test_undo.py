@@ -134,7 +134,7 @@ def test_a_removed_run_comes_back_to_its_place(widget: LRWidget) -> None:
 
 
 def test_apply_is_undone_unless_a_test_trains_the_original(widget: LRWidget) -> None:
-    optimizer, bar = optimizer_of(widget), display_of(widget).apply_bar
+    optimizer, bar = optimizer_of(widget), display_of(widget).next_bar
     widget.value = 0.3
     widget.apply()
     widget.value = 0.4

@@ -12,7 +12,7 @@ from torch import nn
 from lrwidget import LRWidget, range_test, verify
 from lrwidget.curve.picture import svg
 from lrwidget.curve.suggestion import Suggestion
-from lrwidget.curve.ticks import short
+from lrwidget.curve.ticks import rounded, short
 from tests.engine.training_parts import data, loader, state
 from tests.widget_parts import Gate, arguments_of, display_of, parts
 
@@ -68,14 +68,15 @@ def test_the_result_is_that_without_a_widget(widget: LRWidget) -> None:
     for lanes in (found.lanes, widget.race_curves):
         for lane, other in zip(lanes, expected.lanes, strict=True):
             assert lane.losses.tolist() == other.losses.tolist()
-    assert widget.value == found.lr
+    assert widget.value == rounded(found.lr)
     assert widget.progress == 1
-    assert widget.status == f"Checked: {found.verdict}"
+    assert widget.status.startswith("Checked by training: ")
+    assert widget.status.endswith(found.verdict)
     # in both charts
     assert _marks(widget) == [[found.lr], [found.low, found.high]]
     assert "checked by training" in display_of(widget).legend.children[0].value
     picture = widget._controller.export("svg", "automatic").decode()
-    assert picture == svg(curve, choice=found.lr, checked=_suggestion(found))
+    assert picture == svg(curve, choice=widget.value, checked=_suggestion(found))
     shown = display_of(widget).trainings
     assert shown.lanes is not None
     assert shown.final is not None
@@ -124,9 +125,9 @@ def test_a_newer_curve_makes_it_stale(widget: LRWidget) -> None:
     curve = widget.wait()
     assert [widget.verification] == [None]
     assert display_of(widget).trainings.lanes is None
-    assert widget.value == curve.suggest()
-    assert "5 trainings of 100 steps, " in display_of(widget).run_bar.check.tooltip
-    assert ", up to about " in display_of(widget).run_bar.check.tooltip
+    assert widget.value == rounded(curve.suggest())
+    assert "5 trainings of 100 steps, " in display_of(widget).answer.check.tooltip
+    assert ", up to about " in display_of(widget).answer.check.tooltip
     assert _marks(widget)[0] == [curve.suggest()]
     assert "checked by" not in display_of(widget).legend.children[0].value
 
@@ -138,7 +139,7 @@ def test_a_picked_rate_stays(widget: LRWidget) -> None:
     assert widget.value == 0.5
     display_of(widget).pick_bar.home.click()
     assert widget.verification is not None
-    assert widget.value == widget.verification.lr
+    assert widget.value == rounded(widget.verification.lr)
 
 
 def test_another_rule_suggests_from_the_test_alone(widget: LRWidget) -> None:
@@ -147,22 +148,24 @@ def test_another_rule_suggests_from_the_test_alone(widget: LRWidget) -> None:
     found = widget.verification
     assert found is not None
     widget.rule = "valley"
-    assert _marks(widget)[0] == [widget.value] == [curve.suggest("valley")]
+    assert _marks(widget)[0] == [curve.suggest("valley")]
     assert "checked by" not in display_of(widget).legend.children[0].value
     widget.rule = "descent"
-    assert _marks(widget)[0] == [widget.value] == [found.lr]
+    assert _marks(widget)[0] == [found.lr]
 
 
 def test_the_steps_of_the_training_are_in_the_settings(widget: LRWidget) -> None:
-    check = display_of(widget).run_bar.check
+    check = display_of(widget).answer.check
     assert "5 trainings of 100 steps" in check.tooltip
-    field = _field(widget, "Training steps")
+    field = _field(widget, "Steps of your training")
     field.value = "many"
-    assert "total_steps='many'" in display_of(widget).settings.problem.value
+    assert (
+        "Steps of your training = 'many'" in display_of(widget).settings.problem.value
+    )
     assert "5 trainings of 100 steps" in check.tooltip
     with pytest.raises(TypeError, match="total_steps='many' must be an integer"):
         widget.verify()
-    assert widget.status.startswith("Check failed after 0 steps. TypeError: total_st")
+    assert widget.status.startswith("Check failed after 0 steps. TypeError: Steps ")
     field.value = "30"
     assert display_of(widget).settings.problem.value == ""
     assert "5 trainings of 30 steps" in check.tooltip
@@ -184,8 +187,8 @@ def test_a_press_takes_the_torch_settings_of_the_maker() -> None:
 
     with torch.autocast("cpu", torch.bfloat16):
         widget = LRWidget(*_parts(), loader(), loss_fn, num_it=30)
-    _field(widget, "Training steps").value = "5"
-    press = threading.Thread(target=display_of(widget).run_bar.check.click)
+    _field(widget, "Steps of your training").value = "5"
+    press = threading.Thread(target=display_of(widget).answer.check.click)
     press.start()
     press.join()
     widget.wait()
@@ -219,7 +222,7 @@ def test_a_stop_in_the_range_test_keeps_its_steps(make: Any) -> None:
     gate.await_asked(5)
     assert widget.status.startswith("Check, range test first: step 4 of 600")
     assert len(widget.curve) == 4
-    display_of(widget).run_bar.button.click()
+    display_of(widget).answer.button.click()
     gate.let(1)
     assert len(widget.wait()) == 5
     assert (widget.verification, widget.race_curves) == (None, [])
@@ -259,7 +262,8 @@ def test_a_stop_in_the_lanes_keeps_what_they_tell(make: Any) -> None:
     found = widget.verification
     assert found is not None
     assert (found.checked, found.lr) == (False, suggestion.lr)
-    assert widget.status == f"Not checked: {found.verdict}"
+    assert widget.status.startswith("Not checked: ")
+    assert widget.status.endswith(found.verdict)
     assert _marks(widget) == [[suggestion.lr], [suggestion.low, suggestion.high]]
     assert "checked by" not in display_of(widget).legend.children[0].value
 
@@ -284,7 +288,7 @@ def test_an_error_in_a_lane_is_raised_and_the_curve_stays(make: Any) -> None:
         widget.wait()
     assert widget.status == "Check failed after 34 steps. ArithmeticError: no"
     assert widget.verification is None
-    assert (widget.curve, widget.value) == (curve, curve.suggest())
+    assert (widget.curve, widget.value) == (curve, rounded(curve.suggest()))
     assert len(widget.race_curves) == 2
 
 
@@ -322,7 +326,7 @@ def test_closing_leaves_nothing(passed: int) -> None:
 def test_a_lane_below_the_chart_can_be_chosen(widget: LRWidget) -> None:
     curve = range_test(*_parts(), loader(), _LOSS, seed=0, start_lr=0.05, num_it=60)
     assert curve.suggest() is not None
-    _field(widget, "Start rate").value = 0.05
+    _field(widget, "From").value = 0.05
     widget.verify(20)
     widget.wait()
     lowest = widget.race_curves[0].lr
@@ -341,10 +345,10 @@ def test_a_range_below_the_test_can_be_chosen() -> None:
     assert unstable
     assert found.lr is not None
     assert found.lr < min(unstable)
-    assert widget.value == found.lr
+    assert widget.value == rounded(found.lr)
     widget.race([200.0], 2)  # in place of the short trainings
     widget.wait()
     widget.pick(200.0)
     display_of(widget).pick_bar.home.click()
-    assert widget.value == found.lr
+    assert widget.value == rounded(found.lr)
     widget.close()

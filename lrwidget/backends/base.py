@@ -38,6 +38,7 @@ class Capabilities(NamedTuple):
 
     run: bool = True  # start tests, with settings
     apply: bool = True  # write a rate to an optimizer
+    optimizer: str = ""  # the name of that optimizer, if a rate goes straight to it
     loss_name: str = "loss"  # at the axis
 
 
@@ -140,4 +141,8 @@ class Backend(Protocol):
         """Return a function that writes back what `apply_rate` changes."""
 
     def apply_rate(self, rate: float) -> str:
-        """Write a rate to where the training takes it from, and return where."""
+        """
+        Write a rate to where the training takes it from.
+
+        Return what has changed, such as "Adam now has lr=2.0e-2".
+        """

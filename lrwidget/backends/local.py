@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lrwidget.backends.base import Activity, Capabilities
 from lrwidget.backends.verification import VerificationJob
 from lrwidget.curve.race_history import race_plans
-from lrwidget.curve.ticks import short
+from lrwidget.curve.ticks import exact
 from lrwidget.engine.distributed import context
 from lrwidget.engine.optimizers import (
     apply_rate,
@@ -64,12 +64,12 @@ class LocalJob:
     abandon = stop
 
     def activity(self) -> Activity:
-        """Return whether a training waits for a loader."""
+        """Return whether a training waits for a loader, or is to stop."""
         for test in self._tests:
             loader = test.waiting_for
             if loader is not None:
                 return Activity("waiting", detail=loader)
-        return Activity("running")
+        return Activity("stopping" if self._stopping else "running")
 
     def _until_stopped(
         self, events: Generator[Event, None, None]
@@ -107,7 +107,8 @@ class LocalBackend:
         self.arguments = {**arguments, **test.config.settings()}
         validated = test.config.val_loader is not None
         self.capabilities = Capabilities(
-            loss_name="validation loss" if validated else "loss"
+            optimizer="" if write_rate else _named(arguments["optimizer"]),
+            loss_name="validation loss" if validated else "loss",
         )
         self._write_rate = write_rate
         self._save_rates = save_rates
@@ -167,19 +168,22 @@ class LocalBackend:
         return checked
 
     def apply_rate(self, rate: float) -> str:
-        """Write a rate to the optimizer, or where a framework takes it from."""
+        """Write a rate to the optimizer or to the framework; return what changed."""
         self._check_free()
         if self._write_rate is not None:
-            return self._write_rate(rate)
+            return f"{self._write_rate(rate)} is now {exact(rate)}"
         optimizer = as_one(self.arguments["optimizer"])
         apply_rate(optimizer, rate)
-        name = " and ".join(type(each).__name__ for each in each_of(optimizer))
-        groups = optimizer.param_groups
-        if len(groups) == 1:
-            return name
-        rates = ", ".join(short(float(group["lr"])) for group in groups)
-        return f"{name}, whose groups have {rates} now"
+        rates = [exact(float(group["lr"])) for group in optimizer.param_groups]
+        groups = "" if len(rates) == 1 else " in its groups"
+        return f"{_named(optimizer)} now has lr={', '.join(rates)}{groups}"
 
     def _test(self, changes: Mapping[str, Any]) -> RangeTest:
         with context.errors_kept():  # a refused test of a widget is no rank's failure
             return RangeTest(**{**self.arguments, **changes})
+
+
+def _named(optimizer: Any) -> str:  # noqa: ANN401 (one or several)
+    """Return the class of an optimizer, or the classes of several."""
+    names = (type(each).__name__ for each in each_of(as_one(optimizer)))
+    return " and ".join(dict.fromkeys(names))

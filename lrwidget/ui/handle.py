@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lrwidget.ui.axes import Axes
 
-_PICKED_DIGITS = 3
+_PICKED_DIGITS = 2
 _HEIGHT = 0.045
 _LINE_HEIGHT = 0.068
 _LABEL_GAP = 14  # pixels

@@ -9,9 +9,13 @@ import ipywidgets as ipw
 
 from lrwidget.curve.trend import FASTAI
 from lrwidget.ui import messages
+from lrwidget.ui.answer import Answer
+from lrwidget.ui.answer_text import codes, headline, next_step
 from lrwidget.ui.chart import Chart
-from lrwidget.ui.controls import ApplyBar, PickBar, RunBar
+from lrwidget.ui.controls import NextBar, PickBar, UndoButton
 from lrwidget.ui.legend import Legend
+from lrwidget.ui.menu import Menu
+from lrwidget.ui.outlook import check_button, check_tooltip, next_run
 from lrwidget.ui.page import Page
 from lrwidget.ui.points_table import PointsTable
 from lrwidget.ui.runs_table import RunCommands, RunsTable
@@ -19,11 +23,10 @@ from lrwidget.ui.settings import SettingsPanel
 from lrwidget.ui.snapshot import Snapshot
 from lrwidget.ui.strip import Strip
 from lrwidget.ui.trainings import TrainingsDisplay
-from lrwidget.ui.undo_button import UndoButton
 from lrwidget.ui.view_options import ViewBar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lrwidget.curve.runs import Run
     from lrwidget.curve.trend import Smoothing
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 _OF_RUNS = {"runs", "opened", "growing"}
 _OF_A_HAND = {"choice", "window", "undoable"}  # of which no job depends
+# A chart without a size logs errors in the page, so these parts keep theirs.
+_HIDDEN = {"height": "0", "overflow": "hidden", "visibility": "hidden"}
+_SHOWN = {"height": None, "overflow": "visible", "visibility": None}
 _FIELDS = [field.name for field in fields(Snapshot)]
 
 
@@ -67,16 +73,26 @@ class Layout:
         self._shown: Snapshot | None = None
         self._view_changed = False
         self._repeated = False
+        self._next: dict[str, Any] = {}  # the settings of a run that may do better
         self._others: tuple[list[Run], list[Run], ViewOptions] | None = None
         config, can = snapshot.config, snapshot.capabilities
-        self.page = Page(commands.home, self._on_export)
+        self.page = Page(commands.home)
         answered = self.page.answered
         pick = answered(commands.pick)
         on_view = answered(self._on_view)
         on_settings = answered(self._on_settings)
         self.settings = SettingsPanel(config, snapshot.total_steps, on_settings)
         toggle, check = answered(commands.toggle), answered(commands.start_check)
-        self.run_bar = RunBar(toggle, check, self.settings.toggle, can)
+        self.copy = Menu("Copy", "Copy the rate as code")
+        apply, further = answered(self._on_apply), answered(self._on_next)
+        self.answer = Answer(
+            on_toggle=toggle,
+            on_check=check,
+            on_apply=apply,
+            on_next=further,
+            copy=self.copy,
+            can=can,
+        )
         self.view_bar = ViewBar(smoothing, config.num_it, on_view)
         move = answered(commands.move)
         self.chart = Chart(
@@ -93,8 +109,10 @@ class Layout:
         self.runs_table = RunsTable(commands, self.page.answer)
         self.points_table = PointsTable()
         step, home = answered(commands.step), answered(commands.home)
-        self.pick_bar = PickBar(config.start_lr, rule, pick, step, home)
-        self.apply_bar = ApplyBar(answered(commands.apply), self.page, can)
+        save = Menu("Save", "Save the curve as a file", answered(self._on_export))
+        self.save = save
+        self.pick_bar = PickBar(config.start_lr, rule, pick, step, home, save=save)
+        self.next_bar = NextBar(self.settings.toggle, self.undo_button, self.page, can)
         self.trainings = TrainingsDisplay(self.chart, pick, self.page.answer)
         # The page gets an answer to presses without an effect, too.
         self.chart.handle.dot.on_drag_end(self.page.answer)
@@ -104,13 +122,15 @@ class Layout:
         self.chart.handle.dot.on_drag_start(lambda *_: commands.grab())
         self.chart.handle.dot.on_drag_end(lambda *_: commands.release())
         self.chart.suggestion.dot.on_element_click(lambda *_: commands.release())
-        left = ipw.VBox([self.chart, self.strip, self.trainings.below])
+        chart = [self.view_bar, self.legend, self.chart, self.strip]
+        left = ipw.VBox([*chart, self.trainings.below])
         columns = ipw.Box([left, self.trainings.beside])
         columns.add_class("lrwidget-columns")
-        upper = [self.run_bar, self.settings, columns, self.legend]
-        lower = [self.pick_bar, self.view_bar, self.apply_bar]
-        tables = [self.runs_table, self.points_table]
-        self.parts = [*upper, *lower, *tables, self.undo_button]
+        # The parts that are hidden until there is a run to show.
+        self.results = ipw.VBox(
+            [self.pick_bar, columns, self.runs_table, self.points_table]
+        )
+        self.parts = [self.answer, self.results, self.next_bar, self.settings]
 
     def show(self, snapshot: Snapshot) -> None:
         """Write what differs from the state before, and what may have grown."""
@@ -124,15 +144,8 @@ class Layout:
         # Runs that are not opened may grow, too.
         others_grow = any(run is not snapshot.opened for run in snapshot.growing)
         if "problem" in changed:
-            self.settings.problem.value = snapshot.problem
-        if "window" in changed:
-            self.chart.show_range(*snapshot.window)
-            self.page.range = snapshot.window
-        if changed & {"swept", "choice"}:
-            self.page.bounds = snapshot.bounds
-        self.strip.show(snapshot)
-        if "undoable" in changed:
-            self.undo_button.show(snapshot.undoable)
+            self.settings.show_problem(snapshot.problem)
+        self._show_window(snapshot, changed)
         if snapshot.points and changed & {"points", "testing"}:
             self.view_bar.show_total(snapshot.points)
         if changed & _OF_RUNS or self._view_changed or others_grow:
@@ -156,23 +169,51 @@ class Layout:
                 self.page.words = ", ".join(self.chart.words)
         if "choice" in changed:
             self._show_choice(snapshot.choice)
+        if changed & {"choice", "total_steps"}:
+            self.copy.show(codes(snapshot.choice, snapshot.total_steps))
         self.trainings.show(snapshot, changed)
         self._show_job(snapshot, before, anew=bool(changed - _OF_A_HAND))
         self._shown = snapshot
+
+    def _show_window(self, snapshot: Snapshot, changed: set[str]) -> None:
+        """Show the visible rates, and what would be undone."""
+        if "window" in changed:
+            self.chart.show_range(*snapshot.window)
+            self.page.range = snapshot.window
+        if changed & {"swept", "choice"}:
+            self.page.bounds = snapshot.bounds
+        self.strip.show(snapshot)
+        if "undoable" in changed:
+            self.undo_button.show(snapshot.undoable)
 
     def _show_job(
         self, snapshot: Snapshot, before: Snapshot | None, *, anew: bool
     ) -> None:
         """Show the progress and the status of the job, and what may be started."""
-        job = snapshot.job
+        job, running = snapshot.job, snapshot.running
         if anew:
             done, total = (0, 0) if job is None else (job.done, job.total)
             traceback = None if job is None or job.error is None else job.traceback
-            self.run_bar.show(done, total, messages.status(snapshot), traceback)
-        if not snapshot.running:
-            self.run_bar.show_check(messages.check_tooltip(snapshot))
-        if before is None or before.running != snapshot.running:
-            self.run_bar.show_running(running=snapshot.running)
+            self.answer.show(done, total, messages.sentence(snapshot), traceback)
+        self.answer.show_headline(headline(snapshot))
+        if not running:
+            words, tooltip = check_button(snapshot), check_tooltip(snapshot)
+            self.answer.show_check(words, tooltip)
+            self.next_bar.show_next(next_run(snapshot))
+        phase = _phase(snapshot)
+        if before is None or _phase(before) != phase:
+            self.answer.show_running(**phase)
+            with self.results.layout.hold_sync():
+                for name, value in (_SHOWN if phase["begun"] else _HIDDEN).items():
+                    setattr(self.results.layout, name, value)
+        if not anew:
+            return
+        step = None if running else next_step(snapshot)
+        self._next = {} if step is None else step.settings
+        self.answer.show_next("" if step is None else step.words)
+        said = messages.announcement(snapshot)
+        if self.page.said != said:
+            self.page.said = said
 
     def _show_runs(self, snapshot: Snapshot, view: ViewOptions, *, anew: bool) -> None:
         """Show the other runs beside the opened one, unless they are hidden."""
@@ -188,11 +229,11 @@ class Layout:
                 self.page.logarithmic = view.logarithmic
 
     def _show_choice(self, choice: float | None) -> None:
-        for part in (self.chart, self.pick_bar, self.apply_bar, self.trainings):
+        for part in (self.chart, self.pick_bar, self.answer, self.trainings):
             part.show_rate(choice)
+        self.next_bar.say("")
         with self.page.hold_sync():
             self.page.rate = choice
-            self.page.code = f"lr={self.chart.words[0]}" if self.chart.words else ""
             self.page.words = ", ".join(self.chart.words)
 
     def _on_settings(self) -> None:
@@ -200,14 +241,27 @@ class Layout:
 
     def _on_run_range(self, low: float, high: float) -> None:
         self.page.answer()
-        self.settings.show_range(low, high)
+        self.settings.change({"start_lr": low, "end_lr": high})
         self._commands.start()
 
     def _on_undo(self) -> None:
+        self._say(self._commands.undo)
+
+    def _on_apply(self) -> None:
+        self._say(self._commands.apply)
+
+    def _say(self, command: Callable[[], str]) -> None:
+        """Give a command, and say what it did, or why it could not."""
         try:
-            self.apply_bar.said.value = self._commands.undo()
+            words = command()
         except Exception as error:  # noqa: BLE001 (any error is shown)
-            self.apply_bar.said.value = str(error) or type(error).__name__
+            words = str(error) or type(error).__name__
+        self.next_bar.say(words)
+
+    def _on_next(self) -> None:
+        """Start the run that may do better."""
+        self.settings.change(self._next)
+        self._commands.start()
 
     def _on_view(self) -> None:
         self._view_changed = True
@@ -222,3 +276,10 @@ def _differ(name: str, one: Snapshot, other: Snapshot) -> bool:
     if name == "config":  # its objects of the user, as a loader, compare in any way
         return one.config is not other.config
     return bool(getattr(one, name) != getattr(other, name))
+
+
+def _phase(snapshot: Snapshot) -> dict[str, bool]:
+    """Return whether a job runs, and whether there has been a result and a run."""
+    running, again = snapshot.running, bool(snapshot.runs)
+    begun = again or running or snapshot.race is not None or snapshot.choice is not None
+    return {"running": running, "begun": begun, "again": again}

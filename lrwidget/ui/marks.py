@@ -9,6 +9,7 @@ import numpy as np
 
 from lrwidget.curve import drawing
 from lrwidget.curve.thinning import thinned
+from lrwidget.curve.ticks import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -128,7 +129,7 @@ class SuggestionMarks:
     def _on_clicked(self, _mark: object, _event: object) -> None:
         # The diamond may have gone since the click.
         for rate in self.dot.x.tolist():
-            self._on_pick(rate)
+            self._on_pick(rounded(rate))
 
 
 def set_points(

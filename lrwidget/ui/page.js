@@ -1,5 +1,5 @@
 // The part of the widget that runs in the page: keys, the point under the mouse, names
-// for screen readers, the clipboard, downloads, and the notice of a busy kernel.
+// for screen readers, announcements, and the notice of a busy kernel.
 
 const PATIENCE = 800; // milliseconds until a kernel that does not answer counts as busy
 const TOLD = 6000; // milliseconds for which a notice is shown
@@ -16,7 +16,6 @@ const PICTURES = {
   ".lrwidget-final": "Final loss over the learning rate",
   ".lrwidget-lanes": "Loss over the training steps, a line for each rate",
 };
-const FORMATS = ["JSON", "CSV", "PNG", "SVG"];
 
 // anywidget removes the listeners of the model with the view; the signal ends the rest.
 function render({ model, el }) {
@@ -25,8 +24,8 @@ function render({ model, el }) {
   page.view = Math.random(); // since a message goes to all views of the widget
   el.classList.add("lrwidget-page");
   const notice = element("span", { role: "status", className: "lrwidget-notice" });
-  addButtons(page, notice);
   el.append(notice);
+  addAnnouncements(page);
   whenAttached(page, (root) => {
     const chart = root.querySelector(".lrwidget-chart");
     watchKernel(page, root, notice);
@@ -54,59 +53,13 @@ function whenAttached({ el, signal }, start) {
   look();
 }
 
-// ---- the clipboard, and files
+// ---- notices
 
-function addButtons(page, notice) {
-  const { model, el, view } = page;
-  const button = (text, title, press) => {
-    const made = element("button", { textContent: text, title, type: "button" });
-    made.className = "lm-Widget jupyter-widgets jupyter-button widget-button";
-    made.addEventListener("click", press);
-    return made;
-  };
-  const copy = button("Copy as code", "Copy the chosen rate as code", async () => {
-    const copied = await copyText(model.get("code"));
-    tell(notice, copied ? `Copied ${model.get("code")}` : model.get("code"));
-  });
-  const group = element("span", { className: "lrwidget-export", textContent: "Export" });
-  setAttributes(group, { role: "group", "aria-label": "Export the curve" });
-  for (const format of FORMATS) {
-    const ask = () => {
-      page.awaitAnswer?.();
-      model.send({ do: "export", format: format.toLowerCase(), view });
-    };
-    group.append(button(format, `Save the curve as a ${format} file`, ask));
-  }
-  const enable = () => (copy.disabled = !model.get("code"));
-  model.on("change:code", enable);
-  enable();
-  model.on("msg:custom", (message, buffers) => {
-    if (message.view !== view) return;
-    if (message.problem) tell(notice, message.problem);
-    else save(message, buffers[0]);
-  });
-  el.append(copy, group);
-}
-
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    // Without a secure connection there is no such clipboard.
-    const field = element("textarea", { value: text });
-    document.body.append(field);
-    field.select();
-    const copied = document.execCommand("copy");
-    field.remove();
-    return copied;
-  }
-}
-
-function save({ name, type }, contents) {
-  const url = URL.createObjectURL(new Blob([contents], { type }));
-  element("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+// Tells screen readers of a start, an end and an error, but not of each step.
+function addAnnouncements({ model, el }) {
+  const said = element("span", { role: "status", className: "lrwidget-unseen" });
+  model.on("change:said", () => (said.textContent = model.get("said")));
+  el.append(said);
 }
 
 function tell(notice, text) {
@@ -143,7 +96,10 @@ function addKeys(page, chart) {
     const { latest } = page;
     const shown = now < latest.until ? latest.rate : handle.get("x")[0];
     const from = shown ?? model.get("suggestion") ?? Math.sqrt(low * high);
-    moved = Math.min(Math.max(from * 10 ** (steps / 10), low), high);
+    // To whole tenths of a decade, or else the rounding of the handle would add up.
+    const place = 10 * Math.log10(from);
+    const tenths = (Math.abs(steps) < 10 ? Math.round(place) : place) + steps;
+    moved = Math.min(Math.max(10 ** (tenths / 10), low), high);
     page.latest = { rate: moved, until: now + QUICK };
     moveTo(handle, moved);
   };

@@ -13,21 +13,14 @@ import traitlets
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TYPES = {
-    "json": "application/json",
-    "csv": "text/csv",
-    "png": "image/png",
-    "svg": "image/svg+xml",
-}
-
 
 class Page(anywidget.AnyWidget):
     """
     The script and the style sheet in the browser.
 
     The script moves the handle by keys, shows the point under the mouse, names the
-    parts for screen readers, copies to the clipboard, saves files, and shows a notice
-    when another cell keeps the kernel busy.
+    parts for screen readers, tells these of starts and ends, and shows a notice when
+    another cell keeps the kernel busy.
     """
 
     # As text: a path would make anywidget keep each object of this class for ever.
@@ -45,7 +38,7 @@ class Page(anywidget.AnyWidget):
     ).tag(sync=True)
     suggestion = traitlets.Float(None, allow_none=True).tag(sync=True)
     words = traitlets.Unicode().tag(sync=True)  # beside the chosen rate
-    code = traitlets.Unicode().tag(sync=True)  # of the chosen rate
+    said = traitlets.Unicode().tag(sync=True)  # a start, an end or an error
     handle = traitlets.Instance(bqplot.Scatter, allow_none=True).tag(
         sync=True, **ipw.widget_serialization
     )
@@ -56,11 +49,8 @@ class Page(anywidget.AnyWidget):
     )
     logarithmic = traitlets.Bool().tag(sync=True)  # whether lines are logarithms
 
-    def __init__(
-        self, on_home: Callable[[], object], on_export: Callable[[str], bytes]
-    ) -> None:
+    def __init__(self, on_home: Callable[[], object]) -> None:
         self._on_home = on_home
-        self._on_export = on_export  # from a format to the contents of such a file
         super().__init__(layout={"width": "auto"})
         self.on_msg(self._on_message)
 
@@ -82,14 +72,5 @@ class Page(anywidget.AnyWidget):
         self, _widget: object, content: dict[str, Any], _buffers: object
     ) -> None:
         self.answer()
-        match content:
-            case {"do": "home"}:
-                self._on_home()
-            case {"do": "export", "format": str(kind), "view": view} if kind in _TYPES:
-                answer = {"view": view, "name": f"learning-rates.{kind}"}
-                try:
-                    contents = self._on_export(kind)
-                except Exception as error:  # noqa: BLE001 (any error is shown)
-                    self.send({**answer, "problem": str(error)})
-                else:
-                    self.send({**answer, "type": _TYPES[kind]}, [contents])
+        if content.get("do") == "home":
+            self._on_home()

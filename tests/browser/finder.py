@@ -53,7 +53,7 @@ class Finder:
     def __init__(self, page: Page, nth: int = 0) -> None:
         self._page = page
         self.root = page.locator(".lrwidget").nth(nth)
-        self.button = self.root.locator("button.widget-button").first
+        self.button = self.root.locator("button.lrwidget-toggle")
         self.check = self.root.get_by_role("button", name="Check by training")
         self.lanes = self.root.locator(".lrwidget-lanes")
         self.final = self.root.locator(".lrwidget-final")
@@ -65,7 +65,7 @@ class Finder:
         self.field = self.root.get_by_role("spinbutton", name="Learning rate")
         self.slider = self.root.get_by_role("slider", name="Smoothing")
         self.runs = self.root.locator(".lrwidget-runs")
-        self.menu = self.root.get_by_label("Suggestion", exact=True)
+        self.menu = self.root.get_by_label("Rule", exact=True)
         self.band = self.root.locator('path.area[style*="--lrwidget-suggestion"]').first
         # A mark without points has no path, so an index would not identify a mark;
         # its style does. The mark of the trend is its lower edge, itself, and its upper
@@ -87,8 +87,11 @@ class Finder:
 
     def await_display(self) -> None:
         """Wait until the chart is drawn and accepts keys."""
-        self.root.locator(".bqplot .axislabel").first.wait_for()
-        self.chart.wait_for()
+        self.button.wait_for()
+        # The script in the page is ready once it has named the chart.
+        self.root.locator('[role="slider"][aria-label="Learning rate"]').wait_for(
+            state="attached"
+        )
 
     def await_points(self, count: int) -> int:
         """Wait until the curve is drawn with more points than this."""
@@ -114,6 +117,13 @@ class Finder:
         return await_result(
             self.shape, lambda seen: seen != shape, lambda _: "the curve stays as it is"
         )
+
+    def await_answer(self) -> None:
+        """Wait until a run has ended with a suggestion."""
+        expect(self.root.locator(".lrwidget-aside")).not_to_be_empty(
+            timeout=MILLISECONDS
+        )
+        expect(self.button).to_have_text("Run again")
 
     def await_status(self, said: str | re.Pattern[str]) -> None:
         """Wait until the status contains this text."""
@@ -152,7 +162,7 @@ class Finder:
     def places(self) -> list[tuple[float, ...]]:
         """Return the places and sizes, in pixels, of the parts that always exist."""
         root = _box(self.root)
-        parts = self.button, self.status, self.chart, self.menu, self.slider
+        parts = self.button, self.chart, self.menu
         boxes = [_box(part) for part in parts]
         return [
             (box["x"] - root["x"], box["y"] - root["y"], box["width"], box["height"])

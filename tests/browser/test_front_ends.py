@@ -73,7 +73,7 @@ def test_run_it_pick_a_rate_and_stop_it(front_end: Server[Any], page: Page) -> N
         finder.await_display()
         _start(finder)
         document.value("pause.set()")
-        finder.await_status("Suggested")
+        finder.await_answer()
         expect(finder.button).to_have_text("Run")
         suggestion = document.value("w.wait().suggest()")
         _await_picked(document, suggestion, finder)

@@ -37,7 +37,7 @@ def _finished(page: Page, book: Notebook) -> Finder:
     finder = Finder(page)
     finder.await_display()
     finder.button.click()
-    finder.await_status("Suggested")
+    finder.await_answer()
     book.value("w.wait() and None")
     return finder
 
@@ -49,24 +49,26 @@ def test_keys_move_the_handle(page: Page, notebook: Callable[..., Notebook]) -> 
     finder.chart.focus()
     for keys, tenths in (("ArrowRight", 1), ("ArrowUp", 2), ("PageDown", -8)):
         page.keyboard.press(keys)
-        wanted = pytest.approx(suggestion * 10 ** (tenths / 10), rel=0.02)
+        wanted = pytest.approx(suggestion * 10 ** (tenths / 10), rel=0.15)
         value = book.await_value("w.value", wanted.__eq__)
         finder.await_at(finder.handle, value)
-    expect(finder.chart).to_have_attribute("aria-valuetext", re.compile("loss .*x the"))
+    expect(finder.chart).to_have_attribute(
+        "aria-valuetext", re.compile("loss .* than suggested")
+    )
     for _ in range(10):  # as fast as a held key repeats
         page.keyboard.press("ArrowLeft")
-    wanted = pytest.approx(suggestion * 10**-1.8, rel=0.02)
+    wanted = pytest.approx(suggestion * 10**-1.8, rel=0.15)
     book.await_value("w.value", wanted.__eq__)
     page.keyboard.press("Home")
     book.await_value("w.value", lambda value: value == suggestion)
     for keys in ("PageDown", "Home", "ArrowRight"):
         page.keyboard.press(keys)
-    wanted = pytest.approx(suggestion * 10**0.1, rel=0.02)
+    wanted = pytest.approx(suggestion * 10**0.1, rel=0.15)
     book.await_value("w.value", wanted.__eq__)
     finder.show_all()
     finder.click(1e-5)
     page.keyboard.press("ArrowRight")
-    wanted = pytest.approx(1e-5 * 10**0.1, rel=0.05)
+    wanted = pytest.approx(1e-5 * 10**0.1, rel=0.15)
     book.await_value("w.value", wanted.__eq__)
     # The same cell stays selected: the notebook does not get the arrow keys.
     expect(page.locator(".jp-Cell.jp-mod-active .lrwidget")).to_have_count(1)
@@ -172,11 +174,11 @@ def test_nothing_stands_in_the_way_of_anybody(
         finder.button.click()
         finder.await_status("Running")
         assert _in_the_way(page) == []
-        finder.await_status("Suggested")
+        finder.await_answer()
         book.value("w.wait() and None")
-        finder.root.get_by_role("button", name="Settings").click()
+        finder.root.get_by_role("button", name="Change...").click()
         finder.check.click()
-        finder.await_status("Checked: ")
+        finder.await_status("Checked by training: ")
         assert _in_the_way(page) == []
         book.execute(2)
         finder.await_status("Failed")
@@ -194,7 +196,7 @@ def test_what_the_handle_tells_is_never_cut_off(
     for rate in (1e-7, 9e-4, 1.1e-3, 5e-3, 10.0):
         book.value(f"setattr(w, 'value', {rate})")
         finder.await_at(finder.handle, rate)
-        expect(last).to_have_text(re.compile("x the suggestion"))
+        expect(last).to_have_text(re.compile("than suggested"))
         words, chart = last.bounding_box(), finder.chart.bounding_box()
         assert words is not None
         assert chart is not None
@@ -208,19 +210,20 @@ def test_every_control_has_its_turn_by_tab(
     book = notebook(SETUP, QUICK)
     finder = _finished(page, book)
     expect(finder.slider).to_have_attribute("aria-valuetext", "automatic")
-    finder.button.focus()
+    finder.root.get_by_role("button", name="Apply").focus()
+    check = finder.check.inner_text()
     named = [finder.focused()]
-    while "SVG" not in named:
+    while "Change..." not in named:
         page.keyboard.press("Tab")
         named.append(finder.focused())
         assert len(named) < 40
     assert named == [
-        *("Run", "Check by training", "Settings", "Learning rate", "Learning rate"),
+        *("Apply to AdamW", "Copy", check, "Run again", "Learning rate"),
         *("A tenth of a decade lower", "A tenth of a decade higher"),
-        *("Choose the suggestion", "Suggestion", "Smoothing", "Smoothing, value"),
+        *("Choose the suggested rate", "Rule", "Save", "Learning rate"),
+        *("Smoothing", "Smoothing, value"),
         *("Points first", "Points last", "Points, value", "Log loss", "Show all"),
-        "fastai's mean",
-        *("Apply", "Copy as code", "JSON", "CSV", "PNG", "SVG"),
+        *("fastai's mean", "Change..."),
     ]
 
 
@@ -232,18 +235,20 @@ def test_copy_apply_and_save(page: Page, notebook: Callable[..., Notebook]) -> N
     book.await_value("w.value", lambda value: value == 0.014)
 
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    finder.root.get_by_role("button", name="Copy as code").click()
+    finder.root.get_by_role("button", name="Copy").click()
+    page.keyboard.press("Enter")
     expect(finder.root.get_by_text("Copied lr=1.4e-2")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == "lr=1.4e-2"
 
     finder.root.get_by_role("button", name="Apply").click()
-    expect(finder.root.get_by_text("Wrote 1.4e-2 to AdamW.")).to_be_visible()
+    expect(finder.root.get_by_text("Applied: AdamW now has lr=1.4e-2.")).to_be_visible()
     assert book.value("optimizer.param_groups[0]['lr']") == 0.014
 
     files = {}
     for kind in ("JSON", "CSV", "PNG", "SVG"):
         with page.expect_download() as download:
-            finder.root.get_by_role("button", name=kind).click()
+            finder.root.get_by_role("button", name="Save").click()
+            finder.root.get_by_role("menuitem", name=kind).click()
         assert download.value.suggested_filename == f"learning-rates.{kind.lower()}"
         files[kind] = download.value.path()
     lrs, losses = book.value("[w.curve.lrs.tolist(), w.curve.losses.tolist()]")
@@ -344,8 +349,8 @@ def test_settings_hold_for_the_next_runs(
 ) -> None:
     book = notebook(SETUP, QUICK)
     finder = _finished(page, book)
-    finder.root.get_by_role("button", name="Settings").click()
-    for name, text in (("Start rate", "1e-5"), ("Steps", "40"), ("Seed", "3")):
+    finder.root.get_by_role("button", name="Change...").click()
+    for name, text in (("From", "1e-5"), ("Steps", "40"), ("Seed", "3")):
         field = finder.root.get_by_label(name, exact=True)
         field.fill(text)
         field.press("Enter")
@@ -356,9 +361,9 @@ def test_settings_hold_for_the_next_runs(
         assert curve == [1e-5, 40]
     first, second = book.value("[c.losses.tolist() for c in w.curves.values()][1:]")
     assert first == second
-    finder.root.get_by_label("End rate").fill("1e-6")
-    finder.root.get_by_label("End rate").press("Enter")
-    expect(finder.root.get_by_text("start_lr=1e-05 must be below")).to_be_visible()
+    finder.root.get_by_label("To", exact=True).fill("1e-6")
+    finder.root.get_by_label("To", exact=True).press("Enter")
+    expect(finder.root.get_by_text("From = 1e-05 must be below")).to_be_visible()
 
 
 def test_all_points_stay_seen_however_many(
@@ -387,11 +392,14 @@ def test_nothing_jumps_when_a_run_starts_and_ends(
     book.execute(1)
     finder = Finder(page)
     finder.await_display()
+    finder.button.click()
+    finder.await_answer()
+    book.value("w.wait() and None")
     before = finder.places()
     finder.button.click()
     finder.await_points(2)
     assert _moved(before, finder.places()) < 1
-    finder.await_status("Suggested")
+    finder.await_answer()
     book.value("w.wait() and None")
     assert _moved(before, finder.places()) < 1
 

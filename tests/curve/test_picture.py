@@ -285,7 +285,7 @@ def test_plot_draws_on_axes() -> None:
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()][0::5] == [
         "one batch",
-        "chosen 1e-2",
+        "chosen 1.0e-2",
     ]
 
 

@@ -29,9 +29,11 @@ class Finder:
     def __init__(self, page: FrontEnd) -> None:
         self._page = page
         self._widget = page.displayed
-        (self._button,) = self._models(description="Run") or self._models(
-            description="Stop"
-        )
+        (self._button,) = [
+            button
+            for said in ("Run", "Run again", "Stop")
+            for button in self._models(description=said)
+        ]
         (self._slider,) = self._models(description="Smoothing")
         (self._field,) = self._models(description="Learning rate")
         (self._handle,) = self._models(_model_name="ScatterModel", enable_move=True)
@@ -66,9 +68,9 @@ class Finder:
         self._page.send(self._button, {"event": "click"})
 
     def says(self) -> str:
-        """Return the label of the button: Run or Stop."""
+        """Return the first word of the button: Run or Stop."""
         said: str = self._page.models[self._button]["description"]
-        return said
+        return said.partition(" ")[0]
 
     def rate(self) -> float | None:
         """Return the value of the widget."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lrwidget.ui.handle import Handle
     from lrwidget.ui.lanes_chart import LanesChart
     from lrwidget.ui.marks import SuggestionMarks
+    from lrwidget.ui.menu import Menu
     from lrwidget.ui.page import Page
     from lrwidget.ui.runs_table import RunsTable
 
@@ -64,6 +65,6 @@ def click_dot(final: FinalLosses, number: int) -> None:
     final.dots._handle_custom_msgs(None, event)
 
 
-def tell(page: Page | RunsTable, **message: object) -> None:
+def tell(page: Page | Menu | RunsTable, **message: object) -> None:
     """Send what a script in the page sends, when a key or a button is pressed."""
     page._handle_custom_msg(message, [])

@@ -210,13 +210,13 @@ def test_the_handle_tells_rate_loss_and_ratio(chart: Chart) -> None:
     rate, suggestion = LRS[20], Suggestion(float(LRS[20]) / 0.6)
     assert chart.words == []
     chart.show_rate(rate)
-    assert chart.words == ["4.13e-6"]
+    assert chart.words == ["4.1e-6"]
     noise = np.random.default_rng(0).normal(0, 0.3, 50)
     curve = curve_of(*(_FALLING + noise))
     chart.draw(curve, suggestion)
     fit, error = fitted(curve, 0.5)[:, 20]
     loss = f"loss {fit:.2f} ± {2 * error:.2f}"  # two digits of the doubt
-    assert chart.words == ["4.13e-6", loss, "0.6x the suggestion"]
+    assert chart.words == ["4.1e-6", loss, "1.7x lower than suggested"]
     assert list(chart.handle.label.text) == chart.words
     chart.show_others([], [], ViewOptions(0.5, logarithmic=True))
     chart.draw(curve, suggestion)
@@ -248,15 +248,13 @@ def test_other_rates_at_the_edges(chart: Chart) -> None:
 
 def test_the_handle_picks(chart: Chart, picked: list[float]) -> None:
     click(chart.handle, 0.00456789)
-    assert set(picked) == {0.00457}
+    assert set(picked) == {0.0046}
 
 
-def test_clicking_the_suggestion_picks_it_exactly(
-    chart: Chart, picked: list[float]
-) -> None:
+def test_clicking_the_suggestion_picks_it(chart: Chart, picked: list[float]) -> None:
     chart.draw(curve_of(3.0, 2.0, 1.0), Suggestion(1.23456789e-7))
     click_suggestion(chart.suggestion)
-    assert picked == [1.23456789e-7]
+    assert picked == [1.2e-7]
 
 
 def test_the_losses_are_named(picked: list[float]) -> None:

@@ -12,9 +12,10 @@ from ipywidgets.widgets import widget
 from lrwidget.backends.base import Capabilities
 from lrwidget.config import FIELDS
 from lrwidget.curve.history import Ended, JobHistory, Started, Stepped
-from lrwidget.curve.lr_curve import Step
+from lrwidget.curve.lr_curve import LRCurve, Step
 from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
+from lrwidget.curve.ticks import rounded
 from lrwidget.ui.layout import Layout
 from lrwidget.ui.widgets import close_with_parts
 from tests.curves import LRS, PLAN, run_of, trend_of
@@ -80,16 +81,16 @@ def display(done: list[Any]) -> Iterator[Layout]:
 
 # What is done in the page, and what is called for it.
 _HANDS: dict[str, tuple[Callable[[Layout], object], tuple[Any, ...] | None]] = {
-    "run": (lambda display: display.run_bar.button.click(), ("toggle",)),
-    "check": (lambda display: display.run_bar.check.click(), ("start_check",)),
+    "run": (lambda display: display.answer.button.click(), ("toggle",)),
+    "check": (lambda display: display.answer.check.click(), ("start_check",)),
     "setting": (
-        lambda display: display.settings.children[0].set_state({"value": 1e-6}),
+        lambda display: display.settings.children[1].set_state({"value": 1e-6}),
         ("configure", {**_SETTINGS, "start_lr": 1e-6}, None),
     ),
     "click": (lambda display: click(display.chart.handle, 0.5), ("move", 0.5)),
     "click on the suggestion": (
         lambda display: click_suggestion(display.chart.suggestion),
-        ("move", float(LRS[1])),
+        ("move", rounded(float(LRS[1]))),
     ),
     "drag": (lambda display: drag(display.chart.handle, 0.1), ("move", 0.1)),
     "press on the handle": (lambda display: drag(display.chart.handle, 1e-3), None),
@@ -142,10 +143,14 @@ _HANDS: dict[str, tuple[Callable[[Layout], object], tuple[Any, ...] | None]] = {
     ),
     "show all": (lambda display: display.strip.everything.click(), ("show_all",)),
     "undo": (lambda display: display.undo_button.click(), ("undo",)),
-    "apply": (lambda display: display.apply_bar.button.click(), ("apply",)),
+    "a run that may do better": (
+        lambda display: display.answer.next.click(),
+        ("start",),
+    ),
+    "apply": (lambda display: display.answer.apply.click(), ("apply",)),
     "home key": (lambda display: tell(display.page, do="home"), ("home",)),
     "export": (
-        lambda display: tell(display.page, do="export", format="csv", view=1),
+        lambda display: tell(display.save, save="csv", view=1),
         ("export", "csv", "automatic"),
     ),
     "race's button": (lambda display: _race_button(display).click(), ("pick", 0.01)),
@@ -259,37 +264,41 @@ def test_a_rate_is_shown_everywhere(display: Layout) -> None:
     display.show(_raced(race, choice=0.01))
     assert display.chart.handle.dot.x.tolist() == [0.01]
     assert display.pick_bar.field.value == 0.01
-    assert not display.apply_bar.button.disabled
+    assert not display.answer.apply.disabled
     assert _race_button(display).icon == "check"
-    assert (display.page.rate, display.page.code) == (0.01, "lr=1e-2")
+    assert (display.page.rate, display.copy.entries[0]) == (0.01, "lr=1.0e-2")
     display.show(_raced(race))
     assert len(display.chart.handle.dot.x) == 0
-    assert display.apply_bar.button.disabled
+    assert display.answer.apply.disabled
     assert _race_button(display).icon == ""
-    assert (display.page.rate, display.page.code) == (None, "")
+    assert (display.page.rate, display.copy.entries) == (None, [])
 
 
 def test_the_code_is_what_is_copied(display: Layout) -> None:
     for rate, code in (
         (0.014, "lr=1.4e-2"),
         (0.5, "lr=0.5"),
-        (1.23456e-5, "lr=1.23e-5"),
+        (1.23456e-5, "lr=1.23456e-5"),
     ):
-        display.show(snapshot_with(choice=rate))
-        assert display.page.code == code
-        copied: dict[str, float] = {}
-        exec(code, {}, copied)  # noqa: S102 (the point)
-        assert copied["lr"] == pytest.approx(rate, rel=5e-3)
+        display.show(snapshot_with(choice=rate, total_steps=500))
+        line, *others = display.copy.entries
+        assert line == code
+        lr = line.removeprefix("lr=")
+        assert float(lr) == rate
+        assert others[0] == f"OneCycleLR(optimizer, max_lr={lr}, total_steps=500)"
+        assert all(lr in other for other in others)
+        for each in display.copy.entries:
+            compile(each, "copied", "exec")
 
 
 def test_the_page_says_what_stands_beside_the_handle(display: Layout) -> None:
     display.show(snapshot_with(choice=1e-7))
-    assert display.page.words == "1e-7"
+    assert display.page.words == "1.0e-7"
     # also where it is the curve or the suggestion that changes
     for suggestion, words in (
-        (NO_SUGGESTION, ["1e-7", "loss 3"]),
-        (Suggestion(2e-7), ["1e-7", "loss 3", "0.5x the suggestion"]),
-        (Suggestion(1e-7), ["1e-7", "loss 3", "as suggested"]),
+        (NO_SUGGESTION, ["1.0e-7", "loss 3"]),
+        (Suggestion(2e-7), ["1.0e-7", "loss 3", "2x lower than suggested"]),
+        (Suggestion(1e-7), ["1.0e-7", "loss 3", "suggested"]),
     ):
         display.show(snapshot_with(_A, choice=1e-7, suggestion=suggestion))
         assert display.chart.words == words
@@ -415,9 +424,9 @@ def _parts_of(display: Layout) -> dict[str, list[ipw.Widget]]:
         "handle": display.chart.handle.marks[::2],
         "sliders": [display.view_bar.smoothing, display.view_bar.points],
         "buttons": [
-            display.run_bar.button,
-            display.run_bar.check,
-            display.apply_bar.button,
+            display.answer.button,
+            display.answer.check,
+            display.answer.apply,
             *(display.pick_bar.lower, display.pick_bar.higher, display.pick_bar.home),
             *display.trainings.buttons,
         ],
@@ -503,9 +512,9 @@ def test_a_new_step_writes_to_nothing_that_a_hand_moves(
     for iteration in range(1, 4):
         history.apply(Stepped(run, Step(iteration, float(LRS[iteration]), 3.0)))
         display.show(state())
-    assert display.run_bar.progress.value == 4
+    assert display.answer.progress.value == 4
     written = [owner for owner, _ in writes]
-    assert display.run_bar.progress in written
+    assert display.answer.progress in written
     moved = {
         kind: [x for x in parts if x in written]
         for kind, parts in _parts_of(display).items()
@@ -550,13 +559,13 @@ def test_the_points_are_those_to_come_while_a_test_runs(display: Layout) -> None
 
 
 def test_the_buttons_say_what_they_do_next(display: Layout) -> None:
-    bar = display.run_bar
-    assert (bar.button.description, bar.check.disabled) == ("Run", False)
+    bar = display.answer
+    assert bar.button.description == "Run"
     display.show(_testing(_A, total_steps=500))
     assert (bar.button.description, bar.check.disabled) == ("Stop", True)
     assert "5 trainings of 100 steps" in bar.check.tooltip  # not written to meanwhile
     display.show(snapshot_with(_A, total_steps=500))
-    assert (bar.button.description, bar.check.disabled) == ("Run", False)
+    assert (bar.button.description, bar.check.disabled) == ("Run again", False)
     assert "5 trainings of 60 steps" in bar.check.tooltip
 
 
@@ -570,7 +579,7 @@ def test_an_error_that_cannot_be_compared_is_shown(display: Layout) -> None:
     for text in ("first", "second"):
         job = job_with(JobHistory([PLAN]), error=OddError(text), traceback=text)
         display.show(snapshot_with(job=job))
-        assert f"OddError: {text}" in display.run_bar.status.value
+        assert f"OddError: {text}" in display.answer.status.value
 
 
 def test_settings_that_cannot_be_compared_are_shown(display: Layout) -> None:
@@ -583,14 +592,61 @@ def test_settings_that_cannot_be_compared_are_shown(display: Layout) -> None:
     for count in (20, 20, 30):
         config = replace(IDLE.config, num_it=count, val_loader=OddLoader([1]))
         display.show(replace(IDLE, config=config))
-        assert f"{count} rates" in display.run_bar.status.value
+        assert f"{count} learning rates" in display.answer.status.value
 
 
 def test_a_failure_is_shown_with_its_traceback(display: Layout) -> None:
     job = job_with(JobHistory([PLAN]), error=ValueError("<no>"), traceback="<all>")
     display.show(snapshot_with(job=job))
-    status = display.run_bar.status.value
+    status = display.answer.status.value
     assert "Failed after 0 steps. ValueError: &lt;no&gt;" in status
     assert "&lt;all&gt;" in status
     display.show(IDLE)
-    assert "Failed" not in display.run_bar.status.value
+    assert "Failed" not in display.answer.status.value
+
+
+def test_before_the_first_run_there_is_one_button_and_nothing_else(
+    display: Layout,
+) -> None:
+    answer = display.answer
+    actions = answer.apply, answer.copy, answer.check, answer.next
+    results = display.results.layout
+    for state, shown in ((IDLE, False), (_testing(_A), True), (IDLE, False)):
+        display.show(state)
+        assert (results.height, results.visibility) == (
+            (None, None) if shown else ("0", "hidden")
+        )
+        hidden = [x.layout.display == "none" for x in actions[:-1]]
+        assert hidden == [not shown] * 3
+        assert answer.button.layout.display is None
+        assert answer.progress.layout.visibility == ("visible" if shown else "hidden")
+    display.show(snapshot_with(_A))
+    assert answer.progress.layout.visibility == "hidden"
+
+
+def test_starts_and_ends_are_announced_once(
+    display: Layout, writes: list[tuple[Any, str]]
+) -> None:
+    assert display.page.said == ""
+    for _ in range(3):
+        display.show(_testing(_A))
+    assert display.page.said == "Range test started."
+    for _ in range(2):
+        display.show(snapshot_with(_A, job=job_with(JobHistory([PLAN]))))
+    assert display.page.said.endswith("No suggestion: .")
+    assert writes.count((display.page, "said")) == 2
+
+
+def test_a_dead_end_has_a_button_for_its_next_step(
+    display: Layout, done: list[Any]
+) -> None:
+    falling = LRCurve(np.geomspace(1e-7, 10, 50), np.linspace(3, 1, 50), "completed")
+    display.show(snapshot_with(_A, curve=falling, job=job_with(JobHistory([PLAN]))))
+    assert display.answer.next.layout.display is None
+    assert display.answer.next.description == "Run up to 100"
+    display.answer.next.click()
+    configured, toggled = done
+    assert configured == ("configure", {**_SETTINGS, "end_lr": 100.0}, None)
+    assert toggled == ("toggle",)
+    display.show(_testing(_A))
+    assert display.answer.next.layout.display == "none"

@@ -17,6 +17,7 @@ from torch import nn
 
 from lrwidget import LRCurve, LRWidget, RangeTest
 from lrwidget.curve.records.store import RemoteStore
+from lrwidget.curve.ticks import rounded
 from lrwidget.ui import messages
 from tests.jobs import eventually, job
 from tests.ui.front_end import tell
@@ -75,7 +76,7 @@ def _held(
 
 def _await_status(widget: LRWidget, said: str) -> None:
     """Wait until the status says something, in the widget as well as in Python."""
-    shown = display_of(widget).run_bar.status
+    shown = display_of(widget).answer.status
     eventually(lambda: said in widget.status, lambda: widget.status)
     eventually(lambda: said in shown.value, lambda: shown.value)
 
@@ -109,9 +110,9 @@ def test_a_test_is_shown_while_it_grows_and_after_it(
         assert running.said() == curve.stop_reason == "completed"
     assert curve.to_dict() == LRCurve.load(path).to_dict()
     assert list(widget.curves) == [str(path)]
-    assert widget.value == widget.suggestions["minimum"]
-    assert widget.status.startswith("Done: 60 steps up to 1; unstable from ")
-    assert display.run_bar.progress.value == 60
+    assert widget.value == rounded(widget.suggestions["minimum"])
+    assert widget.status.startswith("Done. ")
+    assert display.answer.progress.value == 60
     assert not widget.running
 
 
@@ -123,12 +124,12 @@ def test_it_has_the_controls_that_make_sense(
     list(RangeTest(*parts(), BATCHES, nn.MSELoss(), **settings))
     widget = follow(path)
     curve, display = widget.wait(SECONDS), display_of(widget)
-    bar = display.run_bar
-    hidden = (bar.button, bar.check, display.settings.toggle, display.apply_bar.button)
+    bar = display.answer
+    hidden = (bar.button, bar.check, display.settings.toggle, display.answer.apply)
     eventually(lambda: not widget.running, lambda: widget.status)
     assert [part.layout.display for part in hidden] == ["none"] * 4
     tell(display.page, do="home")
-    assert widget.value == curve.suggest()
+    assert widget.value == rounded(curve.suggest())
     assert display.page.code.startswith("lr=")
     assert (
         LRCurve.from_dict(json.loads(widget._controller.export("json", 0.0))).num_it
@@ -154,7 +155,7 @@ def test_stop_is_obeyed_at_the_next_step(
 ) -> None:
     path = tmp_path / "run.jsonl"
     with _held(path, follow) as (running, widget):
-        display_of(widget).run_bar.button.click()
+        display_of(widget).answer.button.click()
         _await_status(widget, f"Asked process {running.number} on ")
         assert widget.running
         running.go_on()
@@ -300,7 +301,7 @@ def test_what_is_malformed_or_hostile_is_a_clear_error(
     with pytest.raises(ValueError, match=said):
         widget.wait(SECONDS)
     assert widget.status.startswith("Failed after 0 steps. ValueError: path=")
-    shown = display_of(widget).run_bar.status.value
+    shown = display_of(widget).answer.status.value
     assert "<b>" not in shown
     assert "<img" not in shown
 
@@ -319,7 +320,7 @@ def test_hostile_numbers_are_no_more_than_numbers(
     widget = follow(path)
     _await_steps(widget, 2)
     _await_status(widget, "process 3")
-    assert "<script" not in display_of(widget).run_bar.status.value
+    assert "<script" not in display_of(widget).answer.status.value
     with path.open("ab") as file:
         file.write(b'{"stop_reason": "diverged"}\n')
     assert widget.wait(SECONDS).stop_reason == "diverged"
