@@ -27,7 +27,7 @@ from traitlets.log import get_logger
 from lrwidget import LRWidget, RangeTest
 from lrwidget import controller as controller_module
 from lrwidget.backends.local import LocalBackend
-from lrwidget.controller import Controller
+from lrwidget.controller import Choice, Controller
 from lrwidget.curve.fit import local_fit
 from lrwidget.curve.history import JobHistory
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
@@ -103,6 +103,13 @@ class _Choice:
     def __init__(self) -> None:
         self.value: float | None = None
         self.suggestions: list[float] = []
+
+    @property
+    def choice(self) -> Choice:
+        return Choice(self.value, None)
+
+    def restore(self, choice: Choice) -> None:
+        self.value = choice.rate
 
     def pick(self, rate: float) -> None:
         self.value = rate
