@@ -1457,6 +1457,8 @@ def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
         *(chart.handle.dot, display.pick_bar.field, display.run_bar.button),
         *(bar.smoothing, bar.points),
         *(bar.logarithmic, bar.everything, bar.fastai),
+        *(display.strip.brush, display.strip.everything, display.strip.again),
+        display.undo_button,
         *(panel.children[:-1], *_entry(widget, "run")),
     ]
     written: list[Any] = []
