@@ -27,7 +27,7 @@ from traitlets.log import get_logger
 from lrwidget import LRWidget, RangeTest
 from lrwidget import controller as controller_module
 from lrwidget.backends.local import LocalBackend
-from lrwidget.controller import Controller
+from lrwidget.controller import Choice, Controller
 from lrwidget.curve.fit import local_fit
 from lrwidget.curve.history import JobHistory
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
@@ -101,6 +101,13 @@ class _Choice:
     def __init__(self) -> None:
         self.value: float | None = None
         self.suggestions: list[float] = []
+
+    @property
+    def choice(self) -> Choice:
+        return Choice(self.value, None)
+
+    def restore(self, choice: Choice) -> None:
+        self.value = choice.rate
 
     def pick(self, rate: float) -> None:
         self.value = rate
@@ -1511,6 +1518,8 @@ def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
         *(chart.handle.dot, display.pick_bar.field, display.answer.button),
         *(bar.smoothing, bar.points),
         *(bar.logarithmic, bar.everything, bar.fastai),
+        *(display.strip.brush, display.strip.everything, display.strip.again),
+        display.undo_button,
         *panel.children[:-1],
     ]
     written: list[Any] = []

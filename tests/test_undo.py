@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -260,7 +261,7 @@ def test_threads_undo_each_command_once(widget: LRWidget) -> None:
 def test_the_latest_fifty_are_kept() -> None:
     undo, undone = Undo(), list[int]()
     for number in range(60):
-        undo.add(f"number {number}", lambda number=number: undone.append(number))
+        undo.add(f"number {number}", partial(undone.append, number))
     while inverse := undo.take():
         inverse.undo()
     assert undone == list(range(59, 9, -1))

@@ -12,7 +12,8 @@ from torch import nn
 from lrwidget import LRWidget, range_test, verify
 from lrwidget.curve.picture import svg
 from lrwidget.curve.suggestion import Suggestion
-from lrwidget.curve.ticks import rounded, short
+from lrwidget.curve.ticks import short
+from tests.curves import picked
 from tests.engine.training_parts import data, loader, state
 from tests.widget_parts import Gate, arguments_of, display_of, parts
 
@@ -68,7 +69,7 @@ def test_the_result_is_that_without_a_widget(widget: LRWidget) -> None:
     for lanes in (found.lanes, widget.race_curves):
         for lane, other in zip(lanes, expected.lanes, strict=True):
             assert lane.losses.tolist() == other.losses.tolist()
-    assert widget.value == rounded(found.lr)
+    assert widget.value == picked(found.lr)
     assert widget.progress == 1
     assert widget.status.startswith("Checked by training: ")
     assert widget.status.endswith(found.verdict)
@@ -125,7 +126,7 @@ def test_a_newer_curve_makes_it_stale(widget: LRWidget) -> None:
     curve = widget.wait()
     assert [widget.verification] == [None]
     assert display_of(widget).trainings.lanes is None
-    assert widget.value == rounded(curve.suggest())
+    assert widget.value == picked(curve.suggest())
     assert "5 trainings of 100 steps, " in display_of(widget).answer.check.tooltip
     assert ", up to about " in display_of(widget).answer.check.tooltip
     assert _marks(widget)[0] == [curve.suggest()]
@@ -139,7 +140,7 @@ def test_a_picked_rate_stays(widget: LRWidget) -> None:
     assert widget.value == 0.5
     display_of(widget).pick_bar.home.click()
     assert widget.verification is not None
-    assert widget.value == rounded(widget.verification.lr)
+    assert widget.value == picked(widget.verification.lr)
 
 
 def test_another_rule_suggests_from_the_test_alone(widget: LRWidget) -> None:
@@ -288,7 +289,7 @@ def test_an_error_in_a_lane_is_raised_and_the_curve_stays(make: Any) -> None:
         widget.wait()
     assert widget.status == "Check failed after 34 steps. ArithmeticError: no"
     assert widget.verification is None
-    assert (widget.curve, widget.value) == (curve, rounded(curve.suggest()))
+    assert (widget.curve, widget.value) == (curve, picked(curve.suggest()))
     assert len(widget.race_curves) == 2
 
 
@@ -345,10 +346,10 @@ def test_a_range_below_the_test_can_be_chosen() -> None:
     assert unstable
     assert found.lr is not None
     assert found.lr < min(unstable)
-    assert widget.value == rounded(found.lr)
+    assert widget.value == picked(found.lr)
     widget.race([200.0], 2)  # in place of the short trainings
     widget.wait()
     widget.pick(200.0)
     display_of(widget).pick_bar.home.click()
-    assert widget.value == rounded(found.lr)
+    assert widget.value == picked(found.lr)
     widget.close()

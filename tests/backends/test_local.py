@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from lrwidget.backends.base import Activity
+from lrwidget.backends.base import Activity, Capabilities
 from lrwidget.backends.local import LocalBackend
 from lrwidget.config import SETTINGS, TestConfig
 from lrwidget.curve.history import Ended, JobHistory, Plan, Started, Stepped
@@ -130,9 +130,9 @@ def test_activity_and_capabilities() -> None:
     backend = _backend()
     assert backend.test({}).activity() == Activity("running")
     assert backend.test({}).goes_on is False
-    assert backend.capabilities == (True, True, "loss")
+    assert backend.capabilities == Capabilities(optimizer="SGD")
     validated = _backend(val_loader=BATCHES)
-    assert validated.capabilities == (True, True, "validation loss")
+    assert validated.capabilities.loss_name == "validation loss"
 
 
 def test_the_rate_of_each_group_keeps_its_ratio() -> None:

@@ -33,6 +33,7 @@ def test_a_slope_with_an_open_end_is_shown_up_to_the_end_of_the_sweep() -> None:
     assert rates_that_matter([_FALLING], [], _WHOLE)[1] == 10
     low, high = rates_that_matter([_RISING], [], _WHOLE)
     assert low == 1e-7
+    assert _RISING.unstable_from is not None
     assert high == pytest.approx(_RISING.unstable_from * math.sqrt(10))
 
 

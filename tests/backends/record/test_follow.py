@@ -17,8 +17,8 @@ from torch import nn
 
 from lrwidget import LRCurve, LRWidget, RangeTest
 from lrwidget.curve.records.store import RemoteStore
-from lrwidget.curve.ticks import rounded
 from lrwidget.ui import messages
+from tests.curves import picked
 from tests.jobs import eventually, job
 from tests.ui.front_end import tell
 from tests.widget_parts import BATCHES, SECONDS, display_of, parts
@@ -110,7 +110,7 @@ def test_a_test_is_shown_while_it_grows_and_after_it(
         assert running.said() == curve.stop_reason == "completed"
     assert curve.to_dict() == LRCurve.load(path).to_dict()
     assert list(widget.curves) == [str(path)]
-    assert widget.value == rounded(widget.suggestions["minimum"])
+    assert widget.value == picked(widget.suggestions["minimum"])
     assert widget.status.startswith("Done. ")
     assert display.answer.progress.value == 60
     assert not widget.running
@@ -129,7 +129,7 @@ def test_it_has_the_controls_that_make_sense(
     eventually(lambda: not widget.running, lambda: widget.status)
     assert [part.layout.display for part in hidden] == ["none"] * 4
     tell(display.page, do="home")
-    assert widget.value == rounded(curve.suggest())
+    assert widget.value == picked(curve.suggest())
     assert display.page.code.startswith("lr=")
     assert (
         LRCurve.from_dict(json.loads(widget._controller.export("json", 0.0))).num_it
