@@ -181,14 +181,15 @@ def _checked_plan(settings: dict[str, Any]) -> Plan:
     """Return the plan that a header describes; ValueError if it cannot be used."""
     names = ("start_lr", "end_lr", "num_it")
     plan: dict[str, Any] = {name: settings.get(name) for name in names}
+    mode = settings.get("step_mode", "exp")
     try:
-        rates = learning_rates(**plan, step_mode=settings.get("step_mode", "exp"))
+        rates = learning_rates(**plan, step_mode=mode)
         memory = settings.get("optimizer_memory", 1.0)
         memory = usable_memory("optimizer_memory", memory)
     except (TypeError, ValueError) as error:
         msg = f"its settings cannot be used: {error}"
         raise ValueError(msg) from error
-    return Plan(float(rates[0]), float(rates[-1]), len(rates), memory)
+    return Plan(float(rates[0]), float(rates[-1]), len(rates), memory, mode)
 
 
 def _checked_reason(test: RecordedTest) -> StopReason | None:

@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lrwidget.curve.lr_curve import Step, StopReason
+    from lrwidget.curve.schedule import StepMode
 
 
 class Plan(NamedTuple):
-    """The rates of a run, the number of its steps, and the memory of its optimizer."""
+    """The rates of a run, its steps, its optimizer's memory and its spacing."""
 
     start_lr: float
     end_lr: float  # in a race the same one
     num_it: int
     optimizer_memory: float = 1.0  # as that of an `LRCurve`
+    step_mode: StepMode = "exp"
 
 
 class Started(NamedTuple):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import ipywidgets as ipw
 
 from lrwidget.curve.race_history import RaceHistory
-from lrwidget.curve.trend import FASTAI
+from lrwidget.curve.ticks import short
 from lrwidget.ui import messages
 from lrwidget.ui.chart import Chart
 from lrwidget.ui.controls import ApplyBar, PickBar, RunBar
@@ -67,7 +67,7 @@ class Layout:
         self.settings = SettingsPanel(config, snapshot.total_steps, on_settings)
         toggle, check = answered(commands.toggle), answered(commands.start_check)
         self.run_bar = RunBar(toggle, check, self.settings.toggle, can)
-        self.view_bar = ViewBar(smoothing, config.num_it, on_view)
+        self.view_bar = ViewBar(smoothing, can.loss_name, on_view)
         self.chart = Chart(
             config.start_lr, config.end_lr, self.view_bar.view, pick, can.loss_name
         )
@@ -82,8 +82,8 @@ class Layout:
         # The page gets an answer to presses without an effect, too.
         self.chart.handle.dot.on_drag_end(self.page.answer)
         self.chart.suggestion.dot.on_element_click(self.page.answer)
-        upper = [self.run_bar, self.settings, self.chart, self.legend]
-        lower = [self.pick_bar, self.view_bar, self.apply_bar, self._race_box]
+        upper = [self.run_bar, self.settings, self.view_bar, self.chart, self.legend]
+        lower = [self.pick_bar, self.apply_bar, self._race_box]
         self.parts = [*upper, *lower]
 
     def show(self, snapshot: Snapshot) -> None:
@@ -102,24 +102,21 @@ class Layout:
             self.settings.problem.value = snapshot.problem
         if "bounds" in changed:
             self.chart.show_range(*snapshot.bounds)
-            self.page.range = snapshot.bounds
-        if snapshot.points and changed & {"points", "testing"}:
-            self.view_bar.show_total(snapshot.points)
+        self._prepare(snapshot)
         if changed & {"runs", "testing"} or self._view_changed or comparing:
             self._view_changed = False
             view = self.view_bar.view
             self._show_runs(snapshot, view, anew=before is None or comparing)
             changed.add("curve")
-        self.legend.explain(
-            band=self.view_bar.view.smoothing != FASTAI,
+        self.view_bar.explain(
+            dots=self.chart.latest.dotted,
             repeats=self._repeated,
             checked=snapshot.checked,
         )
-        if changed & {"curve", "suggestion"}:
-            self.chart.draw(snapshot.curve, snapshot.suggestion)
-            with self.page.hold_sync():
-                self.page.suggestion = snapshot.suggestion.lr
-                self.page.words = ", ".join(self.chart.words)
+        if changed & {"curve", "suggestion", "testing"}:
+            ended = not snapshot.testing
+            self.chart.draw(snapshot.curve, snapshot.suggestion, ended=ended)
+            self.page.suggestion = snapshot.suggestion.lr
         if "choice" in changed:
             self._show_choice(snapshot.choice)
         grows = "job" in changed and job is not None and job.kind in _RACES
@@ -152,18 +149,19 @@ class Layout:
         if anew or others != self._others:
             self._others = others
             self._repeated = self.chart.show_others(*others)
-            with self.page.hold_sync():
-                self.page.lines = self.chart.lines
-                self.page.logarithmic = view.logarithmic
+
+    def _prepare(self, snapshot: Snapshot) -> None:
+        """Prepare the chart for the latest run, or before the first for the next."""
+        latest = snapshot.latest
+        plan = snapshot.config.plan if latest is None else latest.history.plan
+        name = "trend" if latest is None or len(snapshot.runs) == 1 else latest.name
+        self.chart.prepare(name, plan)
 
     def _show_choice(self, choice: float | None) -> None:
         for part in (self.chart, self.pick_bar, self.apply_bar, self.race):
             if part is not None:
                 part.show_rate(choice)
-        with self.page.hold_sync():
-            self.page.rate = choice
-            self.page.code = f"lr={self.chart.words[0]}" if self.chart.words else ""
-            self.page.words = ", ".join(self.chart.words)
+        self.page.code = "" if choice is None else f"lr={short(choice)}"
 
     def _show_race(self, history: Trainings, snapshot: Snapshot) -> None:
         """Show short trainings, new ones in place of those before."""

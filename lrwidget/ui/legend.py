@@ -1,4 +1,4 @@
-"""The legend: the marks of the chart, and the former runs to show."""
+"""The list of the runs, and the former ones to show."""
 
 from __future__ import annotations
 
@@ -14,23 +14,12 @@ if TYPE_CHECKING:
 
     from lrwidget.curve.runs import Run
 
-_KEY = """<span class="lrwidget-key">
-<span><i class="lrwidget-trend">━</i> trend</span>
-{}<span><i class="lrwidget-raw">─</i> one batch</span>
-<span><i class="lrwidget-suggestion">◆</i> suggestion</span>
-<span><i class="lrwidget-band">█</i> {}</span>
-<span><i class="lrwidget-choice">●</i> chosen</span>
-{}</span>"""
-_BAND = """<span><i class="lrwidget-errors">█</i> ± 2 standard errors</span>
-"""
-_REPEATS = """<span><i class="lrwidget-repeats">━</i> trend of repeated runs</span>
-"""
 # The border that looks most like a line, where the style of that has another name.
 _BORDERS = {"dash_dotted": "double"}
 
 
 class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
-    """The meaning of the marks; a check box and a delete button for each former run."""
+    """The name of the latest run; a check box and a button for each former run."""
 
     def __init__(
         self, on_change: Callable[[], object], on_remove: Callable[[str], object]
@@ -40,10 +29,8 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
         self._entries: dict[str, ipw.HBox] = {}
         self._latest = ipw.Label(layout={"border_bottom": f"3px solid {CURVE}"})
         self._latest.add_class("lrwidget-latest")
-        self._key = ipw.HTML()
         super().__init__()
         self.add_class("lrwidget-legend")
-        self.explain(band=True, repeats=False, checked=False)
         self.show([], None)
 
     def show(self, former: list[Run], latest: Run | None) -> list[Run]:
@@ -57,18 +44,8 @@ class Legend(ipw.HBox):  # type: ignore[misc]  # untyped base
         # Alone, a run needs no name.
         self._latest.layout.display = None if former else "none"
         boxes = {run.name: self._entries[run.name] for run in former}
-        self.children = (self._key, self._latest, *boxes.values())
+        self.children = (self._latest, *boxes.values())
         return [run for run in former if boxes[run.name].children[0].value]
-
-    def explain(self, *, band: bool, repeats: bool, checked: bool) -> None:
-        """Explain the marks, and those that are not always in the chart if they are."""
-        key = _KEY.format(
-            _BAND if band else "",
-            "checked by training" if checked else "range to try",
-            _REPEATS if repeats else "",
-        )
-        if self._key.value != key:
-            self._key.value = key
 
     def _entry(self, run: Run) -> ipw.HBox:
         colour, style = look_of_former(run.number)

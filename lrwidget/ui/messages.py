@@ -82,7 +82,7 @@ def status(snapshot: Snapshot) -> str:
     """Return the status of the latest job; before the first one, what Run will do."""
     job = snapshot.job
     if job is None:
-        start, end, num_it, _ = snapshot.config.plan
+        start, end, num_it = snapshot.config.plan[:3]
         words = f"Idle: Run tries {num_it} rates from {short(start)} to {short(end)}."
         return f"{words} {cost(snapshot)}" if snapshot.capabilities.run else words
     if job.error is not None:
