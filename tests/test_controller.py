@@ -1116,42 +1116,6 @@ def test_the_explosion_is_seen_where_that_is_wanted(make: Any) -> None:
 # ---- words
 
 
-def test_the_handle_tells_rate_loss_and_ratio(make: Any) -> None:
-    widget = make()
-    curve = _run(widget)
-    display = display_of(widget)
-    suggestion = curve.suggest()
-    assert suggestion is not None
-    assert display.chart.words[-1] == "as suggested"
-    widget.value = 0.6 * suggestion
-    rate, loss, ratio = display.chart.handle.label.text
-    assert float(rate) == pytest.approx(widget.value, rel=5e-3)
-    expected, error = curve.fit().at(np.array([widget.value]))
-    words = re.fullmatch(r"loss \(?(\S+) ± ([\d.]+)\)?(e\S+)?", loss)
-    assert words is not None
-    told, doubt = (float(number + (words[3] or "")) for number in words.groups()[:2])
-    assert told == pytest.approx(expected[0], rel=0.05)
-    assert doubt == pytest.approx(2 * error[0], rel=0.05)
-    assert ratio == "0.6x the suggestion"
-    assert display.page.words == f"{rate}, {loss}, {ratio}"
-
-
-def test_the_page_says_the_same_as_the_handle(make: Any) -> None:
-    widget = make(value=1e-3)
-    display = display_of(widget)
-    assert display.page.words == "1e-3"
-    suggestion = _run(widget).suggest()
-    said = [display.page.words]
-    assert suggestion is not None
-    assert said[0].endswith("x the suggestion")
-    widget.rule = "minimum"
-    said.append(display.page.words)
-    display.view_bar.fastai.value = True
-    said.append(display.page.words)
-    assert len(set(said)) == 3
-    assert display.page.words == ", ".join(display.chart.handle.label.text)
-
-
 def test_the_rate_is_copied_as_code(make: Any) -> None:
     widget = make()
     page = display_of(widget).page

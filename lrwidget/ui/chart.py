@@ -170,6 +170,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
             self.suggestion.band,
             self.zones.start,
             *self.lines,
+            self.handle.line,
             self.suggestion.dot,
-            *self.handle.marks,
+            self.handle.dot,
         ]

@@ -49,7 +49,6 @@ class Handle:
             update_on_move=True,
             drag_size=1,
         )
-        self.marks = [self.line, self.dot]  # the foremost last
         self.dot.observe(self._on_moved, "x")
         self.dot.on_drag_end(self._on_drag_end)
 

@@ -33,6 +33,7 @@ async function start(page, chart) {
   for (const part of Object.values(drawn)) part.setAttribute("aria-hidden", "true");
   hatch(el, chart);
   chart.tabIndex = 0;
+  const crosshair = addCrosshair(page, chart, parts);
   let frame = 0;
   const draw = () => {
     frame = 0;
@@ -43,6 +44,7 @@ async function start(page, chart) {
     drawStart(drawn.start, model, parts, scales, plot);
     drawCard(drawn.card, model, parts, scales, plot);
     describe(chart, scales.x, parts.handle.get("x")[0], drawn.card);
+    crosshair();
   };
   const redraw = () => {
     frame ||= requestAnimationFrame(draw);
@@ -76,7 +78,6 @@ async function start(page, chart) {
   const sizes = new ResizeObserver(fit);
   sizes.observe(chart);
   signal.addEventListener("abort", () => sizes.disconnect());
-  addCrosshair(page, chart, parts);
 }
 
 // Returns a function that listens to models, and no more to those of the call before.
@@ -181,15 +182,20 @@ function drawStart(text, model, parts, scales, plot) {
   text.textContent = `${model.get("loss_name")} at the start, ${shortLoss(start)}`;
   const [width, tall] = [text.offsetWidth, text.offsetHeight];
   const y = plot.bottom - share * plot.height;
-  const places = [];
+  const unstable = model.get("zones").find(([name]) => name === "unstable");
+  const hatched = unstable ? plot.left + shareOf(scales.x, unstable[1]) * plot.width : Infinity;
+  const points = obstacles(parts, scales, plot);
+  let best = null;
   for (const left of [plot.left + 4, plot.right - width - 4]) {
-    for (const top of [y + 3, y - tall - 3]) {
-      if (top >= plot.top && top + tall <= plot.bottom) places.push({ left, top });
+    for (const gap of [2, 10, 18]) {
+      for (const top of [y + gap, y - tall - gap]) {
+        if (top < plot.top || top + tall > plot.bottom) continue;
+        const unclear = left + width > hatched ? 8 : 0;
+        const cost = hidden(points, { left, top }, width, tall) + unclear + gap / 6;
+        if (!best || cost < best.cost) best = { cost, left, top };
+      }
     }
   }
-  const points = obstacles(parts, scales, plot);
-  const costs = places.map((at) => hidden(points, at, width, tall));
-  const best = places[costs.indexOf(Math.min(...costs))];
   if (best) place(text, best.left, best.top);
 }
 
@@ -203,8 +209,9 @@ function drawCard(card, model, parts, scales, plot) {
   card.hidden = !(share >= 0 && share <= 1);
   if (card.hidden) return;
   if (card.said !== card.words) {
-    const [first, ...rest] = words;
-    const title = element("b", { textContent: first });
+    const [first, suggested, ...rest] = words;
+    const title = element("div");
+    title.append(element("b", { textContent: first }), element("span", { textContent: suggested }));
     card.replaceChildren(title);
     for (const line of rest) if (line) card.append(element("span", { textContent: line }));
     card.said = card.words;
@@ -217,12 +224,12 @@ function drawCard(card, model, parts, scales, plot) {
   let best = null;
   for (const side of [-1, 1]) {
     const left = clamp(side < 0 ? x - GAP - width : x + GAP);
-    // A card over the handle's own line hides it, and its dot.
-    const covers = left < x + 8 && left + width > x - 8 ? 30 : 0;
+    const covers = left < x + 8 && left + width > x - 8 ? 30 : 0; // the handle's line
     for (const part of HEIGHTS) {
       const at = { left, top: plot.top + 6 + (1 - part) * room };
+      const coversDot = covers && at.top + height > plot.bottom - 40 ? covers : 0;
       const stays = card.side === side && card.part === part ? STAYS : 0;
-      const cost = hidden(points, at, width, height) + covers + part - stays;
+      const cost = hidden(points, at, width, height) + covers + coversDot + part - stays;
       if (!best || cost < best.cost) best = { cost, side, part, ...at };
     }
   }
@@ -324,15 +331,19 @@ async function highlight(name, { raw, latest, others }) {
 
 // ---- the crosshair
 
+// Returns a function that draws the crosshair anew where the mouse is.
 function addCrosshair({ model, el, signal }, chart, parts) {
   const line = element("div", { className: "lrwidget-crosshair", hidden: true });
   const spot = element("div", { className: "lrwidget-spot", hidden: true });
   const tip = element("div", { className: "lrwidget-tip", hidden: true });
   el.append(line, spot, tip);
+  let event = null;
   const hide = () => {
+    event = null;
     line.hidden = spot.hidden = tip.hidden = true;
   };
-  const move = (event) => {
+  const show = () => {
+    if (!event || !parts.latest) return;
     const { scales, plot } = geometry(parts, chart, el);
     const outer = el.getBoundingClientRect();
     const mouse = { x: event.clientX - outer.left, y: event.clientY - outer.top };
@@ -373,9 +384,14 @@ function addCrosshair({ model, el, signal }, chart, parts) {
     const above = mouse.y - GAP - tip.offsetHeight;
     place(tip, Math.max(left, 0), above < 0 ? mouse.y + GAP : above);
   };
+  const move = (moved) => {
+    event = moved;
+    show();
+  };
   chart.addEventListener("pointermove", move, { signal });
   chart.addEventListener("pointerleave", hide, { signal });
   chart.addEventListener("pointerdown", hide, { signal });
+  return show;
 }
 
 function rowOf(line, loss, marked) {

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import ipywidgets as ipw
 import numpy as np
 
-from lrwidget.curve.drawing import BAND_OPACITY
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
 from lrwidget.curve.trend import AUTOMATIC, FASTAI, common_trend, trend
 from lrwidget.ui.marks import CHOICE, CURVE, RAW_OPACITY, SUGGESTION
@@ -119,7 +118,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             value=width,
             description="Smoothing",
             style={"description_width": "initial"},
-            layout={"width": "210px"},
+            layout={"width": "190px"},
         )
         self.logarithmic = _switch("log scale")
         self.everything = _switch("include explosion")
@@ -180,7 +179,7 @@ _MEAN = f'<path d="M0 6H20" stroke="{CURVE}" stroke-width="3"/>'
 _TREND = f'<path d="M0 6H20" stroke="{CURVE}" stroke-width="12" opacity="0.2"/>{_MEAN}'
 _REPEATS = '<path d="M0 6H20" stroke="currentColor" stroke-width="2.5"/>'
 _DIAMOND = f'<path d="M10 0L16 6L10 12L4 6Z" fill="{SUGGESTION}"/>'
-_RANGE = f'<path d="M0 0H20V12H0Z" fill="{SUGGESTION}" opacity="{BAND_OPACITY}"/>'
+_RANGE = f'<path d="M0 0H20V12H0Z" fill="{SUGGESTION}" class="lrwidget-range"/>'
 _HANDLE = f'<circle cx="10" cy="6" r="6" fill="{CHOICE}"/>'
 
 

@@ -71,8 +71,10 @@ class Finder:
         )
         self.lower_edge, self.trend = trend.nth(0), trend.nth(1)
         self.former = self.root.locator('path.line[style*="stroke-width: 1.5;"]')
-        self.suggestion = self.root.locator("path.dot").first
-        self.handle = self.root.locator("path.dot").last
+        dots = self.root.locator(".object_grp path.dot")  # not those of the batches
+        self.suggestion, self.handle = dots.first, dots.last
+        self.card = self.root.locator(".lrwidget-card")
+        self.tip = self.root.locator(".lrwidget-tip")
 
     def await_display(self) -> None:
         """Wait until the chart is drawn and accepts keys."""
@@ -164,8 +166,7 @@ class Finder:
 
     def take_handle(self) -> None:
         """Press the mouse button on the handle."""
-        # The label is drawn last, so the handle is there once its label is.
-        self.root.locator("text.label").first.wait_for()
+        self.card.wait_for()
         self._show_plot()
         box = _box(self.handle)
         mouse = self._page.mouse

@@ -40,22 +40,6 @@ def _named(legend: Legend) -> list[str]:
     return [part.value for part in labels if part.layout.display != "none"]
 
 
-def test_it_says_what_the_marks_are(legend: Legend) -> None:
-    key = legend.children[0].value
-    always = ("trend", "one batch", "suggestion", "range to try", "chosen")
-    for name in (*always, "± 2 standard errors"):
-        assert name in key
-    legend.explain(band=False, repeats=True, checked=False)
-    key = legend.children[0].value
-    for name in (*always, "trend of repeated runs"):
-        assert name in key
-    assert "standard errors" not in key
-    legend.explain(band=True, repeats=False, checked=True)
-    key = legend.children[0].value
-    assert "checked by training" in key
-    assert "range to try" not in key
-
-
 def test_alone_a_run_needs_no_name(legend: Legend) -> None:
     assert (_entries(legend), _named(legend)) == ({}, [])
     legend.show([], _A)
@@ -137,4 +121,3 @@ def test_names_are_text(legend: Legend) -> None:
     (shown, _), (latest,) = _entries(legend)["<b>a</b>"], _named(legend)
     assert not shown.description_allow_html
     assert latest == "<b>a</b>"
-    assert "<b>" not in legend.children[0].value

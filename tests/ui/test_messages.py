@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -161,47 +160,6 @@ def test_several_tests() -> None:
     said = messages.status(snapshot_with(run, job=ended, suggestion=suggestion))
     assert said.startswith("2 tests; b: Stopped at ")
     assert said.endswith(" Suggested: 1e-2, why.")
-
-
-def test_words_beside_the_handle() -> None:
-    assert messages.beside_the_handle(None, 0.5, 0.1, 0.1) == []
-    assert messages.beside_the_handle(0.014, None, None, None) == ["1.4e-2"]
-    words = ["1.4e-2", "loss 0.512", "0.6x the suggestion"]
-    assert messages.beside_the_handle(0.014, 0.51234, None, 0.014 / 0.6) == words
-    for loss, said in ((1.987e-9, "1.99e-9"), (-0.5, "-0.5"), (0.0, "0"), (1e7, "1e7")):
-        assert messages.beside_the_handle(0.01, loss, None, None)[1] == f"loss {said}"
-
-
-@pytest.mark.parametrize(
-    ("loss", "doubt", "said"),
-    [
-        *((0.7412, 0.1234, "0.74 ± 0.12"), (0.7412, 0.0123, "0.741 ± 0.012")),
-        *((2.30258, 0.00344, "2.3"), (2.30258, 0.0, "2.3")),
-        *((812.3, 45.6, "812 ± 46"), (812.3, 345.6, "812 ± 346")),
-        *((0.0312, 0.0045, "0.0312 ± 0.0045"), (-1.5, 2.0, "-1.5 ± 2.0")),
-        *((3.21e-5, 4.1e-6, "(3.21 ± 0.41)e-5"), (1.5e6, 2e4, "(1.50 ± 0.02)e6")),
-        (3.21e-5, 4e-9, "3.21e-5"),
-        *((1e5, math.inf, "1e5"), (0.0, 0.5, "0.00 ± 0.50")),
-    ],
-)
-def test_the_doubt_beside_the_handle(loss: float, doubt: float, said: str) -> None:
-    words = messages.beside_the_handle(0.01, loss, doubt, None)
-    assert words == ["1e-2", f"loss {said}"]
-
-
-@pytest.mark.parametrize(
-    ("ratio", "said"),
-    [
-        *((1.0, "as suggested"), (1.004, "as suggested"), (0.996, "as suggested")),
-        *((1.01, "1x the suggestion"), (0.994, "0.99x the suggestion")),
-        *((2.0, "2x the suggestion"), (1 / 3, "0.33x the suggestion")),
-        *((12.3, "12x the suggestion"), (345.6, "350x the suggestion")),
-        *((2500.0, "2500x the suggestion"), (0.0123, "0.012x the suggestion")),
-        *((1e6, "1e6x the suggestion"), (1e-5, "1e-5x the suggestion")),
-    ],
-)
-def test_where_the_rate_is_relative_to_the_suggestion(ratio: float, said: str) -> None:
-    assert messages.beside_the_handle(0.01 * ratio, None, None, 0.01)[1] == said
 
 
 def _failed(error: BaseException, steps: int = 2, kind: str = "test") -> str:
