@@ -51,9 +51,8 @@ def test_keys_move_the_handle(page: Page, notebook: Callable[..., Notebook]) -> 
         wanted = pytest.approx(suggestion * 10 ** (tenths / 10), rel=0.02)
         value = book.await_value("w.value", wanted.__eq__)
         finder.await_at(finder.handle, value)
-    expect(finder.chart).to_have_attribute(
-        "aria-valuetext", re.compile("x higher than suggested, loss ")
-    )
+    said = re.compile("x lower than suggested, loss ")
+    expect(finder.chart).to_have_attribute("aria-valuetext", said)
     for _ in range(10):  # as fast as a held key repeats
         page.keyboard.press("ArrowLeft")
     wanted = pytest.approx(suggestion * 10**-1.8, rel=0.02)

@@ -275,8 +275,9 @@ def test_a_linear_sweep_has_a_linear_axis(chart: Chart) -> None:
     runs = _runs(1.0)
     chart.show_others(runs, [], _VIEW)
     chart.show_range(0.1, 0.5)
-    for mode, scale in (("linear", LinearScale), ("exp", LogScale)):
-        chart.prepare("run", Plan(0.1, 0.5, 50, step_mode=mode))
+    linear = Plan(0.1, 0.5, 50, step_mode="linear")
+    for plan, scale in ((linear, LinearScale), (Plan(0.1, 0.5, 50), LogScale)):
+        chart.prepare("run", plan)
         chart.draw(curve_of(*_FALLING), NO_SUGGESTION, ended=True)
         rates = chart.axes.on_curve["x"]
         assert isinstance(rates, scale)
