@@ -77,7 +77,10 @@ async function start(page, chart) {
   };
   const sizes = new ResizeObserver(fit);
   sizes.observe(chart);
-  signal.addEventListener("abort", () => sizes.disconnect());
+  // bqplot lays out the plot a little after a change of its size.
+  const layouts = new MutationObserver(redraw);
+  layouts.observe(chart.querySelector(".plotarea_events"), { attributes: true });
+  signal.addEventListener("abort", () => [sizes, layouts].forEach((x) => x.disconnect()));
 }
 
 // Returns a function that listens to models, and no more to those of the call before.

@@ -52,7 +52,7 @@ class ZoneMarks:
             scales=axes.across,
             colors=[START],
             line_style="dotted",
-            stroke_width=1.5,
+            stroke_width=1.25,
         )
 
     def draw(self, unstable_from: float | None, start: float | None) -> None:

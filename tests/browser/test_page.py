@@ -105,7 +105,11 @@ def test_a_linear_sweep_is_picked_on_a_linear_axis(
 ) -> None:
     linear = QUICK.replace(")\nw", ", step_mode='linear', stop_div=False)\nw")
     book = notebook(SETUP, linear)
-    finder = _finished(page, book)
+    book.execute(0)
+    book.execute(1)
+    finder = Finder(page)
+    finder.await_display()
+    book.value("w.run() or w.wait() and None")
     plot = finder.root.locator("rect.plotarea_events").first.bounding_box()
     assert plot is not None
     x = plot["x"] + 0.25 * plot["width"]
@@ -157,6 +161,7 @@ def test_the_card_at_the_handle_stays_in_the_chart_and_off_the_handle(
     finder = _finished(page, book)
     for width in (1400, 480):
         page.set_viewport_size({"width": width, "height": 1000})
+        finder.chart.scroll_into_view_if_needed()  # bqplot lays out what is in view
         for rate in (1e-7, 9e-4, 1.1e-3, 5e-3, 10.0):
             book.value(f"setattr(w, 'value', {rate})")
             finder.await_at(finder.handle, rate)
