@@ -6,7 +6,8 @@ const GAP = 12; // pixels between a line and the texts beside it
 const MOST_ROWS = 12; // runs that the crosshair tells of
 const NARROW = 560; // pixels, at which the margins of the chart shrink
 const HEIGHTS = [0.04, 0.16, 0.28, 0.4, 0.52, 0.64, 0.76, 0.88, 1]; // of a card, tried
-const STAYS = 4; // points more that a card may hide before it moves elsewhere
+const SEGMENT = 12; // pixels of a line that count as one point of it
+const STAYS = 2; // points more that a card may hide before it moves elsewhere
 const MARGINS = { left: 44, right: 8, top: 24, bottom: 36 };
 const OFFSET = "31px"; // of the names of the axes from a narrow plot
 const PARTS = ["handle", "needle", "raw", "latest", "figure"];
@@ -277,11 +278,17 @@ function obstacles(parts, scales, plot) {
     for (let i = 0; i < xs.length; i++) {
       const x = plot.left + shareOf(scales.x, xs[i]) * plot.width;
       const y = plot.bottom - shareOf(scales.y, trend[i]) * plot.height;
-      points.push([x, y, weight]);
+      const [fromX, fromY] = i && line !== parts.raw ? points.at(-1) : [x, y];
+      // A long segment of a line counts in each part of it.
+      const count = Math.min(Math.ceil(Math.hypot(x - fromX, y - fromY) / SEGMENT), 50) || 1;
+      for (let j = 1; j <= count; j++) {
+        const share = j / count;
+        points.push([fromX + share * (x - fromX), fromY + share * (y - fromY), weight]);
+      }
     }
   };
   add(parts.raw, 1);
-  add(parts.latest, 3);
+  add(parts.latest, 2);
   for (const line of parts.others) add(line, 1);
   return points;
 }
