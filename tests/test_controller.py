@@ -1241,7 +1241,7 @@ def test_the_page_knows_what_is_in_the_chart(make: Any) -> None:
     for label in "abc":
         _run(widget, label, end_lr=100.0)
     display = display_of(widget)
-    assert display.chart.axes.range == (1e-7, 100)
+    assert display.chart.axes.range == (1e-7, 100.0)
     overlay = display.chart.overlay
     assert [line.labels[0] for line in overlay.others] == ["a", "b"]
     assert overlay.latest.labels == ["c"] * 3
