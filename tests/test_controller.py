@@ -856,7 +856,6 @@ def test_a_field_reads_no_record(make: Any, touched: Any) -> None:
     _field(widget, "Steps").value = 30
     display = display_of(widget)
     assert display.settings.problem.value == ""
-    assert display.view_bar.points.max == 20
     _field(widget, "Steps").value = 1
     assert display.settings.problem.value.startswith("Steps = 1 must be at least 2")
     _field(widget, "Steps").value = 30
@@ -981,7 +980,7 @@ def test_a_start_that_is_overtaken_by_the_end_of_the_widget() -> None:
 @pytest.mark.parametrize("start", [LRWidget.run, _press])
 @pytest.mark.parametrize(
     ("part", "method"),
-    [("view_bar", "show_total"), ("chart", "draw"), ("answer", "show_running")],
+    [("view_bar", "explain"), ("chart", "draw"), ("answer", "show_running")],
 )
 def test_what_fails_after_the_start_of_a_test_leaves_it_running(
     make: Any, monkeypatch: pytest.MonkeyPatch, start: Any, part: str, method: str
@@ -1013,7 +1012,7 @@ def test_what_fails_after_the_start_of_several_leaves_them_running(
     widget = make(num_it=5)
     display = display_of(widget)
     with monkeypatch.context() as patch:
-        patch.setattr(display.view_bar, "show_total", _failing)
+        patch.setattr(display.view_bar, "explain", _failing)
         patch.setattr(display.trainings, "show", _failing)
         gate = Gate()
         with pytest.raises(ArithmeticError):
@@ -1159,8 +1158,7 @@ def test_the_view_is_that_of_all_curves(make: Any) -> None:
         _run(widget, label)
     display = display_of(widget)
     bar = display.view_bar
-    assert bar.points.value == (1, 40)
-    bar.points.value = 6, 37
+    bar.hide_first.value, bar.hide_last.value = 5, 3
     bar.smoothing.value = 0.2
     bar.logarithmic.value = True
     lines = {"a": _drawn(widget)["a"], "b": display.chart.latest.trend}
@@ -1172,19 +1170,7 @@ def test_the_view_is_that_of_all_curves(make: Any) -> None:
         np.testing.assert_allclose(trend_of(line), expected)
     raw = display.chart.latest.raw
     np.testing.assert_allclose(raw.y, kept(np.log10(widget.curve.losses[5:37])))
-    assert display.page.logarithmic
-
-
-def test_the_points_are_as_many_as_the_curve_has(make: Any) -> None:
-    widget = make(num_it=100)
-    bar = display_of(widget).view_bar
-    assert bar.points.max == 100
-    length = len(_run(widget))
-    assert 50 < length < 100
-    assert (bar.points.max, bar.points.value) == (length, (1, length))
-    bar.points.value = 6, length - 5
-    length = len(_run(widget, num_it=60))
-    assert (bar.points.max, bar.points.value) == (length, (6, length - 5))
+    assert display.chart.overlay.logarithmic
 
 
 def test_no_suggestion_depends_on_the_view(make: Any) -> None:
@@ -1192,7 +1178,7 @@ def test_no_suggestion_depends_on_the_view(make: Any) -> None:
     _run(widget)
     before = widget.value, widget.suggestions, widget.status
     bar = display_of(widget).view_bar
-    bar.points.value = 30, 40
+    bar.hide_first.value = 30
     bar.logarithmic.value = bar.everything.value = True
     bar.smoothing.value = 0.1
     bar.fastai.value = True
@@ -1215,42 +1201,6 @@ def test_the_explosion_is_seen_where_that_is_wanted(make: Any) -> None:
 
 
 # ---- words
-
-
-def test_the_handle_tells_rate_loss_and_ratio(make: Any) -> None:
-    widget = make()
-    curve = _run(widget)
-    display = display_of(widget)
-    suggestion = curve.suggest()
-    assert suggestion is not None
-    assert display.chart.words[-1] == "suggested"
-    widget.value = 0.6 * suggestion
-    rate, loss, ratio = display.chart.handle.label.text
-    assert rate == short(widget.value)
-    expected, error = curve.fit().at(np.array([widget.value]))
-    words = re.fullmatch(r"loss \(?(\S+) ± ([\d.]+)\)?(e\S+)?", loss)
-    assert words is not None
-    told, doubt = (float(number + (words[3] or "")) for number in words.groups()[:2])
-    assert told == pytest.approx(expected[0], rel=0.05)
-    assert doubt == pytest.approx(2 * error[0], rel=0.05)
-    assert ratio == "1.7x lower than suggested"
-    assert display.page.words == f"{rate}, {loss}, {ratio}"
-
-
-def test_the_page_says_the_same_as_the_handle(make: Any) -> None:
-    widget = make(value=1e-3)
-    display = display_of(widget)
-    assert display.page.words == "1.0e-3"
-    suggestion = _run(widget).suggest()
-    said = [display.page.words]
-    assert suggestion is not None
-    assert said[0].endswith(" than suggested")
-    widget.rule = "minimum"
-    said.append(display.page.words)
-    display.view_bar.fastai.value = True
-    said.append(display.page.words)
-    assert len(set(said)) == 3
-    assert display.page.words == ", ".join(display.chart.handle.label.text)
 
 
 def test_the_rate_is_copied_as_code(make: Any) -> None:
@@ -1391,13 +1341,13 @@ def test_the_page_knows_what_is_in_the_chart(make: Any) -> None:
     for label in "abc":
         _run(widget, label, end_lr=100.0)
     display = display_of(widget)
-    assert display.page.bounds == (1e-7, 100)
-    assert display.page.range == display.chart.axes.range
-    names = [line.labels[0] for line in display.page.lines]
-    assert names == ["a", "b", "loss", "trend"]
+    display.strip.everything.click()
+    assert display.page.bounds == display.chart.axes.range == (1e-7, 100.0)
+    overlay = display.chart.overlay
+    assert [line.labels[0] for line in overlay.others] == ["a", "b"]
+    assert overlay.latest.labels == ["c"] * 3
     widget.remove("a")
-    names = [line.labels[0] for line in display.page.lines]
-    assert names == ["b", "loss", "trend"]
+    assert [line.labels[0] for line in overlay.others] == ["b"]
 
 
 def test_nothing_starts_before_the_end_is_seen(
@@ -1406,7 +1356,7 @@ def test_nothing_starts_before_the_end_is_seen(
     gate = Gate()
     widget = make(num_it=60)
     bar = display_of(widget).view_bar
-    show_total, started = bar.show_total, threading.Event()
+    explain, started = bar.explain, threading.Event()
     pressing: list[threading.Thread] = []
     ending: list[threading.Thread] = []
 
@@ -1414,8 +1364,8 @@ def test_nothing_starts_before_the_end_is_seen(
         widget.run("next", dataloader=gate)
         started.set()
 
-    def show_and_press(total: int) -> None:
-        show_total(total)
+    def show_and_press(**shown: bool) -> None:
+        explain(**shown)
         ended = widget.curve.stop_reason is not None and not widget.running
         if ended and not pressing:
             ending.append(threading.current_thread())
@@ -1423,7 +1373,7 @@ def test_nothing_starts_before_the_end_is_seen(
             pressing[0].start()
             assert not started.wait(0.1)
 
-    monkeypatch.setattr(bar, "show_total", show_and_press)
+    monkeypatch.setattr(bar, "explain", show_and_press)
     widget.run("first")
     assert started.wait(SECONDS)
     pressing[0].join()
@@ -1516,7 +1466,7 @@ def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
     chart, bar, panel = display.chart, display.view_bar, display.settings
     controls = [
         *(chart.handle.dot, display.pick_bar.field, display.answer.button),
-        *(bar.smoothing, bar.points),
+        bar.smoothing,
         *(bar.logarithmic, bar.everything, bar.fastai),
         *(display.strip.brush, display.strip.everything, display.strip.again),
         display.undo_button,

@@ -75,7 +75,7 @@ def test_the_result_is_that_without_a_widget(widget: LRWidget) -> None:
     assert widget.status.endswith(found.verdict)
     # in both charts
     assert _marks(widget) == [[found.lr], [found.low, found.high]]
-    assert "checked by training" in display_of(widget).legend.children[0].value
+    assert "checked by training" in display_of(widget).view_bar.key.value
     picture = widget._controller.export("svg", "automatic").decode()
     assert picture == svg(curve, choice=widget.value, checked=_suggestion(found))
     shown = display_of(widget).trainings
@@ -130,7 +130,7 @@ def test_a_newer_curve_makes_it_stale(widget: LRWidget) -> None:
     assert "5 trainings of 100 steps, " in display_of(widget).answer.check.tooltip
     assert ", up to about " in display_of(widget).answer.check.tooltip
     assert _marks(widget)[0] == [curve.suggest()]
-    assert "checked by" not in display_of(widget).legend.children[0].value
+    assert "checked by" not in display_of(widget).view_bar.key.value
 
 
 def test_a_picked_rate_stays(widget: LRWidget) -> None:
@@ -150,7 +150,7 @@ def test_another_rule_suggests_from_the_test_alone(widget: LRWidget) -> None:
     assert found is not None
     widget.rule = "valley"
     assert _marks(widget)[0] == [curve.suggest("valley")]
-    assert "checked by" not in display_of(widget).legend.children[0].value
+    assert "checked by" not in display_of(widget).view_bar.key.value
     widget.rule = "descent"
     assert _marks(widget)[0] == [found.lr]
 
@@ -266,7 +266,7 @@ def test_a_stop_in_the_lanes_keeps_what_they_tell(make: Any) -> None:
     assert widget.status.startswith("Not checked: ")
     assert widget.status.endswith(found.verdict)
     assert _marks(widget) == [[suggestion.lr], [suggestion.low, suggestion.high]]
-    assert "checked by" not in display_of(widget).legend.children[0].value
+    assert "checked by" not in display_of(widget).view_bar.key.value
 
 
 def test_an_error_in_a_lane_is_raised_and_the_curve_stays(make: Any) -> None:

@@ -10,8 +10,8 @@ from bqscales import LinearScale
 from lrwidget.ui.axes import (
     logarithm_ticks,
     loss_axis,
-    loss_ticks,
     near,
+    number_ticks,
     show_axis,
 )
 
@@ -71,6 +71,6 @@ class LaneLosses:
         if self._shown == (self.logarithmic, limits):
             return
         self._shown = self.logarithmic, limits
-        ticks = (logarithm_ticks if self.logarithmic else loss_ticks)(*limits)
+        ticks = (logarithm_ticks if self.logarithmic else number_ticks)(*limits)
         every = -(-len(ticks) // self._most_ticks) or 1
         show_axis(self.axis, dict([*ticks.items()][::every]), limits)

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets as ipw
 
-from lrwidget.curve.trend import FASTAI
 from lrwidget.ui import messages
 from lrwidget.ui.answer import Answer
 from lrwidget.ui.answer_text import codes, headline, next_step
 from lrwidget.ui.chart import Chart
 from lrwidget.ui.controls import NextBar, PickBar, UndoButton
-from lrwidget.ui.legend import Legend
 from lrwidget.ui.menu import Menu
 from lrwidget.ui.outlook import check_button, check_tooltip, next_run
 from lrwidget.ui.page import Page
@@ -93,7 +91,7 @@ class Layout:
             copy=self.copy,
             can=can,
         )
-        self.view_bar = ViewBar(smoothing, config.num_it, on_view)
+        self.view_bar = ViewBar(smoothing, can.loss_name, on_view)
         move = answered(commands.move)
         self.chart = Chart(
             config.start_lr, config.end_lr, self.view_bar.view, move, can.loss_name
@@ -105,7 +103,6 @@ class Layout:
             *(commands, self._on_run_range, self._on_undo, margins), can_run=can.run
         )
         self.undo_button = UndoButton(answered(self._on_undo))
-        self.legend = Legend()
         self.runs_table = RunsTable(commands, self.page.answer)
         self.points_table = PointsTable()
         step, home = answered(commands.step), answered(commands.home)
@@ -122,7 +119,7 @@ class Layout:
         self.chart.handle.dot.on_drag_start(lambda *_: commands.grab())
         self.chart.handle.dot.on_drag_end(lambda *_: commands.release())
         self.chart.suggestion.dot.on_element_click(lambda *_: commands.release())
-        chart = [self.view_bar, self.legend, self.chart, self.strip]
+        chart = [self.view_bar, self.chart, self.strip]
         left = ipw.VBox([*chart, self.trainings.below])
         columns = ipw.Box([left, self.trainings.beside])
         columns.add_class("lrwidget-columns")
@@ -146,8 +143,7 @@ class Layout:
         if "problem" in changed:
             self.settings.show_problem(snapshot.problem)
         self._show_window(snapshot, changed)
-        if snapshot.points and changed & {"points", "testing"}:
-            self.view_bar.show_total(snapshot.points)
+        self._prepare(snapshot)
         if changed & _OF_RUNS or self._view_changed or others_grow:
             self._view_changed = False
             view = self.view_bar.view
@@ -157,16 +153,15 @@ class Layout:
         if changed & {*_OF_RUNS, "suggestions"}:
             self.runs_table.show(snapshot, self.chart.lines)
             self.points_table.show(snapshot)
-        self.legend.explain(
-            band=self.view_bar.view.smoothing != FASTAI,
+        self.view_bar.explain(
+            dots=self.chart.latest.dotted,
             repeats=self._repeated,
             checked=snapshot.checked,
         )
-        if changed & {"curve", "suggestion"}:
-            self.chart.draw(snapshot.curve, snapshot.suggestion)
-            with self.page.hold_sync():
-                self.page.suggestion = snapshot.suggestion.lr
-                self.page.words = ", ".join(self.chart.words)
+        if changed & {"curve", "suggestion", "testing"}:
+            ended = snapshot.opened not in snapshot.growing
+            self.chart.draw(snapshot.curve, snapshot.suggestion, ended=ended)
+            self.page.suggestion = snapshot.suggestion.lr
         if "choice" in changed:
             self._show_choice(snapshot.choice)
         if changed & {"choice", "total_steps"}:
@@ -179,7 +174,6 @@ class Layout:
         """Show the visible rates, and what would be undone."""
         if "window" in changed:
             self.chart.show_range(*snapshot.window)
-            self.page.range = snapshot.window
         if changed & {"swept", "choice"}:
             self.page.bounds = snapshot.bounds
         self.strip.show(snapshot)
@@ -224,17 +218,18 @@ class Layout:
         if anew or others != self._others:
             self._others = others
             self._repeated = self.chart.show_others(*others)
-            with self.page.hold_sync():
-                self.page.lines = self.chart.lines
-                self.page.logarithmic = view.logarithmic
+
+    def _prepare(self, snapshot: Snapshot) -> None:
+        """Prepare the chart for the opened run, or before the first for the next."""
+        opened = snapshot.opened
+        plan = snapshot.config.plan if opened is None else opened.history.plan
+        name = "trend" if opened is None or len(snapshot.runs) == 1 else opened.name
+        self.chart.prepare(name, plan)
 
     def _show_choice(self, choice: float | None) -> None:
         for part in (self.chart, self.pick_bar, self.answer, self.trainings):
             part.show_rate(choice)
         self.next_bar.say("")
-        with self.page.hold_sync():
-            self.page.rate = choice
-            self.page.words = ", ".join(self.chart.words)
 
     def _on_settings(self) -> None:
         self._commands.configure(self.settings.values, self.settings.total_steps)

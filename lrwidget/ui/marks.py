@@ -31,10 +31,15 @@ _OTHERS = tuple(
 )
 _STYLES = ("dashed", "dotted", "dash_dotted")
 _BAND_OPACITY = 0.18
+RAW_OPACITY = 0.65
+_DOT_SIZE = 20  # square pixels
 
 # The points of a line: a column for each four pixels of a wide chart. More points show
 # no more detail, and slow the page down. A trend is smoother, and has a band.
 _MOST_POINTS, _MOST_OF_TREND = 1000, 500
+MOST_DOTS = 300  # steps of a run that are a dot each
+_DOTS = {"marker": "circle", "stroke_width": 0}
+_THIN_LINE = {"marker": None, "stroke_width": 1}
 
 
 def look_of_former(number: int) -> tuple[str, str]:
@@ -44,18 +49,34 @@ def look_of_former(number: int) -> tuple[str, str]:
 
 
 class LatestLines:
-    """The raw losses of the latest run, and their trend."""
+    """The raw losses of the latest run, as dots or as a thin line, and their trend."""
 
     def __init__(self, axes: Axes) -> None:
         self._axes = axes
-        raw = {"stroke_width": 1, "opacities": [drawing.RAW_OPACITY]}
-        self.raw = _line(axes, CURVE, "loss", **raw)
+        look = {"opacities": [RAW_OPACITY], "marker_size": _DOT_SIZE, **_DOTS}
+        self.raw = _line(axes, CURVE, "one batch", **look)
         self.trend = _trend_line(axes, CURVE, "trend", 3)
         self.lines = [self.raw, self.trend]
 
+    @property
+    def dotted(self) -> bool:
+        """Whether each raw loss is a dot."""
+        return self.raw.marker is not None
+
+    def show_steps(self, planned: int) -> None:
+        """Show a run with so many steps by dots, or by a line if these are many."""
+        dots = planned <= MOST_DOTS
+        if dots == self.dotted:
+            return
+        look = _DOTS if dots else _THIN_LINE
+        with self.raw.hold_sync():
+            for name, value in look.items():
+                setattr(self.raw, name, value)
+
     def draw(self, seen: VisibleCurve) -> None:
         """Show the visible part of the run."""
-        set_line(self.raw, np.log(seen.lrs), seen.lrs, self._axes.kept(seen.raw))
+        places = self._axes.places(seen.lrs)
+        set_line(self.raw, places, seen.lrs, self._axes.kept(seen.raw))
         _draw_trend(self.trend, seen, self._axes)
 
 
@@ -80,7 +101,8 @@ class OtherLines:
     def draw(self, run: Run, seen: VisibleCurve) -> None:
         """Draw one of the runs."""
         losses = self._axes.kept(seen.trend)
-        set_line(self._lines[run.name], np.log(seen.lrs), seen.lrs, losses)
+        places = self._axes.places(seen.lrs)
+        set_line(self._lines[run.name], places, seen.lrs, losses)
 
     def draw_repeats(self, run: Run, seen: VisibleCurve) -> None:
         """Draw the common trend of the runs that repeat a run."""
@@ -101,7 +123,7 @@ class SuggestionMarks:
 
     def __init__(self, axes: Axes, on_pick: Callable[[float], object]) -> None:
         self._on_pick = on_pick
-        look = _area(SUGGESTION, "bottom", drawing.BAND_OPACITY)
+        look = area(SUGGESTION, "bottom", drawing.BAND_OPACITY)
         self.band = bqplot.Lines(x=[], y=[], scales=axes.on_plot, **look)
         self.dot = bqplot.Scatter(
             x=[],
@@ -185,13 +207,13 @@ def _trend_line(
 
 def _draw_trend(line: bqplot.Lines, seen: VisibleCurve, axes: Axes) -> None:
     """Show the visible part of a trend; without errors, the band has no width."""
-    shown = thinned(np.log(seen.lrs), axes.kept(seen.trend), _MOST_OF_TREND)
+    shown = thinned(axes.places(seen.lrs), axes.kept(seen.trend), _MOST_OF_TREND)
     trend = seen.trend[shown]
     low, high = (trend, trend) if seen.band is None else seen.band[:, shown]
     set_points(line, seen.lrs[shown], axes.kept(np.array([low, trend, high])))
 
 
-def _area(colour: str, fill: str, opacity: float) -> dict[str, Any]:
+def area(colour: str, fill: str, opacity: float) -> dict[str, Any]:
     """Return the look of a mark that is an area without a line."""
     return {
         "colors": [colour],

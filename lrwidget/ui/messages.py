@@ -1,4 +1,4 @@
-"""The texts of the display: the status of a job, and the words beside a rate."""
+"""The texts of the display: the status of a job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from lrwidget.curve.verification import Verification
     from lrwidget.ui.snapshot import JobSnapshot, Snapshot, Trainings
 
-_PLAIN_POWERS = range(-2, 3)  # exponents of losses that are written without one
 _FAST = 10  # steps per second, from which on the speed has no decimals
 _MAX_ERROR = 250  # characters
 _MAX_NAME = 40  # characters
@@ -30,39 +29,6 @@ _STARTS = {
     "race": "Race",
     "verification": "Check by training",
 }
-
-
-def beside_the_handle(
-    rate: float | None,
-    loss: float | None,
-    margin: float | None,
-    suggestion: float | None,
-) -> list[str]:
-    """Return the texts beside the chosen rate, one for each line."""
-    if rate is None:
-        return []
-    words = [short(rate)]
-    if loss is not None:
-        words.append(f"loss {_with_margin(loss, margin)}")
-    if suggestion is not None:
-        apart = relation(rate, suggestion)
-        words.append(f"{apart} than suggested" if apart else "suggested")
-    return words
-
-
-def _with_margin(loss: float, margin: float | None) -> str:
-    """Return a loss and its margin of error, with the digits that it allows."""
-    text = plain(loss, 3)
-    if not margin or not math.isfinite(loss + margin):
-        return text
-    power = math.floor(math.log10(max(abs(loss), margin)))
-    places = min(2 - power, 1 - math.floor(math.log10(margin)))
-    if round(margin, places) == 0:  # less than the third digit of the loss
-        return text
-    if power not in _PLAIN_POWERS:
-        return f"({loss / 10.0**power:.2f} ± {margin / 10.0**power:.2f})e{power}"
-    places = max(places, 0)
-    return f"{loss:.{places}f} ± {margin:.{places}f}"
 
 
 def status(snapshot: Snapshot) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import bqplot
 import ipywidgets as ipw
 import traitlets
+
+from lrwidget.ui.widgets import page_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,36 +19,23 @@ class Page(anywidget.AnyWidget):
     """
     The script and the style sheet in the browser.
 
-    The script moves the handle by keys, shows the point under the mouse, names the
-    parts for screen readers, tells these of starts and ends, and shows a notice when
-    another cell keeps the kernel busy.
+    The script moves the handle by keys and clicks, names the controls for screen
+    readers, tells these of starts and ends, and shows a notice when another cell keeps
+    the kernel busy.
     """
 
-    # As text: a path would make anywidget keep each object of this class for ever.
-    _esm = Path(__file__).with_name("page.js").read_text("utf-8")
-    _css = Path(__file__).with_name("page.css").read_text("utf-8")
+    _esm = page_file("dom.js", "page.js")
+    _css = page_file("page.css")
 
-    rate = traitlets.Float(None, allow_none=True).tag(sync=True)
-    # The visible rates.
-    range = traitlets.Tuple(
-        traitlets.Float(), traitlets.Float(), default_value=(1e-7, 10.0)
-    ).tag(sync=True)
-    # The rates that keys reach, beyond the visible range.
+    # The rates that keys reach, beyond the visible ones.
     bounds = traitlets.Tuple(
         traitlets.Float(), traitlets.Float(), default_value=(1e-7, 10.0)
     ).tag(sync=True)
     suggestion = traitlets.Float(None, allow_none=True).tag(sync=True)
-    words = traitlets.Unicode().tag(sync=True)  # beside the chosen rate
     said = traitlets.Unicode().tag(sync=True)  # a start, an end or an error
     handle = traitlets.Instance(bqplot.Scatter, allow_none=True).tag(
         sync=True, **ipw.widget_serialization
     )
-    # The lines whose points the page shows under the mouse, named by their labels. A
-    # line with a band has three rows of heights: the trend is the second.
-    lines = traitlets.List(traitlets.Instance(bqplot.Lines)).tag(
-        sync=True, **ipw.widget_serialization
-    )
-    logarithmic = traitlets.Bool().tag(sync=True)  # whether lines are logarithms
 
     def __init__(self, on_home: Callable[[], object]) -> None:
         self._on_home = on_home

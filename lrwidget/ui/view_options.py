@@ -8,8 +8,8 @@ import ipywidgets as ipw
 import numpy as np
 
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
-from lrwidget.curve.thinning import thinned
 from lrwidget.curve.trend import AUTOMATIC, FASTAI, common_trend, trend
+from lrwidget.ui.marks import CHOICE, CURVE, RAW_OPACITY, SUGGESTION
 from lrwidget.ui.widgets import SetInThreads
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.trend import Smoothing, Trend
 
 _WIDTHS = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4, 0.56, 0.8)  # in decades
-_FEWEST_POINTS = 2
-_MOST_KEPT = 2000
+_MOST_HIDDEN = 10**6
 
 
 class VisibleCurve(NamedTuple):
@@ -36,26 +35,12 @@ class VisibleCurve(NamedTuple):
     band: FloatArray | None  # two standard errors below and above, in two rows
     limits: Limits | None  # of the loss axis; None without a point
 
-    def trend_alone(self) -> VisibleCurve:
-        """Return the trend in few points and without raw losses, to be kept."""
-        kept = thinned(np.log(self.lrs), self.trend, _MOST_KEPT)
-        band = None if self.band is None else self.band[:, kept]
-        trend = self.trend[kept]
-        return VisibleCurve(self.lrs[kept], NOTHING.raw, trend, band, self.limits)
-
     def height_at(self, rate: float) -> float | None:
         """Return the height of the trend at a rate; None outside the curve."""
-        return self._at(rate, self.trend)
-
-    def upper_at(self, rate: float) -> float | None:
-        """Return the upper end of the band at a rate; None outside it."""
-        return None if self.band is None else self._at(rate, self.band[1])
-
-    def _at(self, rate: float, heights: FloatArray) -> float | None:
         lrs = self.lrs
         if not len(lrs) or not lrs[0] <= rate <= lrs[-1]:
             return None
-        return float(np.interp(np.log(rate), np.log(lrs), heights))
+        return float(np.interp(np.log(rate), np.log(lrs), self.trend))
 
 
 NOTHING = VisibleCurve(np.array([]), np.array([]), np.array([]), None, None)
@@ -119,92 +104,95 @@ def _logarithms(losses: FloatArray, missing: float = np.nan) -> FloatArray:
 class _Slider(SetInThreads, ipw.SelectionSlider): ...  # type: ignore[misc]  # untyped base
 
 
-class _RangeSlider(SetInThreads, ipw.IntRangeSlider): ...  # type: ignore[misc]  # untyped base
-
-
 class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
-    """The smoothing slider, the slider of points, and three switches."""
+    """The title and the key of the chart, and the controls of its view."""
 
     def __init__(
-        self, smoothing: Smoothing, total: int, on_change: Callable[[], object]
+        self, smoothing: Smoothing, loss_name: str, on_change: Callable[[], object]
     ) -> None:
-        self._on_change = on_change
-        self._left_out = 0, 0  # numbers that the user set, also for a shorter curve
-        row = {
-            "style": {"description_width": "75px"},
-            "layout": {"flex": "1 1 240px", "width": "auto"},
-        }
+        self._loss_name = loss_name
         width = AUTOMATIC if smoothing == FASTAI else smoothing
         widths = sorted({*_WIDTHS, width} - {AUTOMATIC})
         self.smoothing = _Slider(
-            options=[(AUTOMATIC, AUTOMATIC), *((f"{x:g}", x) for x in widths)],
+            options=[("auto", AUTOMATIC), *((f"{x:g}", x) for x in widths)],
             value=width,
             description="Smoothing",
-            tooltip="The width of the trend, in decades of the learning rate; "
-            "automatic: chosen by the noise",
-            **row,
+            style={"description_width": "initial"},
+            layout={"width": "190px"},
         )
-        self.points = _RangeSlider(
-            value=(1, total),
-            min=1,
-            max=total,
-            description="Points",
-            # Otherwise the page sends a wrong value after the new limits, before the
-            # new value arrives from the kernel.
-            continuous_update=False,
-            tooltip="The points that are shown: leave out first and last ones. "
-            "No suggestion depends on this",
-            **row,
-        )
-        self.logarithmic = _switch("Log loss", "A logarithmic axis for the losses")
-        self.everything = _switch("Show all", "All losses, explosions too")
-        self.fastai = _switch(
-            "fastai's mean", "The bold line is fastai's running mean, which is late"
-        )
+        self.logarithmic = _switch("log scale")
+        self.everything = _switch("include explosion")
+        self.fastai = _switch("fastai's mean")
         self.fastai.value = smoothing == FASTAI
+        self.hide_first = _number("hide first")
+        self.hide_last = _number("last")
+        self.key = ipw.HTML()
+        self.key.add_class("lrwidget-key")
         ipw.dlink((self.fastai, "value"), (self.smoothing, "disabled"))
-        switches = ipw.HBox(
-            [self.logarithmic, self.everything, self.fastai],
-            layout={"flex_flow": "row wrap"},
-        )
-        switches.add_class("lrwidget-switches")
-        super().__init__(
-            [self.smoothing, self.points, switches], layout={"flex_flow": "row wrap"}
-        )
-        drawn = self.smoothing, self.logarithmic, self.everything, self.fastai
-        for control in drawn:
-            control.observe(lambda _change: self._on_change(), "value")
-        self.points.observe(self._on_trimmed, "value")
+        hidden = ipw.HBox([self.hide_first, self.hide_last, ipw.Label("steps")])
+        controls = [self.smoothing, self.logarithmic, self.everything, self.fastai]
+        box = ipw.HBox([*controls, hidden])
+        box.add_class("lrwidget-view")
+        super().__init__([self.key, box])
+        self.add_class("lrwidget-toolbar")
+        for control in (*controls, self.hide_first, self.hide_last):
+            control.observe(lambda _change: on_change(), "value")
+        self.explain(dots=True, repeats=False, checked=False)
 
     @property
     def view(self) -> ViewOptions:
         """The view that the controls are set to."""
-        first, last = self.points.value
-        left_out = first - 1, self.points.max - last
-        smoothing = FASTAI if self.fastai.value else self.smoothing.value
-        switches = self.logarithmic.value, self.everything.value
-        return ViewOptions(smoothing, *left_out, *switches)
+        return ViewOptions(
+            FASTAI if self.fastai.value else self.smoothing.value,
+            self.hide_first.value,
+            self.hide_last.value,
+            self.logarithmic.value,
+            self.everything.value,
+        )
 
-    def show_total(self, total: int) -> None:
-        """Set the number of points; the numbers left out at both ends stay."""
-        total = max(total, _FEWEST_POINTS)
-        if total == self.points.max:  # the user may be moving the slider
-            return
-        at_first, at_last = self._left_out
-        first = min(at_first + 1, total)
-        self.points.unobserve(self._on_trimmed, "value")
-        with self.points.hold_sync():
-            self.points.max = total
-            self.points.value = first, max(total - at_last, first)
-        self.points.observe(self._on_trimmed, "value")
+    def explain(self, *, dots: bool, repeats: bool, checked: bool) -> None:
+        """Explain the marks of the chart by keys that look like them."""
+        band = not self.fastai.value
+        batch = "one batch" if self._loss_name == "loss" else f"{self._loss_name} once"
+        key = [
+            (_DOT if dots else _THIN, batch),
+            (_TREND if band else _MEAN, "trend ±2 standard errors" if band else "mean"),
+            *([(_REPEATS, "trend of repeated runs")] if repeats else []),
+            (_DIAMOND, "suggested"),
+            (_RANGE, "checked by training" if checked else "range to try"),
+            (_HANDLE, "chosen"),
+        ]
+        parts = (_PART.format(picture=picture, text=text) for picture, text in key)
+        text = f"<b>Range test</b> {' '.join(parts)}"
+        if self.key.value != text:
+            self.key.value = text
 
-    def _on_trimmed(self, _change: object) -> None:
-        view = self.view
-        self._left_out = view.skip_first, view.skip_last
-        self._on_change()
+
+# The keys are pictures of the marks, with the colours of the style sheet.
+_PART = (
+    '<span><svg viewBox="0 0 20 12" width="20" height="12" aria-hidden="true">'
+    "{picture}</svg> {text}</span>"
+)
+_DOT = f'<circle cx="10" cy="6" r="2.5" fill="{CURVE}" opacity="{RAW_OPACITY}"/>'
+_THIN = f'<path d="M1 9L7 3L12 9L19 3" fill="none" stroke="{CURVE}" opacity="0.65"/>'
+_MEAN = f'<path d="M0 6H20" stroke="{CURVE}" stroke-width="3"/>'
+_TREND = f'<path d="M0 6H20" stroke="{CURVE}" stroke-width="12" opacity="0.2"/>{_MEAN}'
+_REPEATS = '<path d="M0 6H20" stroke="currentColor" stroke-width="2.5"/>'
+_DIAMOND = f'<path d="M10 0L16 6L10 12L4 6Z" fill="{SUGGESTION}"/>'
+_RANGE = f'<path d="M0 0H20V12H0Z" fill="{SUGGESTION}" class="lrwidget-range"/>'
+_HANDLE = f'<circle cx="10" cy="6" r="6" fill="{CHOICE}"/>'
 
 
-def _switch(description: str, tooltip: str) -> ipw.Checkbox:
-    return ipw.Checkbox(
-        description=description, tooltip=tooltip, indent=False, layout={"width": "auto"}
+def _switch(description: str) -> ipw.Checkbox:
+    return ipw.Checkbox(description=description, indent=False, layout={"width": "auto"})
+
+
+def _number(description: str) -> ipw.BoundedIntText:
+    return ipw.BoundedIntText(
+        0,
+        min=0,
+        max=_MOST_HIDDEN,
+        description=description,
+        style={"description_width": "initial"},
+        layout={"width": "auto"},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
@@ -45,6 +46,13 @@ class SetInThreads(ipw.Widget):  # type: ignore[misc]  # untyped base
             return nullcontext()
         held: AbstractContextManager[None] = super().hold_trait_notifications()
         return held
+
+
+def page_file(*names: str) -> str:
+    """Return the text of files beside this one, in their order, for the page."""
+    # As text: a path would make anywidget keep each object of a class for ever.
+    folder = Path(__file__).parent
+    return "\n".join(folder.joinpath(name).read_text("utf-8") for name in names)
 
 
 def close_with_parts(widget: ipw.Widget, kept: Collection[ipw.Widget] = ()) -> None:

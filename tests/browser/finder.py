@@ -76,8 +76,11 @@ class Finder:
         )
         self.lower_edge, self.trend = trend.nth(0), trend.nth(1)
         self.former = self.root.locator('path.line[style*="stroke-width: 1.5;"]')
-        dots = self.root.locator(".lrwidget-chart path.dot")
+        # not those of the batches
+        dots = self.root.locator(".lrwidget-chart .object_grp path.dot")
         self.suggestion, self.handle = dots.first, dots.last
+        self.card = self.root.locator(".lrwidget-card")
+        self.tip = self.root.locator(".lrwidget-tip")
 
     def show_all(self) -> None:
         """Show all rates, unless they are shown."""
@@ -185,8 +188,7 @@ class Finder:
 
     def take_handle(self) -> None:
         """Press the mouse button on the handle."""
-        # The label is drawn last, so the handle is there once its label is.
-        self.root.locator("text.label").first.wait_for()
+        self.card.wait_for()
         self._show_plot()
         box = _box(self.handle)
         mouse = self._page.mouse

@@ -50,9 +50,8 @@ def test_what_others_say_is_text(page: Page, notebook: Callable[..., Notebook]) 
     for name in (_SAID, f"optimizer={_SAID}"):
         opens = finder.runs.get_by_role("button", name=name, exact=True)
         expect(opens).to_be_visible()
-    tip = finder.root.locator(".lrwidget-tip")
     finder.hover(finder.former.first)
-    expect(tip).to_contain_text(_SAID)
+    expect(finder.tip).to_contain_text(_SAID)
 
     finder.root.get_by_role("button", name="Apply").click()
     expect(finder.root.get_by_text(f"to {_SAID}.")).to_be_visible()

@@ -52,9 +52,8 @@ def test_keys_move_the_handle(page: Page, notebook: Callable[..., Notebook]) -> 
         wanted = pytest.approx(suggestion * 10 ** (tenths / 10), rel=0.15)
         value = book.await_value("w.value", wanted.__eq__)
         finder.await_at(finder.handle, value)
-    expect(finder.chart).to_have_attribute(
-        "aria-valuetext", re.compile("loss .* than suggested")
-    )
+    said = re.compile(" than suggested, loss ")
+    expect(finder.chart).to_have_attribute("aria-valuetext", said)
     for _ in range(10):  # as fast as a held key repeats
         page.keyboard.press("ArrowLeft")
     wanted = pytest.approx(suggestion * 10**-1.8, rel=0.15)
@@ -131,26 +130,54 @@ def test_the_strip_zooms_the_chart(
     assert book.value("w.value") == rate
 
 
-def test_the_mouse_tells_the_nearest_point(
+def test_the_mouse_tells_the_losses_of_all_runs_at_a_rate(
     page: Page, notebook: Callable[..., Notebook]
 ) -> None:
     book = notebook(SETUP, QUICK)
     finder = _finished(page, book)
-    tip = finder.root.locator(".lrwidget-tip")
-    expect(tip).to_be_hidden()
+    expect(finder.tip).to_be_hidden()
     x, y = finder.hover(finder.trend)
-    expect(tip).to_have_text(re.compile(r"^trend \S+ ± \S+ at \S+$"))
-    told = [float(word) for word in tip.inner_text().split()[1::2]]
-    points = book.value("w.curve.to_pandas()[['fit', 'error', 'lr']].values.tolist()")
-    fit, error, lr = min(points, key=lambda point: abs(point[2] / x - 1))
-    assert told == pytest.approx([fit, 2 * error, lr], rel=0.05)
+    rows = finder.tip.locator("div")
+    expect(rows).to_have_text(re.compile(r"^trend\S+ ± \S+$"))
+    expect(rows).to_have_class("lrwidget-marked")  # the nearest
+    loss, _, doubt = rows.locator("span").last.inner_text().split()
+    at = finder.tip.locator("b").inner_text().removeprefix("at ")
+    told = [float(text) for text in (at, loss, doubt)]
+    (fit,), (error,) = book.value(
+        f"[x.tolist() for x in w.curve.fit().at(__import__('numpy').array([{x}]))]"
+    )
+    assert told == pytest.approx([x, fit, 2 * error], rel=0.05)
     shape = finder.shape()
-    finder.root.get_by_label("Log loss").check()
+    finder.root.get_by_label("log scale").check()
     finder.await_other_shape(shape)
     finder.hover(finder.trend)
-    expect(tip).to_have_text(re.compile(r"^trend \S+ ± \S+ at \S+$"))
+    expect(rows).to_have_text(re.compile(r"^trend\S+ ± \S+$"))
     page.mouse.move(0, y)
-    expect(tip).to_be_hidden()
+    expect(finder.tip).to_be_hidden()
+    book.value("w.run('second') or w.wait() and None")
+    finder.hover(finder.former)
+    expect(rows.filter(has_text=re.compile("^(run|second)"))).to_have_count(2)
+
+
+def test_a_linear_sweep_is_picked_on_a_linear_axis(
+    page: Page, notebook: Callable[..., Notebook]
+) -> None:
+    linear = QUICK.replace(")\nw", ", step_mode='linear', stop_div=False)\nw")
+    book = notebook(SETUP, linear)
+    book.execute(0)
+    book.execute(1)
+    finder = Finder(page)
+    finder.await_display()
+    book.value("w.run() or w.wait() and None")
+    plot = finder.root.locator("rect.plotarea_events").first.bounding_box()
+    assert plot is not None
+    x = plot["x"] + 0.25 * plot["width"]
+    page.mouse.click(x, plot["y"] + 0.5 * plot["height"])
+    book.await_value("w.value", lambda value: value == pytest.approx(2.5, rel=0.02))
+    expect(finder.card).to_contain_text("2.5")
+    handle = finder.handle.bounding_box()
+    assert handle is not None
+    assert handle["x"] + handle["width"] / 2 == pytest.approx(x, abs=1)
 
 
 def _in_the_way(page: Page) -> list[Any]:
@@ -186,22 +213,27 @@ def test_nothing_stands_in_the_way_of_anybody(
         assert _in_the_way(page) == []
 
 
-def test_what_the_handle_tells_is_never_cut_off(
+def test_the_card_at_the_handle_stays_in_the_chart_and_off_the_handle(
     page: Page, notebook: Callable[..., Notebook]
 ) -> None:
-    page.set_viewport_size({"width": 480, "height": 1000})
     book = notebook(SETUP, QUICK)
     finder = _finished(page, book)
-    last = finder.root.locator("text.label").last
-    for rate in (1e-7, 9e-4, 1.1e-3, 5e-3, 10.0):
-        book.value(f"setattr(w, 'value', {rate})")
-        finder.await_at(finder.handle, rate)
-        expect(last).to_have_text(re.compile("than suggested"))
-        words, chart = last.bounding_box(), finder.chart.bounding_box()
-        assert words is not None
-        assert chart is not None
-        assert chart["x"] <= words["x"]
-        assert words["x"] + words["width"] <= chart["x"] + chart["width"]
+    for width in (1400, 480):
+        page.set_viewport_size({"width": width, "height": 1000})
+        finder.chart.scroll_into_view_if_needed()  # bqplot lays out what is in view
+        for rate in (1e-7, 9e-4, 1.1e-3, 5e-3, 10.0):
+            book.value(f"setattr(w, 'value', {rate})")
+            finder.await_at(finder.handle, rate)
+            expect(finder.card).to_contain_text(re.compile("than suggested"))
+            card, chart = finder.card.bounding_box(), finder.chart.bounding_box()
+            assert card is not None
+            assert chart is not None
+            assert chart["x"] <= card["x"]
+            assert card["x"] + card["width"] <= chart["x"] + chart["width"]
+            dot = finder.handle.bounding_box()
+            assert dot is not None
+            beside = card["x"] > dot["x"] or card["x"] + card["width"] < dot["x"]
+            assert beside or card["y"] + card["height"] < dot["y"]
 
 
 def test_every_control_has_its_turn_by_tab(
@@ -209,7 +241,7 @@ def test_every_control_has_its_turn_by_tab(
 ) -> None:
     book = notebook(SETUP, QUICK)
     finder = _finished(page, book)
-    expect(finder.slider).to_have_attribute("aria-valuetext", "automatic")
+    expect(finder.slider).to_have_attribute("aria-valuetext", "auto")
     finder.root.get_by_role("button", name="Apply").focus()
     check = finder.check.inner_text()
     named = [finder.focused()]
@@ -220,10 +252,11 @@ def test_every_control_has_its_turn_by_tab(
     assert named == [
         *("Apply to AdamW", "Copy", check, "Run again", "Learning rate"),
         *("A tenth of a decade lower", "A tenth of a decade higher"),
-        *("Choose the suggested rate", "Rule", "Save", "Learning rate"),
+        *("Choose the suggested rate", "Rule", "Save"),
         *("Smoothing", "Smoothing, value"),
-        *("Points first", "Points last", "Points, value", "Log loss", "Show all"),
-        *("fastai's mean", "Change..."),
+        *("log scale", "include explosion", "fastai's mean", "hide first", "last"),
+        *("Learning rate", "Lowest shown rate", "Highest shown rate"),
+        *("Run this range again", "Show all", "Table of the points", "Change..."),
     ]
 
 
@@ -364,17 +397,6 @@ def test_settings_hold_for_the_next_runs(
     finder.root.get_by_label("To", exact=True).fill("1e-6")
     finder.root.get_by_label("To", exact=True).press("Enter")
     expect(finder.root.get_by_text("From = 1e-05 must be below")).to_be_visible()
-
-
-def test_all_points_stay_seen_however_many(
-    page: Page, notebook: Callable[..., Notebook]
-) -> None:
-    book = notebook(SETUP, QUICK)
-    finder = _finished(page, book)
-    for steps in (30, 60, 40, 50):
-        book.value(f"w.run(num_it={steps}, stop_div=False) or w.wait() and None")
-        readout = finder.root.get_by_label("Points, value")
-        expect(readout).to_have_text(re.compile(rf"^1\W+{steps}$"))
 
 
 def _moved(before: list[tuple[float, ...]], after: list[tuple[float, ...]]) -> float:

@@ -109,8 +109,8 @@ _HANDS: dict[str, tuple[Callable[[Layout], object], tuple[Any, ...] | None]] = {
         lambda display: display.view_bar.fastai.set_state({"value": True}),
         ("refresh",),
     ),
-    "points": (
-        lambda display: display.view_bar.points.set_state({"value": [2, 50]}),
+    "steps": (
+        lambda display: display.view_bar.hide_first.set_state({"value": 2}),
         ("refresh",),
     ),
     "log": (
@@ -266,12 +266,12 @@ def test_a_rate_is_shown_everywhere(display: Layout) -> None:
     assert display.pick_bar.field.value == 0.01
     assert not display.answer.apply.disabled
     assert _race_button(display).icon == "check"
-    assert (display.page.rate, display.copy.entries[0]) == (0.01, "lr=1.0e-2")
+    assert display.copy.entries[0] == "lr=1.0e-2"
     display.show(_raced(race))
     assert len(display.chart.handle.dot.x) == 0
     assert display.answer.apply.disabled
     assert _race_button(display).icon == ""
-    assert (display.page.rate, display.copy.entries) == (None, [])
+    assert display.copy.entries == []
 
 
 def test_the_code_is_what_is_copied(display: Layout) -> None:
@@ -291,40 +291,39 @@ def test_the_code_is_what_is_copied(display: Layout) -> None:
             compile(each, "copied", "exec")
 
 
-def test_the_page_says_what_stands_beside_the_handle(display: Layout) -> None:
-    display.show(snapshot_with(choice=1e-7))
-    assert display.page.words == "1.0e-7"
-    # also where it is the curve or the suggestion that changes
-    for suggestion, words in (
-        (NO_SUGGESTION, ["1.0e-7", "loss 3"]),
-        (Suggestion(2e-7), ["1.0e-7", "loss 3", "2x lower than suggested"]),
-        (Suggestion(1e-7), ["1.0e-7", "loss 3", "suggested"]),
-    ):
-        display.show(snapshot_with(_A, choice=1e-7, suggestion=suggestion))
-        assert display.chart.words == words
-        assert display.page.words == ", ".join(words)
-        assert display.page.suggestion == suggestion.lr  # where keys begin
-    display.show(snapshot_with(_A))
-    assert display.page.words == ""
-
-
 def test_the_page_knows_the_edges(display: Layout) -> None:
-    display.show(snapshot_with(window=(1e-9, 1e3)))
-    assert display.chart.axes.range == display.page.range == (1e-9, 1e3)
+    display.show(snapshot_with(swept=(1e-10, 1e4), window=(1e-9, 1e3)))
+    assert display.chart.axes.range == (1e-9, 1e3)
+    assert display.page.bounds == (1e-10, 1e4)
 
 
-def test_the_page_tells_the_points_of_what_is_drawn(display: Layout) -> None:
+def test_the_page_knows_where_keys_begin(display: Layout) -> None:
+    for suggestion in (Suggestion(2e-7), NO_SUGGESTION):
+        display.show(snapshot_with(_A, suggestion=suggestion))
+        assert display.page.suggestion == suggestion.lr
+        assert display.chart.overlay.suggestion == suggestion.lr
+
+
+def test_the_page_tells_the_losses_of_what_is_drawn(display: Layout) -> None:
     display.show(snapshot_with(_A, _B, _C))
-    assert display.page.lines == display.chart.lines
-    assert [line.labels[0] for line in display.page.lines] == [
-        *("a", "b", "trend, setting", "loss", "trend"),
-    ]
-    assert "repeated" in display.legend.children[0].value
+    overlay = display.chart.overlay
+    assert [line.labels[0] for line in overlay.others] == ["a", "b", "trend, setting"]
+    assert (overlay.raw.labels, overlay.latest.labels) == (["one batch"], ["c"] * 3)
+    assert "repeated" in display.view_bar.key.value
     display.view_bar.logarithmic.value = True
     display.show(snapshot_with(_A, _B))
-    assert "repeated" not in display.legend.children[0].value
-    assert display.page.logarithmic
-    assert len(display.page.lines) == 3
+    assert "repeated" not in display.view_bar.key.value
+    assert overlay.logarithmic
+    assert [line.labels[0] for line in overlay.others] == ["a"]
+    display.show(snapshot_with(_A))
+    assert overlay.latest.labels == ["trend"] * 3  # alone, a run needs no name
+
+
+def test_zones_are_shown_once_the_test_has_ended(display: Layout) -> None:
+    run = run_of(np.linspace(3, 1, 50))
+    for state, zones in ((_testing, 0), (snapshot_with, 2)):
+        display.show(state(run))
+        assert len(display.chart.overlay.zones) == zones
 
 
 def test_a_run_that_goes_on_has_no_part_in_the_common_trend(display: Layout) -> None:
@@ -361,7 +360,7 @@ def test_the_opened_run_is_drawn_in_place_of_the_latest(display: Layout) -> None
 
 def test_all_looks_at_the_curves_by_the_same_view(display: Layout) -> None:
     display.view_bar.smoothing.value = 0.05  # on each loss
-    display.view_bar.points.value = 2, 100
+    display.view_bar.hide_first.value = 1
     display.show(snapshot_with(_A, _B))
     former, _, latest = display.chart.lines
     np.testing.assert_array_equal(former.y, trend_of(latest))
@@ -421,8 +420,8 @@ def test_nothing_is_drawn_before_there_is_something(display: Layout) -> None:
 def _parts_of(display: Layout) -> dict[str, list[ipw.Widget]]:
     """Return the widgets that a hand moves or presses, by kind."""
     return {
-        "handle": display.chart.handle.marks[::2],
-        "sliders": [display.view_bar.smoothing, display.view_bar.points],
+        "handle": [display.chart.handle.line, display.chart.handle.dot],
+        "sliders": [display.view_bar.smoothing],
         "buttons": [
             display.answer.button,
             display.answer.check,
@@ -542,20 +541,13 @@ def test_a_state_that_could_not_be_shown_is_shown_with_the_next(
 ) -> None:
     state = snapshot_with(_A, _B, choice=1e-3, problem="bad")
     with monkeypatch.context() as patch:
-        patch.setattr(display.chart, "draw", lambda *_: 1 / 0)
+        patch.setattr(display.chart, "draw", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             display.show(state)
     display.show(state)
     assert [len(line.x) for line in display.chart.lines] == [3, 3, 3]
     assert display.pick_bar.field.value == 1e-3
     assert display.settings.problem.value == "bad"
-
-
-def test_the_points_are_those_to_come_while_a_test_runs(display: Layout) -> None:
-    display.show(_testing(_A))
-    assert display.view_bar.points.max == 100
-    display.show(snapshot_with(_A))
-    assert display.view_bar.points.max == 3
 
 
 def test_the_buttons_say_what_they_do_next(display: Layout) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -165,46 +164,6 @@ def test_several_tests() -> None:
     said = messages.status(snapshot_with(run, job=ended, suggestion=suggestion))
     assert said.startswith("2 tests; b: ")
     assert said.endswith(" 1.0e-2 is why.")
-
-
-def test_words_beside_the_handle() -> None:
-    assert messages.beside_the_handle(None, 0.5, 0.1, 0.1) == []
-    assert messages.beside_the_handle(0.014, None, None, None) == ["1.4e-2"]
-    words = ["1.4e-2", "loss 0.512", "1.7x lower than suggested"]
-    assert messages.beside_the_handle(0.014, 0.51234, None, 0.014 / 0.6) == words
-    for loss, said in ((1.987e-9, "1.99e-9"), (-0.5, "-0.5"), (0.0, "0"), (1e7, "1e7")):
-        assert messages.beside_the_handle(0.01, loss, None, None)[1] == f"loss {said}"
-
-
-@pytest.mark.parametrize(
-    ("loss", "doubt", "said"),
-    [
-        *((0.7412, 0.1234, "0.74 ± 0.12"), (0.7412, 0.0123, "0.741 ± 0.012")),
-        *((2.30258, 0.00344, "2.3"), (2.30258, 0.0, "2.3")),
-        *((812.3, 45.6, "812 ± 46"), (812.3, 345.6, "812 ± 346")),
-        *((0.0312, 0.0045, "0.0312 ± 0.0045"), (-1.5, 2.0, "-1.5 ± 2.0")),
-        *((3.21e-5, 4.1e-6, "(3.21 ± 0.41)e-5"), (1.5e6, 2e4, "(1.50 ± 0.02)e6")),
-        (3.21e-5, 4e-9, "3.21e-5"),
-        *((1e5, math.inf, "1e5"), (0.0, 0.5, "0.00 ± 0.50")),
-    ],
-)
-def test_the_doubt_beside_the_handle(loss: float, doubt: float, said: str) -> None:
-    words = messages.beside_the_handle(0.01, loss, doubt, None)
-    assert words == ["1.0e-2", f"loss {said}"]
-
-
-@pytest.mark.parametrize(
-    ("ratio", "said"),
-    [
-        *((1.0, "suggested"), (1.02, "suggested"), (0.98, "2% lower")),
-        *((1.2, "1.2x higher"), (1.08, "8% higher"), (0.93, "8% lower")),
-        *((2.0, "2x higher"), (1 / 3, "3x lower"), (12.3, "12x higher")),
-        *((345.6, "350x higher"), (0.034, "29x lower"), (1e-5, "1.0e5x lower")),
-    ],
-)
-def test_where_the_rate_is_relative_to_the_suggestion(ratio: float, said: str) -> None:
-    told = messages.beside_the_handle(0.01 * ratio, None, None, 0.01)[1]
-    assert told == (said if said == "suggested" else f"{said} than suggested")
 
 
 def _failed(error: BaseException, steps: int = 2, kind: str = "test") -> str:

@@ -118,9 +118,7 @@ def test_a_command_is_answered_before_it_is_done(
 
 def test_it_knows_nothing_at_first(make: Callable[..., Page]) -> None:
     page = make()
-    state = page.get_state()
-    assert (page.rate, page.suggestion, page.said, page.words) == (None, None, "", "")
-    assert (state["lines"], state["logarithmic"]) == ([], False)
+    assert (page.suggestion, page.said) == (None, "")
 
 
 def test_keys_and_clicks_move_the_handle(make: Callable[..., Page]) -> None:
