@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -168,6 +168,7 @@ class Controller:
         self._rule = rule
         self._owner = owner
         self._lock = threading.RLock()
+        self._applying = threading.RLock()  # held while an optimizer is written to
         self._show: Callable[[Snapshot], object] = lambda _snapshot: None
         self._closed = False
         self._config = backend.config
@@ -471,7 +472,14 @@ class Controller:
     def undo(self) -> str:
         """Undo the latest command, and return what was undone; empty for nothing."""
         with self._lock:
-            inverse = self._undo.take()
+            name = self._undo.name
+        # What Apply has written is written back before the next Apply.
+        with self._applying if name == APPLY else nullcontext():
+            return self._undone(name)
+
+    def _undone(self, name: str) -> str:
+        with self._lock:
+            inverse = self._undo.take(name)
         if inverse is None:
             return ""
         try:
@@ -514,11 +522,12 @@ class Controller:
         if rate is None:
             msg = "value=None: choose a rate first: run() and wait(), or set value=1e-3"
             raise RuntimeError(msg)
-        undo = self._backend.saved_rates()
-        applied = self._backend.apply_rate(rate)
-        with self._lock:
-            self._undo.add(APPLY, undo)
-            self._show_changed()
+        with self._applying:
+            undo = self._backend.saved_rates()
+            applied = self._backend.apply_rate(rate)
+            with self._lock:
+                self._undo.add(APPLY, undo)
+                self._show_changed()
         return f"Applied: {applied}."
 
     def export(self, kind: str, smoothing: Smoothing) -> bytes:

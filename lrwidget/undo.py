@@ -51,10 +51,16 @@ class Undo:
         """End a command that goes on."""
         self._open = False
 
-    def take(self) -> Inverse | None:
-        """Remove the latest command, and return its inverse; None without one."""
+    def take(self, name: str) -> Inverse | None:
+        """
+        Remove the latest command, and return its inverse.
+
+        None if there is none, or if it has another name, as after another thread's.
+        """
+        if not self._inverses or self.name != name:
+            return None
         self._open = False
-        return self._inverses.pop() if self._inverses else None
+        return self._inverses.pop()
 
     def put_back(self, inverse: Inverse) -> None:
         """Add an inverse again that could not be called."""

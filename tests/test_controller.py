@@ -38,7 +38,7 @@ from lrwidget.curve.ticks import rounded, short
 from lrwidget.ui.points_table import PointsTable
 from lrwidget.ui.runs_table import RunsTable
 from lrwidget.ui.settings import in_words_of_fields
-from tests.curves import fitted, trend_of
+from tests.curves import fitted, picked, trend_of
 from tests.ui.front_end import tell
 from tests.widget_parts import (
     BATCHES,
@@ -603,23 +603,23 @@ def test_the_opened_run_is_the_one_that_is_shown(make: Any) -> None:
     suggested = {name: curve.suggestion().lr for name, curve in curves.items()}
     assert len({*suggested.values(), None}) == 3
     shown = widget._controller.snapshot
-    assert (shown().opened, widget.value) == (shown().latest, suggested["bb"])
+    assert (shown().opened, widget.value) == (shown().latest, picked(suggested["bb"]))
     _hand(widget, do="open", name="a")
     assert shown().opened.name == "a"
     assert shown().curve.to_dict() == curves["a"].to_dict()
     assert shown().suggestion == curves["a"].suggestion()
     # a rate that follows the suggestion does so here, too
-    assert widget.value == suggested["a"]
+    assert widget.value == picked(suggested["a"])
     assert widget.curve.to_dict() == curves["bb"].to_dict()
     np.testing.assert_array_equal(
         display_of(widget).chart.latest.raw.x, curves["a"].lrs
     )
     assert list(_drawn(widget)) == ["bb"]
-    assert widget.status.startswith("a: Done")
+    assert widget.status.startswith("a: The loss")
     saved = json.loads(widget._controller.export("json", "automatic"))
     assert LRCurve.from_dict(saved).to_dict() == curves["a"].to_dict()
     widget.remove("a")
-    assert (shown().opened, widget.value) == (shown().latest, suggested["bb"])
+    assert (shown().opened, widget.value) == (shown().latest, picked(suggested["bb"]))
     widget.value = 0.5  # a rate that was picked stays
     _run(widget, "c", seed=1)
     _hand(widget, do="open", name="bb")

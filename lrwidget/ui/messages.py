@@ -39,7 +39,8 @@ def status(snapshot: Snapshot) -> str:
         return words
     if job.kind == "verification" and found is not None:
         return f"{words} {found.verdict}"
-    if snapshot.curve.stop_reason == "completed" and not words.startswith("Done"):
+    completed = snapshot.curve.stop_reason == "completed"
+    if job.kind == "test" and completed and "Done" not in words:
         words = f"Done. {words}"
     _, low, high, _ = snapshot.suggestion
     if low is not None and high is not None:

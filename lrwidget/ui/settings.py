@@ -134,7 +134,8 @@ class SettingsPanel(ipw.HBox):  # type: ignore[misc]  # untyped base
             field.unobserve(self._on_field, "value")
             field.value = value
             field.observe(self._on_field, "value")
-        self._on_change()
+        if settings:
+            self._on_change()
 
     def _on_field(self, _change: object) -> None:
         self._on_change()

@@ -79,9 +79,9 @@ def test_each_line_is_named_where_it_ends(chart: LanesChart) -> None:
             strict=True,
         )
     )
-    assert set(places) == {"1e-2", "0.1", "1"}
-    assert places["1e-2"][0] == places["0.1"][0] == 1
-    assert places["1e-2"][1] > places["0.1"][1]
+    assert set(places) == {"1.0e-2", "0.1", "1"}
+    assert places["1.0e-2"][0] == places["0.1"][0] == 1
+    assert places["1.0e-2"][1] > places["0.1"][1]
     # the one that leaves the plot is named above it
     assert places["1"] == (pytest.approx(1 / 3), pytest.approx(1.05))
 
@@ -156,7 +156,7 @@ def test_a_lane_is_named_once_it_has_ended(chart: LanesChart) -> None:
     chart.draw(
         {0: _curve(0.01, 4, 3, 2, 1), 1: _curve(0.1, 4, reason=None)}, ended=False
     )
-    assert list(chart.labels.text) == ["1e-2"]
+    assert list(chart.labels.text) == ["1.0e-2"]
 
 
 def test_the_best_line_is_thicker(chart: LanesChart) -> None:
@@ -172,6 +172,6 @@ def test_lanes_that_leave_the_plot_share_a_text(picked: list[float]) -> None:
     for count, said in ((3, "0.1, 0.2, 0.3"), (4, "0.1 to 0.4")):
         lanes = [_curve(lr, 4, 1e30, reason="diverged") for lr in rates[1 : count + 1]]
         chart.draw(dict(enumerate([_CURVES[1], *lanes])), ended=True)
-        assert list(chart.labels.text) == ["1e-2", said]
+        assert list(chart.labels.text) == ["1.0e-2", said]
         assert chart.labels.x.tolist() == [1, pytest.approx(1 / 3)]
     close_with_parts(chart.figure)

@@ -637,8 +637,8 @@ def test_a_dead_end_has_a_button_for_its_next_step(
     assert display.answer.next.layout.display is None
     assert display.answer.next.description == "Run up to 100"
     display.answer.next.click()
-    configured, toggled = done
+    configured, started = done
     assert configured == ("configure", {**_SETTINGS, "end_lr": 100.0}, None)
-    assert toggled == ("toggle",)
+    assert started == ("start",)
     display.show(_testing(_A))
     assert display.answer.next.layout.display == "none"

@@ -66,8 +66,8 @@ def test_the_brush_is_where_the_chart_is(strip: Strip) -> None:
     assert strip.brush.value == (0, PLACES)
     strip.show(_seen(1e-5, 1e-1))
     assert strip.brush.value == (250, 750)
-    assert strip.page.rates == ["1e-5", "0.1"]
-    assert strip.text.value == "Shown: 1e-5 to 0.1"
+    assert strip.page.rates == ["1.0e-5", "0.1"]
+    assert strip.text.value == "Shown: 1.0e-5 to 0.1"
     strip.show(replace(_linear(IDLE), window=(0.109, 0.505)))
     assert strip.brush.value == (100, 500)
     strip.show(replace(IDLE, choice=1e3))  # for which there is room
