@@ -16,13 +16,14 @@ from lrwidget import orphans
 from lrwidget.backends.local import LocalBackend
 from lrwidget.backends.record import RecordBackend
 from lrwidget.config import with_settings
-from lrwidget.controller import Choice, Controller
+from lrwidget.controller import Controller
 from lrwidget.curve import picture
 from lrwidget.curve.checks import invalid
 from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule
 from lrwidget.curve.ticks import rounded
 from lrwidget.curve.trend import AUTOMATIC, usable_smoothing
 from lrwidget.engine.constructors import FromFrameworks
+from lrwidget.state.choice import Choice
 from lrwidget.ui.layout import Layout
 from lrwidget.ui.messages import status
 from lrwidget.ui.widgets import SetInThreads, close_with_parts
@@ -157,13 +158,13 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         self._suggested: float | None = None
         super().__init__()
         self._controller = Controller(backend, rule, self)
-        first = self._controller.shown
+        first = self._controller.state.shown
         self._display = Layout(self._controller, first, smoothing, rule)
         self.children = self._display.parts
         self.add_class("lrwidget")
         self.rule = rule
         traitlets.link((self, "rule"), (self._display.pick_bar.rule, "value"))
-        self._controller.display(self._display.show)
+        self._controller.state.display(self._display.show)
         self.value = value
         orphans.watch(self)
 
@@ -292,12 +293,12 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
     @property
     def curve(self) -> LRCurve:
         """The curve of the latest run so far."""
-        return self._controller.curve
+        return self._controller.state.runs.latest_curve
 
     @property
     def curves(self) -> dict[str, LRCurve]:
         """The curve of each run so far, by its name, the latest last."""
-        return self._controller.curves
+        return self._controller.state.runs.curves
 
     @property
     def suggestions(self) -> dict[str, float | None]:
@@ -311,7 +312,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
 
         The latest call of `race` or `verify` made these trainings.
         """
-        race = self._controller.race_history
+        race = self._controller.state.suggestions.trainings
         return [] if race is None else list(race.curves().values())
 
     @property
@@ -321,27 +322,27 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
 
         It is also None once there is a newer curve than that which was checked.
         """
-        return self._controller.verification
+        return self._controller.state.verification
 
     @property
     def running(self) -> bool:
         """Whether a job is running: a test, a comparison, a race or a check."""
-        return self._controller.running
+        return self._controller.state.running
 
     @property
     def progress(self) -> float:
         """The share of the steps of the latest job that are done, from 0 to 1."""
-        return self._controller.progress
+        return self._controller.state.progress
 
     @property
     def status(self) -> str:
         """The status of the latest job, in words."""
-        return status(self._controller.snapshot())
+        return status(self._controller.state.snapshot())
 
     @property
     def notices(self) -> tuple[str, ...]:
         """Sentences on the known differences of the latest job from your training."""
-        job = self._controller.snapshot().job
+        job = self._controller.state.snapshot().job
         return () if job is None else job.notices
 
     @property
@@ -537,7 +538,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
 
     def undo(self) -> None:
         """
-        Undo the latest pick, zoom, `apply` or removal of a run.
+        Undo the latest pick, zoom, `apply` or change in the table of runs.
 
         After an `apply`, the rates that the optimizer or the framework had before it
         are written back. If there is nothing to undo, nothing happens.
@@ -593,7 +594,9 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
     def _repr_png_(self) -> bytes | None:
         """Return a picture of the curve, for where no widget is shown."""
         curve, smoothing = self.curve, self._display.view_bar.view.smoothing
-        return picture.cached_png(curve, **self._controller.looks(curve, smoothing))
+        return picture.cached_png(
+            curve, **self._controller.state.looks(curve, smoothing)
+        )
 
     @traitlets.validate("value")
     def _clamped(self, proposal: dict[str, Any]) -> float | None:
@@ -603,12 +606,12 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         if math.isnan(rate):
             msg = "value=nan must be a number; set for example value=1e-3"
             raise traitlets.TraitError(msg)
-        low, high = self._controller.shown.bounds
+        low, high = self._controller.state.shown.bounds
         return min(max(rate, low), high)
 
     @traitlets.observe("value")
     def _show_value(self, _change: object = None) -> None:
-        self._controller.show_choice()
+        self._controller.state.show_rates()
 
     @traitlets.observe("rule")
     def _show_rule(self, _change: object = None) -> None:

@@ -24,10 +24,9 @@ from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
 from traitlets.log import get_logger
 
-from lrwidget import LRWidget, RangeTest
-from lrwidget import controller as controller_module
+from lrwidget import LRWidget, RangeTest, jobs
 from lrwidget.backends.local import LocalBackend
-from lrwidget.controller import Choice, Controller
+from lrwidget.controller import Controller
 from lrwidget.curve.fit import local_fit
 from lrwidget.curve.history import JobHistory
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
@@ -35,6 +34,7 @@ from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.records.store import LocalStore
 from lrwidget.curve.schedule import learning_rates
 from lrwidget.curve.ticks import rounded, short
+from lrwidget.state.choice import Choice
 from lrwidget.ui.points_table import PointsTable
 from lrwidget.ui.runs_table import RunsTable
 from lrwidget.ui.settings import in_words_of_fields
@@ -135,10 +135,13 @@ def alone() -> Iterator[tuple[Controller, Gate, _Choice]]:
 def test_a_controller_before_there_is_anything(alone: Any) -> None:
     controller, _, _ = alone
     controller.stop()
-    assert (controller.running, controller.progress) == (False, 0)
-    assert len(controller.curve) == 0
-    assert (controller.curves, controller.race_history) == ({}, None)
-    snapshot = controller.snapshot()
+    assert (controller.state.running, controller.state.progress) == (False, 0)
+    assert len(controller.state.runs.latest_curve) == 0
+    assert (controller.state.runs.curves, controller.state.suggestions.trainings) == (
+        {},
+        None,
+    )
+    snapshot = controller.state.snapshot()
     assert (snapshot.job, snapshot.race, snapshot.latest) == (None, None, None)
     assert not snapshot.running
     with pytest.raises(RuntimeError, match="no test to wait for; call run"):
@@ -152,7 +155,7 @@ def test_a_race_and_a_test_keep_what_they_found_apart(alone: Any) -> None:
         controller.run("b", {})
     gate.let(60)
     controller.wait(SECONDS)
-    curve = controller.curve
+    curve = controller.state.runs.latest_curve
     assert 0 < len(curve) == curve.num_it
     assert choice.suggestions == [curve.suggest()]
     controller.race([0.01, 0.1], 3)
@@ -160,16 +163,16 @@ def test_a_race_and_a_test_keep_what_they_found_apart(alone: Any) -> None:
         controller.run("b", {})
     gate.let(6)
     controller.wait(SECONDS)
-    assert controller.curve is curve
-    assert controller.snapshot().job.kind == "race"
-    raced = controller.race_history
+    assert controller.state.runs.latest_curve is curve
+    assert controller.state.snapshot().job.kind == "race"
+    raced = controller.state.suggestions.trainings
     assert [len(run) for run in raced.curves().values()] == [3, 3]
     assert len(choice.suggestions) == 1  # none of a race
     gate.let(60)
     controller.run("a", {})
     controller.wait(SECONDS)
-    assert controller.snapshot().job.kind == "test"
-    assert controller.race_history is raced
+    assert controller.state.snapshot().job.kind == "test"
+    assert controller.state.suggestions.trainings is raced
     assert len(choice.suggestions) == 2
 
 
@@ -179,10 +182,10 @@ def test_each_run_is_kept(alone: Any) -> None:
     for _ in range(2):
         controller.run("a", {"num_it": 4})
         controller.wait(SECONDS)
-    curves = controller.curves
+    curves = controller.state.runs.curves
     assert list(curves) == ["a", "a (2)"]
-    assert curves["a (2)"] is controller.curve
-    first, second = controller.snapshot().runs
+    assert curves["a (2)"] is controller.state.runs.latest_curve
+    first, second = controller.state.snapshot().runs
     assert first.key == second.key
     assert first.key.label == "a"
 
@@ -203,17 +206,17 @@ def test_what_cannot_start_is_no_run(alone: Any) -> None:
     for _ in range(2):
         with pytest.raises(RuntimeError, match="training this model itself"):
             controller.wait(SECONDS)
-    assert not controller.running
-    job = controller.snapshot().job
+    assert not controller.state.running
+    job = controller.state.snapshot().job
     assert job.error is raised.value
-    assert (job.done, controller.progress) == (0, 0)
-    assert list(controller.curves) == ["a"]
-    assert len(controller.curve) == 4
+    assert (job.done, controller.state.progress) == (0, 0)
+    assert list(controller.state.runs.curves) == ["a"]
+    assert len(controller.state.runs.latest_curve) == 4
     gate.let(4)
     controller.run("b", {"num_it": 4})
     controller.wait(SECONDS)
-    assert controller.snapshot().job.error is None
-    assert list(controller.curves) == ["a", "b"]
+    assert controller.state.snapshot().job.error is None
+    assert list(controller.state.runs.curves) == ["a", "b"]
 
 
 def test_progress_is_that_of_one_job(
@@ -224,13 +227,13 @@ def test_progress_is_that_of_one_job(
     controller, count = widget._controller, JobHistory.__len__
 
     def started_meanwhile(history: JobHistory) -> int:
-        controller._job = type(controller._job)("test")
+        controller.state.job = type(controller.state.job)("test")
         return count(history)
 
     with monkeypatch.context() as patch:
         patch.setattr(JobHistory, "__len__", started_meanwhile)
         assert widget.progress == 1
-    controller._job.running = False
+    controller.state.job.running = False
 
 
 def test_a_job_is_started_in_the_thread_of_the_caller() -> None:
@@ -412,7 +415,7 @@ def test_the_chart_holds_the_settings(make: Any) -> None:
         ("To", 100.0, (1e-9, 100.0)),
     ):
         _field(widget, field).value = value
-        assert chart.axes.range == widget._controller.shown.bounds == edges
+        assert chart.axes.range == widget._controller.state.shown.bounds == edges
     said = "Run tries 100 learning rates from 1e-9 to 100 "
     assert widget.status.startswith(said)
     assert said in display_of(widget).answer.status.value
@@ -602,7 +605,7 @@ def test_the_opened_run_is_the_one_that_is_shown(make: Any) -> None:
     curves = {name: _run(widget, name, seed=len(name)) for name in ("a", "bb")}
     suggested = {name: curve.suggestion().lr for name, curve in curves.items()}
     assert len({*suggested.values(), None}) == 3
-    shown = widget._controller.snapshot
+    shown = widget._controller.state.snapshot
     assert (shown().opened, widget.value) == (shown().latest, picked(suggested["bb"]))
     _hand(widget, do="open", name="a")
     assert shown().opened.name == "a"
@@ -636,7 +639,7 @@ def test_a_run_that_is_opened_while_another_grows_has_its_suggestion(make: Any) 
     gate.let(5)
     gate.await_asked(6)
     _hand(widget, do="open", name="former")
-    shown = widget._controller.snapshot()
+    shown = widget._controller.state.snapshot()
     assert (shown.opened.name, shown.points) == ("former", 60)
     assert shown.suggestion == former.suggestion()
     assert widget.status.startswith("Running: step 5 of 60")
@@ -644,7 +647,7 @@ def test_a_run_that_is_opened_while_another_grows_has_its_suggestion(make: Any) 
     gate.let(55)
     widget.wait()
     assert len(growing.x) == len(_drawn(widget)["new"].x) == 60
-    assert widget._controller.snapshot().opened.name == "former"
+    assert widget._controller.state.snapshot().opened.name == "former"
 
 
 def test_names_pins_and_what_is_hidden_are_the_same_in_all_displays(make: Any) -> None:
@@ -1033,14 +1036,14 @@ def test_an_interrupt_right_after_the_start_leaves_the_test_running(
 ) -> None:
     gate = Gate()
     widget = make(dataloader=gate, num_it=5)
-    start = controller_module.Controller._start
+    start = jobs.Jobs.start
 
     def interrupted(*args: Any) -> None:
         start(*args)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(controller_module.Controller, "_start", interrupted)
+        patch.setattr(jobs.Jobs, "start", interrupted)
         with pytest.raises(KeyboardInterrupt):
             widget.run()
     assert widget.running
@@ -1102,12 +1105,12 @@ class _Unreachable:
 def test_settings_ask_the_users_loader_outside_the_lock(make: Any) -> None:
     loader = _Unreachable()
     widget = make(num_it=5, val_loader=loader)
-    loader.lock = widget._controller._lock
+    loader.lock = widget._controller.state.lock
     field = display_of(widget).settings._fields["num_it"]
     field.value = 7
     assert loader.free == [True]
     assert display_of(widget).settings.problem.value == ""  # the length is unknown
-    assert widget._controller.snapshot().config.num_it == 7
+    assert widget._controller.state.snapshot().config.num_it == 7
 
 
 def test_a_run_that_cannot_be_noted_does_not_start(
@@ -1115,7 +1118,7 @@ def test_a_run_that_cannot_be_noted_does_not_start(
 ) -> None:
     widget = make(num_it=5)
     with monkeypatch.context() as patch:
-        patch.setattr(controller_module, "with_added", _failing)
+        patch.setattr(jobs, "with_added", _failing)
         with pytest.raises(ArithmeticError):
             widget.run()
     assert not widget.running
@@ -1427,12 +1430,12 @@ def test_a_run_that_outlasts_its_widget_ends_quietly(make: Any) -> None:
     widget.run()
     gate.await_asked(1)
     controller = widget._controller
-    controller._closed = True  # as by close(), which waits a few seconds for it
+    controller.state.closed = True  # as by close(), which waits a few seconds for it
     widget.stop()
     gate.let(1)
     assert widget.wait().stop_reason == "stopped"
-    assert controller._job is not None
-    assert controller._job.error is None
+    assert controller.state.job is not None
+    assert controller.state.job.error is None
 
 
 def test_an_observer_may_wait_at_the_end(make: Any) -> None:

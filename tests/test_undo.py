@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lrwidget import RangeTest
-from lrwidget.undo import Undo
+from lrwidget.state.undo import Undo
 from tests.curves import picked
 from tests.ui.front_end import click, click_suggestion, drag, move, start_drag, tell
 from tests.widget_parts import Gate, arguments_of, display_of, optimizer_of
@@ -71,12 +71,12 @@ def _state(widget: LRWidget) -> Any:
     """Return all that a command changes."""
     controller = widget._controller
     rates = [group["lr"] for group in optimizer_of(widget).param_groups]
-    runs = [(run.name, run.number) for run in controller.snapshot().runs]
-    return widget.choice, controller.shown.window, rates, runs
+    runs = [(run.name, run.number) for run in controller.state.snapshot().runs]
+    return widget.choice, controller.state.shown.window, rates, runs
 
 
 def _undo_all(widget: LRWidget) -> None:
-    while widget._controller.shown.undoable:
+    while widget._controller.state.shown.undoable:
         widget.undo()
 
 
@@ -108,7 +108,7 @@ def test_a_drag_stays_in_the_chart_and_keys_leave_it(widget: LRWidget) -> None:
     controller.zoom(1e-3, 0.5)
     drag(handle, 0.1, 1e-6)
     assert widget.value == 1e-3
-    assert controller.shown.window == (1e-3, 0.5)
+    assert controller.state.shown.window == (1e-3, 0.5)
     move(handle, 1e-6)  # the last place of the drag arrives late
     assert widget.value == 1e-3
     start_drag(handle)
@@ -117,7 +117,7 @@ def test_a_drag_stays_in_the_chart_and_keys_leave_it(widget: LRWidget) -> None:
     click(handle, 0.4)
     move(handle, 2e-4)  # by a key
     assert widget.value == 2e-4
-    assert controller.shown.window[0] < 2e-4
+    assert controller.state.shown.window[0] < 2e-4
 
 
 def test_a_removed_run_comes_back_to_its_place(widget: LRWidget) -> None:
@@ -131,7 +131,7 @@ def test_a_removed_run_comes_back_to_its_place(widget: LRWidget) -> None:
     widget.undo()
     assert list(widget.curves) == ["a", "b (2)", "c", "d", "b"]
     assert widget.curves["b (2)"] is curves["b"]
-    runs = widget._controller.shown.runs
+    runs = widget._controller.state.shown.runs
     assert len({run.number for run in runs}) == len(runs)
 
 
@@ -160,23 +160,23 @@ def test_apply_is_undone_unless_a_test_trains_the_original(widget: LRWidget) -> 
 
 def test_a_zoom_is_undone_until_another_test_starts(widget: LRWidget) -> None:
     controller, page = widget._controller, display_of(widget).strip.page
-    first = controller.shown.window
+    first = controller.state.shown.window
     for low in (1e-3, 2e-3, 3e-3):  # one drag
         controller.zoom(low, 1.0)
     tell(page, do="begin")
     controller.zoom(0.1, 1.0)
     tell(page, do="undo")
-    assert controller.shown.window == (3e-3, 1.0)
+    assert controller.state.shown.window == (3e-3, 1.0)
     tell(page, do="undo")
-    assert controller.shown.window == first
-    assert controller.shown.undoable == ""
+    assert controller.state.shown.window == first
+    assert controller.state.shown.undoable == ""
     controller.zoom(0.1, 1.0)
     controller.pick(0.2)
     widget.run()
     widget.wait()
-    assert controller.shown.undoable == "the pick"
+    assert controller.state.shown.undoable == "the pick"
     widget.undo()
-    assert controller.shown.undoable == ""
+    assert controller.state.shown.undoable == ""
 
 
 def test_a_double_click_shows_all_and_picks_nothing(widget: LRWidget) -> None:
@@ -186,9 +186,9 @@ def test_a_double_click_shows_all_and_picks_nothing(widget: LRWidget) -> None:
     tell(display.strip.page, do="undo pick")
     tell(display.strip.page, do="all")
     assert widget.value == suggestion
-    assert controller.shown.window == controller.shown.bounds
+    assert controller.state.shown.window == controller.state.shown.bounds
     tell(display.strip.page, do="undo pick")  # the latest command is no pick
-    assert controller.shown.undoable == "the zoom"
+    assert controller.state.shown.undoable == "the zoom"
     tell(display.strip.page, do="no such command")
 
 
@@ -217,12 +217,12 @@ def test_as_many_undos_give_the_first_state(
     first = _state(widget)
     states = [first]
     for command, what in commands:
-        before = len(widget._controller._undo)
+        before = len(widget._controller.state.undo)
         _COMMANDS[command][1](widget, what)
-        if len(widget._controller._undo) > before:
+        if len(widget._controller.state.undo) > before:
             states.append(_state(widget))
         assert _state(widget) == states[-1]
-    while widget._controller.shown.undoable:
+    while widget._controller.state.shown.undoable:
         assert _state(widget) == states.pop()
         widget.undo()
     assert states == [_state(widget)] == [first]
@@ -253,7 +253,7 @@ def test_threads_undo_each_command_once(widget: LRWidget) -> None:
     assert not errors
     _undo_all(widget)
     assert _state(widget)[2:] == first[2:]
-    assert widget._controller.shown.undoable == ""
+    assert widget._controller.state.shown.undoable == ""
 
 
 # ---- the list

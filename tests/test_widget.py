@@ -248,7 +248,7 @@ def test_an_interrupt_while_waiting_stops_the_test(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(widget._controller._job.runner, "wait", interrupt)
+        patch.setattr(widget._controller.state.job.runner, "wait", interrupt)
         with pytest.raises(KeyboardInterrupt):
             widget.wait()
     gate.let(1)
@@ -326,7 +326,7 @@ def test_observers_run_outside_the_lock(make: Any) -> None:
 
     def take_lock(_change: object) -> None:
         def try_lock() -> None:
-            lock = widget._controller._lock
+            lock = widget._controller.state.lock
             free.append(lock.acquire(blocking=False))
             lock.release()
 

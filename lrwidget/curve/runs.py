@@ -112,6 +112,15 @@ def with_restored(runs: list[Run], run: Run, place: int) -> list[Run]:
     return [*runs[:place], _unlike(run, runs), *runs[place:]]
 
 
+def with_former(runs: Sequence[Run], former: Run) -> list[Run]:
+    """Return the runs, one of them as it was before; it gets a free name if needed."""
+    for run in runs:
+        if run.history is former.history:
+            others = [other for other in runs if other is not run]
+            return _replaced(runs, run, _unlike(former, others))
+    return list(runs)
+
+
 def without(runs: list[Run], name: str) -> list[Run]:
     """Return the runs without a former run; raise ValueError if none has the name."""
     former = [run.name for run in runs[:-1]]

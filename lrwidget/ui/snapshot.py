@@ -41,6 +41,11 @@ class JobSnapshot:
     seconds: float  # between the first step and the last one
     notices: tuple[str, ...]  # known differences from the user's training
 
+    @property
+    def unbegun(self) -> bool:
+        """Whether it has started, without a step so far."""
+        return self.runs > 0 and self.done == 0
+
 
 @dataclass(frozen=True)
 class Snapshot:

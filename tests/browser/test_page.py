@@ -80,7 +80,7 @@ def test_the_strip_zooms_the_chart(
     finder = _finished(page, book)
 
     def window() -> tuple[float, ...]:
-        shown: tuple[float, ...] = book.value("w._controller.shown.window")
+        shown: tuple[float, ...] = book.value("w._controller.state.shown.window")
         return shown
 
     def changed(before: tuple[float, ...]) -> tuple[float, ...]:

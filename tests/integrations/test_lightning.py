@@ -294,7 +294,7 @@ def test_a_verification_knows_the_steps_of_the_trainer(
     )
     assert found.total_steps == steps
     with closing(LRWidget.from_lightning(module, batches, trainer)) as widget:
-        assert widget._controller.shown.total_steps == steps
+        assert widget._controller.state.shown.total_steps == steps
     assert [x.num_it for x in found.lanes] == [100 if steps is None else steps] * 5
     assert [len(x.val_losses) for x in found.lanes[:2]] == [2] * 2
     assert verify.from_lightning(module, batches, num_it=20).total_steps is None

@@ -202,7 +202,7 @@ def test_a_verification_knows_the_steps_of_the_trainer(
     other = verify.from_trainer(trainer, curve=found.curve, total_steps=31)
     assert other.total_steps == 31
     with closing(LRWidget.from_trainer(trainer)) as widget:
-        assert widget._controller.shown.total_steps == found.total_steps
+        assert widget._controller.state.shown.total_steps == found.total_steps
     trainer.train()
     steps = trainer.state.global_step
     assert found.total_steps == steps

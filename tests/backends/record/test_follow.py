@@ -99,7 +99,9 @@ def test_a_test_is_shown_while_it_grows_and_after_it(
         eventually(lambda: _drawn(widget) == 21, lambda: _drawn(widget))
         _await_status(widget, "Running: step 21 of 60, ")
         assert widget.progress == 21 / 60
-        assert widget._controller.shown.bounds == display.page.range == (1e-5, 1.0)
+        assert (
+            widget._controller.state.shown.bounds == display.page.range == (1e-5, 1.0)
+        )
         assert display.view_bar.points.max == 60
         assert widget.curve.to_dict() == LRCurve.load(path).to_dict()
         widget.value = 1e-7
@@ -244,7 +246,7 @@ def test_the_test_that_takes_over_is_the_one_that_is_shown(
         again.await_held()
         eventually(lambda: len(widget.curve) == 5, lambda: widget.status)
         eventually(lambda: _drawn(widget) == 5, lambda: _drawn(widget))
-        assert widget._controller.shown.bounds == (1e-3, 0.1)
+        assert widget._controller.state.shown.bounds == (1e-3, 0.1)
         again.go_on()
         assert widget.wait(SECONDS).to_dict() == LRCurve.load(path).to_dict()
     assert len(widget.curve) == 20
@@ -386,8 +388,8 @@ def test_a_rate_may_be_chosen_before_there_is_a_test(
     path.write_bytes(_BEGUN.replace(b"1e-07", b"1e-10") + _STEP % (b"1.0", b"0"))
     _await_steps(widget, 1)
     eventually(
-        lambda: widget._controller.shown.bounds == (1e-10, 10.0),
-        lambda: widget._controller.shown.bounds,
+        lambda: widget._controller.state.shown.bounds == (1e-10, 10.0),
+        lambda: widget._controller.state.shown.bounds,
     )
     assert widget.value == 1e-9
 

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MOST = 50
+# The names of the commands.
+PICK, ZOOM, APPLY, OPENING = "the pick", "the zoom", "Apply", "the opened run"
+RENAMING, PIN, HIDING, REMOVAL = "the new name", "the pin", "the hiding", "the removal"
 
 
 class Inverse(NamedTuple):
