@@ -1,4 +1,4 @@
-"""What can be undone: picks, zooms, Apply and removals, in any order."""
+"""What can be undone: picks, zooms, Apply and changes of runs, in any order."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lrwidget import LRWidget
 
 _rates = st.floats(-7, 1).map(lambda exponent: 10.0**exponent)
+_numbers = st.integers(0, 3)  # of a run
 _ranges = st.lists(_rates, min_size=2, max_size=2, unique=True).map(sorted)
 
 
@@ -41,6 +42,26 @@ def _remove(widget: LRWidget, number: int) -> None:
         widget.remove(names[number % len(names)])
 
 
+def _name(widget: LRWidget, number: int) -> str:
+    names = list(widget.curves)
+    return names[number % len(names)]
+
+
+def _rename(widget: LRWidget, what: tuple[int, str]) -> None:
+    number, new = what
+    # Of the other runs, no one may have the new name.
+    if new not in {*widget.curves} - {_name(widget, number)}:
+        widget._controller.rename(_name(widget, number), new)
+
+
+def _mark(field: str) -> Callable[[LRWidget, tuple[int, bool]], None]:
+    def mark(widget: LRWidget, what: tuple[int, bool]) -> None:
+        number, on = what
+        widget._controller.mark(_name(widget, number), **{field: on})
+
+    return mark
+
+
 # For each command, what it may be given, and how it is given.
 _COMMANDS: dict[str, tuple[Any, Callable[[LRWidget, Any], object]]] = {
     "pick": (_rates, lambda widget, rate: widget._controller.pick(rate)),
@@ -51,6 +72,10 @@ _COMMANDS: dict[str, tuple[Any, Callable[[LRWidget, Any], object]]] = {
     "home": (st.none(), lambda widget, _: widget._controller.home()),
     "apply": (st.none(), lambda widget, _: widget.apply()),
     "remove": (st.integers(0, 2), _remove),
+    "open": (_numbers, lambda widget, n: widget._controller.open(_name(widget, n))),
+    "rename": (st.tuples(_numbers, st.sampled_from("abcxy")), _rename),
+    "pin": (st.tuples(_numbers, st.booleans()), _mark("pinned")),
+    "hide": (st.tuples(_numbers, st.booleans()), _mark("hidden")),
 }
 _command = st.sampled_from([*_COMMANDS]).flatmap(
     lambda name: st.tuples(st.just(name), _COMMANDS[name][0])
@@ -59,10 +84,11 @@ _command = st.sampled_from([*_COMMANDS]).flatmap(
 
 @pytest.fixture
 def widget(make: Callable[..., LRWidget]) -> LRWidget:
-    """Return a widget with four runs, and the suggestion of the last one."""
+    """Return a widget with four runs, of which "b" is too short to suggest a rate."""
     widget = make(num_it=40)
-    for label in "abcd":
-        widget.run(label)
+    other = {"a": {"end_lr": 1.0}, "b": {"num_it": 5}, "c": {"end_lr": 0.4}, "d": {}}
+    for label, changes in other.items():
+        widget.run(label, **changes)
         widget.wait()
     return widget
 
@@ -71,8 +97,15 @@ def _state(widget: LRWidget) -> Any:
     """Return all that a command changes."""
     controller = widget._controller
     rates = [group["lr"] for group in optimizer_of(widget).param_groups]
-    runs = [(run.name, run.number) for run in controller.state.snapshot().runs]
-    return widget.choice, controller.state.shown.window, rates, runs
+    shown = controller.state.shown
+    runs = [(x.name, x.number, x.pinned, x.hidden) for x in shown.runs]
+    return widget.choice, shown.window, rates, runs, _opened(widget)
+
+
+def _opened(widget: LRWidget) -> str:
+    opened = widget._controller.state.shown.opened
+    assert opened is not None
+    return opened.name
 
 
 def _undo_all(widget: LRWidget) -> None:
@@ -133,6 +166,64 @@ def test_a_removed_run_comes_back_to_its_place(widget: LRWidget) -> None:
     assert widget.curves["b (2)"] is curves["b"]
     runs = widget._controller.state.shown.runs
     assert len({run.number for run in runs}) == len(runs)
+
+
+def test_an_opened_run_is_closed_and_its_suggestion_with_it(widget: LRWidget) -> None:
+    controller, curves = widget._controller, widget.curves
+    suggested = {name: curve.suggest() for name, curve in curves.items()}
+    assert suggested.pop("b") is None
+    assert len({*map(picked, suggested.values())}) == 3
+    for name in "acb":
+        controller.open(name)
+        assert widget.value == picked(suggested.get(name, suggested["c"]))
+    widget.undo()
+    widget.rule = "minimum"
+    for name in "ca":
+        assert _opened(widget) == name
+        assert widget.value == picked(curves[name].suggest("minimum"))
+        if name == "c":
+            widget.undo()
+    widget.value = 0.5  # a rate that does not follow stays
+    widget.undo()
+    assert (_opened(widget), widget.value) == ("d", 0.5)
+    assert controller.state.shown.undoable == ""
+    controller.open("d")  # as it is
+    assert controller.state.shown.undoable == ""
+    widget.value = None
+    controller.open("a")
+    assert widget.value == picked(curves["a"].suggest("minimum"))
+    widget.undo()
+    assert widget.value is None
+
+
+def test_an_opened_run_cannot_be_closed_after_a_further_test(widget: LRWidget) -> None:
+    controller = widget._controller
+    controller.open("a")
+    controller.mark("c", hidden=True)
+    widget.run("e")
+    widget.wait()
+    widget.undo()
+    assert not any(run.hidden for run in controller.state.shown.runs)
+    assert _opened(widget) == "e"
+    assert controller.state.shown.undoable == ""
+
+
+def test_a_former_name_comes_back_unless_it_is_taken(widget: LRWidget) -> None:
+    controller, curves = widget._controller, widget.curves
+    controller.mark("a", pinned=True)
+    controller.rename("a", "first")
+    controller.rename("c", "third")
+    controller.rename("third", " third ")  # as it is
+    widget.run("a")
+    widget.wait()
+    widget.undo()
+    assert list(widget.curves) == ["first", *"bcda"]
+    widget.undo()
+    assert list(widget.curves) == ["a (2)", *"bcda"]
+    assert widget.curves["a (2)"] is curves["a"]
+    widget.undo()
+    assert not any(run.pinned for run in controller.state.shown.runs)
+    assert controller.state.shown.undoable == ""
 
 
 def test_apply_is_undone_unless_a_test_trains_the_original(widget: LRWidget) -> None:
