@@ -27,6 +27,7 @@ from traitlets.log import get_logger
 from lrwidget import LRWidget, RangeTest, jobs
 from lrwidget.backends.local import LocalBackend
 from lrwidget.controller import Controller
+from lrwidget.curve import lr_curve
 from lrwidget.curve.fit import local_fit
 from lrwidget.curve.history import JobHistory
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
@@ -34,6 +35,7 @@ from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.records.store import LocalStore
 from lrwidget.curve.schedule import learning_rates
 from lrwidget.curve.ticks import rounded, short
+from lrwidget.state import rates
 from lrwidget.state.choice import Choice
 from lrwidget.ui.points_table import PointsTable
 from lrwidget.ui.runs_table import RunsTable
@@ -174,6 +176,47 @@ def test_a_race_and_a_test_keep_what_they_found_apart(alone: Any) -> None:
     assert controller.state.snapshot().job.kind == "test"
     assert controller.state.suggestions.trainings is raced
     assert len(choice.suggestions) == 2
+
+
+def test_a_snapshot_computes_nothing_again(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget, computed = make(), list[str]()
+
+    def note(where: Any, name: str) -> None:
+        function = getattr(where, name)
+
+        def noted(*what: Any, **named: Any) -> Any:
+            computed.append(name)
+            return function(*what, **named)
+
+        monkeypatch.setattr(where, name, noted)
+
+    for name in ("learning_from", "unstable_from", "local_fit"):
+        note(lr_curve, name)
+    note(rates, "rates_that_matter")
+    _run(widget, "short", num_it=5)  # too few steps for a suggestion
+    for label in ("a", "b"):
+        _run(widget, label, num_it=40)
+    assert {*computed} > {"unstable_from", "rates_that_matter"}
+    controller = widget._controller
+    for name in ("a", "short"):
+        controller.open(name)
+        computed.clear()
+        first = controller.state.snapshot()
+        assert controller.state.snapshot() == first
+        assert computed == []
+    gate = Gate()
+    widget.run(num_it=40, dataloader=gate)
+    gate.let(20)
+    gate.await_asked(21)
+    controller.refresh()
+    computed.clear()
+    controller.state.snapshot()
+    controller.open("b")
+    assert computed == []
+    gate.let(20)
+    widget.wait()
 
 
 def test_each_run_is_kept(alone: Any) -> None:

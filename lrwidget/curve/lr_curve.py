@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -177,12 +178,13 @@ class LRCurve(Stored):
             self._fits[width] = fit
         return self._fits[width]
 
-    @property
+    # Computed once, since the display asks for them often.
+    @cached_property
     def learning_from(self) -> float | None:
         """The rate from which on losses are below the start; None without a fall."""
         return learning_from(self)
 
-    @property
+    @cached_property
     def unstable_from(self) -> float | None:
         """The rate from which on losses are above the start; None if they never are."""
         return unstable_from(self)
