@@ -25,7 +25,7 @@ from lrwidget.state.undo import (
     HIDING,
     OPENING,
     PICK,
-    PIN,
+    PINNING,
     REMOVAL,
     RENAMING,
     ZOOM,
@@ -183,7 +183,7 @@ class Controller:
     ) -> None:
         """Pin a run, or hide it while another one is opened; None changes nothing."""
         self._change_runs(
-            PIN if hidden is None else HIDING,
+            PINNING if hidden is None else HIDING,
             lambda runs: runs.mark(name, pinned=pinned, hidden=hidden),
         )
 

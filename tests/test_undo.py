@@ -86,7 +86,12 @@ _command = st.sampled_from([*_COMMANDS]).flatmap(
 def widget(make: Callable[..., LRWidget]) -> LRWidget:
     """Return a widget with four runs, of which "b" is too short to suggest a rate."""
     widget = make(num_it=40)
-    other = {"a": {"end_lr": 1.0}, "b": {"num_it": 5}, "c": {"end_lr": 0.4}, "d": {}}
+    other: dict[str, Any] = {
+        "a": {"end_lr": 1.0},
+        "b": {"num_it": 5},
+        "c": {"end_lr": 0.4},
+        "d": {},
+    }
     for label, changes in other.items():
         widget.run(label, **changes)
         widget.wait()

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 
 _MOST = 50
 # The names of the commands.
-PICK, ZOOM, APPLY, OPENING = "the pick", "the zoom", "Apply", "the opened run"
-RENAMING, PIN, HIDING, REMOVAL = "the new name", "the pin", "the hiding", "the removal"
+PICK, ZOOM, APPLY, REMOVAL = "the pick", "the zoom", "Apply", "the removal"
+OPENING, RENAMING = "the opening of a run", "the new name"
+PINNING, HIDING = "the change of a pin", "the change of hidden runs"
 
 
 class Inverse(NamedTuple):

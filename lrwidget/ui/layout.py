@@ -133,39 +133,16 @@ class Layout:
         """Write what differs from the state before, and what may have grown."""
         # If an error interrupts this, the next call writes the whole state.
         before, self._shown = self._shown, None
-        changed = {
-            name
-            for name in _FIELDS
-            if before is None or _differ(name, snapshot, before)
-        }
+        changed = _changed(snapshot, before)
         # Runs that are not opened may grow, too.
         others_grow = any(run is not snapshot.opened for run in snapshot.growing)
+        if changed & _OF_RUNS or others_grow or self._view_changed:
+            changed |= {"curve", "others"}
         if "problem" in changed:
             self.settings.show_problem(snapshot.problem)
         self._show_window(snapshot, changed)
-        self._prepare(snapshot)
-        if changed & _OF_RUNS or self._view_changed or others_grow:
-            self._view_changed = False
-            view = self.view_bar.view
-            anew = before is None or others_grow or "growing" in changed
-            self._show_runs(snapshot, view, anew=anew)
-            changed.add("curve")
-        if changed & {*_OF_RUNS, "suggestions"}:
-            self.runs_table.show(snapshot, self.chart.lines)
-            self.points_table.show(snapshot)
-        self.view_bar.explain(
-            dots=self.chart.latest.dotted,
-            repeats=self._repeated,
-            checked=snapshot.checked,
-        )
-        if changed & {"curve", "suggestion", "testing"}:
-            ended = snapshot.opened not in snapshot.growing
-            self.chart.draw(snapshot.curve, snapshot.suggestion, ended=ended)
-            self.page.suggestion = snapshot.suggestion.lr
-        if "choice" in changed:
-            self._show_choice(snapshot.choice)
-        if changed & {"choice", "total_steps"}:
-            self.copy.show(codes(snapshot.choice, snapshot.total_steps))
+        self._show_curves(snapshot, changed, anew=others_grow or "growing" in changed)
+        self._show_choice(snapshot, changed)
         self.trainings.show(snapshot, changed)
         self._show_job(snapshot, before, anew=bool(changed - _OF_A_HAND))
         self._shown = snapshot
@@ -209,12 +186,33 @@ class Layout:
         if self.page.said != said:
             self.page.said = said
 
-    def _show_runs(self, snapshot: Snapshot, view: ViewOptions, *, anew: bool) -> None:
+    def _show_curves(
+        self, snapshot: Snapshot, changed: set[str], *, anew: bool
+    ) -> None:
+        """Show the curves and the tables of them; all the other runs anew, if so."""
+        self._prepare(snapshot)
+        if "others" in changed:
+            self._show_others(snapshot, anew=anew)
+        if changed & {*_OF_RUNS, "suggestions"}:
+            self.runs_table.show(snapshot, self.chart.lines)
+            self.points_table.show(snapshot)
+        self.view_bar.explain(
+            dots=self.chart.latest.dotted,
+            repeats=self._repeated,
+            checked=snapshot.checked,
+        )
+        if changed & {"curve", "suggestion", "testing"}:
+            ended = snapshot.opened not in snapshot.growing
+            self.chart.draw(snapshot.curve, snapshot.suggestion, ended=ended)
+            self.page.suggestion = snapshot.suggestion.lr
+
+    def _show_others(self, snapshot: Snapshot, *, anew: bool) -> None:
         """Show the other runs beside the opened one, unless they are hidden."""
+        self._view_changed = False
         opened, growing = snapshot.opened, snapshot.growing
         shown = [run for run in snapshot.runs if run is not opened and not run.hidden]
         ended = [] if opened is None or opened in growing else [opened]
-        others = shown, [*shown, *ended], view
+        others = shown, [*shown, *ended], self.view_bar.view
         if anew or others != self._others:
             self._others = others
             self._repeated = self.chart.show_others(*others)
@@ -226,10 +224,14 @@ class Layout:
         name = "trend" if opened is None or len(snapshot.runs) == 1 else opened.name
         self.chart.prepare(name, plan)
 
-    def _show_choice(self, choice: float | None) -> None:
-        for part in (self.chart, self.pick_bar, self.answer, self.trainings):
-            part.show_rate(choice)
-        self.next_bar.say("")
+    def _show_choice(self, snapshot: Snapshot, changed: set[str]) -> None:
+        """Show the chosen rate, and the code that has it."""
+        if "choice" in changed:
+            for part in (self.chart, self.pick_bar, self.answer, self.trainings):
+                part.show_rate(snapshot.choice)
+            self.next_bar.say("")
+        if changed & {"choice", "total_steps"}:
+            self.copy.show(codes(snapshot.choice, snapshot.total_steps))
 
     def _on_settings(self) -> None:
         self._commands.configure(self.settings.values, self.settings.total_steps)
@@ -264,6 +266,13 @@ class Layout:
 
     def _on_export(self, kind: str) -> bytes:
         return self._commands.export(kind, self.view_bar.view.smoothing)
+
+
+def _changed(snapshot: Snapshot, before: Snapshot | None) -> set[str]:
+    """Return the names of the fields that have changed; without a former one, all."""
+    if before is None:
+        return {*_FIELDS}
+    return {name for name in _FIELDS if _differ(name, snapshot, before)}
 
 
 def _differ(name: str, one: Snapshot, other: Snapshot) -> bool:
