@@ -19,8 +19,8 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
     """
     The rate with its range, the status, the progress, and the buttons for actions.
 
-    Before the first run there is one button alone. The height stays the same when a
-    run starts and ends.
+    Before the first run there is one button alone. While a job runs, the status has
+    the room of the sentence before, so that nothing below it moves.
     """
 
     def __init__(  # noqa: PLR0913 (the commands of the buttons)
@@ -38,6 +38,8 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.headline.add_class("lrwidget-headline")
         self.status = ipw.HTML()
         self.status.add_class("lrwidget-status")
+        self.room = ipw.HTML()  # as high as the latest sentence, and not seen
+        self.room.add_class("lrwidget-room")
         self.next = _button("lrwidget-next-step", on_next)
         self.button = _button("lrwidget-toggle", on_toggle)
         self.check = _button("lrwidget-check", on_check)
@@ -51,7 +53,9 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
             layout={"width": "100%", "height": "6px", "margin": "0"}
         )
         self.progress.add_class("lrwidget-progress")
-        said = ipw.VBox([self.headline, self.status])
+        status = ipw.Box([self.status, self.room])
+        status.add_class("lrwidget-stack")
+        said = ipw.VBox([self.headline, status])
         said.add_class("lrwidget-said")
         actions = ipw.HBox([self.apply, copy, self.check, self.next, self.button])
         actions.add_class("lrwidget-actions")
@@ -70,6 +74,7 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
         ``begun`` is whether there is a result to use, and ``again`` whether there has
         been a run.
         """
+        (self.remove_class if begun else self.add_class)("lrwidget-unbegun")
         show_if(self.apply, shown=begun and self._can.apply)
         show_if(self.copy, shown=begun)
         show_if(self.check, shown=begun and self._can.run)
@@ -100,6 +105,12 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
                 f'<pre tabindex="0">{html.escape(traceback)}</pre></details>'
             )
         self.status.value = text
+
+    def keep_room(self, sentence: str) -> None:
+        """Keep the room of a sentence until the next one that is kept."""
+        text = f'<span class="lrwidget-fine">{html.escape(sentence)}</span>'
+        if self.room.value != text:
+            self.room.value = text
 
     def show_headline(self, headline: str) -> None:
         """Show the rate and how sure it is, in HTML."""

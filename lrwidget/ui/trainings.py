@@ -139,6 +139,7 @@ class TrainingsDisplay:
         for box in (self.below, self.beside):
             show_if(box, shown=True)
         self._losses.children = (self.final.figure,)
+        chart.overlay.figures = [chart.figure, self.final.figure]
         self._steps.children = (self.lanes.figure, row)
 
     def _wait(self, *, waiting: bool) -> None:
@@ -154,6 +155,7 @@ class TrainingsDisplay:
             return
         self._taken_away, self._shown = self._shown.history, None
         self.lanes, self.final, self.buttons = None, None, []
+        self._chart.overlay.figures = [self._chart.figure]
         for outer, inner in ((self.below, self._losses), (self.beside, self._steps)):
             show_if(outer, shown=False)
             parts, inner.children = inner.children, ()
@@ -192,6 +194,7 @@ class TrainingsDisplay:
             tooltip=f"Choose the learning rate {short(lr)}",
             layout={"width": "auto", "border_left": f"6px solid {colour}"},
         )
+        button.add_class("lrwidget-small")
         button.on_click(lambda _button: self._on_pick(lr))
         return button
 

@@ -84,6 +84,13 @@ def test_shows_how_it_goes(answer: Answer) -> None:
         assert (answer.progress.value, answer.progress.max) == (done, total)
 
 
+def test_the_latest_sentence_keeps_its_room(answer: Answer) -> None:
+    answer.keep_room("A long sentence <of> a test.")
+    answer.show(1, 100, "Running")
+    assert "A long sentence &lt;of&gt; a test." in answer.room.value
+    assert "long" not in answer.status.value
+
+
 def test_shows_a_failure_with_its_traceback_folded_away(answer: Answer) -> None:
     answer.show(42, 100, "Failed: <img src=x>", "line 1\n<script>")
     said, details = answer.status.value.split("<details>")
