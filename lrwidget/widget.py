@@ -535,7 +535,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         RuntimeError
             If no rate is chosen, or a test is training the original at the moment.
         """
-        self._controller.apply()
+        self._display.say(self._controller.apply())
 
     def undo(self) -> None:
         """
@@ -549,7 +549,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         RuntimeError
             If a test is training the original at the moment, which an `apply` changed.
         """
-        self._controller.undo()
+        self._display.say(self._controller.undo())
 
     def close(self) -> None:
         """

@@ -88,7 +88,7 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
                 "Stop, and keep the steps so far" if running else "Run the range test"
             )
             # The primary action is to run, until there is a rate to apply.
-            self.button.button_style = "" if running or again else "primary"
+            self.button.button_style = "" if running or begun else "primary"
 
     def show(
         self, done: int, total: int, status: str, traceback: str | None = None
@@ -132,6 +132,7 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
         """Offer a run that may do better, or none."""
         if self.next.description != words:
             self.next.description = words
+        self.next.button_style = "primary" if self.apply.disabled else ""
         show_if(self.next, shown=bool(words))
 
 

@@ -173,6 +173,10 @@ class Layout:
         self._show_job(snapshot, before, anew=bool(changed - _OF_A_HAND))
         self._shown = snapshot
 
+    def say(self, words: str) -> None:
+        """Tell what was applied or undone, until another rate is chosen."""
+        self.next_bar.say(words)
+
     def _show_window(self, snapshot: Snapshot, changed: set[str]) -> None:
         """Show the visible rates, and what would be undone."""
         if "window" in changed:
@@ -246,18 +250,18 @@ class Layout:
         self._commands.start()
 
     def _on_undo(self) -> None:
-        self._say(self._commands.undo)
+        self._do(self._commands.undo)
 
     def _on_apply(self) -> None:
-        self._say(self._commands.apply)
+        self._do(self._commands.apply)
 
-    def _say(self, command: Callable[[], str]) -> None:
+    def _do(self, command: Callable[[], str]) -> None:
         """Give a command, and say what it did, or why it could not."""
         try:
             words = command()
         except Exception as error:  # noqa: BLE001 (any error is shown)
             words = str(error) or type(error).__name__
-        self.next_bar.say(words)
+        self.say(words)
 
     def _on_next(self) -> None:
         """Start the run that may do better."""
