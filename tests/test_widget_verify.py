@@ -76,6 +76,7 @@ def test_the_result_is_that_without_a_widget(widget: LRWidget) -> None:
     assert widget.status.endswith(found.verdict)
     sentence = messages.sentence(widget._controller.shown)
     assert sentence.startswith("Checked: ")
+    assert found.lr is not None
     assert sentence.endswith(f"suggested: {short(found.lr)}.")  # 40 steps, as a lane
     # in both charts
     assert _marks(widget) == [[found.lr], [found.low, found.high]]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import ipywidgets as ipw
 
+from lrwidget.ui.answer_text import unbroken
 from lrwidget.ui.controls import show_if
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
             self.progress.max = total
             self.progress.value = done
         look = "lrwidget-fine" if traceback is None else "lrwidget-failed"
-        text = f'<span class="{look}">{html.escape(status)}</span>'
+        text = f'<span class="{look}">{unbroken(html.escape(status))}</span>'
         if traceback is not None:
             text += (
                 "<details><summary>Traceback</summary>"
@@ -108,7 +109,7 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
 
     def keep_room(self, sentence: str) -> None:
         """Keep the room of a sentence until the next one that is kept."""
-        text = f'<span class="lrwidget-fine">{html.escape(sentence)}</span>'
+        text = unbroken(html.escape(sentence))
         if self.room.value != text:
             self.room.value = text
 
@@ -121,6 +122,7 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
         """Enable the button that applies a rate, or disable it without one."""
         self.apply.disabled = rate is None
         self.apply.button_style = "" if rate is None else "primary"
+        self.next.button_style = "primary" if rate is None else ""
 
     def show_check(self, words: str, tooltip: str) -> None:
         """Tell the time and the cost of a check at its button."""
@@ -132,7 +134,6 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
         """Offer a run that may do better, or none."""
         if self.next.description != words:
             self.next.description = words
-        self.next.button_style = "primary" if self.apply.disabled else ""
         show_if(self.next, shown=bool(words))
 
 

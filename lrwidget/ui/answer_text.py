@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -48,6 +49,11 @@ def relation(rate: float, suggestion: float) -> str:
     ratio = max(rate / suggestion, suggestion / rate)
     much = short(ratio) + "x" if ratio >= _LITTLE else f"{ratio - 1:.0%}"
     return f"{much} {'higher' if rate > suggestion else 'lower'}"
+
+
+def unbroken(text: str) -> str:
+    """Return HTML in which no line ends after the sign of a power of ten."""
+    return re.sub(r"[\d.]+e-\d+", r'<span class="lrwidget-number">\g<0></span>', text)
 
 
 def headline(snapshot: Snapshot) -> str:

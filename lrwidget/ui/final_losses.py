@@ -35,6 +35,8 @@ _MARGIN = 0.25  # of the range of losses, above and below them
 _LEAST_SPAN = 0.1  # of a logarithmic axis, or of the largest loss
 _ROOM_ALONE = 0.5  # decades above a lane that alone has learned
 _TOP = 0.9  # share of the height for a loss that is above the axis
+_LINE = 0.17  # height of a text, as a share of that of the plot
+_CROWDED = 0.25  # between triangles whose texts would meet, as a share of the width
 _ROOM = 0.2  # to the right of a triangle for a text, as a share of the plot's width
 
 
@@ -219,7 +221,9 @@ class FinalLosses:
             count = f"{len(diverged)} " if len(diverged) > 1 else ""
             fits = self._across(diverged[-1]) + _ROOM <= 1
             lr, side = (diverged[-1], after) if fits else (diverged[0], before)
-            side.append((lr, top, f"{count}diverged"))
+            crowded = side and self._across(lr) - self._across(side[-1][0]) < _CROWDED
+            height = self._height_at(_TOP - _LINE) if crowded else top
+            side.append((lr, height, f"{count}diverged"))
         return before, after
 
     def _height_at(self, share: float) -> float:

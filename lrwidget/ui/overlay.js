@@ -44,7 +44,7 @@ async function start(page, chart) {
     drawZones(drawn.zones, model.get("zones"), scales.x, plot);
     drawAbove(above, parts.raw, scales, plot);
     drawStart(drawn.start, model, parts, scales, plot);
-    drawCard(drawn.card, model, parts, scales, plot);
+    drawCard(drawn, model, parts, scales, plot);
     describe(chart, scales.x, parts.handle.get("x")[0], drawn.card);
     crosshair();
   };
@@ -156,7 +156,7 @@ function hatch(el, chart) {
   const [svg, pattern, back, line] = ["svg", "pattern", "rect", "path"].map((name) =>
     document.createElementNS(SVG, name),
   );
-  setAttributes(svg, { width: 0, height: 0, "aria-hidden": "true", class: "lrwidget-hatch" });
+  setAttributes(svg, { width: 1, height: 1, "aria-hidden": "true", class: "lrwidget-hatch" });
   const size = { width: 9, height: 9 };
   setAttributes(pattern, { id, patternUnits: "userSpaceOnUse", ...size });
   setAttributes(back, { ...size, class: "lrwidget-hatch-back" });
@@ -236,7 +236,7 @@ function drawStart(text, model, parts, scales, plot) {
 
 // ---- the card at the handle
 
-function drawCard(card, model, parts, scales, plot) {
+function drawCard({ card, start }, model, parts, scales, plot) {
   const rate = parts.handle.get("x")[0];
   const share = rate === undefined ? NaN : shareOf(scales.x, rate);
   const words = rate === undefined ? [] : cardWords(model, parts, scales, rate);
@@ -256,6 +256,10 @@ function drawCard(card, model, parts, scales, plot) {
   const clamp = (left) => Math.min(Math.max(left, plot.left + 2), plot.right - width - 2);
   const room = plot.height - height - 12;
   const points = obstacles(parts, scales, plot);
+  const { offsetLeft, offsetTop, offsetWidth, offsetHeight } = start; // 0 if it is hidden
+  for (let at = 0; at < offsetWidth; at += SEGMENT) {
+    points.push([offsetLeft + at, offsetTop + offsetHeight / 2, 1]);
+  }
   let best = null;
   for (const side of [-1, 1]) {
     const left = clamp(side < 0 ? x - GAP - width : x + GAP);

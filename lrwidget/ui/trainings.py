@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import ipywidgets as ipw
@@ -12,6 +11,7 @@ from lrwidget.curve.outcomes import ERRORS, best_of
 from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.ticks import counted, plain, short
 from lrwidget.curve.verdict import lane_results
+from lrwidget.ui.answer_text import unbroken
 from lrwidget.ui.controls import show_if
 from lrwidget.ui.final_losses import FinalLosses
 from lrwidget.ui.lane_looks import lane_colours
@@ -254,9 +254,7 @@ def _verdict(
             f'<p class="lrwidget-note">Above the loss of {short(best.lane.lr)}, '
             f"{plain(best.loss, 2)}: {', '.join(differences)}.</p>"
         )
-    # A line would break after the sign of a power.
-    whole = r'<span class="lrwidget-number">\g<0></span>'
-    return re.sub(r"[\d.]+e-\d+", whole, text)
+    return unbroken(text)
 
 
 def _with_margin(number: float, margin: float) -> str:

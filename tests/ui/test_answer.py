@@ -62,6 +62,7 @@ def test_a_rate_makes_apply_the_primary_action(answer: Answer) -> None:
         answer.show_rate(rate)
         assert answer.apply.disabled == (rate is None)
         assert answer.apply.button_style == style
+        assert (answer.next.button_style == "primary") == (rate is None)
 
 
 def test_a_check_tells_its_time_and_cost(answer: Answer) -> None:
