@@ -134,7 +134,8 @@ def fall(curve: LRCurve) -> tuple[str, str]:
         of_size, of_depth = (math.floor(math.log10(x)) for x in (size, depth))
         places = max(2 - of_size, 1 - of_depth)
         if 0 <= places <= _MOST_PLACES:
-            return f"{start:.{places}f}", f"{lowest:.{places}f}"
+            first, last = f"{start:.{places}f}", f"{lowest:.{places}f}"
+            return first, last if float(last) else plain(lowest, 2)
     return plain(start, 3), plain(lowest, 3)
 
 
