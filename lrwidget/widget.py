@@ -21,7 +21,7 @@ from lrwidget.curve import picture
 from lrwidget.curve.checks import invalid
 from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule
 from lrwidget.curve.ticks import rounded
-from lrwidget.curve.trend import AUTOMATIC, usable_smoothing
+from lrwidget.curve.trend import usable_smoothing
 from lrwidget.engine.constructors import FromFrameworks
 from lrwidget.state.choice import Choice
 from lrwidget.ui.layout import Layout
@@ -94,7 +94,8 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
     smoothing:
         The way to smooth the bold line at first: ``"automatic"`` for `LRCurve.fit`, a
         number from 0.05 to 0.8 for this fit with a width in decades, or ``"fastai"``
-        for fastai's running mean.
+        for fastai's running mean. By default it is as it was last set by hand in this
+        session, and automatic at first.
     value:
         A rate that is chosen from the start.
     rule:
@@ -130,7 +131,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         dataloader: Iterable[Any],
         loss_fn: LossFunction | None = None,
         *,
-        smoothing: Smoothing = AUTOMATIC,
+        smoothing: Smoothing | None = None,
         value: float | None = None,
         rule: str = DEFAULT_RULE,
         **settings: Unpack[Settings],
@@ -146,12 +147,13 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
     def _set_up(
         self,
         backend: Backend,
-        smoothing: Smoothing = AUTOMATIC,
+        smoothing: Smoothing | None = None,
         value: float | None = None,
         rule: str = DEFAULT_RULE,
     ) -> None:
         """Make the controller and the display of a back end."""
-        smoothing = usable_smoothing(smoothing)
+        if smoothing is not None:
+            smoothing = usable_smoothing(smoothing)
         _check_value(value)
         check_rule(rule)
         self._deciding = threading.Lock()  # nothing is called while it is held
@@ -175,7 +177,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         cls,
         path: str | os.PathLike[str],
         *,
-        smoothing: Smoothing = AUTOMATIC,
+        smoothing: Smoothing | None = None,
         value: float | None = None,
         rule: str = DEFAULT_RULE,
     ) -> Self:
@@ -216,7 +218,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         num_workers: int = 2,
         use_gpu: bool = False,
         resources_per_worker: Mapping[str, float] | None = None,
-        smoothing: Smoothing = AUTOMATIC,
+        smoothing: Smoothing | None = None,
         value: float | None = None,
         rule: str = DEFAULT_RULE,
         **settings: Unpack[Settings],
@@ -534,7 +536,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         RuntimeError
             If no rate is chosen, or a test is training the original at the moment.
         """
-        self._controller.apply()
+        self._display.say(self._controller.apply())
 
     def undo(self) -> None:
         """
@@ -548,7 +550,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         RuntimeError
             If a test is training the original at the moment, which an `apply` changed.
         """
-        self._controller.undo()
+        self._display.say(self._controller.undo())
 
     def close(self) -> None:
         """

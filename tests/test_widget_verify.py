@@ -13,6 +13,7 @@ from lrwidget import LRWidget, range_test, verify
 from lrwidget.curve.picture import svg
 from lrwidget.curve.suggestion import Suggestion
 from lrwidget.curve.ticks import short
+from lrwidget.ui import messages
 from tests.curves import picked
 from tests.engine.training_parts import data, loader, state
 from tests.widget_parts import Gate, arguments_of, display_of, parts
@@ -73,6 +74,10 @@ def test_the_result_is_that_without_a_widget(widget: LRWidget) -> None:
     assert widget.progress == 1
     assert widget.status.startswith("Checked by training: ")
     assert widget.status.endswith(found.verdict)
+    sentence = messages.sentence(widget._controller.shown)
+    assert sentence.startswith("Checked: ")
+    assert found.lr is not None
+    assert sentence.endswith(f"suggested: {short(found.lr)}.")  # 40 steps, as a lane
     # in both charts
     assert _marks(widget) == [[found.lr], [found.low, found.high]]
     assert "checked by training" in display_of(widget).view_bar.key.value

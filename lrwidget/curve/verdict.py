@@ -23,11 +23,7 @@ def lane_results(outcomes: Sequence[Outcome], steps: int) -> str:
     """Return which lanes are close to the best one, worse, or without a result."""
     found = {x.state: _rates(outcomes, x.state) for x in outcomes}
     close, worse = found.get("close", []), found.get("worse", [])
-    words, length = ["The trainings suggest no rate"], counted(steps, "step")
-    if len(close) > 1:
-        words = [f"{_listed(close)} are too close to call after {length}"]
-    elif close:
-        words = [f"{close[0]} has the lowest loss after {length}"]
+    words = [best_lanes(outcomes, steps)]
     if worse:
         words.append(f"{_listed(worse)} {'is' if len(worse) == 1 else 'are'} worse")
     words += [f"{_listed(found[x])} {_ENDS[x]}" for x in _ENDS if x in found]
@@ -35,6 +31,16 @@ def lane_results(outcomes: Sequence[Outcome], steps: int) -> str:
     if close and "unfinished" in found:
         return f"{sentence} Not all trainings ended, so they allow no range."
     return sentence
+
+
+def best_lanes(outcomes: Sequence[Outcome], steps: int) -> str:
+    """Return which lanes have the lowest loss, as a clause."""
+    close, length = _rates(outcomes, "close"), counted(steps, "step")
+    if len(close) > 1:
+        return f"{_listed(close)} are too close to call after {length}"
+    if close:
+        return f"{close[0]} has the lowest loss after {length}"
+    return "The trainings suggest no rate"
 
 
 def _rates(outcomes: Sequence[Outcome], state: State) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import ipywidgets as ipw
 
+from lrwidget.ui.answer_text import unbroken
 from lrwidget.ui.controls import show_if
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
     """
     The rate with its range, the status, the progress, and the buttons for actions.
 
-    Before the first run there is one button alone. The height stays the same when a
-    run starts and ends.
+    Before the first run there is one button alone. While a job runs, the status has
+    the room of the sentence before, so that nothing below it moves.
     """
 
     def __init__(  # noqa: PLR0913 (the commands of the buttons)
@@ -38,6 +39,8 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.headline.add_class("lrwidget-headline")
         self.status = ipw.HTML()
         self.status.add_class("lrwidget-status")
+        self.room = ipw.HTML()  # as high as the latest sentence, and not seen
+        self.room.add_class("lrwidget-room")
         self.next = _button("lrwidget-next-step", on_next)
         self.button = _button("lrwidget-toggle", on_toggle)
         self.check = _button("lrwidget-check", on_check)
@@ -51,7 +54,9 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
             layout={"width": "100%", "height": "6px", "margin": "0"}
         )
         self.progress.add_class("lrwidget-progress")
-        said = ipw.VBox([self.headline, self.status])
+        status = ipw.Box([self.status, self.room])
+        status.add_class("lrwidget-stack")
+        said = ipw.VBox([self.headline, status])
         said.add_class("lrwidget-said")
         actions = ipw.HBox([self.apply, copy, self.check, self.next, self.button])
         actions.add_class("lrwidget-actions")
@@ -70,6 +75,7 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
         ``begun`` is whether there is a result to use, and ``again`` whether there has
         been a run.
         """
+        (self.remove_class if begun else self.add_class)("lrwidget-unbegun")
         show_if(self.apply, shown=begun and self._can.apply)
         show_if(self.copy, shown=begun)
         show_if(self.check, shown=begun and self._can.run)
@@ -83,7 +89,7 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
                 "Stop, and keep the steps so far" if running else "Run the range test"
             )
             # The primary action is to run, until there is a rate to apply.
-            self.button.button_style = "" if running or again else "primary"
+            self.button.button_style = "" if running or begun else "primary"
 
     def show(
         self, done: int, total: int, status: str, traceback: str | None = None
@@ -93,13 +99,19 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
             self.progress.max = total
             self.progress.value = done
         look = "lrwidget-fine" if traceback is None else "lrwidget-failed"
-        text = f'<span class="{look}">{html.escape(status)}</span>'
+        text = f'<span class="{look}">{unbroken(html.escape(status))}</span>'
         if traceback is not None:
             text += (
                 "<details><summary>Traceback</summary>"
                 f'<pre tabindex="0">{html.escape(traceback)}</pre></details>'
             )
         self.status.value = text
+
+    def keep_room(self, sentence: str) -> None:
+        """Keep the room of a sentence until the next one that is kept."""
+        text = unbroken(html.escape(sentence))
+        if self.room.value != text:
+            self.room.value = text
 
     def show_headline(self, headline: str) -> None:
         """Show the rate and how sure it is, in HTML."""
@@ -110,6 +122,7 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
         """Enable the button that applies a rate, or disable it without one."""
         self.apply.disabled = rate is None
         self.apply.button_style = "" if rate is None else "primary"
+        self.next.button_style = "primary" if rate is None else ""
 
     def show_check(self, words: str, tooltip: str) -> None:
         """Tell the time and the cost of a check at its button."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lrwidget.curve.edge import FEWEST, WIDTH
+from lrwidget.curve.edge import FEWEST
 from lrwidget.curve.schedule import MOST_LR
 from lrwidget.curve.ticks import counted, exact, plain, rounded, short, tick_label
 
@@ -48,6 +49,11 @@ def relation(rate: float, suggestion: float) -> str:
     ratio = max(rate / suggestion, suggestion / rate)
     much = short(ratio) + "x" if ratio >= _LITTLE else f"{ratio - 1:.0%}"
     return f"{much} {'higher' if rate > suggestion else 'lower'}"
+
+
+def unbroken(text: str) -> str:
+    """Return HTML in which no line ends after the sign of a power of ten."""
+    return re.sub(r"[\d.]+e-\d+", r'<span class="lrwidget-number">\g<0></span>', text)
 
 
 def headline(snapshot: Snapshot) -> str:
@@ -109,23 +115,28 @@ def _course(curve: LRCurve) -> str:
     """Return from where to where the loss falls, and where it is unstable."""
     words, edge = [], curve.unstable_from
     if curve.learning_from is not None:
-        fit = curve.fit(WIDTH)
-        # A fit may be below all losses.
-        least = curve.losses.min(where=np.isfinite(curve.losses), initial=np.inf)
-        lowest = max(float(fit.losses[fit.lowest()]), float(least))
-        words.append(_fall(fit.start.level, lowest))
+        words.append("falls from {} to {}".format(*fall(curve)))
     if edge is not None and curve.stop_reason != "diverged":
         words.append(f"turns unstable at about {short(edge)}")
     return f"The loss {' and '.join(words)}." if words else ""
 
 
-def _fall(start: float, lowest: float) -> str:
-    """Return from where to where a loss falls, in digits that show the difference."""
-    depth = abs(start - lowest)
-    places = 2 - math.floor(math.log10(depth)) if depth > 0 else math.inf
-    if not 0 <= places <= _MOST_PLACES:
-        return f"falls from {plain(start, 3)} to {plain(lowest, 3)}"
-    return f"falls from {start:.{places:.0f}f} to {lowest:.{places:.0f}f}"
+def fall(curve: LRCurve) -> tuple[str, str]:
+    """Return the loss at the start and the lowest one, in digits that differ."""
+    fit = curve.fit()
+    # A fit may be below all losses.
+    least = curve.losses.min(where=np.isfinite(curve.losses), initial=np.inf)
+    start = fit.start.level
+    lowest = max(float(fit.losses[fit.lowest()]), float(least))
+    depth, size = abs(start - lowest), max(abs(start), abs(lowest))
+    if depth > 0:
+        # Three digits of the larger one, and two of the difference.
+        of_size, of_depth = (math.floor(math.log10(x)) for x in (size, depth))
+        places = max(2 - of_size, 1 - of_depth)
+        if 0 <= places <= _MOST_PLACES:
+            first, last = f"{start:.{places}f}", f"{lowest:.{places}f}"
+            return first, last if float(last) else plain(lowest, 2)
+    return plain(start, 3), plain(lowest, 3)
 
 
 def _ending(curve: LRCurve) -> str:

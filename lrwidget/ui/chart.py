@@ -61,7 +61,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
             raw=self.latest.raw,
             latest=self.latest.trend,
             axes=[*self.axes.rates, self.axes.both[1]],
-            figure=self.figure,
+            figures=[self.figure],
             loss_name=loss_name,
         )
         super().__init__([self.figure, self.overlay])

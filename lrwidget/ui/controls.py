@@ -36,17 +36,15 @@ class _Field(SetInThreads, ipw.BoundedFloatText): ...  # type: ignore[misc]  # u
 
 
 class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
-    """The field for the exact rate, the buttons that move it, and two menus."""
+    """The field for the exact rate, the buttons that move it, and the rule."""
 
-    def __init__(  # noqa: PLR0913 (the commands, and the menu of files)
+    def __init__(
         self,
         start_lr: float,
         rule: str,
         on_pick: Callable[[float], object],
         on_step: Callable[[int], object],
         on_home: Callable[[], object],
-        *,
-        save: ipw.Widget,
     ) -> None:
         self._on_pick = on_pick
         self._rate: float | None = None
@@ -77,8 +75,10 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             style=_NAMED,
             layout={"width": "230px"},
         )
+        for button in (self.lower, self.higher, self.home):
+            button.add_class("lrwidget-small")
         buttons = ipw.HBox([self.lower, self.higher, self.home])
-        super().__init__([self.hint, self.field, buttons, self.rule, save])
+        super().__init__([self.hint, self.field, buttons, self.rule])
         self.add_class("lrwidget-pick")
         self.field.observe(self._on_typed, "value")
         self.lower.on_click(lambda _button: on_step(-1))
@@ -115,16 +115,19 @@ class UndoButton(ipw.Button):  # type: ignore[misc]  # untyped base
         super().__init__(
             description="Undo",
             icon="undo",
-            layout={"flex": "0 0 auto", "width": "auto", "align_self": "flex-start"},
+            layout={"flex": "0 0 auto", "width": "auto"},
         )
-        self.add_class("lrwidget-undo")
+        self.add_class("lrwidget-small")
         self.on_click(lambda _button: on_undo())
+        show_if(self, shown=False)
         self.show("")
 
     def show(self, undoable: str) -> None:
         """Tell the command that would be undone, or disable the button without one."""
         with self.hold_sync():
             self.disabled = not undoable
+            if undoable:  # it stays there then, with the focus
+                show_if(self, shown=True)
             self.tooltip = f"Undo {undoable} (Ctrl+Z in the chart)" if undoable else ""
 
 

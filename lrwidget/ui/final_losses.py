@@ -33,8 +33,11 @@ _SIZE, _SMALL = 150, 0.6  # of the best dot in square pixels, and of others as a
 _MOST_TICKS = 4
 _MARGIN = 0.25  # of the range of losses, above and below them
 _LEAST_SPAN = 0.1  # of a logarithmic axis, or of the largest loss
+_ROOM_ALONE = 0.5  # decades above a lane that alone has learned
 _TOP = 0.9  # share of the height for a loss that is above the axis
-_DIVERGED_WIDTH = 0.13  # of this word, in shares of a plot that is 600 pixels wide
+_LINE = 0.17  # height of a text, as a share of that of the plot
+_CROWDED = 0.25  # between triangles whose texts would meet, as a share of the width
+_ROOM = 0.2  # to the right of a triangle for a text, as a share of the plot's width
 
 
 class FinalLosses:
@@ -87,22 +90,19 @@ class FinalLosses:
             colors=[_PROBLEM],
             default_size=90,
         )
-        self.texts = bqplot.Label(
-            x=[],
-            y=[],
-            text=[],
-            scales=scales,
-            default_size=12,
-            x_offset=9,
-            font_weight="normal",
-            apply_clip=False,
+        look = {"default_size": 12, "font_weight": "normal", "apply_clip": False}
+        self.texts, self.texts_before = (
+            bqplot.Label(
+                x=[], y=[], text=[], scales=scales, align=align, x_offset=x, **look
+            )
+            for align, x in (("start", 9), ("end", -9))
         )
         for mark in (self.dots, self.triangles):
             mark.on_element_click(self._on_clicked)
         self.figure = bqplot.Figure(
             marks=[
                 *(self.band, self.way, self.bars),
-                *(self.dots, self.triangles, self.texts),
+                *(self.dots, self.triangles, self.texts, self.texts_before),
             ],
             axes=[axes.both[0], self._losses.axis],
             fig_margin={**margins, "top": 10},
@@ -146,16 +146,13 @@ class FinalLosses:
         tops = [self._height_at(_TOP)] * len(above)
         set_points(self.triangles, [rates[i] for i in above], tops)
         order = sorted(inside, key=lambda i: placed[i] is not best)
-        named = [
-            *self._beside(
-                [(rates[i], placed[i].loss) for i in order],
-                [(self._across(rates[i]), _TOP) for i in above],
-            ),
-            *self._at_the_top([(rates[i], ended[i]) for i in above]),
-        ]
-        with self.texts.hold_sync():
-            self.texts.text = [text for _, _, text in named]
-            set_points(self.texts, [x for x, _, _ in named], [y for _, y, _ in named])
+        named = self._beside(
+            [(rates[i], placed[i].loss) for i in order],
+            [(self._across(rates[i]), _TOP) for i in above],
+        )
+        before, after = self._at_the_top([(rates[i], ended[i]) for i in above])
+        _write(self.texts, [*named, *after])
+        _write(self.texts_before, before)
 
     def _fit_axis(self, placed: list[Outcome]) -> float:
         """Fit the axis to losses, and return the highest one of these as a height."""
@@ -164,11 +161,10 @@ class FinalLosses:
             return -math.inf
         ends = [self._height(x.loss) for x in placed]
         low, high = min(ends), max(ends)
-        ceiling = high
-        if not self._losses.logarithmic:  # so that a huge loss flattens nothing
-            highest = max(x.loss for x in learned)
-            high = min(high, highest + (highest - low or abs(highest)))
-            ceiling = high
+        # A huge loss, or one of a lane that has learned nothing, flattens no other.
+        highest = max(self._height(x.loss) for x in learned)
+        alone = _ROOM_ALONE if self._losses.logarithmic else abs(highest)
+        ceiling = high = min(high, highest + (highest - low or alone))
         least = _LEAST_SPAN * (1.0 if self._losses.logarithmic else abs(high) or 1.0)
         margin = max(high - low, least) * _MARGIN
         # A long bar may leave the plot.
@@ -207,20 +203,28 @@ class FinalLosses:
             for i, (_, share) in beside_dots(dots, triangles).items()
         ]
 
-    def _at_the_top(self, above: list[tuple[float, Outcome]]) -> list[_Text]:
-        """Return the loss of each lane above the plot; one text for diverged ones."""
+    def _at_the_top(
+        self, above: list[tuple[float, Outcome]]
+    ) -> tuple[list[_Text], list[_Text]]:
+        """
+        Return the texts before and after triangles: each loss that is above the plot.
+
+        Of those that diverged, there is one text.
+        """
         top = self._height_at(_TOP)
-        texts: list[_Text] = [
+        before: list[_Text] = [
             (lr, top, plain(x.loss, 2)) for lr, x in above if x.state != "unstable"
         ]
+        after: list[_Text] = []
         diverged = [lr for lr, x in above if x.state == "unstable"]
         if diverged:
             count = f"{len(diverged)} " if len(diverged) > 1 else ""
-            lr = diverged[-1]
-            if self._across(lr) + _DIVERGED_WIDTH > 1:
-                lr = self._rate_at(self._across(diverged[0]) - _DIVERGED_WIDTH)
-            texts.append((lr, top, f"{count}diverged"))
-        return texts
+            fits = self._across(diverged[-1]) + _ROOM <= 1
+            lr, side = (diverged[-1], after) if fits else (diverged[0], before)
+            crowded = side and self._across(lr) - self._across(side[-1][0]) < _CROWDED
+            height = self._height_at(_TOP - _LINE) if crowded else top
+            side.append((lr, height, f"{count}diverged"))
+        return before, after
 
     def _height_at(self, share: float) -> float:
         low, high = self._losses.limits
@@ -234,11 +238,6 @@ class FinalLosses:
         low, high, at = self._placed(self._rates.min, self._rates.max, rate)
         return float((at - low) / (high - low))
 
-    def _rate_at(self, share: float) -> float:
-        low, high = self._placed(self._rates.min, self._rates.max)
-        place = low + share * (high - low)
-        return float(10.0**place if isinstance(self._rates, LogScale) else place)
-
     def _placed(self, *rates: float) -> FloatArray:
         places = np.array(rates)
         return np.log10(places) if isinstance(self._rates, LogScale) else places
@@ -247,3 +246,9 @@ class FinalLosses:
         number = int(event["data"]["index"])
         for rate in mark.x.tolist()[number : number + 1]:  # it may have gone
             self._on_pick(rate)
+
+
+def _write(mark: bqplot.Label, texts: Sequence[_Text]) -> None:
+    with mark.hold_sync():
+        mark.text = [text for _, _, text in texts]
+        set_points(mark, [x for x, _, _ in texts], [y for _, y, _ in texts])

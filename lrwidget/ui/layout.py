@@ -65,7 +65,11 @@ class Layout:
     """The parts of the widget, from top to bottom."""
 
     def __init__(
-        self, commands: _Commands, snapshot: Snapshot, smoothing: Smoothing, rule: str
+        self,
+        commands: _Commands,
+        snapshot: Snapshot,
+        smoothing: Smoothing | None,
+        rule: str,
     ) -> None:
         self._commands = commands
         self._shown: Snapshot | None = None
@@ -91,7 +95,8 @@ class Layout:
             copy=self.copy,
             can=can,
         )
-        self.view_bar = ViewBar(smoothing, can.loss_name, on_view)
+        self.save = Menu("Save", "Save the curve as a file", answered(self._on_export))
+        self.view_bar = ViewBar(smoothing, can.loss_name, on_view, self.save)
         move = answered(commands.move)
         self.chart = Chart(
             config.start_lr, config.end_lr, self.view_bar.view, move, can.loss_name
@@ -106,9 +111,7 @@ class Layout:
         self.runs_table = RunsTable(commands, self.page.answer)
         self.points_table = PointsTable()
         step, home = answered(commands.step), answered(commands.home)
-        save = Menu("Save", "Save the curve as a file", answered(self._on_export))
-        self.save = save
-        self.pick_bar = PickBar(config.start_lr, rule, pick, step, home, save=save)
+        self.pick_bar = PickBar(config.start_lr, rule, pick, step, home)
         self.next_bar = NextBar(self.settings.toggle, self.undo_button, self.page, can)
         self.trainings = TrainingsDisplay(self.chart, pick, self.page.answer)
         # The page gets an answer to presses without an effect, too.
@@ -147,6 +150,10 @@ class Layout:
         self._show_job(snapshot, before, anew=bool(changed - _OF_A_HAND))
         self._shown = snapshot
 
+    def say(self, words: str) -> None:
+        """Tell what was applied or undone, until another rate is chosen."""
+        self.next_bar.say(words)
+
     def _show_window(self, snapshot: Snapshot, changed: set[str]) -> None:
         """Show the visible rates, and what would be undone."""
         if "window" in changed:
@@ -165,7 +172,10 @@ class Layout:
         if anew:
             done, total = (0, 0) if job is None else (job.done, job.total)
             traceback = None if job is None or job.error is None else job.traceback
-            self.answer.show(done, total, messages.sentence(snapshot), traceback)
+            sentence = messages.sentence(snapshot)
+            self.answer.show(done, total, sentence, traceback)
+            if not (running or job is None):
+                self.answer.keep_room(sentence)
         self.answer.show_headline(headline(snapshot))
         if not running:
             words, tooltip = check_button(snapshot), check_tooltip(snapshot)
@@ -242,18 +252,18 @@ class Layout:
         self._commands.start()
 
     def _on_undo(self) -> None:
-        self._say(self._commands.undo)
+        self._do(self._commands.undo)
 
     def _on_apply(self) -> None:
-        self._say(self._commands.apply)
+        self._do(self._commands.apply)
 
-    def _say(self, command: Callable[[], str]) -> None:
+    def _do(self, command: Callable[[], str]) -> None:
         """Give a command, and say what it did, or why it could not."""
         try:
             words = command()
         except Exception as error:  # noqa: BLE001 (any error is shown)
             words = str(error) or type(error).__name__
-        self.next_bar.say(words)
+        self.say(words)
 
     def _on_next(self) -> None:
         """Start the run that may do better."""
@@ -285,5 +295,6 @@ def _differ(name: str, one: Snapshot, other: Snapshot) -> bool:
 def _phase(snapshot: Snapshot) -> dict[str, bool]:
     """Return whether a job runs, and whether there has been a result and a run."""
     running, again = snapshot.running, bool(snapshot.runs)
-    begun = again or running or snapshot.race is not None or snapshot.choice is not None
+    found = any(len(run.history) for run in snapshot.runs)
+    begun = found or running or snapshot.race is not None or snapshot.choice is not None
     return {"running": running, "begun": begun, "again": again}

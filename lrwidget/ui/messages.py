@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.run_settings import same_as
 from lrwidget.curve.ticks import counted, plain, short, tick_label
-from lrwidget.ui.answer_text import conclusion, relation
+from lrwidget.curve.verdict import best_lanes
+from lrwidget.ui.answer_text import conclusion
 from lrwidget.ui.outlook import duration, speed
 from lrwidget.ui.settings import in_words_of_fields
 
@@ -38,7 +39,8 @@ def status(snapshot: Snapshot) -> str:
     if job is None or job.running or job.error is not None or job.kind == "race":
         return words
     if job.kind == "verification" and found is not None:
-        return f"{words} {found.verdict}"
+        what = "Checked by training" if found.checked else "Not checked"
+        return _with_notices(f"{what}: {found.verdict}", job)
     completed = snapshot.curve.stop_reason == "completed"
     if job.kind == "test" and completed and "Done" not in words:
         words = f"Done. {words}"
@@ -59,9 +61,13 @@ def sentence(snapshot: Snapshot) -> str:
         words = _special_case(job) or _running(job, snapshot)
     else:
         words = _ended(job, snapshot)
-    if job.notices:
-        words += f" This is not quite your training. {' '.join(job.notices)}"
-    return words
+    return _with_notices(words, job)
+
+
+def _with_notices(words: str, job: JobSnapshot) -> str:
+    if not job.notices:
+        return words
+    return f"{words} This is not quite your training. {' '.join(job.notices)}"
 
 
 def announcement(snapshot: Snapshot) -> str:
@@ -212,27 +218,25 @@ def _ended_race(race: RaceHistory) -> str:
 
 
 def _ended_check(job: JobSnapshot, snapshot: Snapshot) -> str:
-    found = snapshot.verification
-    if found is not None:
-        return _checked(found)
+    found, race = snapshot.verification, snapshot.race
+    if found is not None and race is not None:
+        return _checked(found, race)
     if not job.done:
         return "Check stopped before the first step."
     return f"Not checked. {conclusion(snapshot.curve, snapshot.suggestion)}"
 
 
-def _checked(found: Verification) -> str:
-    """Return what a check has done to the suggestion of the range test."""
-    before, after = found.curve.suggestion().lr, found.lr
-    if not found.checked or after is None:
+def _checked(found: Verification, trainings: Trainings) -> str:
+    """Return which trainings were best, and the suggestion that follows from them."""
+    if not found.checked or found.lr is None:
         return "Not checked: the trainings do not tell which rates are good."
-    if before is None:
-        return f"Checked by training: {short(after)} is in the range that they allow."
-    if relation(after, before):
-        return (
-            f"Checked by training: the suggestion moves from {short(before)} to "
-            f"{short(after)}."
-        )
-    return f"Checked by training: {short(after)} is confirmed."
+    steps, total = trainings.steps, found.total_steps
+    best = best_lanes([*trainings.outcomes(trainings.curves()).values()], steps)
+    if total is None:
+        where = "for a longer training"
+    else:
+        where = f"for {counted(total, 'step')}" if total > steps else "suggested:"
+    return f"Checked: {best}; {where} {short(found.lr)}."
 
 
 def _pace(job: JobSnapshot) -> str:

@@ -1,5 +1,7 @@
 // Numbers as texts.
 
+const LITTLE = 1.095; // ratio of two rates, below which the difference is told
+
 // A rate with two digits, in one notation: 2.0e-2, 0.29, 3.
 function shortRate(rate) {
   if (rate >= 0.0995 && rate < 1000) return String(Number(rate.toPrecision(2)));
@@ -34,9 +36,10 @@ function times(ratio) {
 }
 
 function besideSuggestion(rate, suggestion) {
-  if (Math.abs(rate / suggestion - 1) < 0.005) return "suggested";
-  if (times(rate / suggestion) === "1x") return "close to the suggestion";
-  return `${times(rate / suggestion)} ${rate < suggestion ? "lower" : "higher"} than suggested`;
+  if (shortRate(rate) === shortRate(suggestion)) return "suggested";
+  const ratio = Math.max(rate / suggestion, suggestion / rate);
+  const much = ratio < LITTLE ? `${Math.round(100 * (ratio - 1))}%` : times(ratio);
+  return `${much} ${rate < suggestion ? "lower" : "higher"} than suggested`;
 }
 
 function besideUnstable(rate, unstableFrom) {

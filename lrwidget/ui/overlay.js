@@ -10,8 +10,8 @@ const SEGMENT = 12; // pixels of a line that count as one point of it
 const STAYS = 2; // points more that a card may hide before it moves elsewhere
 const MARGINS = { left: 44, right: 8, top: 24, bottom: 36 };
 const OFFSET = "31px"; // of the names of the axes from a narrow plot
-const PARTS = ["handle", "needle", "raw", "latest", "figure"];
-const LISTS = ["others", "axes"];
+const PARTS = ["handle", "needle", "raw", "latest"];
+const LISTS = ["others", "axes", "figures"];
 const SVG = "http://www.w3.org/2000/svg";
 
 // anywidget removes the listeners of the model with the view; the signal ends the rest.
@@ -25,14 +25,14 @@ function render({ model, el }) {
 
 async function start(page, chart) {
   const { model, el, signal } = page;
-  const parts = {};
+  const parts = { wide: new Map() };
   const drawn = {
     zones: el.appendChild(element("div", { className: "lrwidget-zones" })),
     start: el.appendChild(element("div", { className: "lrwidget-start" })),
     card: el.appendChild(element("div", { className: "lrwidget-card" })),
   };
   for (const part of Object.values(drawn)) part.setAttribute("aria-hidden", "true");
-  hatch(el, chart);
+  const above = hatch(el, chart);
   chart.tabIndex = 0;
   const crosshair = addCrosshair(page, chart, parts);
   let frame = 0;
@@ -42,8 +42,9 @@ async function start(page, chart) {
     const { scales, plot } = geometry(parts, chart, el);
     if (!plot.width) return;
     drawZones(drawn.zones, model.get("zones"), scales.x, plot);
+    drawAbove(above, parts.raw, scales, plot);
     drawStart(drawn.start, model, parts, scales, plot);
-    drawCard(drawn.card, model, parts, scales, plot);
+    drawCard(drawn, model, parts, scales, plot);
     describe(chart, scales.x, parts.handle.get("x")[0], drawn.card);
     crosshair();
   };
@@ -66,9 +67,10 @@ async function start(page, chart) {
       [parts.handle, "change:x", () => moveNeedle(parts)],
     ]);
     highlight(model.get("highlight"), parts);
+    shrink(parts, chart);
     redraw();
   };
-  model.on("change:others", connect);
+  model.on("change:others change:figures", connect);
   model.on("change", redraw);
   model.on("change:highlight", () => highlight(model.get("highlight"), parts));
   await connect();
@@ -124,14 +126,27 @@ function curveOf(line) {
 
 // Makes the margins small, or as they were. It is this page's matter alone: nothing is
 // sent to the kernel.
-function shrink(parts, chart) {
-  const { figure, axes, wide } = parts;
+function shrink({ figures, axes, wide }, chart) {
   const narrow = chart.clientWidth < NARROW;
-  if (narrow === Boolean(wide)) return;
-  const offsets = axes.map((axis) => axis.get("label_offset"));
-  parts.wide = narrow && { margins: figure.get("fig_margin"), offsets };
-  figure.set("fig_margin", narrow ? { ...figure.get("fig_margin"), ...MARGINS } : wide.margins);
-  axes.forEach((axis, i) => axis.set("label_offset", narrow ? OFFSET : wide.offsets[i]));
+  // The strip has the edges of the plot, too.
+  const { style } = chart.closest(".lrwidget");
+  for (const side of ["left", "right"]) {
+    if (narrow) style.setProperty(`--lrwidget-${side}`, `${MARGINS[side]}px`);
+    else style.removeProperty(`--lrwidget-${side}`);
+  }
+  const fit = (part, name, small) => {
+    if (narrow && !wide.has(part)) {
+      wide.set(part, part.get(name));
+      part.set(name, small(part.get(name)));
+    } else if (!narrow && wide.has(part)) {
+      part.set(name, wide.get(part));
+      wide.delete(part);
+    }
+  };
+  for (const figure of figures) fit(figure, "fig_margin", (all) => ({ ...all, ...MARGINS }));
+  for (const axis of new Set([...axes, ...figures.flatMap((figure) => figure.get("axes"))])) {
+    fit(axis, "label_offset", () => OFFSET);
+  }
 }
 
 // ---- the zones
@@ -141,7 +156,7 @@ function hatch(el, chart) {
   const [svg, pattern, back, line] = ["svg", "pattern", "rect", "path"].map((name) =>
     document.createElementNS(SVG, name),
   );
-  setAttributes(svg, { width: 0, height: 0, "aria-hidden": "true", class: "lrwidget-hatch" });
+  setAttributes(svg, { width: 1, height: 1, "aria-hidden": "true", class: "lrwidget-hatch" });
   const size = { width: 9, height: 9 };
   setAttributes(pattern, { id, patternUnits: "userSpaceOnUse", ...size });
   setAttributes(back, { ...size, class: "lrwidget-hatch-back" });
@@ -150,6 +165,22 @@ function hatch(el, chart) {
   svg.append(pattern);
   el.append(svg);
   chart.style.setProperty("--lrwidget-hatching", `url("#${id}")`);
+  const above = document.createElementNS(SVG, "path");
+  setAttributes(above, { class: "lrwidget-above" });
+  svg.append(above);
+  return above;
+}
+
+// Draws a triangle at the upper edge of the plot for each dot above it.
+function drawAbove(path, raw, scales, plot) {
+  const [xs, ys] = [raw.get("x"), raw.get("y")];
+  let way = "";
+  for (let i = 0; i < xs.length && raw.get("marker"); i++) {
+    const share = shareOf(scales.x, xs[i]);
+    if (ys[i] <= scales.y.get("max") || share < 0 || share > 1) continue;
+    way += `M${(plot.left + share * plot.width).toFixed(1)} ${plot.top + 2}l-4 7h8z`;
+  }
+  if (path.getAttribute("d") !== way) path.setAttribute("d", way);
 }
 
 function drawZones(box, zones, rates, plot) {
@@ -205,7 +236,7 @@ function drawStart(text, model, parts, scales, plot) {
 
 // ---- the card at the handle
 
-function drawCard(card, model, parts, scales, plot) {
+function drawCard({ card, start }, model, parts, scales, plot) {
   const rate = parts.handle.get("x")[0];
   const share = rate === undefined ? NaN : shareOf(scales.x, rate);
   const words = rate === undefined ? [] : cardWords(model, parts, scales, rate);
@@ -225,6 +256,10 @@ function drawCard(card, model, parts, scales, plot) {
   const clamp = (left) => Math.min(Math.max(left, plot.left + 2), plot.right - width - 2);
   const room = plot.height - height - 12;
   const points = obstacles(parts, scales, plot);
+  const { offsetLeft, offsetTop, offsetWidth, offsetHeight } = start; // 0 if it is hidden
+  for (let at = 0; at < offsetWidth; at += SEGMENT) {
+    points.push([offsetLeft + at, offsetTop + offsetHeight / 2, 1]);
+  }
   let best = null;
   for (const side of [-1, 1]) {
     const left = clamp(side < 0 ? x - GAP - width : x + GAP);

@@ -40,7 +40,7 @@ class Overlay(anywidget.AnyWidget):
     latest = _widget(bqplot.Lines)  # its trend: three rows, the trend is the second
     others = _widgets(bqplot.Lines)  # other trends, with a band or without
     axes = _widgets(bqplot.Axis)  # the axes of rates, and last that of losses
-    figure = _widget(bqplot.Figure)
+    figures = _widgets(bqplot.Figure)  # the chart, and those with the same edges
     logarithmic = traitlets.Bool().tag(sync=True)  # whether heights are logarithms
     suggestion = traitlets.Float(None, allow_none=True).tag(sync=True)
     start = traitlets.Float(None, allow_none=True).tag(sync=True)  # loss at the start

@@ -37,8 +37,9 @@ class PointsTable(anywidget.AnyWidget):
         if opened is None or opened in snapshot.growing:
             return
         points = points_of(snapshot.curve)
+        of = f" of {opened.name}" if len(snapshot.runs) > 1 else ""
         with self.hold_sync():
-            self.title, self.points = f"Points of {opened.name}", points
+            self.title, self.points = f"Table of the points{of}", points
         self.layout.display = None if points else "none"
 
 

@@ -22,7 +22,7 @@ function render({ model, el }) {
   const table = { model, el, editing: null, draft: "", highlighted: null };
   table.drawn = new Map(); // from a line to its look without a highlight
   el.classList.add("lrwidget-runs");
-  table.menu = element("div", { className: "lrwidget-menu", popover: "auto" });
+  table.menu = element("div", { className: "lrwidget-row-menu", popover: "auto" });
   table.said = element("p", { className: "lrwidget-runs-said", role: "status" });
   table.body = element("table");
   el.append(table.body, table.said, table.menu);
@@ -109,7 +109,7 @@ function line(table, row, differ) {
     made.append(element("td", { className: "lrwidget-differs" }, element("div", text)));
   }
   const actions = element("div", {}, hideButton(table, row), menuButton(table, row));
-  made.append(element("td", { className: "lrwidget-actions" }, actions));
+  made.append(element("td", { className: "lrwidget-row-actions" }, actions));
   return made;
 }
 

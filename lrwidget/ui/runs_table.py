@@ -13,7 +13,8 @@ import traitlets
 
 from lrwidget.curve.run_settings import differences
 from lrwidget.curve.runs import in_rows
-from lrwidget.curve.ticks import plain, short
+from lrwidget.curve.ticks import short
+from lrwidget.ui.answer_text import fall
 from lrwidget.ui.marks import CURVE, look_of_former
 from lrwidget.ui.messages import same_batches
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from lrwidget.ui.snapshot import Snapshot
 
 _FEWEST = 2  # runs; a single one needs no table
-_DIGITS = 3  # of a loss
 
 
 class RunCommands(Protocol):
@@ -133,12 +133,12 @@ def _results(run: Run, suggestion: Suggestion, *, grows: bool) -> dict[str, str]
         return {**empty, "steps": "running"}
     curve, (lr, low, high, _) = run.history.curve(), suggestion
     to_try = "" if low is None or high is None else f"{short(low)} to {short(high)}"
-    finite = curve.losses[np.isfinite(curve.losses)]
+    known = np.isfinite(curve.losses).any()
     edge, done = curve.unstable_from, len(curve)
     return {
         "suggested": "none" if lr is None else short(lr),
         "range": to_try,
-        "lowest": plain(float(finite.min()), _DIGITS) if len(finite) else "",
+        "lowest": fall(curve)[1] if known else "",
         "unstable": "" if edge is None else short(edge),
         "steps": str(done) if done >= curve.num_it else f"{done} of {curve.num_it}",
     }

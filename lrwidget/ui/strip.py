@@ -155,7 +155,11 @@ class Strip(ipw.VBox):  # type: ignore[misc]  # untyped base
         )
         self.brush.add_class("lrwidget-brush")
         self.page = StripPage(self.brush, commands, on_undo)
-        left, right = (f"calc({x}px + var(--jp-widgets-margin, 2px))" for x in margins)
+        # The script of the chart sets the variables where its margins shrink.
+        left, right = (
+            f"calc(var(--lrwidget-{side}, {x}px) + var(--jp-widgets-margin, 2px))"
+            for side, x in zip(("left", "right"), margins, strict=True)
+        )
         below_plot = {"margin": f"0 {right} 0 {left}"}
         area = ipw.Box([self.picture, self.brush], layout=below_plot)
         area.add_class("lrwidget-strip-area")
@@ -164,6 +168,8 @@ class Strip(ipw.VBox):  # type: ignore[misc]  # untyped base
             description="Show all", tooltip="Show all rates", layout=_BUTTON
         )
         self.again = ipw.Button(description="Run this range again", layout=_BUTTON)
+        for button in (self.everything, self.again):
+            button.add_class("lrwidget-small")
         show_if(self.again, shown=can_run)
         buttons = ipw.HBox([self.everything, self.again])
         row = ipw.HBox([self.text, buttons], layout=below_plot)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import ipywidgets as ipw
@@ -12,6 +11,7 @@ from lrwidget.curve.outcomes import ERRORS, best_of
 from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.ticks import counted, plain, short
 from lrwidget.curve.verdict import lane_results
+from lrwidget.ui.answer_text import unbroken
 from lrwidget.ui.controls import show_if
 from lrwidget.ui.final_losses import FinalLosses
 from lrwidget.ui.lane_looks import lane_colours
@@ -139,6 +139,7 @@ class TrainingsDisplay:
         for box in (self.below, self.beside):
             show_if(box, shown=True)
         self._losses.children = (self.final.figure,)
+        chart.overlay.figures = [chart.figure, self.final.figure]
         self._steps.children = (self.lanes.figure, row)
 
     def _wait(self, *, waiting: bool) -> None:
@@ -154,6 +155,7 @@ class TrainingsDisplay:
             return
         self._taken_away, self._shown = self._shown.history, None
         self.lanes, self.final, self.buttons = None, None, []
+        self._chart.overlay.figures = [self._chart.figure]
         for outer, inner in ((self.below, self._losses), (self.beside, self._steps)):
             show_if(outer, shown=False)
             parts, inner.children = inner.children, ()
@@ -192,6 +194,7 @@ class TrainingsDisplay:
             tooltip=f"Choose the learning rate {short(lr)}",
             layout={"width": "auto", "border_left": f"6px solid {colour}"},
         )
+        button.add_class("lrwidget-small")
         button.on_click(lambda _button: self._on_pick(lr))
         return button
 
@@ -251,9 +254,7 @@ def _verdict(
             f'<p class="lrwidget-note">Above the loss of {short(best.lane.lr)}, '
             f"{plain(best.loss, 2)}: {', '.join(differences)}.</p>"
         )
-    # A line would break after the sign of a power.
-    whole = r'<span class="lrwidget-number">\g<0></span>'
-    return re.sub(r"[\d.]+e-\d+", whole, text)
+    return unbroken(text)
 
 
 def _with_margin(number: float, margin: float) -> str:

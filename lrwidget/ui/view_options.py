@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ipywidgets as ipw
 import numpy as np
 
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
 from lrwidget.curve.trend import AUTOMATIC, FASTAI, common_trend, trend
+from lrwidget.ui.controls import show_if
 from lrwidget.ui.marks import CHOICE, CURVE, RAW_OPACITY, SUGGESTION
 from lrwidget.ui.widgets import SetInThreads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 _WIDTHS = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4, 0.56, 0.8)  # in decades
 _MOST_HIDDEN = 10**6
+# What was set by hand in the widgets of this kernel, by the names of the controls.
+session: dict[str, Any] = {}
 
 
 class VisibleCurve(NamedTuple):
@@ -105,12 +109,24 @@ class _Slider(SetInThreads, ipw.SelectionSlider): ...  # type: ignore[misc]  # u
 
 
 class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
-    """The title and the key of the chart, and the controls of its view."""
+    """
+    The title and the key of the chart, the controls of its view, and the menu to save.
+
+    The controls begin as they were last set by hand in this kernel, except that a
+    smoothing may be given. Controls that are seldom used are folded away at first.
+    """
 
     def __init__(
-        self, smoothing: Smoothing, loss_name: str, on_change: Callable[[], object]
+        self,
+        smoothing: Smoothing | None,
+        loss_name: str,
+        on_change: Callable[[], object],
+        save: ipw.Widget,
     ) -> None:
         self._loss_name = loss_name
+        fastai = session.get("fastai", False) if smoothing is None else False
+        if smoothing is None:
+            smoothing = session.get("smoothing", AUTOMATIC)
         width = AUTOMATIC if smoothing == FASTAI else smoothing
         widths = sorted({*_WIDTHS, width} - {AUTOMATIC})
         self.smoothing = _Slider(
@@ -123,20 +139,41 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         self.logarithmic = _switch("log scale")
         self.everything = _switch("include explosion")
         self.fastai = _switch("fastai's mean")
-        self.fastai.value = smoothing == FASTAI
+        self.fastai.value = fastai or smoothing == FASTAI
         self.hide_first = _number("hide first")
         self.hide_last = _number("last")
         self.key = ipw.HTML()
         self.key.add_class("lrwidget-key")
         ipw.dlink((self.fastai, "value"), (self.smoothing, "disabled"))
         hidden = ipw.HBox([self.hide_first, self.hide_last, ipw.Label("steps")])
-        controls = [self.smoothing, self.logarithmic, self.everything, self.fastai]
-        box = ipw.HBox([*controls, hidden])
-        box.add_class("lrwidget-view")
-        super().__init__([self.key, box])
+        self.more = ipw.ToggleButton(
+            description="More",
+            tooltip="Show or hide further settings of the view",
+            layout={"flex": "0 0 auto", "width": "auto"},
+        )
+        self.more.add_class("lrwidget-small")
+        often = ipw.HBox([self.smoothing, self.logarithmic, self.more, save])
+        self.seldom = ipw.HBox([self.everything, self.fastai, hidden])
+        for box in (often, self.seldom):
+            box.add_class("lrwidget-view")
+        super().__init__([self.key, often, self.seldom])
         self.add_class("lrwidget-toolbar")
-        for control in (*controls, self.hide_first, self.hide_last):
-            control.observe(lambda _change: on_change(), "value")
+        kept = {
+            "smoothing": self.smoothing,
+            "logarithmic": self.logarithmic,
+            "everything": self.everything,
+            "fastai": self.fastai,
+            "more": self.more,
+        }
+        for name in ("logarithmic", "everything", "more"):
+            kept[name].value = session.get(name, False)
+        for name, control in kept.items():
+            control.observe(partial(_remember, name), "value")
+        for control in (*kept.values(), self.hide_first, self.hide_last):
+            if control is not self.more:
+                control.observe(lambda _change: on_change(), "value")
+        self.more.observe(lambda _change: self._fold(), "value")
+        self._fold()
         self.explain(dots=True, repeats=False, checked=False)
 
     @property
@@ -149,6 +186,9 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             self.logarithmic.value,
             self.everything.value,
         )
+
+    def _fold(self) -> None:
+        show_if(self.seldom, shown=self.more.value)
 
     def explain(self, *, dots: bool, repeats: bool, checked: bool) -> None:
         """Explain the marks of the chart by keys that look like them."""
@@ -181,6 +221,10 @@ _REPEATS = '<path d="M0 6H20" stroke="currentColor" stroke-width="2.5"/>'
 _DIAMOND = f'<path d="M10 0L16 6L10 12L4 6Z" fill="{SUGGESTION}"/>'
 _RANGE = f'<path d="M0 0H20V12H0Z" fill="{SUGGESTION}" class="lrwidget-range"/>'
 _HANDLE = f'<circle cx="10" cy="6" r="6" fill="{CHOICE}"/>'
+
+
+def _remember(name: str, change: Mapping[str, Any]) -> None:
+    session[name] = change["new"]
 
 
 def _switch(description: str) -> ipw.Checkbox:

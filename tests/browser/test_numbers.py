@@ -35,7 +35,8 @@ _SAID: dict[str, list[tuple[list[float], str]]] = {
     "besideSuggestion": [
         *(([0.01, 0.01], "suggested"), ([0.01004, 0.01], "suggested")),
         *(
-            ([0.0102, 0.01], "close to the suggestion"),
+            ([0.0102, 0.01], "suggested"),
+            ([0.0104, 0.0106], "2% lower than suggested"),
             ([0.02, 0.01], "2x higher"),
         ),
         *(([0.01 / 29, 0.01], "29x lower than"), ([0.01 / 1.5, 0.01], "1.5x lower")),

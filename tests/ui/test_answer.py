@@ -62,6 +62,7 @@ def test_a_rate_makes_apply_the_primary_action(answer: Answer) -> None:
         answer.show_rate(rate)
         assert answer.apply.disabled == (rate is None)
         assert answer.apply.button_style == style
+        assert (answer.next.button_style == "primary") == (rate is None)
 
 
 def test_a_check_tells_its_time_and_cost(answer: Answer) -> None:
@@ -82,6 +83,13 @@ def test_shows_how_it_goes(answer: Answer) -> None:
     for done, total in ((42, 100), (300, 500), (5, 60), (0, 0)):
         answer.show(done, total, "")
         assert (answer.progress.value, answer.progress.max) == (done, total)
+
+
+def test_the_latest_sentence_keeps_its_room(answer: Answer) -> None:
+    answer.keep_room("A long sentence <of> a test.")
+    answer.show(1, 100, "Running")
+    assert "A long sentence &lt;of&gt; a test." in answer.room.value
+    assert "long" not in answer.status.value
 
 
 def test_shows_a_failure_with_its_traceback_folded_away(answer: Answer) -> None:

@@ -28,7 +28,6 @@ def pick_bar(done: list[Any]) -> Iterator[PickBar]:
         done.append,
         lambda steps: done.append(("step", steps)),
         lambda: done.append("home"),
-        save=ipw.Label(),
     )
     yield bar
     close_with_parts(bar)

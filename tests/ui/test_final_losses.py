@@ -78,9 +78,10 @@ def test_a_lane_that_diverged_is_a_triangle_at_the_top(final: FinalLosses) -> No
     assert (
         0.8 < (height - final._losses.limits[0]) / np.diff(final._losses.limits)[0] < 1
     )
-    texts = dict(zip(final.texts.text, final.texts.y.tolist(), strict=True))
-    assert texts["diverged"] == height
-    assert {"1", "0.5", "0.9"} <= texts.keys()
+    # to the left of the triangle, since there is no room to the right of it
+    assert final.texts_before.text.tolist() == ["diverged"]
+    assert _points(final.texts_before) == [[rate], [height]]
+    assert {"1", "0.5", "0.9"} <= {*final.texts.text}
 
 
 def test_a_huge_loss_and_one_below_zero_flatten_nothing(final: FinalLosses) -> None:
@@ -88,8 +89,16 @@ def test_a_huge_loss_and_one_below_zero_flatten_nothing(final: FinalLosses) -> N
     final.draw(found, _RATES)
     assert _points(final.dots) == [_RATES[:2], [1, -1]]  # on a linear axis
     assert final.triangles.x.tolist() == [_RATES[2]]
-    assert "1e30" in final.texts.text
+    assert final.texts_before.text.tolist() == ["1e30"]
     assert final._losses.limits[1] < 10
+
+
+def test_a_lane_that_learned_nothing_flattens_no_bar(final: FinalLosses) -> None:
+    final.draw(_outcomes(_lane(0, 0.2, 0.1), _lane(1, 2, 0.12), _lane(2, 2, 2)), _RATES)
+    assert final.dots.x.tolist() == _RATES[:2]
+    assert final.texts_before.text.tolist() == ["2"]
+    low, high = final._losses.limits
+    assert high - low < 0.5  # decades; 2 is 1.2 decades above the others
 
 
 def test_what_has_not_ended_is_not_drawn(final: FinalLosses) -> None:

@@ -47,5 +47,7 @@ def test_it_is_filled_at_the_end_of_a_run(table: PointsTable) -> None:
     table.show(snapshot_with(run, testing=True))
     assert (table.points, table.layout.display) == ([], "none")
     table.show(snapshot_with(run))
-    assert (table.title, len(table.points)) == ("Points of a", 3)
+    assert (table.title, len(table.points)) == ("Table of the points", 3)
     assert table.layout.display is None
+    table.show(snapshot_with(run_of([1.0], "b"), run))
+    assert table.title == "Table of the points of a"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import ipywidgets as ipw
 import numpy as np
 import pytest
 
@@ -12,12 +13,20 @@ from lrwidget.ui.widgets import close_with_parts
 from tests.curves import LRS, curve_of, fitted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lrwidget.curve.trend import Smoothing
 
 _VALLEY = curve_of(*np.r_[np.linspace(2, 1, 40), np.geomspace(1, 1e9, 10)])
 _ENDLESS = curve_of(2.0, math.nan, 1.0, math.inf, 0.5)
+
+
+def _bar(
+    smoothing: Smoothing | None,
+    loss_name: str = "loss",
+    on_change: Callable[[], object] = lambda: None,
+) -> ViewBar:
+    return ViewBar(smoothing, loss_name, on_change, ipw.Label())
 
 
 @pytest.fixture
@@ -27,7 +36,7 @@ def changes() -> list[ViewOptions]:
 
 @pytest.fixture
 def bar(changes: list[ViewOptions]) -> Iterator[ViewBar]:
-    made: ViewBar = ViewBar("automatic", "loss", lambda: changes.append(made.view))
+    made: ViewBar = _bar("automatic", "loss", lambda: changes.append(made.view))
     yield made
     close_with_parts(made)
 
@@ -176,7 +185,7 @@ def test_the_slider_rests_while_the_mean_of_fastai_is_drawn(
 
 @pytest.mark.parametrize("smoothing", ["fastai", "automatic", 0.05, 0.123, 0.8])
 def test_the_bar_begins_with_any_smoothing(smoothing: Smoothing) -> None:
-    bar = ViewBar(smoothing, "loss", lambda: None)
+    bar = _bar(smoothing)
     assert bar.view.smoothing == smoothing
     assert bar.smoothing.disabled == (smoothing == "fastai")
     _automatic, *widths = (value for _, value in bar.smoothing.options)
@@ -186,7 +195,7 @@ def test_the_bar_begins_with_any_smoothing(smoothing: Smoothing) -> None:
 
 @pytest.mark.parametrize("loss_name", ["loss", "validation loss"])
 def test_the_key_explains_what_is_drawn(loss_name: str) -> None:
-    bar = ViewBar("automatic", loss_name, lambda: None)
+    bar = _bar("automatic", loss_name)
     batch = "one batch" if loss_name == "loss" else "validation loss"
     for repeats, checked, fastai in ((False, False, False), (True, True, True)):
         bar.fastai.value = fastai
@@ -200,3 +209,22 @@ def test_the_key_explains_what_is_drawn(loss_name: str) -> None:
     bar.explain(dots=False, repeats=True, checked=True)
     assert bar.key.value != dots
     close_with_parts(bar)
+
+
+def test_the_next_bar_begins_as_this_one_was_left() -> None:
+    first = _bar(None)
+    assert first.view == ViewOptions()
+    assert first.seldom.layout.display == "none"
+    first.more.set_state({"value": True})
+    first.smoothing.set_state({"index": 5})
+    first.logarithmic.set_state({"value": True})
+    first.hide_first.set_state({"value": 3})  # depends on the run
+    second, given = _bar(None), _bar("automatic")
+    assert second.view == ViewOptions(0.2, logarithmic=True)
+    assert second.seldom.layout.display is None
+    assert given.view == ViewOptions("automatic", logarithmic=True)
+    second.fastai.set_state({"value": True})
+    third = _bar(None)
+    assert third.view.smoothing == "fastai"
+    for bar in (first, second, given, third):
+        close_with_parts(bar)
