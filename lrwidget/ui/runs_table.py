@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anywidget
@@ -16,6 +15,7 @@ from lrwidget.curve.runs import in_rows
 from lrwidget.curve.ticks import plain, short
 from lrwidget.ui.marks import CURVE, look_of_former
 from lrwidget.ui.messages import same_batches
+from lrwidget.ui.widgets import page_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,8 +55,8 @@ class RunsTable(anywidget.AnyWidget):
     """
 
     # As text: a path would make anywidget keep each object of this class for ever.
-    _esm = Path(__file__).with_name("runs_table.js").read_text("utf-8")
-    _css = Path(__file__).with_name("runs_table.css").read_text("utf-8")
+    _esm = page_file("dom.js", "runs_table.js")
+    _css = page_file("runs_table.css")
 
     rows = traitlets.List(traitlets.Dict()).tag(sync=True)
     # The lines of the chart: those of former runs are named by their labels.
