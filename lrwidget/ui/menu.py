@@ -28,7 +28,6 @@ class Menu(anywidget.AnyWidget):
     file of that format, which the browser saves.
     """
 
-    # As text: a path would make anywidget keep each object of this class for ever.
     _esm = page_file("dom.js", "menu.js")
     _css = page_file("menu.css")
 

@@ -54,7 +54,6 @@ class RunsTable(anywidget.AnyWidget):
     curve of a row under the mouse or with the focus, without a message.
     """
 
-    # As text: a path would make anywidget keep each object of this class for ever.
     _esm = page_file("dom.js", "runs_table.js")
     _css = page_file("runs_table.css")
 

@@ -419,6 +419,7 @@ def test_nothing_jumps_when_a_run_starts_and_ends(
     book.value("w.wait() and None")
     before = finder.places()
     finder.button.click()
+    expect(finder.button).to_have_text("Stop")
     finder.await_points(2)
     assert _moved(before, finder.places()) < 1
     finder.await_answer()
