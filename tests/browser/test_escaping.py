@@ -50,11 +50,12 @@ def test_what_others_say_is_text(page: Page, notebook: Callable[..., Notebook]) 
     for name in (_SAID, f"optimizer={_SAID}"):
         opens = finder.runs.get_by_role("button", name=name, exact=True)
         expect(opens).to_be_visible()
+    finder.show_all()
     finder.hover(finder.former.first)
     expect(finder.tip).to_contain_text(_SAID)
 
     finder.root.get_by_role("button", name="Apply").click()
-    expect(finder.root.get_by_text(f"to {_SAID}.")).to_be_visible()
+    expect(finder.root.get_by_text(f"Applied: {_SAID} now has")).to_be_visible()
     book.value("setattr(w, '_write_rate', fails)")
     finder.root.get_by_role("button", name="Apply").click()
     expect(finder.root.get_by_text(_SAID, exact=True).last).to_be_visible()
