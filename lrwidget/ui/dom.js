@@ -1,7 +1,9 @@
 // Helpers of the scripts in the page.
 
-function element(tag, properties = {}) {
-  return Object.assign(document.createElement(tag), properties);
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
 }
 
 function setAttributes(target, attributes) {

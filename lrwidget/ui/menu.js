@@ -104,14 +104,6 @@ function keepInside(menu, root) {
   menu.style.left = `${Math.min(0, -over)}px`;
 }
 
-function element(tag, properties = {}) {
-  return Object.assign(document.createElement(tag), properties);
-}
-
-function setAttributes(target, attributes) {
-  for (const [name, value] of Object.entries(attributes)) target.setAttribute(name, value);
-}
-
 async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
+
+from lrwidget.ui.widgets import page_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +28,8 @@ class Menu(anywidget.AnyWidget):
     file of that format, which the browser saves.
     """
 
-    # As text: a path would make anywidget keep each object of this class for ever.
-    _esm = Path(__file__).with_name("menu.js").read_text("utf-8")
-    _css = Path(__file__).with_name("menu.css").read_text("utf-8")
+    _esm = page_file("dom.js", "menu.js")
+    _css = page_file("menu.css")
 
     label = traitlets.Unicode().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)

@@ -66,13 +66,11 @@ async function start(page, chart) {
       [parts.latest, "change:scales change:labels", redraw],
       [parts.handle, "change:x", () => moveNeedle(parts)],
     ]);
-    highlight(model.get("highlight"), parts);
     shrink(parts, chart);
     redraw();
   };
   model.on("change:others change:figures", connect);
   model.on("change", redraw);
-  model.on("change:highlight", () => highlight(model.get("highlight"), parts));
   await connect();
   const fit = () => {
     shrink(parts, chart);
@@ -357,21 +355,6 @@ function describe(chart, rates, rate, card) {
     "aria-valuenow": decades(rate ?? rates.get("min")),
     "aria-valuetext": card.words || "none chosen yet",
   });
-}
-
-// ---- one run that stands out
-
-async function highlight(name, { raw, latest, others }) {
-  const lines = [...others, latest];
-  const known = lines.some((line) => line.get("labels")[0] === name);
-  for (const line of [...lines, raw]) {
-    const [owner] = (line === raw ? latest : line).get("labels");
-    for (const pending of Object.values(line.views ?? {})) {
-      const { el } = await pending;
-      el.classList.toggle("lrwidget-highlit", known && owner === name);
-      el.classList.toggle("lrwidget-faint", known && owner !== name);
-    }
-  }
 }
 
 // ---- the crosshair

@@ -27,8 +27,8 @@ class Overlay(anywidget.AnyWidget):
     The card at the handle, the crosshair, and the names of the zones.
 
     The script reads rates and losses from the marks, so that all of it follows the
-    mouse while the kernel is busy. It also names the chart for screen readers, hatches
-    the unstable zone, and makes the line of one run thicker than the others.
+    mouse while the kernel is busy. It also names the chart for screen readers, and
+    hatches the unstable zone.
     """
 
     _esm = page_file("dom.js", "numbers.js", "overlay.js")
@@ -47,4 +47,3 @@ class Overlay(anywidget.AnyWidget):
     loss_name = traitlets.Unicode("loss").tag(sync=True)
     # Name, lowest and highest rate; None for a rate beyond the axis.
     zones: Any = traitlets.List().tag(sync=True)
-    highlight = traitlets.Unicode().tag(sync=True)  # name of a run, set in the page

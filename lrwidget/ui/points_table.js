@@ -3,14 +3,10 @@
 const COLUMNS = ["rate", "loss", "trend"];
 
 function render({ model, el }) {
-  const details = document.createElement("details");
-  details.className = "lrwidget-points";
-  const summary = document.createElement("summary");
-  const table = document.createElement("table");
-  const box = document.createElement("div");
-  Object.assign(box, { tabIndex: 0, role: "region" }); // since it scrolls
-  box.append(table);
-  details.append(summary, box);
+  const summary = element("summary");
+  const table = element("table");
+  const box = element("div", { tabIndex: 0, role: "region" }, table); // since it scrolls
+  const details = element("details", { className: "lrwidget-points" }, summary, box);
   el.append(details);
   const fill = () => {
     summary.textContent = model.get("title");
@@ -19,21 +15,17 @@ function render({ model, el }) {
     if (!details.open) return;
     table.createCaption().textContent = model.get("title");
     const head = table.createTHead().insertRow();
-    for (const name of COLUMNS) head.append(header(name, "col"));
+    for (const name of COLUMNS) head.append(element("th", { textContent: name, scope: "col" }));
     const body = table.createTBody();
     for (const [rate, ...values] of model.get("points")) {
       const row = body.insertRow();
-      row.append(header(rate, "row"));
+      row.append(element("th", { textContent: rate, scope: "row" }));
       for (const value of values) row.insertCell().textContent = value;
     }
   };
   details.addEventListener("toggle", fill);
   model.on("change:points change:title", fill);
   fill();
-}
-
-function header(textContent, scope) {
-  return Object.assign(document.createElement("th"), { textContent, scope });
 }
 
 export default { render };

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anywidget
@@ -10,6 +9,7 @@ import numpy as np
 import traitlets
 
 from lrwidget.curve.ticks import plain, short
+from lrwidget.ui.widgets import page_file
 
 if TYPE_CHECKING:
     from lrwidget.curve.lr_curve import LRCurve
@@ -22,8 +22,8 @@ _DIGITS = 3  # of a loss
 class PointsTable(anywidget.AnyWidget):
     """A folded table with the rate, the loss and the trend at points of one curve."""
 
-    _esm = Path(__file__).with_name("points_table.js").read_text("utf-8")
-    _css = Path(__file__).with_name("points_table.css").read_text("utf-8")
+    _esm = page_file("dom.js", "points_table.js")
+    _css = page_file("points_table.css")
 
     title = traitlets.Unicode().tag(sync=True)
     points = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)

@@ -37,12 +37,6 @@ function render({ model, el }) {
   return () => highlight(table, null);
 }
 
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
 // ---- the rows
 
 function draw(table) {
@@ -310,19 +304,13 @@ async function highlight(table, name) {
     const { stroke_width: width, opacities, fill_opacities: fills } = Object.fromEntries(look);
     drawn.set(line, Object.fromEntries(look));
     if (row.opened ? !others.has(label) : label === name) {
-      line.set("stroke_width", width + BOLDER);
+      if (width > 1) line.set("stroke_width", width + BOLDER); // not the raw losses
       continue;
     }
     const faint = (values) => values.map((value) => value * FAINT);
     line.set("opacities", faint(opacities.length ? opacities : [1]));
     line.set("fill_opacities", faint(fills));
   }
-}
-
-// Returns the model of the widget in a trait, which may hold only a reference to it.
-async function modelOf({ widget_manager: manager }, trait) {
-  if (typeof trait !== "string") return trait;
-  return manager.get_model(trait.replace("IPY_MODEL_", ""));
 }
 
 export default { render };

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anywidget
@@ -17,6 +16,7 @@ from lrwidget.curve.ticks import short
 from lrwidget.ui.answer_text import fall
 from lrwidget.ui.marks import CURVE, look_of_former
 from lrwidget.ui.messages import same_batches
+from lrwidget.ui.widgets import page_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,9 +54,8 @@ class RunsTable(anywidget.AnyWidget):
     curve of a row under the mouse or with the focus, without a message.
     """
 
-    # As text: a path would make anywidget keep each object of this class for ever.
-    _esm = Path(__file__).with_name("runs_table.js").read_text("utf-8")
-    _css = Path(__file__).with_name("runs_table.css").read_text("utf-8")
+    _esm = page_file("dom.js", "runs_table.js")
+    _css = page_file("runs_table.css")
 
     rows = traitlets.List(traitlets.Dict()).tag(sync=True)
     # The lines of the chart: those of former runs are named by their labels.

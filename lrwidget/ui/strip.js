@@ -32,13 +32,6 @@ function render({ model, el }) {
   return () => controller.abort();
 }
 
-// The trait may hold only a reference to the model of the brush.
-async function brushOf(model) {
-  const trait = model.get("brush");
-  if (typeof trait !== "string") return trait;
-  return model.widget_manager.get_model(trait.replace("IPY_MODEL_", ""));
-}
-
 function brushTo(brush, low, high) {
   brush.set("value", [Math.round(low), Math.round(high)]);
   brush.save_changes();
@@ -48,10 +41,7 @@ function addNames(model, area, signal) {
   const name = () => {
     area.querySelectorAll(".noUi-handle").forEach((handle, i) => {
       const rate = model.get("rates")[i] ?? "";
-      const attributes = { "aria-label": NAMES[i], "aria-valuetext": rate };
-      for (const [key, value] of Object.entries(attributes)) {
-        if (handle.getAttribute(key) !== value) handle.setAttribute(key, value);
-      }
+      setAttributes(handle, { "aria-label": NAMES[i], "aria-valuetext": rate });
     });
   };
   // The slider writes the number of the place at each change.
@@ -72,7 +62,7 @@ function addKeys(model, area, signal) {
     if (!steps) return;
     event.preventDefault();
     event.stopPropagation();
-    const brush = await brushOf(model);
+    const brush = await modelOf(model, model.get("brush"));
     const least = model.get("narrowest");
     let [low, high] = brush.get("value");
     if (handle.classList.contains("noUi-handle-lower")) {
@@ -100,7 +90,7 @@ function addZoom(model, area, chart, signal) {
     if (!(event.ctrlKey || event.metaKey)) return;
     event.preventDefault(); // or the page would zoom
     event.stopPropagation();
-    const brush = await brushOf(model);
+    const brush = await modelOf(model, model.get("brush"));
     const [low, high] = brush.get("value");
     const at = place(low, high);
     if (at === null) return;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import anywidget
@@ -14,7 +13,7 @@ import traitlets
 from lrwidget.curve.loss_limits import loss_limits
 from lrwidget.curve.ticks import equal_steps, plain, rate_ticks, short, tick_label
 from lrwidget.ui.controls import show_if
-from lrwidget.ui.widgets import SetInThreads
+from lrwidget.ui.widgets import SetInThreads, page_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -89,8 +88,8 @@ class StripPage(anywidget.AnyWidget):
     and undoes by Ctrl+Z.
     """
 
-    _esm = Path(__file__).with_name("strip.js").read_text("utf-8")
-    _css = Path(__file__).with_name("strip.css").read_text("utf-8")
+    _esm = page_file("dom.js", "strip.js")
+    _css = page_file("strip.css")
 
     brush = traitlets.Instance(ipw.IntRangeSlider).tag(
         sync=True, **ipw.widget_serialization
