@@ -151,12 +151,14 @@ class Layout:
             self._show_runs(snapshot, view, anew=anew)
             changed.add("curve")
         if changed & {*_OF_RUNS, "suggestions"}:
-            self.runs_table.show(snapshot, self.chart.lines)
+            lines = [*self.chart.lines, self.chart.latest.training]
+            self.runs_table.show(snapshot, lines)
             self.points_table.show(snapshot)
         self.view_bar.explain(
             dots=self.chart.latest.dotted,
             repeats=self._repeated,
             checked=snapshot.checked,
+            training=snapshot.curve.train_losses is not None,
         )
         if changed & {"curve", "suggestion", "testing"}:
             ended = snapshot.opened not in snapshot.growing
