@@ -34,7 +34,7 @@ _OTHERS = tuple(
 _STYLES = ("dashed", "dotted", "dash_dotted")
 _BAND_OPACITY = 0.18
 RAW_OPACITY = 0.65
-_DOT_SIZE = 20  # square pixels
+_DOT_SIZE, _SQUARE_SIZE = 20, 30  # square pixels
 
 # The points of a line: a column for each four pixels of a wide chart. More points show
 # no more detail, and slow the page down. A trend is smoother, and has a band.
@@ -60,7 +60,7 @@ class LatestLines:
         # Only of a test with a ``val_loader``, whose raw losses are validation losses.
         look = {"marker": "square", "line_style": "dashed", "stroke_width": 0}
         self.training = _line(
-            axes, TRAINING, "training loss", marker_size=_DOT_SIZE, **look
+            axes, TRAINING, "training loss", marker_size=_SQUARE_SIZE, **look
         )
         self.trend = _trend_line(axes, CURVE, "trend", 3)
         self.lines = [self.raw, self.trend]
