@@ -175,7 +175,8 @@ class RecordJob:
                 msg = f"{lr=} is not between {start_lr=} and {end_lr=}"
                 raise ValueError(msg)
             self._steps_given = number + 1
-            yield Stepped(0, Step(number, lr, test.losses[number]))
+            trained = test.train_losses[number] if test.train_losses else None
+            yield Stepped(0, Step(number, lr, test.losses[number], trained))
 
 
 def _checked_plan(settings: dict[str, Any]) -> Plan:

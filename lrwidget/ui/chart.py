@@ -59,6 +59,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
             handle=self.handle.dot,
             needle=self.handle.line,
             raw=self.latest.raw,
+            training=self.latest.training,
             latest=self.latest.trend,
             axes=[*self.axes.rates, self.axes.both[1]],
             figures=[self.figure],
@@ -127,12 +128,15 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
     def draw(self, curve: LRCurve, suggestion: Suggestion, *, ended: bool) -> None:
         """Show the latest run and its suggestion; its zones once it has ended."""
         latest = self._view.of(curve) if len(curve) else NOTHING
+        training = self._view.training_of(curve) if len(curve) else None
         limits = latest.limits
+        if limits is not None and training is not None:
+            limits = hull(limits, training.limits)
         for _run, seen in self._others:
             limits = seen.limits if limits is None else hull(limits, seen.limits)
         if limits is not None:
             self.axes.show_losses(limits, logarithmic=self._view.logarithmic)
-        self.latest.draw(latest)
+        self.latest.draw(latest, training)
         # Without limits there is nothing to draw, but old points may have to go.
         if limits is None or self._limits != limits:
             self._limits = limits
@@ -169,6 +173,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
             self.zones.unstable,
             self.suggestion.band,
             self.zones.start,
+            self.latest.training,
             *self.lines,
             self.handle.line,
             self.suggestion.dot,

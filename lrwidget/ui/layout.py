@@ -204,12 +204,14 @@ class Layout:
         if "others" in changed:
             self._show_others(snapshot, anew=anew)
         if changed & {*_OF_RUNS, "suggestions"}:
-            self.runs_table.show(snapshot, self.chart.lines)
+            lines = [*self.chart.lines, self.chart.latest.training]
+            self.runs_table.show(snapshot, lines)
             self.points_table.show(snapshot)
         self.view_bar.explain(
             dots=self.chart.latest.dotted,
             repeats=self._repeated,
             checked=snapshot.checked,
+            training=snapshot.curve.train_losses is not None,
         )
         if changed & {"curve", "suggestion", "testing"}:
             ended = snapshot.opened not in snapshot.growing

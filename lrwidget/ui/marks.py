@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # The style sheet sets these variables for each theme; without it, the colours are those
 # of pictures, for light themes.
 CURVE = f"var(--lrwidget-curve, {drawing.CURVE})"
+# The colour of the curve; the style sheet draws its dots as outlines.
+TRAINING = f"var(--lrwidget-training, {drawing.CURVE})"
 SUGGESTION = f"var(--lrwidget-suggestion, {drawing.SUGGESTION})"
 CHOICE = f"var(--lrwidget-choice, {drawing.CHOICE})"
 _OTHERS = tuple(
@@ -32,7 +34,7 @@ _OTHERS = tuple(
 _STYLES = ("dashed", "dotted", "dash_dotted")
 _BAND_OPACITY = 0.18
 RAW_OPACITY = 0.65
-_DOT_SIZE = 20  # square pixels
+_DOT_SIZE, _SQUARE_SIZE = 20, 30  # square pixels
 
 # The points of a line: a column for each four pixels of a wide chart. More points show
 # no more detail, and slow the page down. A trend is smoother, and has a band.
@@ -55,6 +57,11 @@ class LatestLines:
         self._axes = axes
         look = {"opacities": [RAW_OPACITY], "marker_size": _DOT_SIZE, **_DOTS}
         self.raw = _line(axes, CURVE, "one batch", **look)
+        # Only of a test with a ``val_loader``, whose raw losses are validation losses.
+        look = {"marker": "square", "line_style": "dashed", "stroke_width": 0}
+        self.training = _line(
+            axes, TRAINING, "training loss", marker_size=_SQUARE_SIZE, **look
+        )
         self.trend = _trend_line(axes, CURVE, "trend", 3)
         self.lines = [self.raw, self.trend]
 
@@ -72,9 +79,21 @@ class LatestLines:
         with self.raw.hold_sync():
             for name, value in look.items():
                 setattr(self.raw, name, value)
+        with self.training.hold_sync():
+            self.training.marker = "square" if dots else None
+            self.training.stroke_width = 0 if dots else 1
 
-    def draw(self, seen: VisibleCurve) -> None:
-        """Show the visible part of the run."""
+    def draw(self, seen: VisibleCurve, training: VisibleCurve | None = None) -> None:
+        """Show the visible part of the run, and of its training losses if any."""
+        if training is None:
+            clear(self.training)
+        else:
+            losses = self._axes.kept(training.raw)
+            places = self._axes.places(training.lrs)
+            set_line(self.training, places, training.lrs, losses)
+        labels = ["one batch" if training is None else "validation loss"]
+        if self.raw.labels != labels:
+            self.raw.labels = labels
         places = self._axes.places(seen.lrs)
         set_line(self.raw, places, seen.lrs, self._axes.kept(seen.raw))
         _draw_trend(self.trend, seen, self._axes)

@@ -10,7 +10,7 @@ const SEGMENT = 12; // pixels of a line that count as one point of it
 const STAYS = 2; // points more that a card may hide before it moves elsewhere
 const MARGINS = { left: 44, right: 8, top: 24, bottom: 36 };
 const OFFSET = "31px"; // of the names of the axes from a narrow plot
-const PARTS = ["handle", "needle", "raw", "latest"];
+const PARTS = ["handle", "needle", "raw", "training", "latest"];
 const LISTS = ["others", "axes", "figures"];
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -59,7 +59,7 @@ async function start(page, chart) {
       parts[name] = await Promise.all(all);
     }
     if (signal.aborted) return;
-    const lines = [parts.raw, parts.latest, ...parts.others];
+    const lines = [parts.raw, parts.training, parts.latest, ...parts.others];
     listen([
       ...[...lines, parts.handle].map((mark) => [mark, "change:x change:y", redraw]),
       ...parts.axes.map((axis) => [axis.get("scale"), "change:min change:max", redraw]),
@@ -311,7 +311,7 @@ function obstacles(parts, scales, plot) {
     for (let i = 0; i < xs.length; i++) {
       const x = plot.left + shareOf(scales.x, xs[i]) * plot.width;
       const y = plot.bottom - shareOf(scales.y, trend[i]) * plot.height;
-      const [fromX, fromY] = i && line !== parts.raw ? points.at(-1) : [x, y];
+      const [fromX, fromY] = i && ![parts.raw, parts.training].includes(line) ? points.at(-1) : [x, y];
       // A long segment of a line counts in each part of it.
       const count = Math.min(Math.ceil(Math.hypot(x - fromX, y - fromY) / SEGMENT), 50) || 1;
       for (let j = 1; j <= count; j++) {
@@ -321,6 +321,7 @@ function obstacles(parts, scales, plot) {
     }
   };
   add(parts.raw, 1);
+  add(parts.training, 1);
   add(parts.latest, 2);
   for (const line of parts.others) add(line, 1);
   return points;
@@ -387,16 +388,16 @@ function addCrosshair({ model, el, signal }, chart, parts) {
       if (found) rows.push({ run, ...found, away: Math.abs(heightOf(found.height) - mouse.y) });
     }
     if (!rows.length) return hide();
-    const near = nearest([parts.raw, parts.latest, ...parts.others], scales, plot, mouse);
+    const near = nearest([parts.raw, parts.training, parts.latest, ...parts.others], scales, plot, mouse);
     const shown = [...rows].sort((a, b) => a.away - b.away).slice(0, MOST_ROWS);
     const head = element("b", { textContent: `at ${shortRate(rate)}` });
     tip.replaceChildren(head);
     for (const row of rows.filter((row) => shown.includes(row))) {
       tip.append(rowOf(row.run, withMargin(row.loss, row.margin), row.run === near?.line));
     }
-    if (near?.line === parts.raw) {
+    if (near && [parts.raw, parts.training].includes(near.line)) {
       const loss = logarithmic ? 10 ** near.height : near.height;
-      tip.append(rowOf(parts.raw, shortLoss(loss), true));
+      tip.append(rowOf(near.line, shortLoss(loss), true));
     }
     if (rows.length > shown.length) {
       const more = `and ${rows.length - shown.length} more runs`;

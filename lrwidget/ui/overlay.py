@@ -37,6 +37,7 @@ class Overlay(anywidget.AnyWidget):
     handle = _widget(bqplot.Scatter)
     needle = _widget(bqplot.Lines)  # the line through the handle
     raw = _widget(bqplot.Lines)  # the losses of the latest run
+    training = _widget(bqplot.Lines)  # its training losses beside those of validations
     latest = _widget(bqplot.Lines)  # its trend: three rows, the trend is the second
     others = _widgets(bqplot.Lines)  # other trends, with a band or without
     axes = _widgets(bqplot.Axis)  # the axes of rates, and last that of losses

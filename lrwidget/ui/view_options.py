@@ -9,7 +9,7 @@ import ipywidgets as ipw
 import numpy as np
 
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
-from lrwidget.curve.trend import AUTOMATIC, FASTAI, common_trend, trend
+from lrwidget.curve.trend import AUTOMATIC, FASTAI, Trend, common_trend, trend
 from lrwidget.ui.controls import show_if
 from lrwidget.ui.marks import CHOICE, CURVE, RAW_OPACITY, SUGGESTION
 from lrwidget.ui.widgets import SetInThreads
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.loss_limits import Limits
     from lrwidget.curve.lr_curve import LRCurve
-    from lrwidget.curve.trend import Smoothing, Trend
+    from lrwidget.curve.trend import Smoothing
 
 _WIDTHS = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4, 0.56, 0.8)  # in decades
 _MOST_HIDDEN = 10**6
@@ -63,6 +63,13 @@ class ViewOptions(NamedTuple):
         """Return the visible part of a curve; its trend is computed from all points."""
         seen = self._seen(curve)
         return self._visible(curve.losses, trend(curve, self.smoothing), seen)
+
+    def training_of(self, curve: LRCurve) -> VisibleCurve | None:
+        """Return the training losses of a test with a ``val_loader``; else None."""
+        losses = curve.train_losses
+        if losses is None:
+            return None
+        return self._visible(losses, Trend(curve.lrs, losses, None), self._seen(curve))
 
     def of_repeats(self, curves: Sequence[LRCurve]) -> VisibleCurve:
         """Return the visible part of the common trend of curves, without raw losses."""
@@ -190,12 +197,15 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     def _fold(self) -> None:
         show_if(self.seldom, shown=self.more.value)
 
-    def explain(self, *, dots: bool, repeats: bool, checked: bool) -> None:
+    def explain(
+        self, *, dots: bool, repeats: bool, checked: bool, training: bool = False
+    ) -> None:
         """Explain the marks of the chart by keys that look like them."""
         band = not self.fastai.value
         batch = "one batch" if self._loss_name == "loss" else f"{self._loss_name} once"
         key = [
-            (_DOT if dots else _THIN, batch),
+            (_DOT if dots else _THIN, "validation loss" if training else batch),
+            *([(_SQUARE if dots else _DASHED, "training loss")] if training else []),
             (_TREND if band else _MEAN, "trend ±2 standard errors" if band else "mean"),
             *([(_REPEATS, "trend of repeated runs")] if repeats else []),
             (_DIAMOND, "suggested"),
@@ -215,6 +225,8 @@ _PART = (
 )
 _DOT = f'<circle cx="10" cy="6" r="2.5" fill="{CURVE}" opacity="{RAW_OPACITY}"/>'
 _THIN = f'<path d="M1 9L7 3L12 9L19 3" fill="none" stroke="{CURVE}" opacity="0.65"/>'
+_SQUARE = f'<path d="M7.5 3.5H12.5V8.5H7.5Z" fill="none" stroke="{CURVE}"/>'
+_DASHED = _THIN.replace('opacity="0.65"', 'stroke-dasharray="4 3"')
 _MEAN = f'<path d="M0 6H20" stroke="{CURVE}" stroke-width="3"/>'
 _TREND = f'<path d="M0 6H20" stroke="{CURVE}" stroke-width="12" opacity="0.2"/>{_MEAN}'
 _REPEATS = '<path d="M0 6H20" stroke="currentColor" stroke-width="2.5"/>'

@@ -83,6 +83,23 @@ def test_a_checked_suggestion_takes_the_place_of_that_of_the_rule() -> None:
     assert list(_points(ax.lines[-1])[0]) == [0.02]
 
 
+def test_the_training_losses_beside_those_of_validations() -> None:
+    curve = _curve()
+    trained = np.where(np.arange(100) == 3, np.nan, 2 - _X / 10)
+    ax = Figure().subplots()
+    LRCurve(curve.lrs, curve.losses, train_losses=trained).plot(ax)
+    training, raw, *_ = ax.lines
+    known = np.isfinite(trained)
+    np.testing.assert_array_equal(_points(training), [curve.lrs[known], trained[known]])
+    np.testing.assert_array_equal(_points(raw), [curve.lrs, curve.losses])
+    assert training.get_fillstyle() == "none"
+    assert (training.get_linestyle(), raw.get_linestyle()) == ("None", "-")
+    labels = [line.get_label() for line in (training, raw)]
+    assert labels == ["training loss", "validation loss"]
+    low, high = ax.get_ylim()
+    assert low < curve.losses.min() < np.nanmax(trained) < high
+
+
 def test_a_long_curve_is_thinned_but_for_its_extremes() -> None:
     losses = np.random.default_rng(0).normal(size=100_000)
     curve = LRCurve(np.geomspace(1e-7, 10, len(losses)), losses)

@@ -206,6 +206,10 @@ def test_the_key_explains_what_is_drawn(loss_name: str) -> None:
         assert ("range to try" in key, "checked by" in key) == (not checked, checked)
         assert ("standard errors" in key) != fastai
     dots = bar.key.value
+    assert "training loss" not in dots
+    bar.explain(dots=True, repeats=True, checked=True, training=True)
+    assert "training loss" in bar.key.value
+    assert "validation loss</span>" in bar.key.value
     bar.explain(dots=False, repeats=True, checked=True)
     assert bar.key.value != dots
     close_with_parts(bar)
