@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from lrwidget.curve.ticks import rounded
+from tests.curves import picked
 
 _ROOT = Path(__file__).parents[1]
 _FOLDER = _ROOT / "notebooks"
@@ -192,7 +192,7 @@ def test_the_quickstart_from_top_to_bottom(tmp_path: Path) -> None:
     book = nbformat.read(_FOLDER / "01-quickstart.ipynb", 4)
     answer = _answer(book, _QUESTION, tmp_path)
     low, checked, high = answer["checked"]
-    assert answer["value"] == rounded(checked) == answer["applied"]
+    assert answer["value"] == picked(checked) == answer["applied"]
     assert checked == min(max(answer["suggestions"][0], low), high)
     for lowest, rate in zip(answer["minima"], answer["suggestions"], strict=True):
         assert lowest > 2 * rate
@@ -252,7 +252,7 @@ def test_every_case_of_a_curve(tmp_path: Path) -> None:
     for end, factor in (("low", 0.5), ("high", 2)):
         assert cases["good"][end] == pytest.approx(factor * cases["good"]["lr"])
     assert answer["after_the_slider"] == answer["by_rule"]
-    assert answer["after_the_menu"] == rounded(answer["by_rule"]["valley"])
+    assert answer["after_the_menu"] == picked(answer["by_rule"]["valley"])
 
     assert said["noisy"].startswith("Too noisy to see a slope.")
     assert "of the way down a noisy slope" in said["more_steps"]
@@ -272,7 +272,7 @@ def test_every_case_of_a_curve(tmp_path: Path) -> None:
 
     assert "a noisy slope" in said["tuned"]
     body, head = cases["tuned"]["values"]
-    assert head == rounded(cases["tuned"]["lr"]) == pytest.approx(10 * body)
+    assert head == picked(cases["tuned"]["lr"]) == pytest.approx(10 * body)
 
     assert cases["nothing"]["lr"] is None
     assert said["nothing"].endswith("beyond its noise")
@@ -301,7 +301,7 @@ def test_many_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer["race"] == sorted(answer["race"])
     assert len(answer["race"]) >= 3
     assert 1e-4 < answer["values"][0] < 1
-    assert answer["values"][1] == rounded(answer["suggestion"])
+    assert answer["values"][1] == picked(answer["suggestion"])
     assert answer["followed"] == answer["recorded"]
     streams = [
         output["text"]

@@ -16,10 +16,10 @@ from lrwidget import LRCurve, LRWidget, range_test, verify
 from lrwidget import race as raced
 from lrwidget.backends.ray.errors import ClusterError, WorkerTraceback
 from lrwidget.backends.verification import VerificationJob
-from lrwidget.curve.ticks import rounded
 from tests.backends.ray import builds
 from tests.backends.ray.builds import OwnError
 from tests.backends.ray.conftest import SECONDS, comes
+from tests.curves import picked
 from tests.widget_parts import display_of
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def test_a_verification(on_ray: OnRay) -> None:
     widget.wait(SECONDS)
     found = widget.verification
     assert found is not None
-    assert widget.value == rounded(found.lr)
+    assert widget.value == picked(found.lr)
     # The range test is one of two workers, without the validation losses.
     np.testing.assert_allclose(found.curve.losses, _by_one_process().losses, rtol=1e-6)
     parts, more = builds.build(), builds.validated()[-1]
