@@ -74,7 +74,7 @@ def test_the_result_is_that_without_a_widget(widget: LRWidget) -> None:
     assert widget.progress == 1
     assert widget.status.startswith("Checked by training: ")
     assert widget.status.endswith(found.verdict)
-    sentence = messages.sentence(widget._controller.shown)
+    sentence = messages.sentence(widget._controller.state.shown)
     assert sentence.startswith("Checked: ")
     assert found.lr is not None
     assert sentence.endswith(f"suggested: {short(found.lr)}.")  # 40 steps, as a lane

@@ -37,7 +37,7 @@ class Finder:
         (self._slider,) = self._models(description="Smoothing")
         (self._field,) = self._models(description="Learning rate")
         (self._handle,) = self._models(_model_name="ScatterModel", enable_move=True)
-        (self._raw,) = self._models(_model_name="LinesModel", stroke_width=1)
+        (self._raw,) = self._models(_model_name="LinesModel", labels=["one batch"])
         (self._trend,) = self._models(_model_name="LinesModel", stroke_width=3)
 
     def _models(self, **looks: object) -> list[str]:
@@ -87,12 +87,12 @@ class Finder:
 
     def points(self) -> int:
         """Return the number of points of the curve."""
-        return len(self._line(self._trend))
+        return len(self._trend_losses())
 
     def is_fitted(self, width: float) -> bool:
-        """Return whether the bold line is the fit of the faint one with this width."""
+        """Return whether the trend is the fit of the raw losses with this width."""
         lrs = _array(self._page.models[self._raw]["x"])
-        raw, trend = self._line(self._raw), self._line(self._trend)
+        raw, trend = _array(self._page.models[self._raw]["y"]), self._trend_losses()
         fit = local_fit(lrs, raw, width).at(lrs)[0]
         return len(fit) == len(trend) and np.allclose(fit, trend)
 
@@ -105,8 +105,12 @@ class Finder:
         places: list[float] = _array(self._page.models[self._handle]["x"]).tolist()
         return places
 
-    def _line(self, mark: str) -> npt.NDArray[np.float64]:
-        return _array(self._page.models[mark]["y"])
+    def _trend_losses(self) -> npt.NDArray[np.float64]:
+        # The other two lines of the mark are the edges of its band. One point of each
+        # is sent in one dimension.
+        _low, trend, _high = _array(self._page.models[self._trend]["y"]).reshape(3, -1)
+        losses: npt.NDArray[np.float64] = trend
+        return losses
 
     def _point(self, event: str, rate: float) -> None:
         point = {"x": rate, "y": _HEIGHT}

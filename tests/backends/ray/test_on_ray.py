@@ -19,6 +19,7 @@ from lrwidget.backends.verification import VerificationJob
 from tests.backends.ray import builds
 from tests.backends.ray.builds import OwnError
 from tests.backends.ray.conftest import SECONDS, comes
+from tests.curves import picked
 from tests.widget_parts import display_of
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def test_no_random_number_of_this_process_is_drawn() -> None:
     (steps,) = [x for x in settings.children if x.description == "Steps"]
     steps.value = 7
     assert _random_states() == before
-    assert "tries 7 rates" in widget.status
+    assert "tries 7 learning rates" in widget.status
     widget.close()
 
 
@@ -102,7 +103,7 @@ def test_a_verification(on_ray: OnRay) -> None:
     widget.wait(SECONDS)
     found = widget.verification
     assert found is not None
-    assert widget.value == found.lr
+    assert widget.value == picked(found.lr)
     # The range test is one of two workers, without the validation losses.
     np.testing.assert_allclose(found.curve.losses, _by_one_process().losses, rtol=1e-6)
     parts, more = builds.build(), builds.validated()[-1]

@@ -17,6 +17,7 @@ from torch import nn
 
 from lrwidget import LRCurve, LRWidget, RangeTest
 from lrwidget.curve.records.store import RemoteStore
+from lrwidget.curve.ticks import short
 from lrwidget.ui import messages
 from tests.curves import picked
 from tests.jobs import eventually, job
@@ -99,10 +100,7 @@ def test_a_test_is_shown_while_it_grows_and_after_it(
         eventually(lambda: _drawn(widget) == 21, lambda: _drawn(widget))
         _await_status(widget, "Running: step 21 of 60, ")
         assert widget.progress == 21 / 60
-        assert (
-            widget._controller.state.shown.bounds == display.page.range == (1e-5, 1.0)
-        )
-        assert display.view_bar.points.max == 60
+        assert widget._controller.state.shown.bounds == (1e-5, 1.0)
         assert widget.curve.to_dict() == LRCurve.load(path).to_dict()
         widget.value = 1e-7
         assert widget.value == 1e-5  # the swept range is that of the test
@@ -132,7 +130,7 @@ def test_it_has_the_controls_that_make_sense(
     assert [part.layout.display for part in hidden] == ["none"] * 4
     tell(display.page, do="home")
     assert widget.value == picked(curve.suggest())
-    assert display.page.code.startswith("lr=")
+    assert display.copy.entries[0] == f"lr={short(picked(curve.suggest()))}"
     assert (
         LRCurve.from_dict(json.loads(widget._controller.export("json", 0.0))).num_it
         == 60
@@ -165,7 +163,7 @@ def test_stop_is_obeyed_at_the_next_step(
         assert running.said() == "stopped"
         assert running.ended() == 0
     assert len(widget.curve) == 10
-    assert widget.status.startswith("Stopped after 10 steps, at ")
+    assert "Stopped after 10 steps, at " in widget.status
     assert [file.name for file in tmp_path.iterdir()] == ["run.jsonl"]
 
 
@@ -401,7 +399,7 @@ def test_closing_ends_following_at_once(
     waiting = follow(path)
     path.write_bytes(_BEGUN)
     begun = follow(path)
-    _await_status(begun, "Running: waiting for the first step.")
+    _await_status(begun, "Running: waiting for the first step")
     for widget in (waiting, begun):
         widget.close()
         assert not widget.running
@@ -417,7 +415,7 @@ def test_nobody_is_asked_to_stop_after_the_end(
     ended.wait(SECONDS)
     path.write_bytes(_BEGUN)
     closed = follow(path)
-    _await_status(closed, "Running: waiting for the first step.")
+    _await_status(closed, "Running: waiting for the first step")
     closed.close()
     for widget in (ended, closed):
         eventually(lambda widget=widget: not widget.running, lambda: "runs")  # type: ignore[misc]  # a lambda's default
@@ -431,7 +429,7 @@ def test_an_interrupt_leaves_the_test_alone(
     path = tmp_path / "run.jsonl"
     path.write_bytes(_BEGUN)
     widget = follow(path)
-    _await_status(widget, "Running: waiting for the first step.")
+    _await_status(widget, "Running: waiting for the first step")
     main = threading.get_ident()
     interrupt = threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGINT])
     interrupt.start()
