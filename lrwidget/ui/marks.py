@@ -227,6 +227,9 @@ def _trend_line(
 def _draw_trend(line: bqplot.Lines, seen: VisibleCurve, axes: Axes) -> None:
     """Show the visible part of a trend; without errors, the band has no width."""
     shown = thinned(axes.places(seen.lrs), axes.kept(seen.trend), _MOST_OF_TREND)
+    if len(seen.lrs[shown]) == 1:
+        # bqplot would take three rows of one point for one line of three points.
+        shown = np.array([0, 0])
     trend = seen.trend[shown]
     low, high = (trend, trend) if seen.band is None else seen.band[:, shown]
     set_points(line, seen.lrs[shown], axes.kept(np.array([low, trend, high])))

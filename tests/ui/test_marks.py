@@ -150,8 +150,8 @@ def test_each_setting_has_its_own_trend(others: OtherLines) -> None:
     runs = [run_of([1.0], "a", 0, "s"), run_of([1.0], "b", 1, "t")]
     others.show([], runs)
     assert len(others.lines) == 2
-    others.draw_repeats(runs[1], ViewOptions().of(curve_of(0.5)))
-    assert [len(line.x) for line in others.lines] == [0, 1]
+    others.draw_repeats(runs[1], ViewOptions().of(curve_of(0.5, 0.4, 0.3)))
+    assert [len(line.x) for line in others.lines] == [0, 3]
 
 
 @pytest.fixture
@@ -217,3 +217,9 @@ def test_a_click_that_comes_after_it_has_gone_picks_nothing(
     click_suggestion(marks)
     assert picked == []
     assert caplog.records == []  # as ipywidgets tells what a callback raises
+
+
+def test_a_trend_of_one_point_has_three_heights_too(latest: LatestLines) -> None:
+    latest.draw(ViewOptions().of(curve_of(0.5)))
+    np.testing.assert_array_equal(latest.trend.x, [LRS[0]] * 2)
+    assert latest.trend.y.shape == (3, 2)
