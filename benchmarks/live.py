@@ -73,7 +73,7 @@ def _found(book: Notebook, finder: Finder) -> _Found:
     before, _ = book.value("headless()")
     finder.button.click()
     expect(finder.button).to_have_text("Stop")
-    expect(finder.button).to_have_text("Run", timeout=600_000)
+    expect(finder.button).to_have_text("Run again", timeout=600_000)
     live, computed = book.value("per_step()")
     after, _ = book.value("headless()")
     return _Found((before + after) / 2, live, computed)

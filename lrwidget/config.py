@@ -193,8 +193,9 @@ class TestConfig:
     def __post_init__(self) -> None:
         """Check the settings, and give each its plain form."""
         lrs = learning_rates(self.start_lr, self.end_lr, self.num_it, self.step_mode)
-        plan = Plan(float(lrs[0]), float(lrs[-1]), len(lrs))
-        start_lr, end_lr, num_it, _ = plan
+        ends = float(lrs[0]), float(lrs[-1])
+        plan = Plan(*ends, len(lrs), step_mode=self.step_mode)
+        start_lr, end_lr, num_it = plan[:3]
         plain = {"start_lr": start_lr, "end_lr": end_lr, "num_it": num_it}
         found = {"lrs": lrs, "plan": plan, **plain}
         for name, check in _CHECKS.items():

@@ -20,8 +20,10 @@ from lrwidget.controller import Controller
 from lrwidget.curve import picture
 from lrwidget.curve.checks import invalid
 from lrwidget.curve.rules import DEFAULT_RULE, RULES, check_rule
-from lrwidget.curve.trend import AUTOMATIC, usable_smoothing
+from lrwidget.curve.ticks import rounded
+from lrwidget.curve.trend import usable_smoothing
 from lrwidget.engine.constructors import FromFrameworks
+from lrwidget.state.choice import Choice
 from lrwidget.ui.layout import Layout
 from lrwidget.ui.messages import status
 from lrwidget.ui.widgets import SetInThreads, close_with_parts
@@ -92,7 +94,8 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
     smoothing:
         The way to smooth the bold line at first: ``"automatic"`` for `LRCurve.fit`, a
         number from 0.05 to 0.8 for this fit with a width in decades, or ``"fastai"``
-        for fastai's running mean.
+        for fastai's running mean. By default it is as it was last set by hand in this
+        session, and automatic at first.
     value:
         A rate that is chosen from the start.
     rule:
@@ -108,7 +111,8 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         None,
         allow_none=True,
         help="The chosen learning rate, within the swept range; None before there is "
-        "one. After a test it is the suggestion, unless another rate was chosen.",
+        "one. After a test it is the suggestion in two digits, unless another rate was "
+        "chosen.",
     ).tag(sync=True)
     rule = traitlets.Enum(
         tuple(RULES),
@@ -127,7 +131,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         dataloader: Iterable[Any],
         loss_fn: LossFunction | None = None,
         *,
-        smoothing: Smoothing = AUTOMATIC,
+        smoothing: Smoothing | None = None,
         value: float | None = None,
         rule: str = DEFAULT_RULE,
         **settings: Unpack[Settings],
@@ -143,25 +147,26 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
     def _set_up(
         self,
         backend: Backend,
-        smoothing: Smoothing = AUTOMATIC,
+        smoothing: Smoothing | None = None,
         value: float | None = None,
         rule: str = DEFAULT_RULE,
     ) -> None:
         """Make the controller and the display of a back end."""
-        smoothing = usable_smoothing(smoothing)
+        if smoothing is not None:
+            smoothing = usable_smoothing(smoothing)
         _check_value(value)
         check_rule(rule)
         self._deciding = threading.Lock()  # nothing is called while it is held
         self._suggested: float | None = None
         super().__init__()
         self._controller = Controller(backend, rule, self)
-        first = self._controller.shown
+        first = self._controller.state.shown
         self._display = Layout(self._controller, first, smoothing, rule)
         self.children = self._display.parts
         self.add_class("lrwidget")
         self.rule = rule
         traitlets.link((self, "rule"), (self._display.pick_bar.rule, "value"))
-        self._controller.display(self._display.show)
+        self._controller.state.display(self._display.show)
         self.value = value
         orphans.watch(self)
 
@@ -172,7 +177,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         cls,
         path: str | os.PathLike[str],
         *,
-        smoothing: Smoothing = AUTOMATIC,
+        smoothing: Smoothing | None = None,
         value: float | None = None,
         rule: str = DEFAULT_RULE,
     ) -> Self:
@@ -213,7 +218,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         num_workers: int = 2,
         use_gpu: bool = False,
         resources_per_worker: Mapping[str, float] | None = None,
-        smoothing: Smoothing = AUTOMATIC,
+        smoothing: Smoothing | None = None,
         value: float | None = None,
         rule: str = DEFAULT_RULE,
         **settings: Unpack[Settings],
@@ -274,7 +279,8 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         display = ("smoothing", "value", "rule")
         shown = {name: options.pop(name) for name in display if name in options}
         arguments = parts.arguments(options)
-        backend = LocalBackend(arguments, parts.write_rate, parts.total_steps)
+        rates = parts.write_rate, parts.total_steps, parts.save_rates
+        backend = LocalBackend(arguments, *rates)
         return cls._from_backend(backend, **shown)
 
     @classmethod
@@ -289,12 +295,12 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
     @property
     def curve(self) -> LRCurve:
         """The curve of the latest run so far."""
-        return self._controller.curve
+        return self._controller.state.runs.latest_curve
 
     @property
     def curves(self) -> dict[str, LRCurve]:
         """The curve of each run so far, by its name, the latest last."""
-        return self._controller.curves
+        return self._controller.state.runs.curves
 
     @property
     def suggestions(self) -> dict[str, float | None]:
@@ -308,7 +314,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
 
         The latest call of `race` or `verify` made these trainings.
         """
-        race = self._controller.race_history
+        race = self._controller.state.suggestions.trainings
         return [] if race is None else list(race.curves().values())
 
     @property
@@ -318,27 +324,27 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
 
         It is also None once there is a newer curve than that which was checked.
         """
-        return self._controller.verification
+        return self._controller.state.verification
 
     @property
     def running(self) -> bool:
         """Whether a job is running: a test, a comparison, a race or a check."""
-        return self._controller.running
+        return self._controller.state.running
 
     @property
     def progress(self) -> float:
         """The share of the steps of the latest job that are done, from 0 to 1."""
-        return self._controller.progress
+        return self._controller.state.progress
 
     @property
     def status(self) -> str:
         """The status of the latest job, in words."""
-        return status(self._controller.snapshot())
+        return status(self._controller.state.snapshot())
 
     @property
     def notices(self) -> tuple[str, ...]:
         """Sentences on the known differences of the latest job from your training."""
-        job = self._controller.snapshot().job
+        job = self._controller.state.snapshot().job
         return () if job is None else job.notices
 
     @property
@@ -366,10 +372,10 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         Parameters
         ----------
         label:
-            The name of the run, in the legend and in `curves`; None for the arguments
-            that differ from those of the widget. Three or more runs repeat each other
-            if they have the same label and rates, or no label and the same arguments
-            except the seed; the chart shows their common trend.
+            The name of the run, in the table of runs and in `curves`; None for the
+            arguments that differ from those of the widget. Three or more runs repeat
+            each other if they have the same label and rates, or no label and the same
+            arguments except the seed; the chart shows their common trend.
         **changes:
             Arguments of `RangeTest` for this run, such as ``optimizer``,
             ``dataloader``, ``num_it`` or ``seed``.
@@ -530,7 +536,21 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         RuntimeError
             If no rate is chosen, or a test is training the original at the moment.
         """
-        self._controller.apply()
+        self._display.say(self._controller.apply())
+
+    def undo(self) -> None:
+        """
+        Undo the latest pick, zoom, `apply` or change in the table of runs.
+
+        After an `apply`, the rates that the optimizer or the framework had before it
+        are written back. If there is nothing to undo, nothing happens.
+
+        Raises
+        ------
+        RuntimeError
+            If a test is training the original at the moment, which an `apply` changed.
+        """
+        self._display.say(self._controller.undo())
 
     def close(self) -> None:
         """
@@ -545,6 +565,18 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
 
     # ---- the chosen rate, as the controller uses it
 
+    @property
+    def choice(self) -> Choice:
+        """The chosen rate, and the suggestion that it follows."""
+        with self._deciding:
+            return Choice(self.value, self._suggested)
+
+    def restore(self, choice: Choice) -> None:
+        """Choose what was chosen before."""
+        with self._deciding:
+            self._suggested = choice.suggested
+        self.value = choice.rate
+
     def pick(self, rate: float) -> None:
         """Choose a rate, whatever was chosen before."""
         if not LRWidget.value.change(self, rate, suggested=False):
@@ -552,7 +584,7 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
 
     def follow_suggestion(self, suggestion: float) -> None:
         """Choose a suggestion, unless another rate was picked."""
-        LRWidget.value.change(self, suggestion, suggested=True)
+        LRWidget.value.change(self, rounded(suggestion), suggested=True)
 
     # ---- the display
 
@@ -563,8 +595,10 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
 
     def _repr_png_(self) -> bytes | None:
         """Return a picture of the curve, for where no widget is shown."""
-        looks = self._controller.looks(self._display.view_bar.view.smoothing)
-        return picture.cached_png(self.curve, **looks)
+        curve, smoothing = self.curve, self._display.view_bar.view.smoothing
+        return picture.cached_png(
+            curve, **self._controller.state.looks(curve, smoothing)
+        )
 
     @traitlets.validate("value")
     def _clamped(self, proposal: dict[str, Any]) -> float | None:
@@ -574,12 +608,12 @@ class LRWidget(FromFrameworks, SetInThreads, ipw.VBox, ipw.ValueWidget):  # type
         if math.isnan(rate):
             msg = "value=nan must be a number; set for example value=1e-3"
             raise traitlets.TraitError(msg)
-        low, high = self._controller.shown.bounds
+        low, high = self._controller.state.shown.bounds
         return min(max(rate, low), high)
 
     @traitlets.observe("value")
     def _show_value(self, _change: object = None) -> None:
-        self._controller.show_choice()
+        self._controller.state.show_rates()
 
     @traitlets.observe("rule")
     def _show_rule(self, _change: object = None) -> None:

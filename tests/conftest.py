@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,14 @@ def _threads() -> set[threading.Thread]:
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _first_widget() -> None:
+    """Forget the view that the widgets of another test were set to."""
+    views = sys.modules.get("lrwidget.ui.view_options")
+    if views is not None:
+        views.session.clear()
 
 
 @pytest.fixture

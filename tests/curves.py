@@ -10,6 +10,7 @@ from lrwidget.curve.fit import local_fit
 from lrwidget.curve.history import Plan, RunHistory
 from lrwidget.curve.lr_curve import LRCurve, Step
 from lrwidget.curve.runs import RepeatKey, Run
+from lrwidget.curve.ticks import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,3 +88,9 @@ def trend_of(line: bqplot.Lines) -> FloatArray:
     """Return the heights of a line without the edges of its band."""
     heights: FloatArray = line.y[1] if line.y.ndim > 1 else line.y
     return heights
+
+
+def picked(suggestion: float | None) -> float:
+    """Return the value of a widget that follows a suggestion, which there has to be."""
+    assert suggestion is not None
+    return rounded(suggestion)

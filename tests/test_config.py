@@ -4,6 +4,7 @@ import inspect
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,7 @@ def test_plain_settings_make_the_same_config() -> None:
     config = TestConfig(start_lr=1e-5, end_lr=1, num_it=30, device="cpu", accumulate=2)
     assert TestConfig(**config.settings()) == config
     assert config.plan == Plan(1e-5, 1.0, 30)
+    assert replace(config, step_mode="linear").plan.step_mode == "linear"
 
 
 @pytest.mark.parametrize("num_it", [2, 3, 50])

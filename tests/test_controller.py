@@ -24,18 +24,23 @@ from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
 from traitlets.log import get_logger
 
-from lrwidget import LRWidget, RangeTest
-from lrwidget import controller as controller_module
+from lrwidget import LRWidget, RangeTest, jobs
 from lrwidget.backends.local import LocalBackend
 from lrwidget.controller import Controller
+from lrwidget.curve import lr_curve
 from lrwidget.curve.fit import local_fit
 from lrwidget.curve.history import JobHistory
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
 from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.records.store import LocalStore
 from lrwidget.curve.schedule import learning_rates
-from lrwidget.curve.ticks import short
-from tests.curves import fitted, trend_of
+from lrwidget.curve.ticks import rounded, short
+from lrwidget.state import rates
+from lrwidget.state.choice import Choice
+from lrwidget.ui.points_table import PointsTable
+from lrwidget.ui.runs_table import RunsTable
+from lrwidget.ui.settings import in_words_of_fields
+from tests.curves import fitted, picked, trend_of
 from tests.ui.front_end import tell
 from tests.widget_parts import (
     BATCHES,
@@ -44,6 +49,7 @@ from tests.widget_parts import (
     arguments_of,
     display_of,
     parts,
+    sentence_of,
 )
 
 if TYPE_CHECKING:
@@ -64,22 +70,17 @@ def _run(widget: LRWidget, label: str | None = None, **changes: Any) -> LRCurve:
 
 
 def _press(widget: LRWidget) -> None:
-    display_of(widget).run_bar.button.click()
+    display_of(widget).answer.button.click()
 
 
-def _entry(widget: LRWidget, name: str) -> tuple[ipw.Checkbox, ipw.Button]:
-    """Return the check box and the button of a former run in the legend."""
-    boxes = [x for x in display_of(widget).legend.children if isinstance(x, ipw.HBox)]
-    (entry,) = (x.children for x in boxes if x.children[0].description == name)
-    shown, remove = entry
-    return shown, remove
+def _hand(widget: LRWidget, **message: object) -> None:
+    """Do something in the table of the runs."""
+    tell(display_of(widget).runs_table, **message)
 
 
 def _listed(widget: LRWidget) -> list[str]:
-    """Return the names in the legend, that of the latest run last."""
-    parts = display_of(widget).legend.children[1:]
-    former = [x.children[0].description for x in parts if isinstance(x, ipw.HBox)]
-    return [*former, *(x.value for x in parts if isinstance(x, ipw.Label))]
+    """Return the names in the table of the runs, that of the latest run last."""
+    return [row["name"] for row in reversed(display_of(widget).runs_table.rows)]
 
 
 def _drawn(widget: LRWidget) -> dict[str, Any]:
@@ -103,6 +104,13 @@ class _Choice:
     def __init__(self) -> None:
         self.value: float | None = None
         self.suggestions: list[float] = []
+
+    @property
+    def choice(self) -> Choice:
+        return Choice(self.value, None)
+
+    def restore(self, choice: Choice) -> None:
+        self.value = choice.rate
 
     def pick(self, rate: float) -> None:
         self.value = rate
@@ -130,10 +138,13 @@ def alone() -> Iterator[tuple[Controller, Gate, _Choice]]:
 def test_a_controller_before_there_is_anything(alone: Any) -> None:
     controller, _, _ = alone
     controller.stop()
-    assert (controller.running, controller.progress) == (False, 0)
-    assert len(controller.curve) == 0
-    assert (controller.curves, controller.race_history) == ({}, None)
-    snapshot = controller.snapshot()
+    assert (controller.state.running, controller.state.progress) == (False, 0)
+    assert len(controller.state.runs.latest_curve) == 0
+    assert (controller.state.runs.curves, controller.state.suggestions.trainings) == (
+        {},
+        None,
+    )
+    snapshot = controller.state.snapshot()
     assert (snapshot.job, snapshot.race, snapshot.latest) == (None, None, None)
     assert not snapshot.running
     with pytest.raises(RuntimeError, match="no test to wait for; call run"):
@@ -147,7 +158,7 @@ def test_a_race_and_a_test_keep_what_they_found_apart(alone: Any) -> None:
         controller.run("b", {})
     gate.let(60)
     controller.wait(SECONDS)
-    curve = controller.curve
+    curve = controller.state.runs.latest_curve
     assert 0 < len(curve) == curve.num_it
     assert choice.suggestions == [curve.suggest()]
     controller.race([0.01, 0.1], 3)
@@ -155,17 +166,58 @@ def test_a_race_and_a_test_keep_what_they_found_apart(alone: Any) -> None:
         controller.run("b", {})
     gate.let(6)
     controller.wait(SECONDS)
-    assert controller.curve is curve
-    assert controller.snapshot().job.kind == "race"
-    raced = controller.race_history
+    assert controller.state.runs.latest_curve is curve
+    assert controller.state.snapshot().job.kind == "race"
+    raced = controller.state.suggestions.trainings
     assert [len(run) for run in raced.curves().values()] == [3, 3]
     assert len(choice.suggestions) == 1  # none of a race
     gate.let(60)
     controller.run("a", {})
     controller.wait(SECONDS)
-    assert controller.snapshot().job.kind == "test"
-    assert controller.race_history is raced
+    assert controller.state.snapshot().job.kind == "test"
+    assert controller.state.suggestions.trainings is raced
     assert len(choice.suggestions) == 2
+
+
+def test_a_snapshot_computes_nothing_again(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget, computed = make(), list[str]()
+
+    def note(where: Any, name: str) -> None:
+        function = getattr(where, name)
+
+        def noted(*what: Any, **named: Any) -> Any:
+            computed.append(name)
+            return function(*what, **named)
+
+        monkeypatch.setattr(where, name, noted)
+
+    for name in ("learning_from", "unstable_from", "local_fit"):
+        note(lr_curve, name)
+    note(rates, "rates_that_matter")
+    _run(widget, "short", num_it=5)  # too few steps for a suggestion
+    for label in ("a", "b"):
+        _run(widget, label, num_it=40)
+    assert {*computed} > {"unstable_from", "rates_that_matter"}
+    controller = widget._controller
+    for name in ("a", "short"):
+        controller.open(name)
+        computed.clear()
+        first = controller.state.snapshot()
+        assert controller.state.snapshot() == first
+        assert computed == []
+    gate = Gate()
+    widget.run(num_it=40, dataloader=gate)
+    gate.let(20)
+    gate.await_asked(21)
+    controller.refresh()
+    computed.clear()
+    controller.state.snapshot()
+    controller.open("b")
+    assert computed == []
+    gate.let(20)
+    widget.wait()
 
 
 def test_each_run_is_kept(alone: Any) -> None:
@@ -174,10 +226,10 @@ def test_each_run_is_kept(alone: Any) -> None:
     for _ in range(2):
         controller.run("a", {"num_it": 4})
         controller.wait(SECONDS)
-    curves = controller.curves
+    curves = controller.state.runs.curves
     assert list(curves) == ["a", "a (2)"]
-    assert curves["a (2)"] is controller.curve
-    first, second = controller.snapshot().runs
+    assert curves["a (2)"] is controller.state.runs.latest_curve
+    first, second = controller.state.snapshot().runs
     assert first.key == second.key
     assert first.key.label == "a"
 
@@ -198,17 +250,17 @@ def test_what_cannot_start_is_no_run(alone: Any) -> None:
     for _ in range(2):
         with pytest.raises(RuntimeError, match="training this model itself"):
             controller.wait(SECONDS)
-    assert not controller.running
-    job = controller.snapshot().job
+    assert not controller.state.running
+    job = controller.state.snapshot().job
     assert job.error is raised.value
-    assert (job.done, controller.progress) == (0, 0)
-    assert list(controller.curves) == ["a"]
-    assert len(controller.curve) == 4
+    assert (job.done, controller.state.progress) == (0, 0)
+    assert list(controller.state.runs.curves) == ["a"]
+    assert len(controller.state.runs.latest_curve) == 4
     gate.let(4)
     controller.run("b", {"num_it": 4})
     controller.wait(SECONDS)
-    assert controller.snapshot().job.error is None
-    assert list(controller.curves) == ["a", "b"]
+    assert controller.state.snapshot().job.error is None
+    assert list(controller.state.runs.curves) == ["a", "b"]
 
 
 def test_progress_is_that_of_one_job(
@@ -219,13 +271,13 @@ def test_progress_is_that_of_one_job(
     controller, count = widget._controller, JobHistory.__len__
 
     def started_meanwhile(history: JobHistory) -> int:
-        controller._job = type(controller._job)("test")
+        controller.state.job = type(controller.state.job)("test")
         return count(history)
 
     with monkeypatch.context() as patch:
         patch.setattr(JobHistory, "__len__", started_meanwhile)
         assert widget.progress == 1
-    controller._job.running = False
+    controller.state.job.running = False
 
 
 def test_a_job_is_started_in_the_thread_of_the_caller() -> None:
@@ -266,11 +318,11 @@ def test_the_settings_are_those_of_the_widget(make: Any) -> None:
 
 def test_a_run_has_the_settings_in_the_page_and_they_stay(make: Any) -> None:
     widget = make()
-    _field(widget, "Start rate").value = 1e-5
-    _field(widget, "End rate").value = 100.0
+    _field(widget, "From").value = 1e-5
+    _field(widget, "To").value = 100.0
     _field(widget, "Steps").value = 30
-    _field(widget, "Growth").value = "linear"
-    _field(widget, "Stop on divergence").value = False
+    _field(widget, "Sweep").value = "linear"
+    _field(widget, "Stop when unstable").value = False
     values = display_of(widget).settings.values
     for start in (widget.run, lambda: _press(widget)):
         start()
@@ -319,9 +371,9 @@ def test_a_run_may_train_something_else(make: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "bad", "good", "message"),
     [
-        ("Start rate", 20.0, 1e-6, "start_lr=20.0 must be below end_lr=10.0"),
-        ("Start rate", 0.0, 1e-6, "start_lr=0.0 must be finite and above 0"),
-        ("End rate", -1.0, 1.0, "end_lr=-1.0 must be finite and above 0"),
+        ("From", 20.0, 1e-6, "start_lr=20.0 must be below end_lr=10.0"),
+        ("From", 0.0, 1e-6, "start_lr=0.0 must be finite and above 0"),
+        ("To", -1.0, 1.0, "end_lr=-1.0 must be finite and above 0"),
         ("Steps", 1, 20, "num_it=1 must be at least 2"),
         ("Seed", "five", "5", "seed='five' must be an integer"),
         ("Seed", "-1", "", "seed=-1 must be from 0 to 2**32 - 1"),
@@ -334,15 +386,16 @@ def test_a_bad_setting_is_told_everywhere(
     display = display_of(widget)
     edges = display.chart.axes.range
     _field(widget, field).value = bad
-    assert display.settings.problem.value.startswith(message)
+    told = in_words_of_fields(message)
+    assert display.settings.problem.value.startswith(told)
     assert display.chart.axes.range == edges
     for _ in range(2):
         _press(widget)
         assert not widget.running
         assert widget.status.startswith("Failed after 0 steps. ")
-        assert message in widget.status
-        assert html.escape(message) in display.run_bar.status.value
-        assert display.run_bar.button.description == "Run"
+        assert told in widget.status
+        assert told in sentence_of(widget)
+        assert display.answer.button.description == "Run"
         with pytest.raises((TypeError, ValueError), match=re.escape(message)):
             widget.wait()
     with pytest.raises((TypeError, ValueError), match=re.escape(message)):
@@ -375,7 +428,7 @@ def test_a_bad_change_is_raised_and_told(
     # and not after those of the run before
     assert widget.status.startswith(f"Failed after 0 steps. {error.__name__}: ")
     assert message in widget.status
-    assert display_of(widget).run_bar.progress.value == widget.progress == 0
+    assert display_of(widget).answer.progress.value == widget.progress == 0
     with pytest.raises(error, match=message):
         widget.wait()
     assert display_of(widget).settings.problem.value == ""
@@ -401,29 +454,34 @@ def test_the_chart_holds_the_settings(make: Any) -> None:
     widget = make()
     chart = display_of(widget).chart
     for field, value, edges in (
-        ("End rate", 1.0, (1e-7, 1.0)),
-        ("Start rate", 1e-9, (1e-9, 1.0)),
-        ("End rate", 100.0, (1e-9, 100.0)),
+        ("To", 1.0, (1e-7, 1.0)),
+        ("From", 1e-9, (1e-9, 1.0)),
+        ("To", 100.0, (1e-9, 100.0)),
     ):
         _field(widget, field).value = value
-        assert chart.axes.range == widget._controller.shown.bounds == edges
-    said = "Idle: Run tries 100 rates from 1e-9 to 100."
+        assert chart.axes.range == widget._controller.state.shown.bounds == edges
+    said = "Run tries 100 learning rates from 1e-9 to 100 "
     assert widget.status.startswith(said)
-    assert said in display_of(widget).run_bar.status.value
+    assert said in sentence_of(widget)
 
 
 def test_the_chart_holds_all_runs(make: Any) -> None:
     widget = make(num_it=20)
-    chart = display_of(widget).chart
+    display = display_of(widget)
     edges: list[tuple[float, float]] = []
+
+    def note() -> None:
+        display.strip.everything.click()
+        edges.append(display.chart.axes.range)
+
     ranges = [(1e-7, 10.0), (1e-7, 1e3), (1e-9, 0.01), (1e-7, 10.0)]
     for start, end in ranges:
         _run(widget, start_lr=start, end_lr=end)
-        edges.append(chart.axes.range)
+        note()
     widget.remove("end_lr=1000")
-    edges.append(chart.axes.range)
-    _field(widget, "End rate").value = 0.5
-    edges.append(chart.axes.range)
+    note()
+    _field(widget, "To").value = 0.5
+    note()
     assert edges[:2] == [(1e-7, 10), (1e-7, 1e3)]
     assert edges[2:] == [(1e-9, 1e3), (1e-9, 1e3), (1e-9, 10), (1e-9, 10)]
 
@@ -434,9 +492,9 @@ def test_the_chart_holds_the_value_which_no_setting_moves(make: Any) -> None:
     widget.observe(seen.append, "value")
     chart = display_of(widget).chart
     for field, value, edges in (
-        ("End rate", 0.1, (1e-7, 1.0)),
-        ("Start rate", 1e-5, (1e-5, 1.0)),
-        ("End rate", 0.01, (1e-5, 1.0)),
+        ("To", 0.1, (1e-7, 1.0)),
+        ("From", 1e-5, (1e-5, 1.0)),
+        ("To", 0.01, (1e-5, 1.0)),
     ):
         _field(widget, field).value = value
         assert chart.axes.range == edges
@@ -445,6 +503,7 @@ def test_the_chart_holds_the_value_which_no_setting_moves(make: Any) -> None:
     assert seen == []
     widget.value = 1e-3
     _run(widget)
+    widget._controller.show_all()
     assert chart.axes.range == (1e-5, 0.01)
 
 
@@ -458,7 +517,33 @@ def test_a_value_may_be_picked_wherever_the_chart_is(make: Any) -> None:
     _run(widget)
     widget.remove("end_lr=1000")
     assert widget.value == 1e3
-    assert display_of(widget).chart.axes.range == (1e-7, 1e3)
+    assert display_of(widget).page.bounds == (1e-7, 1e3)
+    assert display_of(widget).chart.axes.range[1] == 1e3
+
+
+def test_the_chart_shows_the_running_test_and_then_the_rates_that_matter(
+    make: Any,
+) -> None:
+    gate = Gate()
+    widget = make(num_it=60, value=1e-3)
+    controller, axes = widget._controller, display_of(widget).chart.axes
+    _run(widget)
+    part = axes.range
+    rates = widget.curve.learning_from, widget.curve.unstable_from
+    assert part == pytest.approx((rates[0] / 10, rates[1] * 10**0.5))
+    controller.zoom(1e-4, 1e-2)
+    assert axes.range == (1e-4, 1e-2)
+    widget.value = 1.0  # outside
+    assert axes.range == pytest.approx((1e-4, 10**0.1))
+    widget.value = 2e-3
+    assert axes.range == (1e-4, 1e-2)
+    widget.run(start_lr=1e-6, end_lr=1.0, dataloader=gate)
+    assert axes.range == (1e-6, 1.0)
+    controller.zoom(1e-5, 1e-2)
+    assert axes.range == (1e-5, 1e-2)
+    gate.let(60)
+    widget.wait()
+    assert axes.range == (1e-5, 1e-2)
 
 
 # ---- former runs
@@ -466,7 +551,7 @@ def test_a_value_may_be_picked_wherever_the_chart_is(make: Any) -> None:
 
 def test_former_runs_are_laid_over_each_other(make: Any) -> None:
     widget = make(num_it=40)
-    assert _listed(widget) == [""]
+    assert _listed(widget) == []
     curves = {name: _run(widget, name) for name in ("wd=0", "wd=1e-4", "wd=1e-2")}
     assert list(widget.curves) == _listed(widget) == list(curves)
     assert all(widget.curves[x].to_dict() == curves[x].to_dict() for x in curves)
@@ -509,7 +594,7 @@ def test_what_is_removed_is_gone(make: Any, by: str) -> None:
     if by == "python":
         widget.remove("a")
     else:
-        _entry(widget, "a")[1].click()
+        _hand(widget, do="remove", name="a")
     assert list(widget.curves) == _listed(widget) == ["b", "c"]
     assert list(_drawn(widget)) == ["b"]
     assert set(ipywidgets_widget._instances) < before
@@ -547,17 +632,86 @@ def test_a_hidden_run_is_not_drawn(make: Any) -> None:
     widget = make(num_it=20)
     for label in "abc":
         _run(widget, label)
-    shown, _ = _entry(widget, "a")
-    shown.value = False
+    _hand(widget, do="hide", name="a", on=True)
     assert list(_drawn(widget)) == ["b"]
     assert list(widget.curves) == ["a", "b", "c"]
     _run(widget, "d")
     assert list(_drawn(widget)) == ["b", "c"]
-    shown.value = True
+    _hand(widget, do="hide", name="a", on=False)
     drawn = _drawn(widget)
     assert list(drawn) == ["b", "c", "a"]
     expected = display_of(widget).chart.axes.kept(fitted(widget.curves["a"])[0])
     np.testing.assert_array_equal(drawn["a"].y, expected)
+
+
+def test_the_opened_run_is_the_one_that_is_shown(make: Any) -> None:
+    widget = make(dataloader=_shuffled(), num_it=60, stop_div=False)
+    curves = {name: _run(widget, name, seed=len(name)) for name in ("a", "bb")}
+    suggested = {name: curve.suggestion().lr for name, curve in curves.items()}
+    assert len({*suggested.values(), None}) == 3
+    shown = widget._controller.state.snapshot
+    assert (shown().opened, widget.value) == (shown().latest, picked(suggested["bb"]))
+    _hand(widget, do="open", name="a")
+    assert shown().opened.name == "a"
+    assert shown().curve.to_dict() == curves["a"].to_dict()
+    assert shown().suggestion == curves["a"].suggestion()
+    # a rate that follows the suggestion does so here, too
+    assert widget.value == picked(suggested["a"])
+    assert widget.curve.to_dict() == curves["bb"].to_dict()
+    np.testing.assert_array_equal(
+        display_of(widget).chart.latest.raw.x, curves["a"].lrs
+    )
+    assert list(_drawn(widget)) == ["bb"]
+    assert widget.status.startswith("Done. a: The loss")
+    saved = json.loads(widget._controller.export("json", "automatic"))
+    assert LRCurve.from_dict(saved).to_dict() == curves["a"].to_dict()
+    widget.remove("a")
+    assert (shown().opened, widget.value) == (shown().latest, picked(suggested["bb"]))
+    widget.value = 0.5  # a rate that was picked stays
+    _run(widget, "c", seed=1)
+    _hand(widget, do="open", name="bb")
+    assert widget.value == 0.5
+    _run(widget, "d", seed=1)  # which the display then shows
+    assert shown().opened.name == "d"
+
+
+def test_a_run_that_is_opened_while_another_grows_has_its_suggestion(make: Any) -> None:
+    gate = Gate()
+    widget = make(num_it=60, stop_div=False)
+    former = _run(widget, "former", seed=1)
+    widget.run("new", dataloader=gate)
+    gate.let(5)
+    gate.await_asked(6)
+    _hand(widget, do="open", name="former")
+    shown = widget._controller.state.snapshot()
+    assert (shown.opened.name, shown.points) == ("former", 60)
+    assert shown.suggestion == former.suggestion()
+    assert widget.status.startswith("Running: step 5 of 60")
+    growing = _drawn(widget)["new"]
+    gate.let(55)
+    widget.wait()
+    assert len(growing.x) == len(_drawn(widget)["new"].x) == 60
+    assert widget._controller.state.snapshot().opened.name == "former"
+
+
+def test_names_pins_and_what_is_hidden_are_the_same_in_all_displays(make: Any) -> None:
+    widget = make(num_it=20)
+    for label in "abc":
+        _run(widget, label)
+    _hand(widget, do="open", name="a")
+    _hand(widget, do="rename", name="a", new=" baseline ")
+    _hand(widget, do="pin", name="baseline", on=True)
+    _hand(widget, do="hide", name="b", on=True)
+    assert list(widget.curves) == ["baseline", "b", "c"]
+    rows = display_of(widget).runs_table.rows
+    assert [row["name"] for row in rows] == ["baseline", "c", "b"]
+    assert [row["opened"] for row in rows] == [True, False, False]
+    assert [row["hidden"] for row in rows] == [False, False, True]
+    assert list(_drawn(widget)) == ["c"]
+    for new in ("b", " "):
+        _hand(widget, do="rename", name="c", new=new)
+    _hand(widget, do="remove", name="gone")
+    assert list(widget.curves) == ["baseline", "b", "c"]
 
 
 def _common(widget: LRWidget) -> Any:
@@ -595,15 +749,14 @@ def test_a_hidden_run_has_no_part_in_the_common_trend(make: Any) -> None:
     widget = make(dataloader=_shuffled(), num_it=40, stop_div=False)
     for seed in range(4):
         _run(widget, "wd", seed=seed)
-    shown, _ = _entry(widget, "wd (2)")
-    shown.value = False
+    _hand(widget, do="hide", name="wd (2)", on=True)
     others = [name for name in widget.curves if name != "wd (2)"]
     kept = display_of(widget).chart.axes.kept
     expected, _errors = _fitted_together(widget, *others)
     np.testing.assert_allclose(trend_of(_common(widget)), kept(expected))
     widget.remove("wd (3)")
     assert _common(widget) is None
-    shown.value = True
+    _hand(widget, do="hide", name="wd (2)", on=False)
     assert _common(widget) is not None
 
 
@@ -682,15 +835,10 @@ def test_labels_are_text_wherever_they_are_shown(make: Any) -> None:
         for name in part.keys
         if "<img" in json.dumps(part.get_state(name), default=str)
     ]
-    # Of these, none shows tags as such: neither the text of a label, nor names in a
-    # chart, nor descriptions that are no HTML, nor what is told where the mouse rests.
-    texts = {
-        *((ipw.Label, "value"), (ipw.Checkbox, "description")),
-        *((ipw.Checkbox, "tooltip"), (ipw.Button, "tooltip")),
-    }
+    # None of these shows tags as such: the scripts of the tables set texts, and so do
+    # the names in a chart.
     for part, name in held:
-        assert (type(part), name) in texts or name == "labels"
-        assert not getattr(part, "description_allow_html", False)
+        assert isinstance(part, RunsTable | PointsTable) or name == "labels"
     assert len(held) > 4
 
 
@@ -755,9 +903,8 @@ def test_a_field_reads_no_record(make: Any, touched: Any) -> None:
     _field(widget, "Steps").value = 30
     display = display_of(widget)
     assert display.settings.problem.value == ""
-    assert display.view_bar.points.max == 20
     _field(widget, "Steps").value = 1
-    assert display.settings.problem.value.startswith("num_it=1 must be at least 2")
+    assert display.settings.problem.value.startswith("Steps = 1 must be at least 2")
     _field(widget, "Steps").value = 30
     with pytest.raises(ValueError, match="cannot be a file: Input/output"):
         widget.run()
@@ -818,7 +965,7 @@ def test_a_traceback_is_read_outside_the_lock(
             widget.wait()
     assert picked
     assert widget.value == picked[-1]
-    shown = display_of(widget).run_bar.status.value
+    shown = display_of(widget).answer.status.value
     assert "Traceback (most recent call last)" in shown
 
 
@@ -880,7 +1027,7 @@ def test_a_start_that_is_overtaken_by_the_end_of_the_widget() -> None:
 @pytest.mark.parametrize("start", [LRWidget.run, _press])
 @pytest.mark.parametrize(
     ("part", "method"),
-    [("view_bar", "show_total"), ("chart", "draw"), ("run_bar", "show_running")],
+    [("view_bar", "explain"), ("chart", "draw"), ("answer", "show_running")],
 )
 def test_what_fails_after_the_start_of_a_test_leaves_it_running(
     make: Any, monkeypatch: pytest.MonkeyPatch, start: Any, part: str, method: str
@@ -912,8 +1059,8 @@ def test_what_fails_after_the_start_of_several_leaves_them_running(
     widget = make(num_it=5)
     display = display_of(widget)
     with monkeypatch.context() as patch:
-        patch.setattr(display.view_bar, "show_total", _failing)
-        patch.setattr(display, "_show_race", _failing)
+        patch.setattr(display.view_bar, "explain", _failing)
+        patch.setattr(display.trainings, "show", _failing)
         gate = Gate()
         with pytest.raises(ArithmeticError):
             widget.compare({"a": {"dataloader": gate}, "b": {}})
@@ -921,7 +1068,7 @@ def test_what_fails_after_the_start_of_several_leaves_them_running(
     widget.wait()
     assert [len(curve) for curve in widget.curves.values()] == [5, 5]
     with monkeypatch.context() as patch:
-        patch.setattr(display, "_show_race", _failing)
+        patch.setattr(display.trainings, "show", _failing)
         with pytest.raises(ArithmeticError):
             widget.race([0.01, 0.1], 3)
     widget.wait()
@@ -933,14 +1080,14 @@ def test_an_interrupt_right_after_the_start_leaves_the_test_running(
 ) -> None:
     gate = Gate()
     widget = make(dataloader=gate, num_it=5)
-    start = controller_module.Controller._start
+    start = jobs.Jobs.start
 
     def interrupted(*args: Any) -> None:
         start(*args)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(controller_module.Controller, "_start", interrupted)
+        patch.setattr(jobs.Jobs, "start", interrupted)
         with pytest.raises(KeyboardInterrupt):
             widget.run()
     assert widget.running
@@ -1002,12 +1149,12 @@ class _Unreachable:
 def test_settings_ask_the_users_loader_outside_the_lock(make: Any) -> None:
     loader = _Unreachable()
     widget = make(num_it=5, val_loader=loader)
-    loader.lock = widget._controller._lock
+    loader.lock = widget._controller.state.lock
     field = display_of(widget).settings._fields["num_it"]
     field.value = 7
     assert loader.free == [True]
     assert display_of(widget).settings.problem.value == ""  # the length is unknown
-    assert widget._controller.snapshot().config.num_it == 7
+    assert widget._controller.state.snapshot().config.num_it == 7
 
 
 def test_a_run_that_cannot_be_noted_does_not_start(
@@ -1015,7 +1162,7 @@ def test_a_run_that_cannot_be_noted_does_not_start(
 ) -> None:
     widget = make(num_it=5)
     with monkeypatch.context() as patch:
-        patch.setattr(controller_module, "with_added", _failing)
+        patch.setattr(jobs, "with_added", _failing)
         with pytest.raises(ArithmeticError):
             widget.run()
     assert not widget.running
@@ -1058,8 +1205,7 @@ def test_the_view_is_that_of_all_curves(make: Any) -> None:
         _run(widget, label)
     display = display_of(widget)
     bar = display.view_bar
-    assert bar.points.value == (1, 40)
-    bar.points.value = 6, 37
+    bar.hide_first.value, bar.hide_last.value = 5, 3
     bar.smoothing.value = 0.2
     bar.logarithmic.value = True
     lines = {"a": _drawn(widget)["a"], "b": display.chart.latest.trend}
@@ -1071,19 +1217,7 @@ def test_the_view_is_that_of_all_curves(make: Any) -> None:
         np.testing.assert_allclose(trend_of(line), expected)
     raw = display.chart.latest.raw
     np.testing.assert_allclose(raw.y, kept(np.log10(widget.curve.losses[5:37])))
-    assert display.page.logarithmic
-
-
-def test_the_points_are_as_many_as_the_curve_has(make: Any) -> None:
-    widget = make(num_it=100)
-    bar = display_of(widget).view_bar
-    assert bar.points.max == 100
-    length = len(_run(widget))
-    assert 50 < length < 100
-    assert (bar.points.max, bar.points.value) == (length, (1, length))
-    bar.points.value = 6, length - 5
-    length = len(_run(widget, num_it=60))
-    assert (bar.points.max, bar.points.value) == (length, (6, length - 5))
+    assert display.chart.overlay.logarithmic
 
 
 def test_no_suggestion_depends_on_the_view(make: Any) -> None:
@@ -1091,7 +1225,7 @@ def test_no_suggestion_depends_on_the_view(make: Any) -> None:
     _run(widget)
     before = widget.value, widget.suggestions, widget.status
     bar = display_of(widget).view_bar
-    bar.points.value = 30, 40
+    bar.hide_first.value = 30
     bar.logarithmic.value = bar.everything.value = True
     bar.smoothing.value = 0.1
     bar.fastai.value = True
@@ -1116,72 +1250,37 @@ def test_the_explosion_is_seen_where_that_is_wanted(make: Any) -> None:
 # ---- words
 
 
-def test_the_handle_tells_rate_loss_and_ratio(make: Any) -> None:
-    widget = make()
-    curve = _run(widget)
-    display = display_of(widget)
-    suggestion = curve.suggest()
-    assert suggestion is not None
-    assert display.chart.words[-1] == "as suggested"
-    widget.value = 0.6 * suggestion
-    rate, loss, ratio = display.chart.handle.label.text
-    assert float(rate) == pytest.approx(widget.value, rel=5e-3)
-    expected, error = curve.fit().at(np.array([widget.value]))
-    words = re.fullmatch(r"loss \(?(\S+) ± ([\d.]+)\)?(e\S+)?", loss)
-    assert words is not None
-    told, doubt = (float(number + (words[3] or "")) for number in words.groups()[:2])
-    assert told == pytest.approx(expected[0], rel=0.05)
-    assert doubt == pytest.approx(2 * error[0], rel=0.05)
-    assert ratio == "0.6x the suggestion"
-    assert display.page.words == f"{rate}, {loss}, {ratio}"
-
-
-def test_the_page_says_the_same_as_the_handle(make: Any) -> None:
-    widget = make(value=1e-3)
-    display = display_of(widget)
-    assert display.page.words == "1e-3"
-    suggestion = _run(widget).suggest()
-    said = [display.page.words]
-    assert suggestion is not None
-    assert said[0].endswith("x the suggestion")
-    widget.rule = "minimum"
-    said.append(display.page.words)
-    display.view_bar.fastai.value = True
-    said.append(display.page.words)
-    assert len(set(said)) == 3
-    assert display.page.words == ", ".join(display.chart.handle.label.text)
-
-
 def test_the_rate_is_copied_as_code(make: Any) -> None:
     widget = make()
-    page = display_of(widget).page
-    assert page.code == ""
+    copy = display_of(widget).copy
+    assert copy.entries == []
     widget.value = 0.014
-    assert page.code == "lr=1.4e-2"
+    assert copy.entries[0] == "lr=1.4e-2"
     widget.value = None
-    assert page.code == ""
+    assert copy.entries == []
 
 
 def test_status_of_a_run_from_beginning_to_end(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate, num_it=10, stop_div=False)
     said: list[str] = []
-    bar = display_of(widget).run_bar
+    bar = display_of(widget).answer
     bar.status.observe(lambda change: said.append(change["new"]), "value")
-    assert widget.status.startswith("Idle: Run tries 10 rates from 1e-7 to 10. Check")
+    assert widget.status.startswith("Run tries 10 learning rates from 1e-7 to 10 ")
     widget.run()
     assert widget.status == "Running: waiting for the first step."
     gate.let(4)
     gate.await_asked(5)
     pace = r"step 4 of 10, [\d.,]+ (it/s|s/it), \d+ s left"
-    pattern = rf"Running: {pace}\. Loss [\d.e-]+ at rate 4\.64e-5\."
+    pattern = rf"Running: {pace}\. Loss [\d.e-]+ at rate 4\.6e-5\."
     assert re.fullmatch(pattern, widget.status)
     gate.let(6)
     widget.wait()
-    assert widget.status.startswith("Done: 10 steps up to 10")
+    assert widget.status.startswith("Done")
     # all of it is shown, as text
     assert [x for x in said if "waiting for the first step" in x]
-    assert html.escape(widget.status) in bar.status.value
+    shown = re.sub("<.*?>", "", bar.status.value)
+    assert shown in html.escape(widget.status)
 
 
 def test_status_of_a_run_that_diverges(make: Any) -> None:
@@ -1189,24 +1288,22 @@ def test_status_of_a_run_that_diverges(make: Any) -> None:
     curve = _run(widget)
     assert curve.stop_reason == "diverged"
     assert re.match(
-        r"Stopped at [\d.e-]+, where training became unstable, as expected\. "
-        r"Suggested: [\d.e-]+",
+        r"The loss falls from [\d.]+ to [\d.e-]+\. Stopped at [\d.e-]+, where training "
+        r"became unstable, as expected\. [\d.e-]+ is ",
         widget.status,
     )
     curve = _run(widget, stop_div=False, end_lr=1e3)
     edge = curve.unstable_from
     assert edge is not None
-    said = f"Done: 100 steps up to 1e3; unstable from {short(edge)}. Suggested: "
-    assert widget.status.startswith(said)
+    said = rf"Done\. The loss falls .* and turns unstable at about {short(edge)}\. "
+    assert re.match(said, widget.status)
 
 
 def test_status_of_a_run_whose_loss_has_not_risen(make: Any) -> None:
     widget = make(start_lr=1e-5, end_lr=1e-2)
     _run(widget)
-    assert widget.status.startswith(
-        "Done: 100 steps. The loss had not risen by the last rate, 1e-2: a higher rate "
-        "may be worth a try, end_lr=0.1. "
-    )
+    assert " The loss had not risen by the last rate, 1.0e-2. " in widget.status
+    assert display_of(widget).answer.next.description == "Run up to 1e-1"
 
 
 def test_status_of_a_run_that_is_stopped(make: Any) -> None:
@@ -1218,7 +1315,7 @@ def test_status_of_a_run_that_is_stopped(make: Any) -> None:
     widget.stop()
     gate.let(1)
     widget.wait()
-    assert widget.status.startswith("Stopped after 4 steps, at 1.75e-7. ")
+    assert widget.status.startswith("Stopped after 4 steps, at 1.7e-7. ")
 
 
 def test_a_failure_is_one_line_with_the_traceback_folded_below(make: Any) -> None:
@@ -1237,7 +1334,7 @@ def test_a_failure_is_one_line_with_the_traceback_folded_below(make: Any) -> Non
         widget.wait()
     line = f"Failed after 0 steps. ArithmeticError: {evil} of two lines"
     assert widget.status == line
-    shown = display_of(widget).run_bar.status.value
+    shown = display_of(widget).answer.status.value
     said, folded = shown.split("<details>")
     assert html.escape(line) in said
     assert folded.startswith("<summary>Traceback</summary>")
@@ -1254,7 +1351,7 @@ def test_what_an_error_says_is_text_in_the_panel_and_beside_apply(make: Any) -> 
     _field(widget, "Seed").value = "<b>5</b>"
     display = display_of(widget)
     assert "<b>" in display.settings.problem.value
-    assert type(display.settings.problem) is type(display.apply_bar.said) is ipw.Label
+    assert type(display.settings.problem) is type(display.next_bar.said) is ipw.Label
 
 
 # ---- what the page asks for
@@ -1266,11 +1363,11 @@ def test_files_hold_the_latest_curve(
     widget = make(num_it=20)
     for label in "ab":
         _run(widget, label)
-    page = display_of(widget).page
+    page = display_of(widget).save
     sent: list[Any] = []
     monkeypatch.setattr(page, "send", lambda *message: sent.append(message))
     for kind in ("json", "csv"):
-        tell(page, do="export", format=kind, view=0.5)
+        tell(page, save=kind, view=0.5)
     files = [message for message in sent if message != ({"answered": True},)]
     (answer, (as_json,)), (_, (as_csv,)) = files
     assert answer == {
@@ -1291,12 +1388,13 @@ def test_the_page_knows_what_is_in_the_chart(make: Any) -> None:
     for label in "abc":
         _run(widget, label, end_lr=100.0)
     display = display_of(widget)
-    assert display.page.range == (1e-7, 100)
-    names = [line.labels[0] for line in display.page.lines]
-    assert names == ["a", "b", "loss", "trend"]
+    display.strip.everything.click()
+    assert display.page.bounds == display.chart.axes.range == (1e-7, 100.0)
+    overlay = display.chart.overlay
+    assert [line.labels[0] for line in overlay.others] == ["a", "b"]
+    assert overlay.latest.labels == ["c"] * 3
     widget.remove("a")
-    names = [line.labels[0] for line in display.page.lines]
-    assert names == ["b", "loss", "trend"]
+    assert [line.labels[0] for line in overlay.others] == ["b"]
 
 
 def test_nothing_starts_before_the_end_is_seen(
@@ -1305,7 +1403,7 @@ def test_nothing_starts_before_the_end_is_seen(
     gate = Gate()
     widget = make(num_it=60)
     bar = display_of(widget).view_bar
-    show_total, started = bar.show_total, threading.Event()
+    explain, started = bar.explain, threading.Event()
     pressing: list[threading.Thread] = []
     ending: list[threading.Thread] = []
 
@@ -1313,8 +1411,8 @@ def test_nothing_starts_before_the_end_is_seen(
         widget.run("next", dataloader=gate)
         started.set()
 
-    def show_and_press(total: int) -> None:
-        show_total(total)
+    def show_and_press(**shown: bool) -> None:
+        explain(**shown)
         ended = widget.curve.stop_reason is not None and not widget.running
         if ended and not pressing:
             ending.append(threading.current_thread())
@@ -1322,7 +1420,7 @@ def test_nothing_starts_before_the_end_is_seen(
             pressing[0].start()
             assert not started.wait(0.1)
 
-    monkeypatch.setattr(bar, "show_total", show_and_press)
+    monkeypatch.setattr(bar, "explain", show_and_press)
     widget.run("first")
     assert started.wait(SECONDS)
     pressing[0].join()
@@ -1330,7 +1428,7 @@ def test_nothing_starts_before_the_end_is_seen(
     gate.let(1)
     widget.wait()
     ending[0].join()
-    assert widget.value == widget.curves["first"].suggest()
+    assert widget.value == rounded(widget.curves["first"].suggest())
 
 
 def test_numbers_of_numpy_are_rates(make: Any) -> None:
@@ -1361,7 +1459,7 @@ def test_a_run_that_fails_at_once_leaves_the_curve(make: Any) -> None:
 
 def test_a_press_that_comes_after_the_end_starts_nothing(make: Any) -> None:
     widget = make()
-    button = display_of(widget).run_bar.button
+    button = display_of(widget).answer.button
     widget.close()
     button.click()
     assert widget.curves == {}
@@ -1376,12 +1474,12 @@ def test_a_run_that_outlasts_its_widget_ends_quietly(make: Any) -> None:
     widget.run()
     gate.await_asked(1)
     controller = widget._controller
-    controller._closed = True  # as by close(), which waits a few seconds for it
+    controller.state.closed = True  # as by close(), which waits a few seconds for it
     widget.stop()
     gate.let(1)
     assert widget.wait().stop_reason == "stopped"
-    assert controller._job is not None
-    assert controller._job.error is None
+    assert controller.state.job is not None
+    assert controller.state.job.error is None
 
 
 def test_an_observer_may_wait_at_the_end(make: Any) -> None:
@@ -1400,10 +1498,10 @@ def test_a_rule_that_is_chosen_during_a_race_moves_the_handle(make: Any) -> None
     assert widget.suggestions["minimum"] != widget.value
     widget.race([0.01, 0.1], 2)
     widget.rule = "minimum"
-    assert widget.value == widget.suggestions["minimum"]
+    assert widget.value == rounded(widget.suggestions["minimum"])
     gate.let(4)
     widget.wait()
-    assert widget.value == widget.suggestions["minimum"]
+    assert widget.value == rounded(widget.suggestions["minimum"])
 
 
 def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
@@ -1414,17 +1512,18 @@ def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
     display = display_of(widget)
     chart, bar, panel = display.chart, display.view_bar, display.settings
     controls = [
-        *(chart.handle.dot, display.pick_bar.field, display.run_bar.button),
-        *(bar.smoothing, bar.points),
+        *(chart.handle.dot, display.pick_bar.field, display.answer.button),
+        bar.smoothing,
         *(bar.logarithmic, bar.everything, bar.fastai),
-        *(panel.children[:-1], *_entry(widget, "run")),
+        *(display.strip.brush, display.strip.everything, display.strip.again),
+        display.undo_button,
+        *panel.children[:-1],
     ]
     written: list[Any] = []
     drawn = threading.Event()
     chart.latest.raw.observe(lambda _: drawn.set(), "y")
     for control in controls:
-        for part in control if isinstance(control, tuple) else (control,):
-            part.observe(written.append)
+        control.observe(written.append)
     gate.let(8)
     gate.await_asked(9)
     assert drawn.wait(SECONDS)
@@ -1446,8 +1545,10 @@ def test_settings_runs_and_the_worker_meet_without_a_collision(make: Any) -> Non
             turn = 0
             while widget.running:
                 turn += 1
-                _field(widget, "End rate").value = 10.0 ** (1 + (number + turn) % 2)
-                _entry(widget, "d")[0].value = bool((number + turn) % 2)
+                _field(widget, "To").value = 10.0 ** (1 + (number + turn) % 2)
+                hidden = bool((number + turn) % 2)
+                _hand(widget, do="hide", name="d", on=hidden)
+                _hand(widget, do="open", name="de"[turn % 2])
                 if number == 0 and turn < 4:
                     widget.remove("abc"[turn - 1])
                 assert set("de") <= set(widget.curves) <= set("abcde")
@@ -1463,7 +1564,8 @@ def test_settings_runs_and_the_worker_meet_without_a_collision(make: Any) -> Non
         thread.join()
     assert not errors
     assert len(widget.curve) == 800
-    _entry(widget, "d")[0].value = True
+    _hand(widget, do="hide", name="d", on=False)
+    _hand(widget, do="open", name="e")
     assert "d" in _drawn(widget)
 
 

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Using backward.* with create_graph=True"),
+]
 _BATCHES = [(torch.ones(2, 2), torch.zeros(2, 1))]
 _MOST_EFFORT = 60  # in batches
 _HUGE = [10**30, -(10**30), 10**400, -(10**400)]

@@ -9,6 +9,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.curves import picked
+
 _ROOT = Path(__file__).parents[1]
 _FOLDER = _ROOT / "notebooks"
 _NOTEBOOKS = sorted(_FOLDER.glob("*.ipynb"))
@@ -190,7 +192,7 @@ def test_the_quickstart_from_top_to_bottom(tmp_path: Path) -> None:
     book = nbformat.read(_FOLDER / "01-quickstart.ipynb", 4)
     answer = _answer(book, _QUESTION, tmp_path)
     low, checked, high = answer["checked"]
-    assert answer["value"] == checked == answer["applied"]
+    assert answer["value"] == picked(checked) == answer["applied"]
     assert checked == min(max(answer["suggestions"][0], low), high)
     for lowest, rate in zip(answer["minima"], answer["suggestions"], strict=True):
         assert lowest > 2 * rate
@@ -232,7 +234,7 @@ def test_every_recipe_for_any_model(tmp_path: Path) -> None:
         if output["output_type"] == "stream"
     ]
     assert len(streams) == 1, streams  # the output of the first recipe only
-    assert streams[0][1].startswith("Stopped at ")
+    assert " as expected. " in streams[0][1].splitlines()[0]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -246,15 +248,15 @@ def test_every_case_of_a_curve(tmp_path: Path) -> None:
     cases = answer["cases"]
     said = {name: case["reason"] for name, case in cases.items()}
 
-    assert "of the way down a clear slope" in said["good"]
+    assert said["good"].endswith("the slope")
     for end, factor in (("low", 0.5), ("high", 2)):
         assert cases["good"][end] == pytest.approx(factor * cases["good"]["lr"])
     assert answer["after_the_slider"] == answer["by_rule"]
-    assert answer["after_the_menu"] == answer["by_rule"]["valley"]
+    assert answer["after_the_menu"] == picked(answer["by_rule"]["valley"])
 
-    assert said["noisy"].startswith("too noisy to see a slope")
+    assert said["noisy"].startswith("Too noisy to see a slope.")
     assert "of the way down a noisy slope" in said["more_steps"]
-    assert "of the way down a clear slope" in said["validated"]
+    assert said["validated"].endswith("of the way down the slope")
     assert cases["validated"]["lr"] < cases["noisy"]["lr"] / 1.5
     of_batches, of_held_out = answer["jumps"]
     assert of_held_out < of_batches / 10
@@ -270,10 +272,10 @@ def test_every_case_of_a_curve(tmp_path: Path) -> None:
 
     assert "a noisy slope" in said["tuned"]
     body, head = cases["tuned"]["values"]
-    assert head == cases["tuned"]["lr"] == pytest.approx(10 * body)
+    assert head == picked(cases["tuned"]["lr"]) == pytest.approx(10 * body)
 
     assert cases["nothing"]["lr"] is None
-    assert said["nothing"].startswith("only noise")
+    assert said["nothing"].endswith("beyond its noise")
     assert answer["nothing"].startswith("The trainings suggest no rate;")
 
     low, checked, high, best = answer["checked"]
@@ -299,7 +301,7 @@ def test_many_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer["race"] == sorted(answer["race"])
     assert len(answer["race"]) >= 3
     assert 1e-4 < answer["values"][0] < 1
-    assert answer["values"][1] == answer["suggestion"]
+    assert answer["values"][1] == picked(answer["suggestion"])
     assert answer["followed"] == answer["recorded"]
     streams = [
         output["text"]

@@ -60,13 +60,20 @@ _ROOMS: dict[str, tuple[set[str], set[str]]] = {
         (_HEAVY - {"torch"}) | _FRAMEWORKS,
     ),
     "runner": ({"curve"}, _HEAVY),
-    "controller": ({"runner", "curve", "config", "ui.snapshot"}, _HEAVY),
+    "state.undo": (set(), _HEAVY | {"numpy"}),
+    "state.choice": (set(), _HEAVY | {"numpy"}),
+    "state": ({"curve", "config", "ui.snapshot"}, _HEAVY),
+    "jobs": ({"state", "runner", "curve", "config", "ui.snapshot"}, _HEAVY),
+    "controller": (
+        {"jobs", "state", "runner", "curve", "config", "ui.snapshot"},
+        _HEAVY,
+    ),
     "orphans": (set(), _HEAVY | {"numpy"}),
     "widget": (
         {
             *("orphans", "controller", "runner", "curve", "config", "engine", "ui"),
             *("integrations", "backends.base", "backends.local", "backends.record"),
-            "backends.verification",
+            *("backends.verification", "jobs", "state"),
         },
         _FRAMEWORKS | {"matplotlib", "ray"},
     ),

@@ -14,6 +14,7 @@ from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
 
 from lrwidget import LRCurve, LRWidget, range_test
+from lrwidget.curve.ticks import rounded, short
 from tests.curves import fitted, trend_of
 from tests.ways import WAYS, places
 from tests.widget_parts import (
@@ -34,7 +35,7 @@ def test_before_there_is_anything(make: Any) -> None:
     assert widget.curves == {}
     assert set(widget.suggestions.values()) == {None}
     assert (widget.progress, widget.running) == (0, False)
-    assert widget.status.startswith("Idle: Run tries 100 rates from 1e-7 to 10. Check")
+    assert widget.status.startswith("Run tries 100 learning rates from 1e-7 to 10 ")
     with pytest.raises(RuntimeError, match="no test to wait for; call run"):
         widget.wait()
 
@@ -87,17 +88,19 @@ def test_the_value_is_the_suggestion_after_the_test(make: Any) -> None:
     widget.observe(lambda change: seen.append(change["new"]), "value")
     widget.run()
     curve = widget.wait()
-    assert seen == [curve.suggest()]
+    assert seen == [rounded(curve.suggest())]
     assert curve.suggest() is not None
-    assert widget.value == curve.suggest()
-    assert display_of(widget).chart.suggestion.dot.x.tolist() == [widget.value]
-    assert "Suggested: " in widget.status
+    assert widget.value == rounded(curve.suggest())
+    assert display_of(widget).chart.suggestion.dot.x.tolist() == [
+        widget.curve.suggest()
+    ]
+    assert f"{short(widget.value)} is " in widget.status
 
 
 def test_the_button_runs_and_stops(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate)
-    button = display_of(widget).run_bar.button
+    button = display_of(widget).answer.button
     button.click()
     assert widget.running
     assert button.description == "Stop"
@@ -107,7 +110,7 @@ def test_the_button_runs_and_stops(make: Any) -> None:
     curve = widget.wait()
     assert curve.stop_reason == "stopped"
     assert len(curve) <= 4
-    assert button.description == "Run"
+    assert button.description == "Run again"
     assert widget.status.startswith(f"Stopped after {len(curve)} step")
 
 
@@ -164,7 +167,7 @@ def test_the_slider_does_not_move_the_suggestion(make: Any) -> None:
     display = display_of(widget)
     display.view_bar.smoothing.value = 0.05
     assert (widget.suggestions, widget.value) == before
-    assert display.chart.suggestion.dot.x.tolist() == [widget.value]
+    assert display.chart.suggestion.dot.x.tolist() == [widget.curve.suggest()]
 
 
 def test_a_failure_is_shown_and_raised_and_keeps_its_points(make: Any) -> None:
@@ -185,18 +188,18 @@ def test_a_failure_is_shown_and_raised_and_keeps_its_points(make: Any) -> None:
             widget.wait()
     display = display_of(widget)
     assert widget.status == "Failed after 20 steps. ArithmeticError: <b>no</b>"
-    assert "&lt;b&gt;no&lt;/b&gt;" in display.run_bar.status.value
+    assert "&lt;b&gt;no&lt;/b&gt;" in display.answer.status.value
     assert len(widget.curve) == len(display.chart.latest.raw.x) == 20
-    assert display.run_bar.button.description == "Run"
+    assert display.answer.button.description == "Run again"
     calls = -1000
     widget.run()
     widget.wait()
-    assert widget.status.startswith("Stopped at ")
+    assert "Stopped at " in widget.status
 
 
 def test_a_batch_that_is_no_pair_is_shown_and_raised(make: Any) -> None:
     widget = make(dataloader=[{"x": torch.ones(4, 8)}])
-    display_of(widget).run_bar.button.click()
+    display_of(widget).answer.button.click()
     with pytest.raises(TypeError, match=r"loss_fn needs .* pass training_step"):
         widget.wait()
     assert "loss_fn needs batches" in widget.status
@@ -209,7 +212,7 @@ def test_what_keeps_a_test_from_starting_is_shown_and_raised(make: Any) -> None:
     with pytest.raises(ValueError, match="isolation='copy' cannot copy the model"):
         widget.run()
     assert not widget.running
-    display_of(widget).run_bar.button.click()
+    display_of(widget).answer.button.click()
     with pytest.raises(ValueError, match="cannot copy"):
         widget.wait()
     assert widget.status.startswith("Failed after 0 steps. ValueError: isolation=")
@@ -228,10 +231,10 @@ def test_what_an_observer_raises_is_raised(
     widget.run()
     with pytest.raises(error):
         widget.wait()
-    assert widget.value == widget.curve.suggest()
+    assert widget.value == rounded(widget.curve.suggest())
     assert not widget.running
     assert widget.status.endswith(error.__name__)
-    assert error.__name__ in display_of(widget).run_bar.status.value
+    assert error.__name__ in display_of(widget).answer.status.value
 
 
 def test_an_interrupt_while_waiting_stops_the_test(
@@ -245,7 +248,7 @@ def test_an_interrupt_while_waiting_stops_the_test(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(widget._controller._job.runner, "wait", interrupt)
+        patch.setattr(widget._controller.state.job.runner, "wait", interrupt)
         with pytest.raises(KeyboardInterrupt):
             widget.wait()
     gate.let(1)
@@ -279,14 +282,14 @@ def test_the_chart_names_its_losses() -> None:
 def test_progress_and_pace(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate, num_it=10)
-    bar = display_of(widget).run_bar
+    bar = display_of(widget).answer
     seen = threading.Event()
     bar.progress.observe(lambda _: seen.set(), "value")
     widget.run()
     gate.let(1)
     assert seen.wait(SECONDS)
     assert widget.progress == 0.1
-    loss = f"Loss {widget.curve.losses[0]:.4g} at rate 1e-7."
+    loss = f"Loss {widget.curve.losses[0]:.4g} at rate 1.0e-7."
     assert widget.status == f"Running: step 1 of 10. {loss}"
     gate.let(2)
     widget.stop()
@@ -306,7 +309,7 @@ def test_a_press_on_run_takes_the_settings_of_the_maker(make: Any) -> None:
 
     with torch.autocast("cpu", torch.bfloat16):
         widget = make(loss_fn, num_it=2)
-    press = threading.Thread(target=display_of(widget).run_bar.button.click)
+    press = threading.Thread(target=display_of(widget).answer.button.click)
     press.start()
     press.join()
     widget.wait()
@@ -323,7 +326,7 @@ def test_observers_run_outside_the_lock(make: Any) -> None:
 
     def take_lock(_change: object) -> None:
         def try_lock() -> None:
-            lock = widget._controller._lock
+            lock = widget._controller.state.lock
             free.append(lock.acquire(blocking=False))
             lock.release()
 

@@ -59,7 +59,8 @@ def test_it_tells_how_far_all_of_them_are(gated: tuple[LRWidget, Gate]) -> None:
     gate.let(10)
     widget.wait(60)
     assert widget.progress == 1
-    assert display_of(widget).legend._latest.value == "two"
+    first, second = display_of(widget).runs_table.rows
+    assert (first["name"], first["latest"], second["name"]) == ("two", True, "one")
 
 
 def test_stopped_half_way(gated: tuple[LRWidget, Gate]) -> None:

@@ -12,23 +12,27 @@ from torch import nn
 from lrwidget import LRWidget, race
 from lrwidget.curve.ticks import plain
 from tests.engine.training_parts import state
-from tests.ui.front_end import click_race
+from tests.ui.front_end import click_lanes
 from tests.widget_parts import BATCHES, SECONDS, Gate, arguments_of, display_of, parts
 
 if TYPE_CHECKING:
-    from lrwidget.ui.race_chart import RaceChart
+    from lrwidget.ui.lanes_chart import LanesChart
 
 
-def _race(widget: LRWidget) -> RaceChart:
+def _lanes(widget: LRWidget) -> LanesChart:
     """Return the chart of the latest race."""
-    race = display_of(widget).race
-    assert race is not None
-    return race
+    lanes = display_of(widget).trainings.lanes
+    assert lanes is not None
+    return lanes
 
 
-def _entries(widget: LRWidget) -> list[Any]:
-    """Return what shows each rate there."""
-    return _race(widget)._entries
+def _lines(widget: LRWidget) -> list[Any]:
+    return [lane.line for lane in _lanes(widget).lanes]
+
+
+def _buttons(widget: LRWidget) -> list[Any]:
+    """Return the button of each rate."""
+    return display_of(widget).trainings.buttons
 
 
 def test_the_curves_are_those_of_the_race_without_a_widget() -> None:
@@ -64,7 +68,7 @@ def test_without_rates_the_choice_races_its_neighbours(make: Any) -> None:
     widget.race(steps=3)
     widget.wait()
     raced = [curve.lr for curve in widget.race_curves]
-    assert {0.777, suggestion} <= set(raced)
+    assert {0.777, widget.curve.suggest()} <= set(raced)
     assert widget.race_curves[0].num_it == 3
 
 
@@ -89,7 +93,7 @@ def test_the_choice_races_wherever_the_chart_is(make: Any) -> None:
     (end,) = (
         field
         for field in display_of(widget).settings.children
-        if field.description == "End rate"
+        if field.description == "To"
     )
     end.value = 1e-3  # of the next test, while the choice stays
     widget.race(steps=2)
@@ -119,14 +123,14 @@ def test_what_cannot_be_raced(
         widget.race(*arguments)
     assert not widget.running
     assert widget.status.startswith(f"Race failed after 0 steps. {error.__name__}")
-    assert display_of(widget).race is None
+    assert display_of(widget).trainings.lanes is None
 
 
 def test_one_thing_at_a_time(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate, value=0.1)
     widget.run()
-    check = display_of(widget).run_bar.check
+    check = display_of(widget).answer.check
     assert check.disabled
     with pytest.raises(RuntimeError, match="a test is running already; call stop"):
         widget.race([0.1])
@@ -147,7 +151,7 @@ def test_one_thing_at_a_time(make: Any) -> None:
 def test_it_is_watched_and_stopped_and_keeps_what_was_found(make: Any) -> None:
     gate = Gate()
     widget = make(dataloader=gate, value=0.1)
-    button = display_of(widget).run_bar.button
+    button = display_of(widget).answer.button
     widget.race([0.001, 0.1, 0.2], 10)
     assert button.description == "Stop"
     assert widget.status == "Race of 3 rates: waiting for the first step."
@@ -166,8 +170,8 @@ def test_it_is_watched_and_stopped_and_keeps_what_was_found(make: Any) -> None:
     assert button.description == "Run"
     said = f"Race stopped at rate 0.1, 2 of 3: lowest loss {first.final_loss:.3g} at"
     assert widget.status.startswith(said)
-    shown = [entry.button.description for entry in _entries(widget)]
-    assert shown == [f"1e-3 · loss {first.final_loss:.3g}", "0.1 · stopped", "0.2"]
+    shown = [button.description for button in _buttons(widget)]
+    assert shown == [f"1.0e-3 · {first.final_loss:.2g}", "0.1 · stopped", "0.2"]
     assert widget.value == 0.1
 
 
@@ -176,17 +180,18 @@ def test_picking_a_curve_sets_the_value(make: Any) -> None:
     widget.race([0.001, 0.02], 20)
     widget.wait()
     assert widget.value is None
-    slow, fast = _entries(widget)
+    slow, fast = _buttons(widget)
+    picks: list[Any] = [(1.0, 0.001, slow), (0.0, 0.02, fast)]
     # in the end the slow one is on top
-    for height, entry in ((1.0, slow), (0.0, fast)):
-        click_race(_race(widget), 1.0, height)
-        assert widget.value == entry.lr
-        assert display_of(widget).chart.handle.dot.x.tolist() == [entry.lr]
-        assert entry.button.icon == "check"
-        assert entry.line.stroke_width > 2
-    slow.button.click()
-    assert widget.value == slow.lr
-    assert fast.button.icon == ""
+    for height, lr, button in picks:
+        click_lanes(_lanes(widget), 1.0, height)
+        assert widget.value == lr
+        assert display_of(widget).chart.handle.dot.x.tolist() == [lr]
+        assert button.icon == "check"
+    assert [line.stroke_width > 2 for line in _lines(widget)] == [False, True]
+    slow.click()
+    assert [widget.value] == [0.001]
+    assert fast.icon == ""
 
 
 def test_a_rate_that_diverges_ends_alone(make: Any) -> None:
@@ -198,9 +203,10 @@ def test_a_rate_that_diverges_ends_alone(make: Any) -> None:
     assert widget.progress == 1
     best = min(widget.race_curves[:2], key=lambda curve: curve.final_loss)
     assert (
-        widget.status == f"Race done: lowest loss {plain(best.final_loss, 3)} at 2e-2."
+        widget.status
+        == f"Race done: lowest loss {plain(best.final_loss, 3)} at 2.0e-2."
     )
-    assert _entries(widget)[2].button.description == "10 · diverged"
+    assert _buttons(widget)[2].description == "10 · diverged"
 
 
 def test_a_failure_is_shown_and_raised_and_keeps_its_curves(make: Any) -> None:
@@ -220,14 +226,14 @@ def test_a_failure_is_shown_and_raised_and_keeps_its_curves(make: Any) -> None:
         with pytest.raises(ArithmeticError, match="no"):
             widget.wait()
     assert widget.status == "Race failed after 14 steps. ArithmeticError: <b>no</b>"
-    assert "&lt;b&gt;" in display_of(widget).run_bar.status.value
+    assert "&lt;b&gt;" in display_of(widget).answer.status.value
     first, second = widget.race_curves
     assert (len(first), len(second), second.stop_reason) == (10, 4, None)
-    assert display_of(widget).run_bar.button.description == "Run"
+    assert display_of(widget).answer.button.description == "Run"
     calls = -1000
     widget.run()
     widget.wait()
-    assert widget.status.startswith("Stopped at ")
+    assert "Stopped at " in widget.status
 
 
 def test_what_keeps_a_race_from_starting_is_shown_and_raised(make: Any) -> None:
@@ -257,10 +263,13 @@ def test_the_chart_shows_what_the_curves_are(make: Any) -> None:
     widget = make(val_loader=BATCHES)
     widget.race([0.01, 0.1], 10)
     widget.wait()
-    for entry, curve in zip(_entries(widget), widget.race_curves, strict=True):
-        np.testing.assert_array_equal(entry.line.y, curve.smoothed())
-    figure = _race(widget).children[0]
-    assert figure.axes[1].label == "validation loss, smoothed"
+    final = display_of(widget).trainings.final
+    assert final is not None
+    for line, curve in zip(_lines(widget), widget.race_curves, strict=True):
+        np.testing.assert_allclose(line.y, np.log10(curve.smoothed()))
+    assert _lanes(widget).figure.axes[1].label == "validation loss"
+    losses = [curve.final_loss for curve in widget.race_curves]
+    np.testing.assert_allclose(final.dots.y, np.log10(losses))
 
 
 def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
@@ -268,14 +277,13 @@ def test_the_worker_leaves_what_the_user_handles_alone(make: Any) -> None:
     widget = make(dataloader=gate, value=0.1)
     widget.race([0.01, 0.1], 5)
     written: list[Any] = []
-    entries = _entries(widget)
     display = display_of(widget)
-    bar = display.run_bar
+    bar = display.answer
     handled = [display.chart.handle.dot, display.pick_bar.field, bar.button, bar.check]
-    for part in (*handled, *(entry.button for entry in entries)):
+    for part in (*handled, *_buttons(widget)):
         part.observe(written.append)
     drawn = threading.Event()
-    entries[0].line.observe(lambda _: drawn.set(), "x")
+    _lines(widget)[0].observe(lambda _: drawn.set(), "x")
     gate.let(8)
     gate.await_asked(9)
     assert drawn.wait(SECONDS)
@@ -294,7 +302,7 @@ def test_parts_and_the_worker_meet_without_a_collision(make: Any) -> None:
         try:
             while widget.running:
                 display_of(widget).view_bar.smoothing.index = number
-                click_race(_race(widget), 0.1 * number, 0.5)
+                click_lanes(_lanes(widget), 0.1 * number, 0.5)
                 assert widget.value in (0.1, 0.01, 0.02, 0.04)
                 assert len(widget.race_curves) <= 3
                 assert 0 <= widget.progress <= 1
@@ -310,5 +318,9 @@ def test_parts_and_the_worker_meet_without_a_collision(make: Any) -> None:
         thread.join()
     assert not errors
     assert [len(curve) for curve in widget.race_curves] == [1000] * 3
-    chosen = [x.lr for x in _entries(widget) if x.button.icon == "check"]
+    chosen = [
+        curve.lr
+        for curve, button in zip(widget.race_curves, _buttons(widget), strict=True)
+        if button.icon == "check"
+    ]
     assert chosen in ([], [widget.value])

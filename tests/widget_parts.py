@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import threading
 from typing import TYPE_CHECKING
 
@@ -72,3 +74,8 @@ def arguments_of(widget: LRWidget) -> Mapping[str, Any]:
 def display_of(widget: LRWidget) -> Layout:
     """Return the layout that displays a widget."""
     return widget._display
+
+
+def sentence_of(widget: LRWidget) -> str:
+    """Return the status in the display, without its marks of HTML."""
+    return html.unescape(re.sub("<.*?>", "", display_of(widget).answer.status.value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from lrwidget.backends.verification import VerificationJob
@@ -38,6 +38,7 @@ class Capabilities(NamedTuple):
 
     run: bool = True  # start tests, with settings
     apply: bool = True  # write a rate to an optimizer
+    optimizer: str = ""  # the name of that optimizer, if a rate goes straight to it
     loss_name: str = "loss"  # at the axis
 
 
@@ -136,5 +137,12 @@ class Backend(Protocol):
     def rate_ratios(self) -> list[float]:
         """Return the rate of each parameter group over that of the last one."""
 
+    def saved_rates(self) -> Callable[[], object]:
+        """Return a function that writes back what `apply_rate` changes."""
+
     def apply_rate(self, rate: float) -> str:
-        """Write a rate to where the training takes it from, and return where."""
+        """
+        Write a rate to where the training takes it from.
+
+        Return what has changed, such as "Adam now has lr=2.0e-2".
+        """

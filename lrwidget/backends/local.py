@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any
 from lrwidget.backends.base import Activity, Capabilities
 from lrwidget.backends.verification import VerificationJob
 from lrwidget.curve.race_history import race_plans
-from lrwidget.curve.ticks import short
+from lrwidget.curve.ticks import exact
 from lrwidget.engine.distributed import context
-from lrwidget.engine.optimizers import apply_rate, as_one, each_of, rate_ratios
+from lrwidget.engine.optimizers import (
+    apply_rate,
+    as_one,
+    each_of,
+    rate_ratios,
+    saved_rates,
+)
 from lrwidget.engine.race import race_runs, run_in_turn
 from lrwidget.engine.range_test import RangeTest
 from lrwidget.engine.thread_settings import ThreadSettings
@@ -58,12 +64,12 @@ class LocalJob:
     abandon = stop
 
     def activity(self) -> Activity:
-        """Return whether a training waits for a loader."""
+        """Return whether a training waits for a loader, or is to stop."""
         for test in self._tests:
             loader = test.waiting_for
             if loader is not None:
                 return Activity("waiting", detail=loader)
-        return Activity("running")
+        return Activity("stopping" if self._stopping else "running")
 
     def _until_stopped(
         self, events: Generator[Event, None, None]
@@ -82,7 +88,8 @@ class LocalBackend:
     The back end of a training in this process, with the arguments of a `RangeTest`.
 
     ``write_rate`` writes a rate to where the training takes it from, and returns the
-    name of that place. If it is None, `apply_rate` writes to the optimizer.
+    name of that place; ``save_rates`` returns a function that writes back what is there
+    now. If they are None, `apply_rate` writes to the optimizer.
     ``total_steps`` are the optimizer steps of the user's training, if known.
     """
 
@@ -91,6 +98,7 @@ class LocalBackend:
         arguments: Mapping[str, Any],
         write_rate: Callable[[float], str] | None = None,
         total_steps: int | None = None,
+        save_rates: Callable[[], Callable[[], None]] | None = None,
     ) -> None:
         self.arguments = arguments
         self.total_steps = total_steps
@@ -99,9 +107,11 @@ class LocalBackend:
         self.arguments = {**arguments, **test.config.settings()}
         validated = test.config.val_loader is not None
         self.capabilities = Capabilities(
-            loss_name="validation loss" if validated else "loss"
+            optimizer="" if write_rate else _named(arguments["optimizer"]),
+            loss_name="validation loss" if validated else "loss",
         )
         self._write_rate = write_rate
+        self._save_rates = save_rates
         self._check_free = test.check_free
         # A press on Run may come on a thread without the settings of this one.
         self.as_made = ThreadSettings().applied
@@ -144,20 +154,36 @@ class LocalBackend:
         """Return the rate of each parameter group over that of the last one."""
         return rate_ratios(as_one(self.arguments["optimizer"]))
 
+    def saved_rates(self) -> Callable[[], None]:
+        """Return a function that writes the present rates back."""
+        if self._save_rates is not None:
+            write_back = self._save_rates()
+        else:
+            write_back = saved_rates(as_one(self.arguments["optimizer"]))
+
+        def checked() -> None:
+            self._check_free()
+            write_back()
+
+        return checked
+
     def apply_rate(self, rate: float) -> str:
-        """Write a rate to the optimizer, or where a framework takes it from."""
+        """Write a rate to the optimizer or to the framework; return what changed."""
         self._check_free()
         if self._write_rate is not None:
-            return self._write_rate(rate)
+            return f"{self._write_rate(rate)} is now {exact(rate)}"
         optimizer = as_one(self.arguments["optimizer"])
         apply_rate(optimizer, rate)
-        name = " and ".join(type(each).__name__ for each in each_of(optimizer))
-        groups = optimizer.param_groups
-        if len(groups) == 1:
-            return name
-        rates = ", ".join(short(float(group["lr"])) for group in groups)
-        return f"{name}, whose groups have {rates} now"
+        rates = [exact(float(group["lr"])) for group in optimizer.param_groups]
+        groups = "" if len(rates) == 1 else " in its groups"
+        return f"{_named(optimizer)} now has lr={', '.join(rates)}{groups}"
 
     def _test(self, changes: Mapping[str, Any]) -> RangeTest:
         with context.errors_kept():  # a refused test of a widget is no rank's failure
             return RangeTest(**{**self.arguments, **changes})
+
+
+def _named(optimizer: Any) -> str:  # noqa: ANN401 (one or several)
+    """Return the class of an optimizer, or the classes of several."""
+    names = (type(each).__name__ for each in each_of(as_one(optimizer)))
+    return " and ".join(dict.fromkeys(names))

@@ -59,7 +59,8 @@ class RecordBackend:
         )
         raise RuntimeError(msg)
 
-    compare = race = sweep = lanes = verify = rate_ratios = apply_rate = test
+    compare = race = sweep = lanes = verify = test
+    rate_ratios = saved_rates = apply_rate = test
 
 
 class RecordJob:
@@ -174,21 +175,23 @@ class RecordJob:
                 msg = f"{lr=} is not between {start_lr=} and {end_lr=}"
                 raise ValueError(msg)
             self._steps_given = number + 1
-            yield Stepped(0, Step(number, lr, test.losses[number]))
+            trained = test.train_losses[number] if test.train_losses else None
+            yield Stepped(0, Step(number, lr, test.losses[number], trained))
 
 
 def _checked_plan(settings: dict[str, Any]) -> Plan:
     """Return the plan that a header describes; ValueError if it cannot be used."""
     names = ("start_lr", "end_lr", "num_it")
     plan: dict[str, Any] = {name: settings.get(name) for name in names}
+    mode = settings.get("step_mode", "exp")
     try:
-        rates = learning_rates(**plan, step_mode=settings.get("step_mode", "exp"))
+        rates = learning_rates(**plan, step_mode=mode)
         memory = settings.get("optimizer_memory", 1.0)
         memory = usable_memory("optimizer_memory", memory)
     except (TypeError, ValueError) as error:
         msg = f"its settings cannot be used: {error}"
         raise ValueError(msg) from error
-    return Plan(float(rates[0]), float(rates[-1]), len(rates), memory)
+    return Plan(float(rates[0]), float(rates[-1]), len(rates), memory, mode)
 
 
 def _checked_reason(test: RecordedTest) -> StopReason | None:

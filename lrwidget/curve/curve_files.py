@@ -43,6 +43,7 @@ class Stored:
     stop_reason: StopReason | None
     num_it: int
     optimizer_memory: float
+    train_losses: FloatArray | None
 
     if TYPE_CHECKING:
 
@@ -55,11 +56,13 @@ class Stored:
 
         A loss that is not finite is the string ``"nan"``, ``"inf"`` or ``"-inf"``.
         """
+        trained = self.train_losses
         return {
             "format": _FORMAT,
             "version": _VERSION,
             "lrs": self.lrs.tolist(),
-            "losses": [x if math.isfinite(x) else str(x) for x in self.losses.tolist()],
+            "losses": _listed(self.losses),
+            **({} if trained is None else {"train_losses": _listed(trained)}),
             "stop_reason": self.stop_reason,
             "num_it": self.num_it,
             "optimizer_memory": self.optimizer_memory,
@@ -86,6 +89,11 @@ class Stored:
             stop_reason=data.get("stop_reason"),
             num_it=data.get("num_it", 0),
             optimizer_memory=_memory(data),
+            train_losses=(
+                listed_floats("train_losses", data["train_losses"])
+                if "train_losses" in data  # not in older files
+                else None
+            ),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -138,6 +146,7 @@ class Stored:
                 test.stop_reason,
                 settings.get("num_it", 0),
                 _memory(settings),
+                test.train_losses or None,
             )
         except (ValueError, MemoryError) as error:
             msg = (
@@ -150,8 +159,9 @@ class Stored:
         """
         Write a CSV file with one row a step: ``lr``, ``loss``, ``fit``, ``error``.
 
-        The last two are the fitted loss and its standard error, as `LRCurve.fit`
-        returns them; they are empty where the loss is not finite.
+        With a ``val_loader``, ``train_loss`` comes after ``loss``. The last two are
+        the fitted loss and its standard error, as `LRCurve.fit` returns them;
+        they are empty where the loss is not finite.
 
         Raises
         ------
@@ -164,13 +174,19 @@ class Stored:
         """
         Return a data frame with one row a step: ``lr``, ``loss``, ``fit``, ``error``.
 
-        The last two are the fitted loss and its standard error, as `LRCurve.fit`
-        returns them; they are NaN where the loss is not finite.
+        With a ``val_loader``, ``train_loss`` comes after ``loss``. The last two are
+        the fitted loss and its standard error, as `LRCurve.fit` returns them;
+        they are NaN where the loss is not finite.
         """
         import pandas as pd  # noqa: PLC0415 (slow to import, and only needed here)
 
         frame: pd.DataFrame = pd.DataFrame(_columns(self))
         return frame
+
+
+def _listed(losses: FloatArray) -> list[float | str]:
+    """Return losses as strict JSON can hold them."""
+    return [x if math.isfinite(x) else str(x) for x in losses.tolist()]
 
 
 def _memory(data: dict[str, Any]) -> float:
@@ -196,7 +212,10 @@ def as_csv(curve: Stored) -> bytes:
 
 def _columns(curve: Stored) -> dict[str, FloatArray]:
     fit, error = fit_at_steps(curve)
-    return {"lr": curve.lrs, "loss": curve.losses, "fit": fit, "error": error}
+    steps = {"lr": curve.lrs, "loss": curve.losses}
+    if curve.train_losses is not None:
+        steps["train_loss"] = curve.train_losses
+    return {**steps, "fit": fit, "error": error}
 
 
 def _write(path: str | os.PathLike[str], contents: bytes) -> None:

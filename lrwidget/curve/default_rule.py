@@ -28,7 +28,18 @@ _SURE = 0.9  # the weight of descent or edge from which the reason mentions it a
 _TOO_EARLY = "the rise comes too early; begin at a lower rate"
 _BEGINNING = 0.25  # of the start; a curve that is lowest there has no descent
 _LEAST_SPAN = 1e-6  # decades, against a division by 0
-_LEAST_PART = 0.01  # of the descent; at a smaller one, the slope begins
+# Parts of the descent, in words.
+_PARTS = {
+    0.0: "where {} begins",
+    0.1: "a tenth of the way down {}",
+    0.25: "a quarter of the way down {}",
+    1 / 3: "a third of the way down {}",
+    0.5: "halfway down {}",
+    2 / 3: "two thirds of the way down {}",
+    0.75: "three quarters of the way down {}",
+    0.9: "nine tenths of the way down {}",
+    0.97: "at the lower end of {}",
+}
 
 
 class Tuning(NamedTuple):
@@ -138,7 +149,7 @@ def _problem(
     if fall.depth <= curve.fit(WIDTH).start.rounding:
         return "the loss never falls"
     if edge is None and fall.clearness < _LEAST_CLEARNESS:
-        return "only noise: the loss neither falls nor rises clearly"
+        return "the loss neither falls nor rises beyond its noise"
     if edge is None and early:
         return "the loss is lowest at the first rates"
     return None
@@ -203,13 +214,12 @@ def _reason(
     """Return the reason of a suggestion: its position, and how clear that is."""
     part = fall.part(lr)
     few = f"; {density:.0f} steps a decade are few" if density < _FEW_STEPS else ""
-    how = "clear" if weight > _SURE else "noisy"
-    on_slope = f"{part:.0%} of the way down a {how} slope"
-    if part < _LEAST_PART:
-        on_slope = f"where a {how} slope begins"
+    nearest = min(_PARTS, key=lambda known: abs(known - part))
+    slope = "the slope" if weight > _SURE else "a noisy slope"
+    on_slope = _PARTS[nearest].format(slope)
     if edge is None or weight > _SURE:
         return on_slope + few
-    below = f"1/{edge / lr:.0f} of {short(edge)}, where the loss rises"
+    below = f"1/{short(edge / lr)} of {short(edge)}, where the loss rises"
     if weight < 1 - _SURE:
-        return f"too noisy to see a slope: by rule of thumb, {below}{few}"
+        return f"Too noisy to see a slope. Rule of thumb: {below}{few}"
     return f"{on_slope}, and {below}{few}"

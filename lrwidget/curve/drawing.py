@@ -62,9 +62,15 @@ def draw(  # noqa: PLR0913 (the looks of a picture)
     lrs, raw, line = curve.lrs[shown], curve.losses[shown], whole.losses[shown]
     rates = _rate_limits(curve.lrs if rate is None else np.append(curve.lrs, rate))
     losses = loss_limits(raw, line)
+    batch, trained = "one batch", curve.train_losses
+    if losses is not None and trained is not None:
+        batch = "validation loss"
+        losses = hull(losses, loss_limits(trained, trained))
     ax.set_xscale("log")
     _widen(ax, rates, losses)
-    _draw_line(ax, lrs, raw, label="one batch", linewidth=1, alpha=RAW_OPACITY)
+    if losses is not None and trained is not None:
+        _draw_squares(ax, curve.lrs, trained, label="training loss")
+    _draw_line(ax, lrs, raw, label=batch, linewidth=1, alpha=RAW_OPACITY)
     _draw_line(ax, lrs, line, label="trend", linewidth=2.6)
     if whole.band is not None:
         _draw_band(ax, lrs, whole.band[:, shown])
@@ -113,6 +119,24 @@ def _draw_line(ax: Axes, lrs: FloatArray, losses: FloatArray, **look: Any) -> No
         solid_capstyle="round",
         solid_joinstyle="round",
         **look,
+    )
+
+
+def _draw_squares(ax: Axes, lrs: FloatArray, losses: FloatArray, label: str) -> None:
+    shown = np.isfinite(losses)
+    lrs, losses = lrs[shown], losses[shown]
+    kept = thinned(np.log(lrs), losses, _MOST_POINTS)
+    ax.plot(
+        lrs[kept],
+        losses[kept],
+        color=CURVE,
+        linestyle="",
+        marker="s",
+        fillstyle="none",
+        markersize=3.5,
+        markeredgecolor=CURVE,
+        markeredgewidth=0.8,
+        label=label,
     )
 
 

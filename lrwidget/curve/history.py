@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lrwidget.curve.lr_curve import Step, StopReason
+    from lrwidget.curve.schedule import StepMode
 
 
 class Plan(NamedTuple):
-    """The rates of a run, the number of its steps, and the memory of its optimizer."""
+    """The rates of a run, its steps, its optimizer's memory and its spacing."""
 
     start_lr: float
     end_lr: float  # in a race the same one
     num_it: int
     optimizer_memory: float = 1.0  # as that of an `LRCurve`
+    step_mode: StepMode = "exp"
 
 
 class Started(NamedTuple):
@@ -81,13 +83,18 @@ class _Steps(NamedTuple):
     plan: Plan | None
     lrs: array[float]
     losses: array[float]
+    train_losses: array[float]  # empty without a ``val_loader``
+
+    @classmethod
+    def of(cls, plan: Plan | None) -> _Steps:
+        return cls(plan, array("d"), array("d"), array("d"))
 
     @property
     def num_it(self) -> int:
         return 0 if self.plan is None else self.plan.num_it
 
     def columns(self) -> tuple[array[float], array[float]]:
-        # Another thread may be between its two appends.
+        # Another thread may be between its appends, of which that of a loss is last.
         count = len(self.losses)
         return self.lrs[:count], self.losses[:count]
 
@@ -104,7 +111,7 @@ class RunHistory:
         self.stop_reason: StopReason | None = None  # None also after an error
         self.validations: list[Validated] = []
         # Each is assigned at once, since another thread may read at any moment.
-        self._steps = _Steps(plan, array("d"), array("d"))
+        self._steps = _Steps.of(plan)
         self._latest: tuple[_Steps, LRCurve] | None = None
 
     @property
@@ -123,11 +130,13 @@ class RunHistory:
     def start(self, plan: Plan) -> None:
         """Begin with no steps, perhaps in place of an earlier test."""
         self.starts += 1
-        self._steps = _Steps(plan, array("d"), array("d"))
+        self._steps = _Steps.of(plan)
 
     def append(self, step: Step) -> None:
         """Add the next step."""
         self._steps.lrs.append(step.lr)
+        if step.train_loss is not None:
+            self._steps.train_losses.append(step.train_loss)
         self._steps.losses.append(step.loss)
 
     def columns(self) -> tuple[array[float], array[float]]:
@@ -144,7 +153,15 @@ class RunHistory:
                 return curve
         lrs, losses = steps.columns()
         memory = 1.0 if steps.plan is None else steps.plan.optimizer_memory
-        curve = LRCurve(np.array(lrs), np.array(losses), reason, steps.num_it, memory)
+        trained = steps.train_losses[: len(losses)]
+        curve = LRCurve(
+            np.array(lrs),
+            np.array(losses),
+            reason,
+            steps.num_it,
+            memory,
+            np.array(trained) if trained else None,
+        )
         self._latest = steps, curve
         return curve
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -48,12 +49,17 @@ class Step(NamedTuple):
         The learning rate that the step used; of several parameter groups, the
         last one's.
     loss:
-        The raw loss of its batch, before the step.
+        The raw loss of its batch, before the step; with a ``val_loader``, the loss on
+        that after the step.
+    train_loss:
+        With a ``val_loader``, the mean raw loss of the batches at this rate, each
+        before its step; otherwise None.
     """
 
     iteration: int
     lr: float
     loss: float
+    train_loss: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +84,9 @@ class LRCurve(Stored):
         How many steps the optimizer averages over, at least 1: ``1 / (1 - momentum)``
         or ``1 / (1 - beta1)``, which is 10 for Adam, and 1 without momentum. A long
         memory makes a curve late, for which the default suggestion allows.
+    train_losses:
+        The training loss of each step, if ``losses`` are those on a ``val_loader``.
+        Nothing is computed from them.
 
     Raises
     ------
@@ -90,6 +99,7 @@ class LRCurve(Stored):
     stop_reason: StopReason | None = None
     num_it: int = 0
     optimizer_memory: float = 1.0
+    train_losses: npt.NDArray[np.float64] | None = None
     # Each is computed once.
     _fits: dict[float | None, Fit] = field(default_factory=dict, init=False, repr=False)
     _suggestions: dict[str, Suggestion] = field(
@@ -105,6 +115,16 @@ class LRCurve(Stored):
                 f"{len(losses)}; pass one loss for each rate"
             )
             raise ValueError(msg)
+        if self.train_losses is not None:
+            trained = float_array("train_losses", self.train_losses)
+            if len(trained) != len(lrs):
+                msg = (
+                    f"lrs and train_losses must be of one length, not of {len(lrs)} "
+                    f"and {len(trained)}; pass one training loss for each rate"
+                )
+                raise ValueError(msg)
+            trained.flags.writeable = False
+            object.__setattr__(self, "train_losses", trained)
         positive = np.isfinite(lrs) & (lrs > 0)
         if not (positive.all() and (np.diff(lrs) > 0).all()):
             msg = f"lrs={lrs} must be finite, above 0 and strictly increasing"
@@ -177,12 +197,13 @@ class LRCurve(Stored):
             self._fits[width] = fit
         return self._fits[width]
 
-    @property
+    # Computed once, since the display asks for them often.
+    @cached_property
     def learning_from(self) -> float | None:
         """The rate from which on losses are below the start; None without a fall."""
         return learning_from(self)
 
-    @property
+    @cached_property
     def unstable_from(self) -> float | None:
         """The rate from which on losses are above the start; None if they never are."""
         return unstable_from(self)

@@ -89,7 +89,9 @@ def png(curve: LRCurve, **looks: Unpack[Looks]) -> bytes | None:
 
 def cached_png(curve: LRCurve, **looks: Unpack[Looks]) -> bytes | None:
     """Return the picture of `png`; the latest 8 pictures are not drawn again."""
-    data = hashlib.sha256(curve.lrs.tobytes() + curve.losses.tobytes()).digest()
+    drawn_from = [curve.lrs, curve.losses, curve.train_losses]
+    columns = [x.tobytes() for x in drawn_from if x is not None]
+    data = hashlib.sha256(b"".join(columns)).digest()
     every: Looks = {
         "smoothing": AUTOMATIC,
         "rule": DEFAULT_RULE,

@@ -11,12 +11,14 @@ import numpy as np
 
 from lrwidget.curve.checks import invalid, positive_rate
 from lrwidget.curve.history import JobHistory, Plan, Validated
+from lrwidget.curve.outcomes import TENTH, compared
 from lrwidget.curve.training_curve import TrainingCurve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lrwidget.curve.history import RunHistory
+    from lrwidget.curve.outcomes import Outcome
     from lrwidget.curve.suggestion import Suggestion
 
 _BEYOND = 3.0
@@ -91,6 +93,11 @@ class RaceHistory(JobHistory):
     def curves(self) -> dict[int, TrainingCurve]:
         """Return the trainings that have begun, by the position of their rates."""
         return training_curves(self.runs)
+
+    def outcomes(self, curves: Mapping[int, TrainingCurve]) -> dict[int, Outcome]:
+        """Return the results of trainings, whose loss is `final_loss`."""
+        found, _start = compared([*curves.values()], last=TENTH)
+        return dict(zip(curves, found, strict=True))
 
 
 def training_curves(runs: Sequence[RunHistory]) -> dict[int, TrainingCurve]:

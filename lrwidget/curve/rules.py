@@ -125,7 +125,7 @@ RULES: dict[str, Rule] = {
     "valley": partial(_classic, valley, "halfway down the longest valley"),
     "slide": partial(_classic, slide, "where the valley levels off, from the right"),
     "minimum": partial(_classic, minimum, "a tenth of the rate at the lowest loss"),
-    "steep": partial(_classic, steep, "where the loss falls fastest over the axis"),
+    "steep": partial(_classic, steep, "where the loss falls fastest"),
     "min_grad": partial(_classic, min_grad, "where the loss falls most in one step"),
 }
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lrwidget.curve.checks import invalid
-from lrwidget.curve.ticks import plain
+from lrwidget.curve.run_settings import brief, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -38,6 +39,9 @@ class Run(NamedTuple):
     number: int
     key: RepeatKey
     history: RunHistory
+    settings: Mapping[str, str] = MappingProxyType({})  # all of them, as texts
+    pinned: bool = False  # first in the table, and never forgotten
+    hidden: bool = False  # from the chart, while another run is opened
 
 
 def new_run(
@@ -53,6 +57,7 @@ def new_run(
     the seed at most. Objects such as optimizers cannot be compared, so runs with other
     objects than the widget's repeat each other only if they have the same label.
     """
+    settings = texts_of({**arguments, **changes})
     different = {
         name: value
         for name, value in changes.items()
@@ -60,37 +65,60 @@ def new_run(
     }
     if label is not None:
         mode = changes.get("step_mode", arguments.get("step_mode"))
-        return Run(label, 0, RepeatKey(label, history.plan, mode), history)
+        key = RepeatKey(label, history.plan, mode)
+        return Run(label, 0, key, history, settings)
     same_seed = {name: x for name, x in different.items() if name != "seed"}
     plain_only = all(isinstance(value, _PLAIN) for value in same_seed.values())
     other = tuple(same_seed.items()) if plain_only else object()
     key = RepeatKey(_named(same_seed), history.plan, other)
-    return Run(_named(different), 0, key, history)
+    return Run(_named(different), 0, key, history, settings)
 
 
 def with_added(runs: Iterable[Run], new: Sequence[Run]) -> list[Run]:
     """
     Return runs with those added that begin together now, if there are any.
 
-    Of the former runs, the last thirty that have a step stay. A new run gets a free
-    number, and its name gets one if another run has it.
+    Of the former runs that have a step, the last thirty and the pinned ones stay. A new
+    run gets a free number, and its name gets one if another run has it.
     """
     if not new:
         return list(runs)
-    kept = [run for run in runs if len(run.history)][-_MAX_FORMER:]
+    begun = [run for run in runs if len(run.history)]
+    last = [run.name for run in begun if not run.pinned][-_MAX_FORMER:]
+    kept = [run for run in begun if run.pinned or run.name in last]
     for run in new:
-        taken, used = {x.name for x in kept}, {x.number for x in kept}
-        count = range(2, len(taken) + 2)
-        names = [run.name, *(f"{run.name} ({n})" for n in count)]
-        name = next(name for name in names if name not in taken)
-        number = next(n for n in range(len(kept) + 1) if n not in used)
-        kept.append(run._replace(name=name, number=number))
+        kept.append(_unlike(run, kept))
     return kept
+
+
+def _unlike(run: Run, others: Sequence[Run]) -> Run:
+    """Return a run with a name and a number that no other run has."""
+    taken, used = {x.name for x in others}, {x.number for x in others}
+    names = [run.name, *(f"{run.name} ({n})" for n in range(2, len(taken) + 2))]
+    name = next(name for name in names if name not in taken)
+    numbers = [run.number, *range(len(others) + 1)]
+    number = next(n for n in numbers if n not in used)
+    return run._replace(name=name, number=number)
 
 
 def without_empty(runs: list[Run]) -> list[Run]:
     """Return the runs that have a step; the last one if none has."""
     return [run for run in runs if len(run.history)] or runs[-1:]
+
+
+def with_restored(runs: list[Run], run: Run, place: int) -> list[Run]:
+    """Return runs with a former run again; it gets a free name and number if needed."""
+    place = min(place, len(runs) - 1)
+    return [*runs[:place], _unlike(run, runs), *runs[place:]]
+
+
+def with_former(runs: Sequence[Run], former: Run) -> list[Run]:
+    """Return the runs, one of them as it was before; it gets a free name if needed."""
+    for run in runs:
+        if run.history is former.history:
+            others = [other for other in runs if other is not run]
+            return _replaced(runs, run, _unlike(former, others))
+    return list(runs)
 
 
 def without(runs: list[Run], name: str) -> list[Run]:
@@ -100,6 +128,44 @@ def without(runs: list[Run], name: str) -> list[Run]:
         hint = f"pass one of {former}" if former else "there is none to remove yet"
         raise invalid(name, "name", f"is no former run; {hint}")
     return [run for run in runs if run.name != name]
+
+
+def named(runs: Sequence[Run], name: str) -> Run:
+    """Return the run of a name; raise ValueError if none has it."""
+    for run in runs:
+        if run.name == name:
+            return run
+    raise invalid(name, "name", f"is no run; pass one of {[run.name for run in runs]}")
+
+
+def with_look(
+    runs: Sequence[Run],
+    name: str,
+    *,
+    pinned: bool | None = None,
+    hidden: bool | None = None,
+) -> list[Run]:
+    """Return the runs, the named one pinned or not, and hidden or not."""
+    run = named(runs, name)
+    pinned = run.pinned if pinned is None else pinned
+    hidden = run.hidden if hidden is None else hidden
+    return _replaced(runs, run, run._replace(pinned=pinned, hidden=hidden))
+
+
+def renamed(runs: Sequence[Run], name: str, new: str) -> list[Run]:
+    """Return the runs, one of them with a new name that no other run has."""
+    run, new = named(runs, name), new.strip()
+    if not new:
+        raise invalid(new, "new", "must be some text; pass for example 'wd=1e-4'")
+    if any(other.name == new for other in runs if other is not run):
+        raise invalid(new, "new", "is the name of another run; pass a free one")
+    return _replaced(runs, run, run._replace(name=new))
+
+
+def in_rows(runs: Sequence[Run]) -> list[Run]:
+    """Return runs in the order of a table: the pinned ones first, then the newest."""
+    newest_first = runs[::-1]
+    return sorted(newest_first, key=lambda run: not run.pinned)
 
 
 def check_label(label: object) -> None:
@@ -132,13 +198,8 @@ def _same(one: object, other: object) -> bool:
 
 
 def _named(different: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={_short(x)}" for name, x in different.items()) or "run"
+    return ", ".join(f"{name}={brief(x)}" for name, x in different.items()) or "run"
 
 
-def _short(value: object) -> str:
-    """Return a value in a few letters: a number, text, or the name of its type."""
-    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
-        return plain(float(value))
-    if isinstance(value, _PLAIN):
-        return str(value)
-    return str(getattr(value, "__name__", type(value).__name__))
+def _replaced(runs: Sequence[Run], run: Run, new: Run) -> list[Run]:
+    return [new if other is run else other for other in runs]

@@ -18,7 +18,8 @@ class Suggestion(NamedTuple):
         of ``benchmarks/``, it has a rate that forgoes less than a tenth of the best
         achievable improvement. None for another rule, or without a suggestion.
     reason:
-        How the rate was found, or why none was, in words.
+        The position of the rate in words, such as "halfway down the slope", or the
+        reason why there is none; with a capital letter if it is a sentence.
     """
 
     lr: float | None

@@ -13,14 +13,28 @@ if TYPE_CHECKING:
 _FEWEST, _MOST = 3, 9
 _MOST_STEPS = 8
 _DIGITS = 6
+_SAME = 1e-6  # relative difference, by the rounding of computations
 _LEAST_PLAIN, _MOST_PLAIN = 0.1, 1000
 
 
+def rounded(rate: float) -> float:
+    """Return a rate in the two digits that `short` shows."""
+    return float(f"{rate:.1e}")
+
+
 def short(rate: float) -> str:
-    """Return a rate with three digits at most: 1.25e-2, 0.5."""
+    """Return a rate in two digits: 2.0e-2, 0.29, 10."""
+    rate = rounded(rate)
     if _LEAST_PLAIN <= rate < _MOST_PLAIN:
-        return f"{rate:.3g}"
-    return _with_power(rate, 2)
+        return plain(rate)
+    factor, power = f"{rate:.1e}".split("e")
+    return f"{factor}e{int(power)}"
+
+
+def exact(rate: float) -> str:
+    """Return a rate in two digits, or in as many as it has: 2.0e-2, 1.234e-2."""
+    few = math.isclose(rounded(rate), rate, rel_tol=_SAME)
+    return short(rate) if few else tick_label(rate)
 
 
 def counted(count: int, noun: str) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 
 from lrwidget.curve.ticks import counted, short
 
 if TYPE_CHECKING:
-    from lrwidget.curve.suggestion import Suggestion
-    from lrwidget.curve.training_curve import TrainingCurve
+    from collections.abc import Sequence
 
-# A lane is a short training. "close" is the best lane, or too close to it to call;
-# "nothing" is a lane that learned nothing.
-State: TypeAlias = Literal["close", "worse", "unstable", "nothing", "unfinished"]
+    from lrwidget.curve.outcomes import Outcome, State
+    from lrwidget.curve.suggestion import Suggestion
+
 _ENDS: dict[State, str] = {
     "unstable": "became unstable",
     "nothing": "learned nothing",
@@ -20,23 +19,11 @@ _ENDS: dict[State, str] = {
 }
 
 
-class Outcome(NamedTuple):
-    """The result of a lane; ``loss`` is that at the start if it did not fall."""
-
-    lane: TrainingCurve
-    loss: float
-    state: State
-
-
-def lane_results(outcomes: list[Outcome], steps: int) -> str:
+def lane_results(outcomes: Sequence[Outcome], steps: int) -> str:
     """Return which lanes are close to the best one, worse, or without a result."""
     found = {x.state: _rates(outcomes, x.state) for x in outcomes}
     close, worse = found.get("close", []), found.get("worse", [])
-    words, length = ["The trainings suggest no rate"], counted(steps, "step")
-    if len(close) > 1:
-        words = [f"{_listed(close)} are too close to call after {length}"]
-    elif close:
-        words = [f"{close[0]} has the lowest loss after {length}"]
+    words = [best_lanes(outcomes, steps)]
     if worse:
         words.append(f"{_listed(worse)} {'is' if len(worse) == 1 else 'are'} worse")
     words += [f"{_listed(found[x])} {_ENDS[x]}" for x in _ENDS if x in found]
@@ -46,7 +33,17 @@ def lane_results(outcomes: list[Outcome], steps: int) -> str:
     return sentence
 
 
-def _rates(outcomes: list[Outcome], state: State) -> list[str]:
+def best_lanes(outcomes: Sequence[Outcome], steps: int) -> str:
+    """Return which lanes have the lowest loss, as a clause."""
+    close, length = _rates(outcomes, "close"), counted(steps, "step")
+    if len(close) > 1:
+        return f"{_listed(close)} are too close to call after {length}"
+    if close:
+        return f"{close[0]} has the lowest loss after {length}"
+    return "The trainings suggest no rate"
+
+
+def _rates(outcomes: Sequence[Outcome], state: State) -> list[str]:
     return [short(x.lane.lr) for x in outcomes if x.state == state]
 
 

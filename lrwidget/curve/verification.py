@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lrwidget.curve.standard_error import mean_with_error, weighted_mean
+from lrwidget.curve.outcomes import compared
 from lrwidget.curve.verdict import (
-    Outcome,
     allowed_range,
     final_suggestion,
     lane_results,
@@ -21,14 +20,11 @@ from lrwidget.curve.verdict import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.lr_curve import LRCurve
+    from lrwidget.curve.outcomes import Outcome
     from lrwidget.curve.training_curve import TrainingCurve
-    from lrwidget.curve.verdict import State
 
 # A lane is a short training, and a sweep is the range test before the lanes.
-_CLOSE = 2.0  # standard errors; a smaller difference of two lanes is too close to call
-_FEWEST = 8  # validation batches; with fewer, training losses are compared
 _ROUNDING = 1e-9
 
 
@@ -41,8 +37,6 @@ class Tuning(NamedTuple):
     fewest: int = 60  # steps of a lane
     most: int = 300  # steps of a lane
     usual: int = 100  # steps of a lane, if those of the real training are not known
-    first: int = 3  # training losses of which the loss at the start is the mean
-    last: int = 4  # the loss at the end is the mean of this part: a quarter
     below: float = 0.8  # decades from the best to the lowest allowed rate, if L is 1
     above: float = 0.2  # decades from the best to the highest allowed rate, if L is 1
     width: float = 0.3  # standard deviation, in decades, of the kernel over the lanes
@@ -132,13 +126,10 @@ def verification(
     lanes = sorted(lanes, key=lambda lane: lane.lr)
     suggestion = curve.suggestion()
     lr, low, high, _ = suggestion
-    compared, not_validated = lanes, []
+    not_validated = []
     if start_loss is not None and not math.isfinite(start_loss):
-        none = np.array([])
-        compared = [replace(x, val_losses=none, val_samples=none) for x in lanes]
-        not_validated, start_loss = [unusable_validation(start_loss)], None
-    start = _start_of(compared, start_loss, tuning)
-    outcomes = _outcomes(compared, start, tuning)
+        not_validated = [unusable_validation(start_loss)]
+    outcomes, start = compared(lanes, start_loss)
     steps = max((lane.num_it for lane in lanes), default=0)
     states = {outcome.state for outcome in outcomes}
     # An unfinished lane has a higher rate, and may be better than all finished ones.
@@ -161,59 +152,13 @@ def verification(
     return Verification(lr, low, high, curve, lanes, total_steps, verdict, checked)
 
 
-def _outcomes(
-    lanes: list[TrainingCurve], start: float, tuning: Tuning
-) -> list[Outcome]:
-    """Return the result of each lane, compared with the best one."""
-    found = []
-    for lane in lanes:
-        loss = _end_of(lane, tuning)
-        state: State = "close"
-        if lane.stop_reason in ("diverged", "non_finite"):
-            state = "unstable"
-        elif lane.stop_reason != "completed":
-            state = "unfinished"
-        elif not math.isfinite(loss):
-            state = "unstable"
-        elif not loss < start:
-            state = "nothing"
-        found.append(Outcome(lane, loss if state == "close" else start, state))
-    learned = [outcome for outcome in found if outcome.state == "close"]
-    if not learned:
-        return found
-    best = min(learned, key=lambda outcome: outcome.loss).lane
-    for i, outcome in enumerate(found):
-        if outcome.state == "close" and _is_worse(outcome.lane, best, tuning):
-            found[i] = outcome._replace(state="worse")
-    return found
-
-
-def _start_of(
-    lanes: list[TrainingCurve], start_loss: float | None, tuning: Tuning
-) -> float:
-    """Return the loss at the start; NaN if it is not known."""
-    if start_loss is not None:
-        return start_loss
-    finite = (lane.losses[np.isfinite(lane.losses)] for lane in lanes)
-    first = next((losses for losses in finite if len(losses)), np.array([math.nan]))
-    return float(first[: tuning.first].mean())
-
-
-def _end_of(lane: TrainingCurve, tuning: Tuning) -> float:
-    """Return the loss of a lane at its end."""
-    if len(lane.val_losses):
-        return lane.val_loss
-    return float(_last(lane, tuning).mean()) if len(lane) else math.nan
-
-
-def _last(lane: TrainingCurve, tuning: Tuning) -> FloatArray:
-    return lane.losses[-max(len(lane) // tuning.last, 1) :]
-
-
 def _best_place(outcomes: list[Outcome], start: float, tuning: Tuning) -> float:
     """Return the logarithm of the rate at which the smoothed loss is lowest."""
     places = np.log10([outcome.lane.lr for outcome in outcomes])
-    losses = np.array([outcome.loss for outcome in outcomes])
+    # As high as at the start where it has not fallen.
+    losses = np.array(
+        [x.loss if x.state in ("close", "worse") else start for x in outcomes]
+    )
     margin = 4 * tuning.width
     count = round((places[-1] - places[0] + 2 * margin) / tuning.step) + 1
     grid = np.linspace(places[0] - margin, places[-1] + margin, count)
@@ -226,22 +171,3 @@ def _best_place(outcomes: list[Outcome], start: float, tuning: Tuning) -> float:
     # The lowest of the rates whose losses differ by rounding alone.
     lowest = float(smoothed.min())
     return float(inside[np.argmax(smoothed <= lowest + _ROUNDING * (start - lowest))])
-
-
-# Of infinite and huge losses, whose differences are too close to call.
-@np.errstate(invalid="ignore", over="ignore")
-def _is_worse(lane: TrainingCurve, best: TrainingCurve, tuning: Tuning) -> bool:
-    """Whether the loss of a lane is above that of the best one by more than noise."""
-    count = len(lane.val_losses)
-    if count >= _FEWEST and count == len(best.val_losses):
-        apart = lane.val_losses - best.val_losses
-        mean, error = weighted_mean(apart, lane.val_samples)
-    else:
-        own, others = _last(lane, tuning), _last(best, tuning)
-        count = min(len(own), len(others))
-        apart = own[-count:] - others[-count:]
-        apart = apart[np.isfinite(apart)]
-        if not len(apart):
-            return False
-        mean, error = mean_with_error(apart)
-    return mean > _CLOSE * error

@@ -9,12 +9,16 @@ import numpy as np
 from lrwidget.curve.checks import invalid, usable_count
 from lrwidget.curve.history import JobHistory
 from lrwidget.curve.lr_curve import MOST_STEPS, LRCurve
+from lrwidget.curve.outcomes import compared
 from lrwidget.curve.race_history import training_curves
 from lrwidget.curve.training_curve import TrainingCurve
 from lrwidget.curve.verification import TUNING, verification
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lrwidget.curve.history import Plan
+    from lrwidget.curve.outcomes import Outcome
     from lrwidget.curve.verification import Tuning, Verification
 
 LANES = TUNING.lanes
@@ -124,6 +128,11 @@ class VerificationHistory(JobHistory):
         """Return the lanes that have begun, by the position of their rates."""
         return training_curves(self.runs[1:])
 
+    def outcomes(self, curves: Mapping[int, TrainingCurve]) -> dict[int, Outcome]:
+        """Return the results of lanes, by the position of their rates."""
+        found, _start = compared([*curves.values()], self._start_loss)
+        return dict(zip(curves, found, strict=True))
+
     def verification(self) -> Verification:
         """Return the result so far; lanes that have not begun have no losses."""
         begun, none = self.curves(), np.array([])
@@ -131,6 +140,10 @@ class VerificationHistory(JobHistory):
             begun.get(i, TrainingCurve(rate, none, None, self.steps))
             for i, rate in enumerate(self.rates)
         ]
+        return verification(self.sweep, lanes, self._start_loss, self.total_steps)
+
+    @property
+    def _start_loss(self) -> float | None:
+        """The validation loss before the first step; None if it is not measured."""
         starts = [x for run in self.runs for x in run.validations if not x.iteration]
-        start_loss = starts[0].loss if starts else None
-        return verification(self.sweep, lanes, start_loss, self.total_steps)
+        return starts[0].loss if starts else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -141,11 +142,14 @@ def training_steps(
             patience=_MAX_SKIPPED if training.stop_rule is None else _PATIENCE,
         )
         points = sweep.over(rates)
+        train_losses: list[float] = []
         at_rates = val_loader is not None and training.validations == "each rate"
         if config.steps_per_lr > 1 or at_rates:
             validate = (lambda: validation().mean()) if at_rates else None
-            points = _grouped(points, config.steps_per_lr, validate)
+            points = _grouped(points, config.steps_per_lr, validate, train_losses)
         steps = apply_stop_rule(read_losses(points), training.stop_rule)
+        if at_rates:
+            steps = _with_train_losses(steps, train_losses)
         reason = yield from steps
         if val_loader is not None and not at_rates and reason == "completed":
             yield validated(len(training.lrs))
@@ -270,12 +274,16 @@ def _repeated(rates: Iterable[float], count: int) -> Iterator[float]:
 
 
 def _grouped(
-    points: Points, size: int, validation_loss: Callable[[], float] | None
+    points: Points,
+    size: int,
+    validation_loss: Callable[[], float] | None,
+    train_losses: list[float],
 ) -> Points:
     """
     Yield one point for each group of points; the last group may be smaller.
 
-    Its loss is the mean loss, or, where that is finite, a validation loss.
+    Its loss is the mean loss, or, where that is finite, a validation loss; the mean
+    loss is added to a list then.
     """
     reasons: list[StopReason] = []
 
@@ -289,7 +297,22 @@ def _grouped(
             if validation_loss is not None:
                 # The wait for this number costs little beside the validation. All
                 # losses are in main memory: one on a device would arrive later.
-                known = validation_loss() if loss.isfinite() else loss.item()
+                trained = loss.item()
+                known = validation_loss() if math.isfinite(trained) else trained
+                train_losses.append(trained)
                 loss = torch.tensor(known, dtype=torch.float64, device="cpu")
             yield group[-1][0], loss
     return reasons[0]
+
+
+def _with_train_losses(
+    steps: Generator[Step, None, StopReason], train_losses: Sequence[float]
+) -> Generator[Step, None, StopReason]:
+    """Yield each step with its training loss, and return the reason of the end."""
+    with closing(steps):
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]  # untyped
+            yield step._replace(train_loss=train_losses[step.iteration])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     Rates: TypeAlias = npt.NDArray[np.float64]
 
+_RATES = "lr", "initial_lr"  # in a parameter group
 # The code of the function in which torch wraps the step of each class, for its profiler
 # and for hooks; None where another library has replaced it.
 _TORCH_WRAPPER = getattr(Optimizer.profile_hook_step(print), "__code__", None)
@@ -215,7 +216,7 @@ def memory(optimizer: Optimizer) -> float:
 
 def _rates(groups: list[dict[str, Any]], *keys: str) -> Rates:
     """Return the rates of groups under the first key that all groups have."""
-    for key in keys or ("lr", "initial_lr"):
+    for key in keys or _RATES:
         rates = _numbers(groups, key)
         if ((rates > 0) & np.isfinite(rates)).all():
             return rates
@@ -391,6 +392,27 @@ def apply_rate(optimizer: Optimizer, lr: float) -> None:
     for group, rate in zip(groups, initial.tolist(), strict=True):
         if "initial_lr" in group:
             group["initial_lr"] = rate
+
+
+def saved_rates(optimizer: Optimizer) -> Callable[[], None]:
+    """Return a function that writes the present rates back, as `apply_rate` writes."""
+    saved = [
+        {name: (group[name], _copied(group[name])) for name in _RATES if name in group}
+        for group in optimizer.param_groups
+    ]
+
+    def write_back() -> None:
+        for group, rates in zip(optimizer.param_groups, saved, strict=False):
+            for name, (rate, copied) in rates.items():
+                if isinstance(rate, torch.Tensor):
+                    rate.copy_(copied)  # which a compiled step may refer to
+                group[name] = rate
+
+    return write_back
+
+
+def _copied(rate: Any) -> Any:  # noqa: ANN401 (a number, or a tensor of one)
+    return rate.detach().clone() if isinstance(rate, torch.Tensor) else rate
 
 
 def set_rate(optimizer: Optimizer, lr: float, ratios: list[float]) -> float:

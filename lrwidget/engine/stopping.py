@@ -246,7 +246,7 @@ def apply_stop_rule(
                 lr, loss = next(points)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]  # untyped
-            yield _step((iteration, lr, loss))
+            yield _step((iteration, lr, loss, None))
             iteration += 1
             reason = None if rule is None else rule.update(loss)
             if reason is not None:

@@ -28,6 +28,8 @@ class Parts(NamedTuple):
     # Writes a learning rate to the attributes that the framework's training reads, and
     # returns their names.
     write_rate: Callable[[float], str]
+    # Returns a function that writes back what these attributes are now.
+    save_rates: Callable[[], Callable[[], None]]
     total_steps: int | None = None  # of the framework's training, where it is known
 
     def arguments(self, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +19,7 @@ from lrwidget.engine.stepping import StepSkippedError, mean
 from lrwidget.integrations import Parts, aside, check_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from torch import Tensor, nn
 
@@ -65,13 +66,17 @@ def parts_of(learner: Any) -> Parts:  # noqa: ANN401 (fastai is not imported)
         learner.lr = lr if set(ratios) == {1.0} else [lr * ratio for ratio in ratios]
         return "learner.lr"
 
+    def save_rates() -> Callable[[], None]:
+        return partial(setattr, learner, "lr", learner.lr)
+
     settings: dict[str, Any] = {"training_step": LearnerStep(learner, twin.opt)}
     device = getattr(learner.dls, "device", None)  # fit moves the model there
     if device is not None:
         device = torch.empty(0, device=device).device  # with its index
         if any(p.device != device for p in learner.model.parameters()):
             settings["device"] = str(device)
-    return Parts(learner.model, optimizer, learner.dls.train, settings, write_rate)
+    rates = write_rate, save_rates
+    return Parts(learner.model, optimizer, learner.dls.train, settings, *rates)
 
 
 def _reason(callback: Any, reasons: dict[str, str]) -> str | None:  # noqa: ANN401 (as above)

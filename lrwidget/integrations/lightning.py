@@ -27,7 +27,7 @@ from lrwidget.integrations import Parts, aside, check_kind, do_nothing
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
     from torch.optim import Optimizer
@@ -102,8 +102,8 @@ def parts_of(
     total_steps = fit.total_steps(stand_in)
     step = LightningStep(fit, schedulers)
     settings = {"training_step": step, **_settings(trainer)}
-    write_rate = partial(_write_rate, module)
-    return Parts(module, optimizer, loader, settings, write_rate, total_steps)
+    rates = partial(_write_rate, module), partial(_save_rates, module)
+    return Parts(module, optimizer, loader, settings, *rates, total_steps)
 
 
 def _check(module: Any, trainer: Any) -> None:  # noqa: ANN401 (as above)
@@ -537,3 +537,16 @@ def _write_rate(module: Any, lr: float) -> str:  # noqa: ANN401 (as above)
         "use widget.value in configure_optimizers"
     )
     raise RuntimeError(msg)
+
+
+def _save_rates(module: Any) -> Callable[[], None]:  # noqa: ANN401 (as above)
+    """Return a function that writes back what those attributes are now."""
+    own = {name: getattr(module, name) for name in _RATES if hasattr(module, name)}
+    hyper = {name: module.hparams[name] for name in _RATES if name in module.hparams}
+
+    def write_back() -> None:
+        for name, rate in own.items():
+            setattr(module, name, rate)
+        module.hparams.update(hyper)
+
+    return write_back

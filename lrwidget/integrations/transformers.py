@@ -13,7 +13,7 @@ from torch import nn
 from lrwidget.config import is_kind, length_of
 from lrwidget.engine.framework import FrameworkStep, Trained
 from lrwidget.engine.isolation.state_snapshot import GENERATORS, shared_parameter
-from lrwidget.engine.optimizers import apply_rate
+from lrwidget.engine.optimizers import apply_rate, saved_rates
 from lrwidget.engine.stepping import StepSkippedError
 from lrwidget.integrations import Parts, aside, check_kind, do_nothing
 
@@ -64,13 +64,24 @@ def parts_of(trainer: Any) -> Parts:  # noqa: ANN401 (transformers is not import
         apply_rate(trainer.optimizer, lr)
         return "trainer.args.learning_rate and trainer.optimizer"
 
+    def save_rates() -> Callable[[], None]:
+        rate, optimizer = trainer.args.learning_rate, trainer.optimizer
+        write_back = do_nothing if optimizer is None else saved_rates(optimizer)
+
+        def restore() -> None:
+            trainer.args.learning_rate = rate
+            write_back()
+
+        return restore
+
     optimizer = twin.create_optimizer()  # or the existing one
     dataloader = twin.get_train_dataloader()
     step = TrainerStep(trainer, twin, dataloader)
     settings = {"training_step": step, **_settings(trainer)}
     total_steps = _total_steps(trainer.args, dataloader)
     return Parts(
-        trainer.model, optimizer, dataloader, settings, write_rate, total_steps
+        *(trainer.model, optimizer, dataloader, settings),
+        *(write_rate, save_rates, total_steps),
     )
 
 

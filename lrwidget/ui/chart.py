@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import bqplot
 import ipywidgets as ipw
-import numpy as np
 
 from lrwidget.curve.loss_limits import hull
 from lrwidget.ui.axes import Axes
 from lrwidget.ui.handle import Handle
 from lrwidget.ui.marks import LatestLines, OtherLines, SuggestionMarks
-from lrwidget.ui.messages import beside_the_handle
+from lrwidget.ui.overlay import Overlay
 from lrwidget.ui.view_options import NOTHING
+from lrwidget.ui.zones import ZoneMarks, zones_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lrwidget.curve.history import Plan
     from lrwidget.curve.loss_limits import Limits
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.runs import RepeatKey, Run
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
-    """Loss curves over a logarithmic axis of rates, with a handle to pick one."""
+    """Loss curves over an axis of rates, with a handle to pick one."""
 
     def __init__(
         self,
@@ -37,14 +39,11 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         loss_name: str = "loss",
     ) -> None:
         self._view = view
-        self._rate: float | None = None
-        self._suggested: float | None = None
-        self.words: list[str] = []  # beside the handle: the rate, its loss, their ratio
-        self._seen = NOTHING
         self._limits: Limits | None = None  # in which the others are drawn
         self._others: list[tuple[Run, VisibleCurve]] = []
         self._repeats: list[tuple[Run, VisibleCurve]] = []
         self.axes = Axes(start_lr, end_lr, loss_name)
+        self.zones = ZoneMarks(self.axes)
         self.latest = LatestLines(self.axes)
         self.others = OtherLines(self.axes)
         self.suggestion = SuggestionMarks(self.axes, on_pick)
@@ -52,11 +51,21 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.figure = bqplot.Figure(
             marks=self._marks(),
             axes=self.axes.both,
-            fig_margin={"top": 12, "bottom": 48, "left": 72, "right": 18},
+            fig_margin={"top": 26, "bottom": 42, "left": 62, "right": 14},
             display_toolbar=False,
-            layout={"width": "auto", "height": "320px"},
+            layout={"width": "auto", "height": "360px"},
         )
-        super().__init__([self.figure])
+        self.overlay = Overlay(
+            handle=self.handle.dot,
+            needle=self.handle.line,
+            raw=self.latest.raw,
+            training=self.latest.training,
+            latest=self.latest.trend,
+            axes=[*self.axes.rates, self.axes.both[1]],
+            figures=[self.figure],
+            loss_name=loss_name,
+        )
+        super().__init__([self.figure, self.overlay])
         self.add_class("lrwidget-chart")
 
     @property
@@ -67,7 +76,27 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
     def show_range(self, start_lr: float, end_lr: float) -> None:
         """Set the rates at the edges."""
         self.axes.show_rates(start_lr, end_lr)
-        self.show_rate(self._rate)
+        self.zones.reach_the_edge()
+
+    def prepare(self, name: str, plan: Plan | None) -> None:
+        """Name the latest run, and prepare for its sweep and its number of steps."""
+        if self.latest.trend.labels != [name] * 3:
+            self.latest.trend.labels = [name] * 3
+        if plan is not None:
+            self.latest.show_steps(plan.num_it)
+            self._show_sweep(linear=plan.step_mode == "linear")
+
+    def _show_sweep(self, *, linear: bool) -> None:
+        """Show all on the axis of a linear sweep, or on that of an exponential one."""
+        if linear == self.axes.linear:
+            return
+        before = self.axes.on_curve["x"]
+        self.axes.use(linear=linear)
+        rates = self.axes.on_curve["x"]
+        self.figure.axes = self.axes.both
+        for mark in self.figure.marks:
+            if mark.scales["x"] is before:
+                mark.scales = {**mark.scales, "x": rates}
 
     def show_others(
         self, others: list[Run], repeats: list[Run], view: ViewOptions
@@ -91,19 +120,23 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self._limits = None
         self.others.show(others, [run for run, _ in self._repeats])
         self.figure.marks = self._marks()
+        with self.overlay.hold_sync():
+            self.overlay.others = self.others.lines
+            self.overlay.logarithmic = view.logarithmic
         return bool(self._repeats)
 
-    def draw(self, curve: LRCurve, suggestion: Suggestion) -> None:
-        """Show the curve of the latest run, and its suggestion."""
+    def draw(self, curve: LRCurve, suggestion: Suggestion, *, ended: bool) -> None:
+        """Show the latest run and its suggestion; its zones once it has ended."""
         latest = self._view.of(curve) if len(curve) else NOTHING
-        self._seen = latest.trend_alone()
-        self._suggested = suggestion.lr
+        training = self._view.training_of(curve) if len(curve) else None
         limits = latest.limits
+        if limits is not None and training is not None:
+            limits = hull(limits, training.limits)
         for _run, seen in self._others:
             limits = seen.limits if limits is None else hull(limits, seen.limits)
         if limits is not None:
             self.axes.show_losses(limits, logarithmic=self._view.logarithmic)
-        self.latest.draw(latest)
+        self.latest.draw(latest, training)
         # Without limits there is nothing to draw, but old points may have to go.
         if limits is None or self._limits != limits:
             self._limits = limits
@@ -112,32 +145,37 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
             for run, seen in self._repeats:
                 self.others.draw_repeats(run, seen)
         self.suggestion.draw(suggestion, latest)
-        if self._rate is not None:  # the handle may be on its way to another one
-            self.handle.say(self._told())
+        self._draw_zones(curve, suggestion, known=ended and limits is not None)
 
     def show_rate(self, rate: float | None) -> None:
         """Put the handle to a rate, or hide it."""
-        self._rate = rate
-        self.handle.show(rate, self._told())
+        self.handle.show(rate)
 
-    def _told(self) -> list[str]:
-        rate, loss, margin = self._rate, None, None
-        if rate is not None:
-            loss, upper = self._seen.height_at(rate), self._seen.upper_at(rate)
-            if loss is not None and self._view.logarithmic:
-                loss, upper = _power(loss), None if upper is None else _power(upper)
-            margin = None if loss is None or upper is None else upper - loss
-        self.words = beside_the_handle(rate, loss, margin, self._suggested)
-        return self.words
+    def _draw_zones(
+        self, curve: LRCurve, suggestion: Suggestion, *, known: bool
+    ) -> None:
+        zones = zones_of(curve) if known else []
+        start = curve.fit().start.level if known else None
+        height = start
+        if start is not None and self._view.logarithmic:
+            height = math.log10(start) if start > 0 else None
+        unstable_from = next(
+            (low for name, low, _ in zones if name == "unstable"), None
+        )
+        self.zones.draw(unstable_from, height)
+        with self.overlay.hold_sync():
+            self.overlay.suggestion = suggestion.lr
+            self.overlay.start = start
+            self.overlay.zones = [[*zone] for zone in zones]
 
     def _marks(self) -> list[bqplot.Mark]:
         return [
+            self.zones.unstable,
             self.suggestion.band,
+            self.zones.start,
+            self.latest.training,
             *self.lines,
+            self.handle.line,
             self.suggestion.dot,
-            *self.handle.marks,
+            self.handle.dot,
         ]
-
-
-def _power(logarithm: float) -> float:
-    return float(np.power(10.0, logarithm))  # infinite rather than an error

@@ -1,8 +1,7 @@
-"""The three rows of controls around the chart: to run, to pick and to apply."""
+"""The rows of controls: to pick a rate, and the last line with the next run."""
 
 from __future__ import annotations
 
-import html
 import math
 import sys
 from typing import TYPE_CHECKING, Any
@@ -18,10 +17,9 @@ if TYPE_CHECKING:
     from lrwidget.backends.base import Capabilities
 
 _RULES = [
-    (f"{rule} (default)" if rule == DEFAULT_RULE else f"{rule} (fastai)", rule)
+    ("automatic" if rule == DEFAULT_RULE else f"{rule} (fastai)", rule)
     for rule in RULES
 ]
-_BUTTON = {"flex": "0 0 auto", "width": "96px"}
 _FIELD = {"flex": "0 0 auto", "width": "215px"}
 _SMALL = {"flex": "0 0 auto", "width": "36px"}
 _NAMED = {"description_width": "initial"}
@@ -34,81 +32,11 @@ def show_if(part: ipw.DOMWidget, *, shown: bool) -> None:
     part.layout.display = None if shown else "none"
 
 
-class RunBar(ipw.VBox):  # type: ignore[misc]  # untyped base
-    """The buttons for what the back end can do, the progress, and the status."""
-
-    def __init__(
-        self,
-        on_toggle: Callable[[], object],
-        on_check: Callable[[], object],
-        settings: ipw.Widget,
-        can: Capabilities,
-    ) -> None:
-        self._reruns = can.run
-        self.button = ipw.Button(layout=_BUTTON)
-        self.button.add_class("lrwidget-toggle")
-        self.button.on_click(lambda _button: on_toggle())
-        self.check = ipw.Button(
-            description="Check by training",
-            icon="check-circle",
-            layout={"flex": "0 0 auto", "width": "160px"},
-        )
-        self.check.on_click(lambda _button: on_check())
-        show_if(self.check, shown=can.run)
-        show_if(settings, shown=can.run)
-        self.progress = ipw.IntProgress(
-            layout={"flex": "1 1 80px", "width": "auto", "margin": "2px 8px"}
-        )
-        self.status = ipw.HTML()
-        self.status.add_class("lrwidget-status")
-        row = ipw.HBox(
-            [self.button, self.check, self.progress, settings],
-            layout={"align_items": "center", "flex_flow": "row wrap"},
-        )
-        super().__init__([row, self.status])
-        self.show_running(running=False)
-
-    def show_check(self, tooltip: str) -> None:
-        """Tell the cost of a check at its button."""
-        if self.check.tooltip != tooltip:
-            self.check.tooltip = tooltip
-
-    def show_running(self, *, running: bool) -> None:
-        """Label the buttons with their next action; disable a button without one."""
-        self.check.disabled = running
-        show_if(self.button, shown=running or self._reruns)
-        with self.button.hold_sync():
-            self.button.description = "Stop" if running else "Run"
-            self.button.icon = "stop" if running else "play"
-            self.button.button_style = "" if running else "primary"
-            self.button.tooltip = (
-                "Stop, and keep the steps so far" if running else "Run the range test"
-            )
-
-    def show(
-        self, done: int, total: int, status: str, traceback: str | None = None
-    ) -> None:
-        """Show the steps and the status of a job, with the traceback if it failed."""
-        failed = traceback is not None
-        with self.progress.hold_sync():
-            self.progress.max = total
-            self.progress.value = done
-            self.progress.bar_style = "danger" if failed else ""
-        look = "lrwidget-failed" if failed else "lrwidget-fine"
-        text = f'<span class="{look}">{html.escape(status)}</span>'
-        if traceback is not None:
-            text += (
-                "<details><summary>Traceback</summary>"
-                f'<pre tabindex="0">{html.escape(traceback)}</pre></details>'
-            )
-        self.status.value = text
-
-
 class _Field(SetInThreads, ipw.BoundedFloatText): ...  # type: ignore[misc]  # untyped base
 
 
 class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
-    """The field for the exact rate, the buttons that move it, and the menu of rules."""
+    """The field for the exact rate, the buttons that move it, and the rule."""
 
     def __init__(
         self,
@@ -136,22 +64,21 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             for icon, tooltip in (
                 ("chevron-left", "A tenth of a decade lower"),
                 ("chevron-right", "A tenth of a decade higher"),
-                ("home", "Choose the suggestion"),
+                ("home", "Choose the suggested rate"),
             )
         )
         self.rule = ipw.Dropdown(
             options=_RULES,
             value=rule,
-            description="Suggestion",
+            description="Rule",
             tooltip="The rule of the suggestion; the smoothing does not change it",
             style=_NAMED,
             layout={"width": "230px"},
         )
+        for button in (self.lower, self.higher, self.home):
+            button.add_class("lrwidget-small")
         buttons = ipw.HBox([self.lower, self.higher, self.home])
-        super().__init__(
-            [self.hint, self.field, buttons, self.rule],
-            layout={"flex_flow": "row wrap"},
-        )
+        super().__init__([self.hint, self.field, buttons, self.rule])
         self.add_class("lrwidget-pick")
         self.field.observe(self._on_typed, "value")
         self.lower.on_click(lambda _button: on_step(-1))
@@ -181,35 +108,52 @@ def _shown(rate: float) -> float:
     return float(f"{rate:.{_FIELD_DIGITS}g}") if long else rate
 
 
-class ApplyBar(ipw.HBox):  # type: ignore[misc]  # untyped base
-    """The Apply button, a widget beside it, and the text of what was written."""
+class UndoButton(ipw.Button):  # type: ignore[misc]  # untyped base
+    """A button whose tooltip tells what it undoes."""
+
+    def __init__(self, on_undo: Callable[[], object]) -> None:
+        super().__init__(
+            description="Undo",
+            icon="undo",
+            layout={"flex": "0 0 auto", "width": "auto"},
+        )
+        self.add_class("lrwidget-small")
+        self.on_click(lambda _button: on_undo())
+        show_if(self, shown=False)
+        self.show("")
+
+    def show(self, undoable: str) -> None:
+        """Tell the command that would be undone, or disable the button without one."""
+        with self.hold_sync():
+            self.disabled = not undoable
+            if undoable:  # it stays there then, with the focus
+                show_if(self, shown=True)
+            self.tooltip = f"Undo {undoable} (Ctrl+Z in the chart)" if undoable else ""
+
+
+class NextBar(ipw.HBox):  # type: ignore[misc]  # untyped base
+    """The last line: the next run, the button of its settings, and what was applied."""
 
     def __init__(
-        self, on_apply: Callable[[], str], beside: ipw.Widget, can: Capabilities
+        self,
+        settings: ipw.Widget,
+        undo: UndoButton,
+        beside: ipw.Widget,
+        can: Capabilities,
     ) -> None:
-        self._on_apply = on_apply
-        self.button = ipw.Button(
-            description="Apply",
-            icon="check",
-            tooltip="Write the chosen rate to the optimizer",
-            layout=_BUTTON,
-        )
+        self.next = ipw.Label()
         self.said = ipw.Label()
-        self.button.on_click(lambda _button: self._apply())
-        show_if(self.button, shown=can.apply)
-        super().__init__(
-            [self.button, beside, self.said],
-            layout={"flex_flow": "row wrap", "align_items": "center"},
-        )
-        self.show_rate(None)
+        self.said.add_class("lrwidget-applied")
+        show_if(self.next, shown=can.run)
+        show_if(settings, shown=can.run)
+        super().__init__([self.next, settings, undo, beside, self.said])
+        self.add_class("lrwidget-next")
 
-    def show_rate(self, rate: float | None) -> None:
-        """Enable the button for a rate, or disable it without one."""
-        self.button.disabled = rate is None
-        self.said.value = ""
+    def show_next(self, words: str) -> None:
+        """Tell the settings of the next run."""
+        if self.next.value != words:
+            self.next.value = words
 
-    def _apply(self) -> None:
-        try:
-            self.said.value = self._on_apply()
-        except Exception as error:  # noqa: BLE001 (any error is shown)
-            self.said.value = str(error) or type(error).__name__
+    def say(self, words: str) -> None:
+        """Tell what was applied; nothing any more if the text is empty."""
+        self.said.value = words

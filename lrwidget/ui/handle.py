@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import bqplot
 import numpy as np
 
-from lrwidget.ui.marks import CHOICE, clear
+from lrwidget.ui.marks import CHOICE, clear, set_points
 from lrwidget.ui.widgets import SetInThreads
 
 if TYPE_CHECKING:
@@ -16,11 +16,8 @@ if TYPE_CHECKING:
 
     from lrwidget.ui.axes import Axes
 
-_PICKED_DIGITS = 3
+_PICKED_DIGITS = 2
 _HEIGHT = 0.045
-_LINE_HEIGHT = 0.068
-_LABEL_GAP = 14  # pixels
-_LABEL_TURNS_AT = 0.5  # on a narrow page, half of the plot is just enough
 
 
 class _Dot(SetInThreads, bqplot.Scatter): ...  # type: ignore[misc]  # untyped base
@@ -28,7 +25,7 @@ class _Dot(SetInThreads, bqplot.Scatter): ...  # type: ignore[misc]  # untyped b
 
 class Handle:
     """
-    A line over the whole plot, with a dot to drag and some texts beside it.
+    A line over the whole plot, with a dot to drag.
 
     In the page, keys and clicks in the plot move the dot as a drag does, so that all
     of these arrive in order. A picked rate may be outside the axis.
@@ -41,9 +38,6 @@ class Handle:
         self.line = bqplot.Lines(
             x=[], y=[], scales=scales, colors=[CHOICE], stroke_width=2
         )
-        self.label = bqplot.Label(
-            x=[], y=[], text=[], scales=scales, default_size=13, apply_clip=False
-        )
         self.dot = _Dot(
             x=[],
             y=[_HEIGHT],
@@ -55,37 +49,19 @@ class Handle:
             update_on_move=True,
             drag_size=1,
         )
-        self.marks = [self.line, self.label, self.dot]  # the foremost last
         self.dot.observe(self._on_moved, "x")
         self.dot.on_drag_end(self._on_drag_end)
 
-    def show(self, rate: float | None, words: list[str]) -> None:
-        """Show the handle at a rate, with some lines of text; or hide it."""
+    def show(self, rate: float | None) -> None:
+        """Show the handle at a rate, or hide it."""
         self._rate = rate
         # If the mouse holds the dot at this rate already, a write would move the dot.
         if [_rate_at(place) for place in self.dot.x.tolist()] != [rate]:
             self._put()
-        with self.line.hold_sync():
-            self.line.x = np.array([] if rate is None else [rate, rate])
-            self.line.y = np.array([] if rate is None else [0.0, 1.0])
-        self.say(words)
-
-    def say(self, words: list[str]) -> None:
-        """Show other lines of text beside the handle."""
-        rate = self._rate
         if rate is None:
-            clear(self.label)
-            return
-        rates = self.dot.scales["x"]
-        width = math.log(rates.max / rates.min)
-        turned = math.log(rate / rates.min) > _LABEL_TURNS_AT * width
-        rising = range(len(words) - 1, -1, -1)
-        with self.label.hold_sync():
-            self.label.text = words
-            self.label.align = "end" if turned else "start"
-            self.label.x_offset = -_LABEL_GAP if turned else _LABEL_GAP
-            self.label.x = np.full(len(words), rate)
-            self.label.y = _HEIGHT + _LINE_HEIGHT * np.array(rising, np.float64)
+            clear(self.line)
+        else:
+            set_points(self.line, [rate, rate], [0.0, 1.0])
 
     def _on_moved(self, change: dict[str, Any]) -> None:
         places = change["new"].tolist()

@@ -9,6 +9,7 @@ import numpy as np
 
 from lrwidget.curve import drawing
 from lrwidget.curve.thinning import thinned
+from lrwidget.curve.ticks import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,19 +23,25 @@ if TYPE_CHECKING:
 # The style sheet sets these variables for each theme; without it, the colours are those
 # of pictures, for light themes.
 CURVE = f"var(--lrwidget-curve, {drawing.CURVE})"
+# The colour of the curve; the style sheet draws its dots as outlines.
+TRAINING = f"var(--lrwidget-training, {drawing.CURVE})"
 SUGGESTION = f"var(--lrwidget-suggestion, {drawing.SUGGESTION})"
 CHOICE = f"var(--lrwidget-choice, {drawing.CHOICE})"
 _OTHERS = tuple(
     f"var(--lrwidget-other-{number}, {colour})"
     for number, colour in enumerate(drawing.OTHERS, 1)
 )
-RACE_COLOURS = (CURVE, _OTHERS[1], SUGGESTION, CHOICE, _OTHERS[0], _OTHERS[2])
 _STYLES = ("dashed", "dotted", "dash_dotted")
 _BAND_OPACITY = 0.18
+RAW_OPACITY = 0.65
+_DOT_SIZE, _SQUARE_SIZE = 20, 30  # square pixels
 
 # The points of a line: a column for each four pixels of a wide chart. More points show
 # no more detail, and slow the page down. A trend is smoother, and has a band.
 _MOST_POINTS, _MOST_OF_TREND = 1000, 500
+MOST_DOTS = 300  # steps of a run that are a dot each
+_DOTS = {"marker": "circle", "stroke_width": 0}
+_THIN_LINE = {"marker": None, "stroke_width": 1}
 
 
 def look_of_former(number: int) -> tuple[str, str]:
@@ -44,18 +51,51 @@ def look_of_former(number: int) -> tuple[str, str]:
 
 
 class LatestLines:
-    """The raw losses of the latest run, and their trend."""
+    """The raw losses of the latest run, as dots or as a thin line, and their trend."""
 
     def __init__(self, axes: Axes) -> None:
         self._axes = axes
-        raw = {"stroke_width": 1, "opacities": [drawing.RAW_OPACITY]}
-        self.raw = _line(axes, CURVE, "loss", **raw)
+        look = {"opacities": [RAW_OPACITY], "marker_size": _DOT_SIZE, **_DOTS}
+        self.raw = _line(axes, CURVE, "one batch", **look)
+        # Only of a test with a ``val_loader``, whose raw losses are validation losses.
+        look = {"marker": "square", "line_style": "dashed", "stroke_width": 0}
+        self.training = _line(
+            axes, TRAINING, "training loss", marker_size=_SQUARE_SIZE, **look
+        )
         self.trend = _trend_line(axes, CURVE, "trend", 3)
         self.lines = [self.raw, self.trend]
 
-    def draw(self, seen: VisibleCurve) -> None:
-        """Show the visible part of the run."""
-        set_line(self.raw, np.log(seen.lrs), seen.lrs, self._axes.kept(seen.raw))
+    @property
+    def dotted(self) -> bool:
+        """Whether each raw loss is a dot."""
+        return self.raw.marker is not None
+
+    def show_steps(self, planned: int) -> None:
+        """Show a run with so many steps by dots, or by a line if these are many."""
+        dots = planned <= MOST_DOTS
+        if dots == self.dotted:
+            return
+        look = _DOTS if dots else _THIN_LINE
+        with self.raw.hold_sync():
+            for name, value in look.items():
+                setattr(self.raw, name, value)
+        with self.training.hold_sync():
+            self.training.marker = "square" if dots else None
+            self.training.stroke_width = 0 if dots else 1
+
+    def draw(self, seen: VisibleCurve, training: VisibleCurve | None = None) -> None:
+        """Show the visible part of the run, and of its training losses if any."""
+        if training is None:
+            clear(self.training)
+        else:
+            losses = self._axes.kept(training.raw)
+            places = self._axes.places(training.lrs)
+            set_line(self.training, places, training.lrs, losses)
+        labels = ["one batch" if training is None else "validation loss"]
+        if self.raw.labels != labels:
+            self.raw.labels = labels
+        places = self._axes.places(seen.lrs)
+        set_line(self.raw, places, seen.lrs, self._axes.kept(seen.raw))
         _draw_trend(self.trend, seen, self._axes)
 
 
@@ -80,7 +120,8 @@ class OtherLines:
     def draw(self, run: Run, seen: VisibleCurve) -> None:
         """Draw one of the runs."""
         losses = self._axes.kept(seen.trend)
-        set_line(self._lines[run.name], np.log(seen.lrs), seen.lrs, losses)
+        places = self._axes.places(seen.lrs)
+        set_line(self._lines[run.name], places, seen.lrs, losses)
 
     def draw_repeats(self, run: Run, seen: VisibleCurve) -> None:
         """Draw the common trend of the runs that repeat a run."""
@@ -101,7 +142,7 @@ class SuggestionMarks:
 
     def __init__(self, axes: Axes, on_pick: Callable[[float], object]) -> None:
         self._on_pick = on_pick
-        look = _area(SUGGESTION, "bottom", drawing.BAND_OPACITY)
+        look = area(SUGGESTION, "bottom", drawing.BAND_OPACITY)
         self.band = bqplot.Lines(x=[], y=[], scales=axes.on_plot, **look)
         self.dot = bqplot.Scatter(
             x=[],
@@ -129,7 +170,7 @@ class SuggestionMarks:
     def _on_clicked(self, _mark: object, _event: object) -> None:
         # The diamond may have gone since the click.
         for rate in self.dot.x.tolist():
-            self._on_pick(rate)
+            self._on_pick(rounded(rate))
 
 
 def set_points(
@@ -185,7 +226,7 @@ def _trend_line(
 
 def _draw_trend(line: bqplot.Lines, seen: VisibleCurve, axes: Axes) -> None:
     """Show the visible part of a trend; without errors, the band has no width."""
-    shown = thinned(np.log(seen.lrs), axes.kept(seen.trend), _MOST_OF_TREND)
+    shown = thinned(axes.places(seen.lrs), axes.kept(seen.trend), _MOST_OF_TREND)
     if len(seen.lrs[shown]) == 1:
         # bqplot would take three rows of one point for one line of three points.
         shown = np.array([0, 0])
@@ -194,7 +235,7 @@ def _draw_trend(line: bqplot.Lines, seen: VisibleCurve, axes: Axes) -> None:
     set_points(line, seen.lrs[shown], axes.kept(np.array([low, trend, high])))
 
 
-def _area(colour: str, fill: str, opacity: float) -> dict[str, Any]:
+def area(colour: str, fill: str, opacity: float) -> dict[str, Any]:
     """Return the look of a mark that is an area without a line."""
     return {
         "colors": [colour],

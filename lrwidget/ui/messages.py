@@ -1,4 +1,4 @@
-"""The texts of the display: the status of a job, and the words beside a rate."""
+"""The texts of the display: the status of a job."""
 
 from __future__ import annotations
 
@@ -6,127 +6,110 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lrwidget.curve.edge import FEWEST
 from lrwidget.curve.race_history import RaceHistory
-from lrwidget.curve.schedule import MOST_LR
-from lrwidget.curve.ticks import counted, plain, short
-from lrwidget.curve.verification_history import LANES, lane_steps
+from lrwidget.curve.run_settings import same_as
+from lrwidget.curve.ticks import counted, plain, short, tick_label
+from lrwidget.curve.verdict import best_lanes
+from lrwidget.ui.answer_text import conclusion
+from lrwidget.ui.outlook import duration, speed
+from lrwidget.ui.settings import in_words_of_fields
 
 if TYPE_CHECKING:
-    from lrwidget.curve.lr_curve import LRCurve
-    from lrwidget.curve.suggestion import Suggestion
     from lrwidget.curve.training_curve import TrainingCurve
+    from lrwidget.curve.verification import Verification
     from lrwidget.ui.snapshot import JobSnapshot, Snapshot, Trainings
 
-_PLAIN_POWERS = range(-2, 3)  # exponents of losses that are written without one
-_SAME = 0.005  # relative difference of two rates that are called the same
 _FAST = 10  # steps per second, from which on the speed has no decimals
 _MAX_ERROR = 250  # characters
+_MAX_NAME = 40  # characters
 _LONG_SILENCE = 10.0  # seconds
 _NAMES = {"race": "Race", "verification": "Check"}
-
-
-def beside_the_handle(
-    rate: float | None,
-    loss: float | None,
-    margin: float | None,
-    suggestion: float | None,
-) -> list[str]:
-    """Return the texts beside the chosen rate, one for each line."""
-    if rate is None:
-        return []
-    words = [short(rate)]
-    if loss is not None:
-        words.append(f"loss {_with_margin(loss, margin)}")
-    if suggestion is not None:
-        ratio = rate / suggestion
-        same = abs(ratio - 1) < _SAME
-        times = plain(float(f"{ratio:.2g}"))
-        words.append("as suggested" if same else f"{times}x the suggestion")
-    return words
-
-
-def _with_margin(loss: float, margin: float | None) -> str:
-    """Return a loss and its margin of error, with the digits that it allows."""
-    text = plain(loss, 3)
-    if not margin or not math.isfinite(loss + margin):
-        return text
-    power = math.floor(math.log10(max(abs(loss), margin)))
-    places = min(2 - power, 1 - math.floor(math.log10(margin)))
-    if round(margin, places) == 0:  # less than the third digit of the loss
-        return text
-    if power not in _PLAIN_POWERS:
-        return f"({loss / 10.0**power:.2f} ± {margin / 10.0**power:.2f})e{power}"
-    places = max(places, 0)
-    return f"{loss:.{places}f} ± {margin:.{places}f}"
-
-
-def outcome(curve: TrainingCurve) -> str:
-    """Return how one training of a race has ended; an empty text while it runs."""
-    if len(curve.val_losses):
-        return f"validation loss {plain(curve.val_loss, 3)}"
-    if curve.stop_reason == "completed":
-        return f"loss {plain(curve.final_loss, 3)}"
-    return {
-        "diverged": "diverged",
-        "non_finite": "not finite",
-        "exhausted": "no batches left",
-        "stopped": "stopped",
-        None: "",
-    }[curve.stop_reason]
+_STARTS = {
+    "test": "Range test",
+    "comparison": "Comparison",
+    "race": "Race",
+    "verification": "Check by training",
+}
 
 
 def status(snapshot: Snapshot) -> str:
+    """Return the whole status of the latest job, for Python."""
+    job, found = snapshot.job, snapshot.verification
+    words = sentence(snapshot)
+    if job is None or job.running or job.error is not None or job.kind == "race":
+        return words
+    if job.kind == "verification" and found is not None:
+        what = "Checked by training" if found.checked else "Not checked"
+        return _with_notices(f"{what}: {found.verdict}", job)
+    completed = snapshot.curve.stop_reason == "completed"
+    if job.kind == "test" and completed and "Done" not in words:
+        words = f"Done. {words}"
+    _, low, high, _ = snapshot.suggestion
+    if low is not None and high is not None:
+        words += f" Range to try: {short(low)} to {short(high)}."
+    return words
+
+
+def sentence(snapshot: Snapshot) -> str:
     """Return the status of the latest job; before the first one, what Run will do."""
     job = snapshot.job
     if job is None:
-        start, end, num_it, _ = snapshot.config.plan
-        words = f"Idle: Run tries {num_it} rates from {short(start)} to {short(end)}."
-        return f"{words} {cost(snapshot)}" if snapshot.capabilities.run else words
+        return _idle(snapshot)
     if job.error is not None:
-        return _failed(job, job.error)
+        return _failed(job, job.error, snapshot.problem)
     if job.running:
         words = _special_case(job) or _running(job, snapshot)
     else:
         words = _ended(job, snapshot)
-    if job.notices:
-        words += f" This is not quite your training. {' '.join(job.notices)}"
-    return words
+    return _with_notices(words, job)
 
 
-def cost(snapshot: Snapshot) -> str:
-    """Return the trainings of a check by training, their cost and their time."""
-    config, job = snapshot.config, snapshot.job
-    steps, swept = lane_steps(snapshot.total_steps), config.num_it * config.steps_per_lr
-    first = "" if snapshot.verifiable else "a range test and "
-    total = LANES * steps + (swept if first else 0)
-    words = f"Check by training: {first}{LANES} trainings of {counted(steps, 'step')}"
-    words += f", about {float(f'{total / swept:.2g}'):g} times a range test"
-    speed = None if job is None else _speed(job)
-    if job is not None and speed is not None:
-        # A step of a test may be several optimizer steps.
-        tested = job.kind in {"test", "comparison"}
-        seconds = total / (speed * (config.steps_per_lr if tested else 1))
-        words += f", up to about {_duration(max(seconds, 1.0))}"
-    return f"{words}."
+def _with_notices(words: str, job: JobSnapshot) -> str:
+    if not job.notices:
+        return words
+    return f"{words} This is not quite your training. {' '.join(job.notices)}"
 
 
-def check_tooltip(snapshot: Snapshot) -> str:
-    """Return the cost of a check by training, with a hint if it can be improved."""
-    hint = ""
-    if snapshot.total_steps is None:
-        hint = " If you know the steps of your training, enter them in Settings."
-    return f"{cost(snapshot)}{hint}"
+def announcement(snapshot: Snapshot) -> str:
+    """Return what a screen reader says: a start, an end, or an error, each once."""
+    job = snapshot.job
+    if job is None:
+        return ""
+    return f"{_STARTS[job.kind]} started." if job.running else sentence(snapshot)
 
 
-def _failed(job: JobSnapshot, error: BaseException) -> str:
+def same_batches(snapshot: Snapshot) -> str:
+    """Return what to do if the latest run repeats another one exactly; else nothing."""
+    latest = snapshot.latest
+    if latest is None or latest in snapshot.growing:
+        return ""
+    former = same_as(latest, snapshot.runs)
+    if former is None:
+        return ""
+    name = textwrap.shorten(former.name, _MAX_NAME, placeholder=" ...")
+    if latest.settings.get("seed") == former.settings.get("seed"):
+        return f"Same batches as before, in {name}; give a seed to see the noise."
+    return f"Same batches as in {name}, with any seed; shuffle them to see the noise."
+
+
+def _idle(snapshot: Snapshot) -> str:
+    start, end, num_it = snapshot.config.plan[:3]
+    steps = counted(num_it * snapshot.config.steps_per_lr, "training step")
+    return (
+        f"Run tries {num_it} learning rates from {tick_label(start)} to "
+        f"{tick_label(end)} and shows the loss at each. It takes as long as {steps}, "
+        "and does not change your model."
+    )
+
+
+def _failed(job: JobSnapshot, error: BaseException, problem: str) -> str:
     """Return the beginning of an error's first paragraph; `wait` raises all of it."""
     try:
         message = str(error)
     except Exception:  # noqa: BLE001 (of a user's class, which may raise anything)
         message = "its message cannot be shown"
+    if problem and message == problem:  # of the fields of the settings
+        message = in_words_of_fields(message)
     paragraph = message.partition("\n\n")[0]
     first = textwrap.shorten(paragraph, _MAX_ERROR, placeholder=" ...")
     what = f"{_NAMES.get(job.kind, '')} failed after {counted(job.done, 'step')}"
@@ -140,7 +123,7 @@ def _special_case(job: JobSnapshot) -> str:
     if activity is None:
         return ""
     what, problem = activity.detail, activity.problem
-    long, silence = job.silence >= _LONG_SILENCE, _duration(job.silence)
+    long, silence = job.silence >= _LONG_SILENCE, duration(job.silence)
     steps = f"step {job.done} of {job.total}"
     news = f"No new step for {silence}, at {steps}." if long else f"Running: {steps}."
     words = ""
@@ -151,6 +134,8 @@ def _special_case(job: JobSnapshot) -> str:
                 "takes effect when that batch arrives; close() waits for it at most "
                 "5 s."
             )
+        case "here", "stopping":
+            words = f"Stopping after this step ... ({steps})"
         case "record", "starting":
             words = f"Waiting for a test to begin in {what}."
             words += f" No test for {silence}; Stop ends following it." if long else ""
@@ -176,26 +161,32 @@ def _special_case(job: JobSnapshot) -> str:
 
 
 def _running(job: JobSnapshot, snapshot: Snapshot) -> str:
-    race, curve = snapshot.race, snapshot.curve
+    race, latest = snapshot.race, snapshot.latest
+    curve = snapshot.curve if latest is None else latest.history.curve()
     if job.kind in _NAMES and job.runs and race is not None:
-        return _racing(_NAMES[job.kind], race, _pace(job))
+        return _racing(_NAMES[job.kind], race, job)
     if job.kind == "comparison" and job.runs:
         return f"Running {counted(job.runs, 'test')}: {_pace(job)}."
     if not (job.done and len(curve)):
-        return "Running: waiting for the first step."
+        return _waiting("Running: waiting for the first step", job)
     last, loss = short(curve.lrs[-1]), plain(curve.losses[-1], 4)
     what = "Check, range test first" if job.kind == "verification" else "Running"
     return f"{what}: {_pace(job)}. Loss {loss} at rate {last}."
 
 
-def _racing(what: str, race: Trainings, pace: str) -> str:
+def _waiting(what: str, job: JobSnapshot) -> str:
+    """Return a state with its seconds, once these show that it takes long."""
+    return f"{what}: {duration(job.silence)}." if job.silence >= 1 else f"{what}."
+
+
+def _racing(what: str, race: Trainings, job: JobSnapshot) -> str:
     curves = [*race.curves().values()]
     if not curves:
         rates = counted(len(race.rates), "rate")
-        return f"{what} of {rates}: waiting for the first step."
+        return _waiting(f"{what} of {rates}: waiting for the first step", job)
     latest = curves[-1]
     loss = f", loss {plain(latest.losses[-1], 4)}" if len(latest) else ""
-    return f"{what}: rate {_position(race, curves)}{loss}; {pace}."
+    return f"{what}: rate {_position(race, curves)}{loss}; {_pace(job)}."
 
 
 def _ended(job: JobSnapshot, snapshot: Snapshot) -> str:
@@ -203,52 +194,13 @@ def _ended(job: JobSnapshot, snapshot: Snapshot) -> str:
         return _ended_race(snapshot.race)
     if job.kind == "verification":
         return _ended_check(job, snapshot)
-    words = _ended_test(snapshot.curve, snapshot.suggestion)
-    if job.kind == "comparison" and snapshot.latest is not None:
-        return f"{counted(job.runs, 'test')}; {snapshot.latest.name}: {words}"
+    words = conclusion(snapshot.curve, snapshot.suggestion)
+    opened = snapshot.opened
+    if opened is not None and (job.kind == "comparison" or opened != snapshot.latest):
+        words = f"{opened.name}: {words}"
+    if job.kind == "comparison":
+        words = f"{counted(job.runs, 'test')}; {words}"
     return words
-
-
-def _ended_test(curve: LRCurve, suggestion: Suggestion) -> str:
-    if not len(curve):
-        unfollowed = curve.stop_reason is None
-        what = "No longer followed," if unfollowed else "Stopped"
-        return f"{what} before the first step."
-    last, steps = short(curve.lrs[-1]), counted(len(curve), "step")
-    what = {
-        "completed": f"Done: {_completed(curve, steps, last)}",
-        "diverged": f"Stopped at {last}, where training became unstable, as expected.",
-        "non_finite": f"Done: the loss stopped being finite at {last}.",
-        "exhausted": f"Done: no more batches after {steps}, at {last}.",
-        "stopped": f"Stopped after {steps}, at {last}.",
-        None: f"No longer followed, after {steps}, at {last}.",
-    }[curve.stop_reason]
-    lr, low, high, reason = suggestion
-    if lr is None:
-        return f"{what} No suggestion: {reason}."
-    to_try = ""
-    if low is not None and high is not None:
-        to_try = f" (range to try: {short(low)} to {short(high)})"
-    return f"{what} Suggested: {short(lr)}{to_try}, {reason}."
-
-
-def _completed(curve: LRCurve, steps: str, last: str) -> str:
-    """Return the steps of a complete test, and how its losses end."""
-    edge = curve.unstable_from
-    if edge is not None:
-        return f"{steps} up to {last}; unstable from {short(edge)}."
-    after = int(np.flatnonzero(np.isfinite(curve.losses)).max(initial=-1)) + 1
-    if after < len(curve):
-        return (
-            f"{steps} up to {last}; no finite loss from {short(curve.lrs[after])} on."
-        )
-    higher = 10 * curve.lrs[-1]
-    if len(curve) < FEWEST or higher > MOST_LR or curve.fit().has_risen:
-        return f"{steps} up to {last}."
-    return (
-        f"{steps}. The loss had not risen by the last rate, {last}: a higher rate may "
-        f"be worth a try, end_lr={plain(higher, 3)}."
-    )
 
 
 def _ended_race(race: RaceHistory) -> str:
@@ -266,41 +218,39 @@ def _ended_race(race: RaceHistory) -> str:
 
 
 def _ended_check(job: JobSnapshot, snapshot: Snapshot) -> str:
-    found = snapshot.verification
-    if found is not None:
-        return f"{'Checked' if found.checked else 'Not checked'}: {found.verdict}"
+    found, race = snapshot.verification, snapshot.race
+    if found is not None and race is not None:
+        return _checked(found, race)
     if not job.done:
         return "Check stopped before the first step."
-    return f"Not checked. {_ended_test(snapshot.curve, snapshot.suggestion)}"
+    return f"Not checked. {conclusion(snapshot.curve, snapshot.suggestion)}"
 
 
-def _speed(job: JobSnapshot) -> float | None:
-    """Return the steps per second of a job; None if they were not measured."""
-    if job.done < 2 or job.seconds <= 0:  # noqa: PLR2004 (a time is between two steps)
-        return None
-    return (job.done - 1) / job.seconds
+def _checked(found: Verification, trainings: Trainings) -> str:
+    """Return which trainings were best, and the suggestion that follows from them."""
+    if not found.checked or found.lr is None:
+        return "Not checked: the trainings do not tell which rates are good."
+    steps, total = trainings.steps, found.total_steps
+    best = best_lanes([*trainings.outcomes(trainings.curves()).values()], steps)
+    if total is None:
+        where = "for a longer training"
+    else:
+        where = f"for {counted(total, 'step')}" if total > steps else "suggested:"
+    return f"Checked: {best}; {where} {short(found.lr)}."
 
 
 def _pace(job: JobSnapshot) -> str:
     """Return the steps done of a job, its speed, and the time that is left."""
-    text, speed = f"step {job.done} of {job.total}", _speed(job)
-    if speed is None:
+    text, rate = f"step {job.done} of {job.total}", speed(job)
+    if rate is None:
         return text
-    minutes, rest = divmod(round((job.total - job.done) / speed), 60)
+    minutes, rest = divmod(round((job.total - job.done) / rate), 60)
     left = f"{minutes} min {rest} s" if minutes else f"{rest} s"
-    if speed < 1:
-        pace = f"{1 / speed:.3g} s/it"
+    if rate < 1:
+        pace = f"{1 / rate:.3g} s/it"
     else:
-        pace = f"{speed:,.0f} it/s" if speed >= _FAST else f"{speed:.2g} it/s"
+        pace = f"{rate:,.0f} it/s" if rate >= _FAST else f"{rate:.2g} it/s"
     return f"{text}, {pace}, {left} left"
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration in the largest unit that fits into it at least twice."""
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _position(race: Trainings, curves: list[TrainingCurve]) -> str:

@@ -1,17 +1,20 @@
-// The part of the widget that runs in the page: keys, the point under the mouse, names
-// for screen readers, the clipboard, downloads, and the notice of a busy kernel.
+// The part of the widget that runs in the page: keys and clicks, names for screen
+// readers, announcements, and the notice of a busy kernel.
 
 const PATIENCE = 800; // milliseconds until a kernel that does not answer counts as busy
 const TOLD = 6000; // milliseconds for which a notice is shown
 const BUSY =
   "The kernel is busy with another cell: your actions here take effect after that cell.";
 const QUICK = 400; // milliseconds between two quick presses, at most
-const NEAR = 40; // pixels between the mouse and the point that is named, at most
 // in tenths of a decade
 const ARROWS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
 const STEPS = { ...ARROWS, PageDown: -10, PageUp: 10 };
-const COMMANDS = "button.widget-button:enabled, .lrwidget-race image";
-const FORMATS = ["JSON", "CSV", "PNG", "SVG"];
+const COMMANDS =
+  "button.widget-button:enabled, button.lrwidget-command, .lrwidget-lanes image";
+const PICTURES = {
+  ".lrwidget-final": "Final loss over the learning rate",
+  ".lrwidget-lanes": "Loss over the training steps, a line for each rate",
+};
 
 // anywidget removes the listeners of the model with the view; the signal ends the rest.
 function render({ model, el }) {
@@ -20,8 +23,8 @@ function render({ model, el }) {
   page.view = Math.random(); // since a message goes to all views of the widget
   el.classList.add("lrwidget-page");
   const notice = element("span", { role: "status", className: "lrwidget-notice" });
-  addButtons(page, notice);
   el.append(notice);
+  addAnnouncements(page);
   whenAttached(page, (root) => {
     const chart = root.querySelector(".lrwidget-chart");
     watchKernel(page, root, notice);
@@ -29,79 +32,18 @@ function render({ model, el }) {
     root.dataset.lmSuppressShortcuts = "true";
     addKeys(page, chart);
     addClicks(page, chart);
-    addHover(page, chart);
     addNames(page, root, chart);
   });
   return () => controller.abort();
 }
 
-function element(tag, properties = {}) {
-  return Object.assign(document.createElement(tag), properties);
-}
+// ---- notices
 
-function whenAttached({ el, signal }, start) {
-  const look = () => {
-    if (signal.aborted) return;
-    const root = el.closest(".lrwidget");
-    if (root?.querySelector(".lrwidget-chart .plotarea_events")) start(root);
-    else requestAnimationFrame(look);
-  };
-  look();
-}
-
-// ---- the clipboard, and files
-
-function addButtons(page, notice) {
-  const { model, el, view } = page;
-  const button = (text, title, press) => {
-    const made = element("button", { textContent: text, title, type: "button" });
-    made.className = "lm-Widget jupyter-widgets jupyter-button widget-button";
-    made.addEventListener("click", press);
-    return made;
-  };
-  const copy = button("Copy as code", "Copy the chosen rate as code", async () => {
-    const copied = await copyText(model.get("code"));
-    tell(notice, copied ? `Copied ${model.get("code")}` : model.get("code"));
-  });
-  const group = element("span", { className: "lrwidget-export", textContent: "Export" });
-  setAttributes(group, { role: "group", "aria-label": "Export the curve" });
-  for (const format of FORMATS) {
-    const ask = () => {
-      page.awaitAnswer?.();
-      model.send({ do: "export", format: format.toLowerCase(), view });
-    };
-    group.append(button(format, `Save the curve as a ${format} file`, ask));
-  }
-  const enable = () => (copy.disabled = !model.get("code"));
-  model.on("change:code", enable);
-  enable();
-  model.on("msg:custom", (message, buffers) => {
-    if (message.view !== view) return;
-    if (message.problem) tell(notice, message.problem);
-    else save(message, buffers[0]);
-  });
-  el.append(copy, group);
-}
-
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    // Without a secure connection there is no such clipboard.
-    const field = element("textarea", { value: text });
-    document.body.append(field);
-    field.select();
-    const copied = document.execCommand("copy");
-    field.remove();
-    return copied;
-  }
-}
-
-function save({ name, type }, contents) {
-  const url = URL.createObjectURL(new Blob([contents], { type }));
-  element("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+// Tells screen readers of a start, an end and an error, but not of each step.
+function addAnnouncements({ model, el }) {
+  const said = element("span", { role: "status", className: "lrwidget-unseen" });
+  model.on("change:said", () => (said.textContent = model.get("said")));
+  el.append(said);
 }
 
 function tell(notice, text) {
@@ -134,11 +76,14 @@ function addKeys(page, chart) {
       if (home !== null) moveTo(handle, home);
       return model.send({ do: "home" });
     }
-    const [low, high] = model.get("range");
+    const [low, high] = model.get("bounds");
     const { latest } = page;
     const shown = now < latest.until ? latest.rate : handle.get("x")[0];
-    const from = shown ?? model.get("suggestion") ?? Math.sqrt(low * high);
-    moved = Math.min(Math.max(from * 10 ** (steps / 10), low), high);
+    const from = shown ?? model.get("suggestion") ?? valueAt(handle.get("scales").x, 0.5);
+    // To whole tenths of a decade, or else the rounding of the handle would add up.
+    const place = 10 * Math.log10(from);
+    const tenths = (Math.abs(steps) < 10 ? Math.round(place) : place) + steps;
+    moved = Math.min(Math.max(10 ** (tenths / 10), low), high);
     page.latest = { rate: moved, until: now + QUICK };
     moveTo(handle, moved);
   };
@@ -161,22 +106,15 @@ function addClicks(page, chart) {
     const across = (clientX - plot.left) / plot.width;
     const inside = across >= 0 && across <= 1;
     const level = clientY >= plot.top && clientY <= plot.bottom;
-    if (!inside || !level || target.closest(".dot")) return;
+    if (!inside || !level || target.closest(".object_grp")) return;
     awaitAnswer();
     page.latest.until = 0;
-    const [low, high] = model.get("range");
-    const rate = low * (high / low) ** across;
     const handle = await modelOf(model, model.get("handle"));
+    const rate = valueAt(handle.get("scales").x, across);
     moveTo(handle, rate);
     endDrag(handle, rate);
   };
   chart.addEventListener("click", click, { signal });
-}
-
-// Returns the model of the widget in a trait, which may hold only a reference to it.
-async function modelOf({ widget_manager: manager }, trait) {
-  if (typeof trait !== "string") return trait;
-  return manager.get_model(trait.replace("IPY_MODEL_", ""));
 }
 
 function moveTo(handle, rate) {
@@ -190,26 +128,10 @@ function endDrag(handle, rate) {
 
 // ---- names for screen readers
 
-function addNames({ model, signal }, root, chart) {
-  chart.tabIndex = 0;
-  const describe = () => {
-    const [low, high] = model.get("range");
-    const rate = model.get("rate");
-    setAttributes(chart, {
-      role: "slider",
-      "aria-label": "Learning rate",
-      // In decades, since screen readers do not read 1e-7 as a number.
-      "aria-valuemin": decades(low),
-      "aria-valuemax": decades(high),
-      "aria-valuenow": decades(rate ?? low),
-      "aria-valuetext": model.get("words") || "none chosen yet",
-    });
-  };
-  model.on("change", describe);
-  describe();
+function addNames({ signal }, root, chart) {
   // ipywidgets names only inputs: the other parts get their names here.
   const name = () => {
-    for (const slider of root.querySelectorAll(".widget-slider")) {
+    for (const slider of root.querySelectorAll(".widget-slider:not(.lrwidget-brush)")) {
       const text = slider.querySelector(".widget-label")?.textContent;
       const handles = slider.querySelectorAll(".noUi-handle");
       handles.forEach((handle, i) => {
@@ -226,6 +148,10 @@ function addNames({ model, signal }, root, chart) {
     for (const bar of root.querySelectorAll(".progress")) {
       setAttributes(bar, { role: "img", "aria-label": "Progress" });
     }
+    for (const [picture, label] of Object.entries(PICTURES)) {
+      const shown = root.querySelector(picture);
+      if (shown) setAttributes(shown, { role: "img", "aria-label": label });
+    }
     for (const button of root.querySelectorAll("button")) {
       if (!button.textContent.trim()) setAttributes(button, { "aria-label": button.title });
     }
@@ -237,7 +163,7 @@ function addNames({ model, signal }, root, chart) {
   root.addEventListener("focusin", ({ target }) => (focused = target), { signal });
   const keepPlace = () => {
     if (!focused || focused.isConnected || document.activeElement !== document.body) return;
-    (root.querySelector(".lrwidget-legend input") ?? chart).focus();
+    (root.querySelector(".lrwidget-runs tbody button") ?? chart).focus();
   };
   const observer = new MutationObserver((changes) => {
     // The chart is redrawn often, and has no controls in it.
@@ -249,91 +175,6 @@ function addNames({ model, signal }, root, chart) {
   observer.observe(root, { childList: true, subtree: true, attributeFilter });
   signal.addEventListener("abort", () => observer.disconnect());
   name();
-}
-
-function decades(rate) {
-  return Math.log10(rate).toFixed(3);
-}
-
-function setAttributes(target, attributes) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (target.getAttribute(name) !== String(value)) target.setAttribute(name, value);
-  }
-}
-
-// ---- the point under the mouse
-
-function addHover({ model, signal }, chart) {
-  const tip = element("div", { className: "lrwidget-tip", hidden: true });
-  const spot = element("div", { className: "lrwidget-spot", hidden: true });
-  chart.append(spot, tip);
-  signal.addEventListener("abort", () => [tip, spot].forEach((part) => part.remove()));
-  let latest = 0;
-  const hide = () => {
-    latest += 1;
-    tip.hidden = spot.hidden = true;
-  };
-  const move = async (event) => {
-    const mine = ++latest;
-    if (event.buttons) return hide();
-    const lines = await Promise.all(
-      model.get("lines").map((mark) => modelOf(model, mark)),
-    );
-    if (mine !== latest) return;
-    const plot = chart.querySelector(".plotarea_events").getBoundingClientRect();
-    const point = nearest(lines, plot, event.clientX, event.clientY);
-    if (!point) return hide();
-    const outer = chart.getBoundingClientRect();
-    const [x, y] = [point.x - outer.left, point.y - outer.top];
-    const lossAt = (y) => (model.get("logarithmic") ? 10 ** y : y);
-    const loss = lossAt(point.loss);
-    const margin = lossAt(point.upper) - loss;
-    const doubt = margin > 0 ? ` ± ${digits(margin, 2)}` : "";
-    tip.textContent = `${point.name} ${digits(loss)}${doubt} at ${digits(point.lr)}`;
-    tip.hidden = spot.hidden = false;
-    place(spot, x, y);
-    const right = x > outer.width / 2;
-    place(tip, x + (right ? -12 : 12), y - 12);
-    tip.classList.toggle("lrwidget-left", right);
-  };
-  chart.addEventListener("pointermove", move, { signal });
-  chart.addEventListener("pointerleave", hide, { signal });
-  chart.addEventListener("pointerdown", hide, { signal });
-}
-
-function nearest(lines, plot, pointerX, pointerY) {
-  let best = null;
-  let least = NEAR;
-  for (const line of lines) {
-    const { x: rates, y: losses } = line.get("scales");
-    const [left, right] = [Math.log(rates.get("min")), Math.log(rates.get("max"))];
-    const [low, high] = [losses.get("min"), losses.get("max")];
-    const [xs, rows] = [line.get("x"), line.get("y")];
-    // A trend with its band has three rows: the lower edge, the trend, the upper edge.
-    const [, ys, uppers] = rows.length && rows[0].length >= 0 ? rows : [, rows, rows];
-    for (let i = 0; i < xs.length; i++) {
-      const x = plot.left + ((Math.log(xs[i]) - left) / (right - left)) * plot.width;
-      const y = plot.bottom - ((ys[i] - low) / (high - low)) * plot.height;
-      if (y < plot.top || y > plot.bottom) continue;
-      const distance = Math.hypot(x - pointerX, y - pointerY);
-      if (distance < least) {
-        least = distance;
-        const [name] = line.get("labels");
-        best = { name, lr: xs[i], loss: ys[i], upper: uppers[i], x, y };
-      }
-    }
-  }
-  return best;
-}
-
-function digits(number, count = 3) {
-  const short = Number(number.toPrecision(count));
-  const plain = short === 0 || (Math.abs(short) >= 0.1 && Math.abs(short) < 1000);
-  return plain ? String(short) : short.toExponential().replace("+", "");
-}
-
-function place(part, left, top) {
-  Object.assign(part.style, { left: `${left}px`, top: `${top}px` });
 }
 
 // ---- a kernel that is busy with another cell
@@ -352,7 +193,7 @@ function watchKernel(page, root, notice) {
     else if (target.closest(COMMANDS) && !el.contains(target)) page.awaitAnswer();
   };
   const press = ({ target, button }) => {
-    if (button !== 0 || !target.closest(".dot")) return;
+    if (button !== 0 || !target.closest(".object_grp")) return;
     addEventListener("pointerup", page.awaitAnswer, { signal, once: true });
   };
   root.addEventListener("click", click, { signal, capture: true });

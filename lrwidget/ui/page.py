@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -10,52 +9,36 @@ import bqplot
 import ipywidgets as ipw
 import traitlets
 
+from lrwidget.ui.widgets import page_file
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_TYPES = {
-    "json": "application/json",
-    "csv": "text/csv",
-    "png": "image/png",
-    "svg": "image/svg+xml",
-}
 
 
 class Page(anywidget.AnyWidget):
     """
     The script and the style sheet in the browser.
 
-    The script moves the handle by keys, shows the point under the mouse, names the
-    parts for screen readers, copies to the clipboard, saves files, and shows a notice
-    when another cell keeps the kernel busy.
+    The script moves the handle by keys and clicks, names the controls for screen
+    readers, tells these of starts and ends, and shows a notice when another cell keeps
+    the kernel busy.
     """
 
-    # As text: a path would make anywidget keep each object of this class for ever.
-    _esm = Path(__file__).with_name("page.js").read_text("utf-8")
-    _css = Path(__file__).with_name("page.css").read_text("utf-8")
+    _esm = page_file("dom.js", "page.js")
+    _css = page_file("page.css")
 
-    rate = traitlets.Float(None, allow_none=True).tag(sync=True)
-    range = traitlets.Tuple(
+    # The rates that keys reach, beyond the visible ones.
+    bounds = traitlets.Tuple(
         traitlets.Float(), traitlets.Float(), default_value=(1e-7, 10.0)
     ).tag(sync=True)
     suggestion = traitlets.Float(None, allow_none=True).tag(sync=True)
-    words = traitlets.Unicode().tag(sync=True)  # beside the chosen rate
-    code = traitlets.Unicode().tag(sync=True)  # of the chosen rate
+    said = traitlets.Unicode().tag(sync=True)  # a start, an end or an error
     handle = traitlets.Instance(bqplot.Scatter, allow_none=True).tag(
         sync=True, **ipw.widget_serialization
     )
-    # The lines whose points the page shows under the mouse, named by their labels. A
-    # line with a band has three rows of heights: the trend is the second.
-    lines = traitlets.List(traitlets.Instance(bqplot.Lines)).tag(
-        sync=True, **ipw.widget_serialization
-    )
-    logarithmic = traitlets.Bool().tag(sync=True)  # whether lines are logarithms
 
-    def __init__(
-        self, on_home: Callable[[], object], on_export: Callable[[str], bytes]
-    ) -> None:
+    def __init__(self, on_home: Callable[[], object]) -> None:
         self._on_home = on_home
-        self._on_export = on_export  # from a format to the contents of such a file
         super().__init__(layout={"width": "auto"})
         self.on_msg(self._on_message)
 
@@ -77,14 +60,5 @@ class Page(anywidget.AnyWidget):
         self, _widget: object, content: dict[str, Any], _buffers: object
     ) -> None:
         self.answer()
-        match content:
-            case {"do": "home"}:
-                self._on_home()
-            case {"do": "export", "format": str(kind), "view": view} if kind in _TYPES:
-                answer = {"view": view, "name": f"learning-rates.{kind}"}
-                try:
-                    contents = self._on_export(kind)
-                except Exception as error:  # noqa: BLE001 (any error is shown)
-                    self.send({**answer, "problem": str(error)})
-                else:
-                    self.send({**answer, "type": _TYPES[kind]}, [contents])
+        if content.get("do") == "home":
+            self._on_home()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from lrwidget.curve.window import extended
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -39,6 +41,11 @@ class JobSnapshot:
     seconds: float  # between the first step and the last one
     notices: tuple[str, ...]  # known differences from the user's training
 
+    @property
+    def unbegun(self) -> bool:
+        """Whether it has started, without a step so far."""
+        return self.runs > 0 and self.done == 0
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -48,19 +55,34 @@ class Snapshot:
     config: TestConfig  # of the next run
     problem: str  # why the fields of the settings cannot be used; empty if they can
     runs: Sequence[Run]  # the latest last
-    curve: LRCurve  # of the latest run
+    opened: Run | None  # the one of which curve, suggestion and verification are
+    growing: Sequence[Run]  # those that may get further steps
+    suggestions: Sequence[Suggestion]  # of each run; an empty one while it grows
+    curve: LRCurve  # of the opened run
     points: int  # of that curve, with the points to come; 0 before the first run
-    suggestion: Suggestion  # of that curve; an empty one while its test runs
+    suggestion: Suggestion  # of that curve; an empty one while it grows
     checked: bool  # whether that suggestion is checked by training
     race: Trainings | None  # the latest race or verification, once it has rates
     verification: Verification | None  # of that curve
-    verifiable: bool  # whether a verification would begin with that curve
+    verifiable: bool  # whether a verification would begin with the latest curve
     total_steps: int | None  # optimizer steps of the user's training, if known
     job: JobSnapshot | None
     swept: tuple[float, float]  # lowest and highest rate of the runs and the next one
-    bounds: tuple[float, float]  # those of the chart, with room for the chosen rate
+    window: tuple[float, float]  # lowest and highest rate in the chart
     choice: float | None  # the chosen rate
     testing: bool  # whether a test or a comparison runs, so that curves may grow
+    undoable: str  # name of the command that can be undone; empty if there is none
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest rate that the chart can show."""
+        return extended(self.swept, self.choice)
+
+    @property
+    def linear(self) -> bool:
+        """Whether all sweeps are linear, so that the axis of the rates is linear."""
+        plans = [run.history.plan for run in self.runs] or [self.config.plan]
+        return all(plan is not None and plan.step_mode == "linear" for plan in plans)
 
     @property
     def latest(self) -> Run | None:

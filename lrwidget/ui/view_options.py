@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ipywidgets as ipw
 import numpy as np
 
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
-from lrwidget.curve.thinning import thinned
-from lrwidget.curve.trend import AUTOMATIC, FASTAI, common_trend, trend
+from lrwidget.curve.trend import AUTOMATIC, FASTAI, Trend, common_trend, trend
+from lrwidget.ui.controls import show_if
+from lrwidget.ui.marks import CHOICE, CURVE, RAW_OPACITY, SUGGESTION
 from lrwidget.ui.widgets import SetInThreads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
     from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.loss_limits import Limits
     from lrwidget.curve.lr_curve import LRCurve
-    from lrwidget.curve.trend import Smoothing, Trend
+    from lrwidget.curve.trend import Smoothing
 
 _WIDTHS = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4, 0.56, 0.8)  # in decades
-_FEWEST_POINTS = 2
-_MOST_KEPT = 2000
+_MOST_HIDDEN = 10**6
+# What was set by hand in the widgets of this kernel, by the names of the controls.
+session: dict[str, Any] = {}
 
 
 class VisibleCurve(NamedTuple):
@@ -36,26 +39,12 @@ class VisibleCurve(NamedTuple):
     band: FloatArray | None  # two standard errors below and above, in two rows
     limits: Limits | None  # of the loss axis; None without a point
 
-    def trend_alone(self) -> VisibleCurve:
-        """Return the trend in few points and without raw losses, to be kept."""
-        kept = thinned(np.log(self.lrs), self.trend, _MOST_KEPT)
-        band = None if self.band is None else self.band[:, kept]
-        trend = self.trend[kept]
-        return VisibleCurve(self.lrs[kept], NOTHING.raw, trend, band, self.limits)
-
     def height_at(self, rate: float) -> float | None:
         """Return the height of the trend at a rate; None outside the curve."""
-        return self._at(rate, self.trend)
-
-    def upper_at(self, rate: float) -> float | None:
-        """Return the upper end of the band at a rate; None outside it."""
-        return None if self.band is None else self._at(rate, self.band[1])
-
-    def _at(self, rate: float, heights: FloatArray) -> float | None:
         lrs = self.lrs
         if not len(lrs) or not lrs[0] <= rate <= lrs[-1]:
             return None
-        return float(np.interp(np.log(rate), np.log(lrs), heights))
+        return float(np.interp(np.log(rate), np.log(lrs), self.trend))
 
 
 NOTHING = VisibleCurve(np.array([]), np.array([]), np.array([]), None, None)
@@ -74,6 +63,13 @@ class ViewOptions(NamedTuple):
         """Return the visible part of a curve; its trend is computed from all points."""
         seen = self._seen(curve)
         return self._visible(curve.losses, trend(curve, self.smoothing), seen)
+
+    def training_of(self, curve: LRCurve) -> VisibleCurve | None:
+        """Return the training losses of a test with a ``val_loader``; else None."""
+        losses = curve.train_losses
+        if losses is None:
+            return None
+        return self._visible(losses, Trend(curve.lrs, losses, None), self._seen(curve))
 
     def of_repeats(self, curves: Sequence[LRCurve]) -> VisibleCurve:
         """Return the visible part of the common trend of curves, without raw losses."""
@@ -119,92 +115,140 @@ def _logarithms(losses: FloatArray, missing: float = np.nan) -> FloatArray:
 class _Slider(SetInThreads, ipw.SelectionSlider): ...  # type: ignore[misc]  # untyped base
 
 
-class _RangeSlider(SetInThreads, ipw.IntRangeSlider): ...  # type: ignore[misc]  # untyped base
-
-
 class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
-    """The smoothing slider, the slider of points, and three switches."""
+    """
+    The title and the key of the chart, the controls of its view, and the menu to save.
+
+    The controls begin as they were last set by hand in this kernel, except that a
+    smoothing may be given. Controls that are seldom used are folded away at first.
+    """
 
     def __init__(
-        self, smoothing: Smoothing, total: int, on_change: Callable[[], object]
+        self,
+        smoothing: Smoothing | None,
+        loss_name: str,
+        on_change: Callable[[], object],
+        save: ipw.Widget,
     ) -> None:
-        self._on_change = on_change
-        self._left_out = 0, 0  # numbers that the user set, also for a shorter curve
-        row = {
-            "style": {"description_width": "75px"},
-            "layout": {"flex": "1 1 240px", "width": "auto"},
-        }
+        self._loss_name = loss_name
+        fastai = session.get("fastai", False) if smoothing is None else False
+        if smoothing is None:
+            smoothing = session.get("smoothing", AUTOMATIC)
         width = AUTOMATIC if smoothing == FASTAI else smoothing
         widths = sorted({*_WIDTHS, width} - {AUTOMATIC})
         self.smoothing = _Slider(
-            options=[(AUTOMATIC, AUTOMATIC), *((f"{x:g}", x) for x in widths)],
+            options=[("auto", AUTOMATIC), *((f"{x:g}", x) for x in widths)],
             value=width,
             description="Smoothing",
-            tooltip="The width of the trend, in decades of the learning rate; "
-            "automatic: chosen by the noise",
-            **row,
+            style={"description_width": "initial"},
+            layout={"width": "190px"},
         )
-        self.points = _RangeSlider(
-            value=(1, total),
-            min=1,
-            max=total,
-            description="Points",
-            # Otherwise the page sends a wrong value after the new limits, before the
-            # new value arrives from the kernel.
-            continuous_update=False,
-            tooltip="The points that are shown: leave out first and last ones. "
-            "No suggestion depends on this",
-            **row,
-        )
-        self.logarithmic = _switch("Log loss", "A logarithmic axis for the losses")
-        self.everything = _switch("Show all", "All losses, explosions too")
-        self.fastai = _switch(
-            "fastai's mean", "The bold line is fastai's running mean, which is late"
-        )
-        self.fastai.value = smoothing == FASTAI
+        self.logarithmic = _switch("log scale")
+        self.everything = _switch("include explosion")
+        self.fastai = _switch("fastai's mean")
+        self.fastai.value = fastai or smoothing == FASTAI
+        self.hide_first = _number("hide first")
+        self.hide_last = _number("last")
+        self.key = ipw.HTML()
+        self.key.add_class("lrwidget-key")
         ipw.dlink((self.fastai, "value"), (self.smoothing, "disabled"))
-        switches = ipw.HBox(
-            [self.logarithmic, self.everything, self.fastai],
-            layout={"flex_flow": "row wrap"},
+        hidden = ipw.HBox([self.hide_first, self.hide_last, ipw.Label("steps")])
+        self.more = ipw.ToggleButton(
+            description="More",
+            tooltip="Show or hide further settings of the view",
+            layout={"flex": "0 0 auto", "width": "auto"},
         )
-        switches.add_class("lrwidget-switches")
-        super().__init__(
-            [self.smoothing, self.points, switches], layout={"flex_flow": "row wrap"}
-        )
-        drawn = self.smoothing, self.logarithmic, self.everything, self.fastai
-        for control in drawn:
-            control.observe(lambda _change: self._on_change(), "value")
-        self.points.observe(self._on_trimmed, "value")
+        self.more.add_class("lrwidget-small")
+        often = ipw.HBox([self.smoothing, self.logarithmic, self.more, save])
+        self.seldom = ipw.HBox([self.everything, self.fastai, hidden])
+        for box in (often, self.seldom):
+            box.add_class("lrwidget-view")
+        super().__init__([self.key, often, self.seldom])
+        self.add_class("lrwidget-toolbar")
+        kept = {
+            "smoothing": self.smoothing,
+            "logarithmic": self.logarithmic,
+            "everything": self.everything,
+            "fastai": self.fastai,
+            "more": self.more,
+        }
+        for name in ("logarithmic", "everything", "more"):
+            kept[name].value = session.get(name, False)
+        for name, control in kept.items():
+            control.observe(partial(_remember, name), "value")
+        for control in (*kept.values(), self.hide_first, self.hide_last):
+            if control is not self.more:
+                control.observe(lambda _change: on_change(), "value")
+        self.more.observe(lambda _change: self._fold(), "value")
+        self._fold()
+        self.explain(dots=True, repeats=False, checked=False)
 
     @property
     def view(self) -> ViewOptions:
         """The view that the controls are set to."""
-        first, last = self.points.value
-        left_out = first - 1, self.points.max - last
-        smoothing = FASTAI if self.fastai.value else self.smoothing.value
-        switches = self.logarithmic.value, self.everything.value
-        return ViewOptions(smoothing, *left_out, *switches)
+        return ViewOptions(
+            FASTAI if self.fastai.value else self.smoothing.value,
+            self.hide_first.value,
+            self.hide_last.value,
+            self.logarithmic.value,
+            self.everything.value,
+        )
 
-    def show_total(self, total: int) -> None:
-        """Set the number of points; the numbers left out at both ends stay."""
-        total = max(total, _FEWEST_POINTS)
-        if total == self.points.max:  # the user may be moving the slider
-            return
-        at_first, at_last = self._left_out
-        first = min(at_first + 1, total)
-        self.points.unobserve(self._on_trimmed, "value")
-        with self.points.hold_sync():
-            self.points.max = total
-            self.points.value = first, max(total - at_last, first)
-        self.points.observe(self._on_trimmed, "value")
+    def _fold(self) -> None:
+        show_if(self.seldom, shown=self.more.value)
 
-    def _on_trimmed(self, _change: object) -> None:
-        view = self.view
-        self._left_out = view.skip_first, view.skip_last
-        self._on_change()
+    def explain(
+        self, *, dots: bool, repeats: bool, checked: bool, training: bool = False
+    ) -> None:
+        """Explain the marks of the chart by keys that look like them."""
+        band = not self.fastai.value
+        batch = "one batch" if self._loss_name == "loss" else f"{self._loss_name} once"
+        key = [
+            (_DOT if dots else _THIN, "validation loss" if training else batch),
+            *([(_SQUARE if dots else _DASHED, "training loss")] if training else []),
+            (_TREND if band else _MEAN, "trend ±2 standard errors" if band else "mean"),
+            *([(_REPEATS, "trend of repeated runs")] if repeats else []),
+            (_DIAMOND, "suggested"),
+            (_RANGE, "checked by training" if checked else "range to try"),
+            (_HANDLE, "chosen"),
+        ]
+        parts = (_PART.format(picture=picture, text=text) for picture, text in key)
+        text = f"<b>Range test</b> {' '.join(parts)}"
+        if self.key.value != text:
+            self.key.value = text
 
 
-def _switch(description: str, tooltip: str) -> ipw.Checkbox:
-    return ipw.Checkbox(
-        description=description, tooltip=tooltip, indent=False, layout={"width": "auto"}
+# The keys are pictures of the marks, with the colours of the style sheet.
+_PART = (
+    '<span><svg viewBox="0 0 20 12" width="20" height="12" aria-hidden="true">'
+    "{picture}</svg> {text}</span>"
+)
+_DOT = f'<circle cx="10" cy="6" r="2.5" fill="{CURVE}" opacity="{RAW_OPACITY}"/>'
+_THIN = f'<path d="M1 9L7 3L12 9L19 3" fill="none" stroke="{CURVE}" opacity="0.65"/>'
+_SQUARE = f'<path d="M7.5 3.5H12.5V8.5H7.5Z" fill="none" stroke="{CURVE}"/>'
+_DASHED = _THIN.replace('opacity="0.65"', 'stroke-dasharray="4 3"')
+_MEAN = f'<path d="M0 6H20" stroke="{CURVE}" stroke-width="3"/>'
+_TREND = f'<path d="M0 6H20" stroke="{CURVE}" stroke-width="12" opacity="0.2"/>{_MEAN}'
+_REPEATS = '<path d="M0 6H20" stroke="currentColor" stroke-width="2.5"/>'
+_DIAMOND = f'<path d="M10 0L16 6L10 12L4 6Z" fill="{SUGGESTION}"/>'
+_RANGE = f'<path d="M0 0H20V12H0Z" fill="{SUGGESTION}" class="lrwidget-range"/>'
+_HANDLE = f'<circle cx="10" cy="6" r="6" fill="{CHOICE}"/>'
+
+
+def _remember(name: str, change: Mapping[str, Any]) -> None:
+    session[name] = change["new"]
+
+
+def _switch(description: str) -> ipw.Checkbox:
+    return ipw.Checkbox(description=description, indent=False, layout={"width": "auto"})
+
+
+def _number(description: str) -> ipw.BoundedIntText:
+    return ipw.BoundedIntText(
+        0,
+        min=0,
+        max=_MOST_HIDDEN,
+        description=description,
+        style={"description_width": "initial"},
+        layout={"width": "auto"},
     )

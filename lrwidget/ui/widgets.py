@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 
 class _Note(threading.local):
@@ -47,17 +48,25 @@ class SetInThreads(ipw.Widget):  # type: ignore[misc]  # untyped base
         return held
 
 
-def close_with_parts(widget: ipw.Widget) -> None:
+def page_file(*names: str) -> str:
+    """Return the text of files beside this one, in their order, for the page."""
+    # As text: a path would make anywidget keep each object of a class for ever.
+    folder = Path(__file__).parent
+    return "\n".join(folder.joinpath(name).read_text("utf-8") for name in names)
+
+
+def close_with_parts(widget: ipw.Widget, kept: Collection[ipw.Widget] = ()) -> None:
     """
     Close a widget and every widget that its traits hold, at any depth.
 
     ipywidgets closes a box without its children and a chart without its marks, and
-    keeps every open widget alive.
+    keeps every open widget alive. Widgets to be kept stay open, with their parts.
     """
     parts = {widget: None}  # in order, each once
     found = [widget]
     while found:
-        new = [part for part in _held(found.pop()) if part not in parts]
+        held = [part for part in _held(found.pop()) if part not in kept]
+        new = [part for part in held if part not in parts]
         parts.update(dict.fromkeys(new))
         found += new
     for part in parts:

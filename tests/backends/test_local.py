@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from lrwidget.backends.base import Activity
+from lrwidget.backends.base import Activity, Capabilities
 from lrwidget.backends.local import LocalBackend
 from lrwidget.config import SETTINGS, TestConfig
 from lrwidget.curve.history import Ended, JobHistory, Plan, Started, Stepped
@@ -90,7 +90,7 @@ def test_a_job_that_is_stopped_gives_no_more_events_and_frees_the_model(
         getattr(job, end)()
     assert list(events) == []
     assert torch.equal(weight, before)
-    assert backend.apply_rate(0.5) == "SGD"  # no test is in the way
+    assert backend.apply_rate(0.5) == "SGD now has lr=0.5"  # no test is in the way
 
 
 def test_what_keeps_a_job_from_starting_is_raised_at_once() -> None:
@@ -106,7 +106,7 @@ def test_what_keeps_a_job_from_starting_is_raised_at_once() -> None:
         backend.apply_rate(0.5)
     first.stop()
     assert list(events) == []
-    assert backend.apply_rate(0.5) == "SGD"
+    assert backend.apply_rate(0.5) == "SGD now has lr=0.5"
 
 
 def test_a_loader_that_is_waited_for_is_named() -> None:
@@ -122,7 +122,7 @@ def test_a_loader_that_is_waited_for_is_named() -> None:
     gate.let(1)
     thread.join(SECONDS)
     assert not thread.is_alive()
-    assert job.activity() == Activity("running")
+    assert job.activity() == Activity("stopping")
     assert _kinds(taken) == ["Started", "Stepped"]
 
 
@@ -130,16 +130,16 @@ def test_activity_and_capabilities() -> None:
     backend = _backend()
     assert backend.test({}).activity() == Activity("running")
     assert backend.test({}).goes_on is False
-    assert backend.capabilities == (True, True, "loss")
+    assert backend.capabilities == Capabilities(optimizer="SGD")
     validated = _backend(val_loader=BATCHES)
-    assert validated.capabilities == (True, True, "validation loss")
+    assert validated.capabilities.loss_name == "validation loss"
 
 
 def test_the_rate_of_each_group_keeps_its_ratio() -> None:
     model, optimizer = two_groups()
     backend = _backend(model=model, optimizer=optimizer)
     assert backend.rate_ratios() == pytest.approx([0.1, 1.0])
-    assert backend.apply_rate(0.5) == "SGD, whose groups have 5e-2, 0.5 now"
+    assert backend.apply_rate(0.5) == "SGD now has lr=5.0e-2, 0.5 in its groups"
     rates = [group["lr"] for group in optimizer.param_groups]
     assert rates == pytest.approx([0.05, 0.5])
 
@@ -151,10 +151,13 @@ def test_a_rate_is_written_to_each_of_several_optimizers() -> None:
     )
     backend = _backend(model=model, optimizer=(first, last))
     assert backend.rate_ratios() == pytest.approx([0.1, 1.0])
+    write_back = backend.saved_rates()
     said = backend.apply_rate(0.5)
-    assert said == "SGD and SGD, whose groups have 5e-2, 0.5 now"
+    assert said == "SGD now has lr=5.0e-2, 0.5 in its groups"
     rates = [x.param_groups[0]["lr"] for x in (first, last)]
     assert rates == pytest.approx([0.05, 0.5])
+    write_back()
+    assert [x.param_groups[0]["lr"] for x in (first, last)] == [0.01, 0.1]
 
 
 def test_a_rate_that_a_framework_takes_from_elsewhere() -> None:
@@ -166,9 +169,13 @@ def test_a_rate_that_a_framework_takes_from_elsewhere() -> None:
 
     model, optimizer = parts()
     arguments = {"model": model, "optimizer": optimizer, "dataloader": BATCHES}
-    backend = LocalBackend({**arguments, "loss_fn": nn.MSELoss()}, write)
-    assert backend.apply_rate(0.5) == "there"
+    arguments["loss_fn"] = nn.MSELoss()
+    backend = LocalBackend(arguments, write, save_rates=lambda: written.clear)
+    write_back = backend.saved_rates()
+    assert backend.apply_rate(0.5) == "there is now 0.5"
     assert written == [0.5]
+    write_back()
+    assert written == []
     assert optimizer.param_groups[0]["lr"] == 0.1
 
 

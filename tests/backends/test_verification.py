@@ -90,7 +90,7 @@ def test_a_stop_frees_the_model(end: str, run: int, kind: type) -> None:
     assert list(events) == []
     assert len(job.history) == done
     assert state(*parts) == before
-    assert backend.apply_rate(0.5) == "SGD"
+    assert backend.apply_rate(0.5) == "SGD now has lr=0.5"
     if run == 3:
         assert "did not end" in job.history.verification().verdict
 

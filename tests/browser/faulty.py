@@ -103,7 +103,7 @@ class RunningTest:
         self.book.save()
 
     def _displayed(self) -> Finder:
-        return Finder(self.page, start_lr=1e-6, end_lr=1)
+        return Finder(self.page)
 
     def look_again(self, page: Page | None = None) -> None:
         """Reload the page, or open the notebook in another page."""
@@ -198,6 +198,7 @@ class RunningTest:
         assert self.book.value("w.wait().stop_reason") == "completed"
         expect(self.finder.former).to_have_count(runs)
         self.await_all_drawn(STEPS)
+        self.finder.show_all()
         self.finder.click(_RATE)
         self.book.await_value("w.value", lambda rate: abs(rate / _RATE - 1) < 0.05)
 

@@ -85,7 +85,7 @@ def _play(page: Page, finder: Finder) -> None:
     """Run a test, look at the curve, drag the handle, smooth, and apply."""
     hand = _Hand(page)
     hand.press(finder.button)
-    finder.await_status("Suggested")
+    finder.await_answer()
     page.wait_for_timeout(500)
     hand.go(*finder.place_on(finder.trend))
     page.wait_for_timeout(500)

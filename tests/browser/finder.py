@@ -27,6 +27,13 @@ _NAME_OF_FOCUSED = """() => {
   const named = part.getAttribute("aria-label") || (label || part).textContent.trim();
   return named || part.parentElement.textContent.trim();
 }"""
+_TICKS = """chart => {
+  const ticks = [...chart.querySelector(".axis").querySelectorAll(".tick text")];
+  return [ticks[0], ticks.at(-1)].map((text) => {
+    const { left, width } = text.getBoundingClientRect();
+    return [Number(text.textContent), left + width / 2];
+  });
+}"""
 _DRAG_STEPS = 8
 _DECADES_OFF = 0.02
 
@@ -39,28 +46,26 @@ class Finder:
     ----------
     page:
         Page of the display.
-    start_lr:
-        Learning rate at the left edge of the chart.
-    end_lr:
-        Learning rate at the right edge of the chart.
     nth:
         Index of the display in the page, from 0.
     """
 
-    def __init__(
-        self, page: Page, start_lr: float = 1e-7, end_lr: float = 10, nth: int = 0
-    ) -> None:
+    def __init__(self, page: Page, nth: int = 0) -> None:
         self._page = page
-        self._range = math.log10(start_lr), math.log10(end_lr)
         self.root = page.locator(".lrwidget").nth(nth)
-        self.button = self.root.locator("button.widget-button").first
+        self.button = self.root.locator("button.lrwidget-toggle")
         self.check = self.root.get_by_role("button", name="Check by training")
-        self.race = self.root.locator(".lrwidget-race")
+        self.lanes = self.root.locator(".lrwidget-lanes")
+        self.final = self.root.locator(".lrwidget-final")
+        self.everything = self.root.get_by_role("button", name="Show all", exact=True)
+        self.undo = self.root.locator(".lrwidget-undo")
+        self.edges = self.root.locator(".lrwidget-brush .noUi-handle")
         self.status = self.root.locator(".lrwidget-status")
         self.chart = self.root.get_by_role("slider", name="Learning rate")
         self.field = self.root.get_by_role("spinbutton", name="Learning rate")
         self.slider = self.root.get_by_role("slider", name="Smoothing")
-        self.menu = self.root.get_by_label("Suggestion", exact=True)
+        self.runs = self.root.locator(".lrwidget-runs")
+        self.menu = self.root.get_by_label("Rule", exact=True)
         self.band = self.root.locator('path.area[style*="--lrwidget-suggestion"]').first
         # A mark without points has no path, so an index would not identify a mark;
         # its style does. The mark of the trend is its lower edge, itself, and its upper
@@ -71,13 +76,25 @@ class Finder:
         )
         self.lower_edge, self.trend = trend.nth(0), trend.nth(1)
         self.former = self.root.locator('path.line[style*="stroke-width: 1.5;"]')
-        self.suggestion = self.root.locator("path.dot").first
-        self.handle = self.root.locator("path.dot").last
+        # not those of the batches
+        dots = self.root.locator(".lrwidget-chart .object_grp path.dot")
+        self.suggestion, self.handle = dots.first, dots.last
+        self.card = self.root.locator(".lrwidget-card")
+        self.tip = self.root.locator(".lrwidget-tip")
+
+    def show_all(self) -> None:
+        """Show all rates, unless they are shown."""
+        if self.everything.is_enabled():
+            self.everything.click()
+        expect(self.everything).to_be_disabled(timeout=MILLISECONDS)
 
     def await_display(self) -> None:
         """Wait until the chart is drawn and accepts keys."""
-        self.root.locator(".bqplot .axislabel").first.wait_for()
-        self.chart.wait_for()
+        self.button.wait_for()
+        # The script in the page is ready once it has named the chart.
+        self.root.locator('[role="slider"][aria-label="Learning rate"]').wait_for(
+            state="attached"
+        )
 
     def await_points(self, count: int) -> int:
         """Wait until the curve is drawn with more points than this."""
@@ -103,6 +120,13 @@ class Finder:
         return await_result(
             self.shape, lambda seen: seen != shape, lambda _: "the curve stays as it is"
         )
+
+    def await_answer(self) -> None:
+        """Wait until a run has ended with a suggestion."""
+        expect(self.root.locator(".lrwidget-aside")).not_to_be_empty(
+            timeout=MILLISECONDS
+        )
+        expect(self.button).to_have_text("Run again")
 
     def await_status(self, said: str | re.Pattern[str]) -> None:
         """Wait until the status contains this text."""
@@ -141,17 +165,17 @@ class Finder:
     def places(self) -> list[tuple[float, ...]]:
         """Return the places and sizes, in pixels, of the parts that always exist."""
         root = _box(self.root)
-        parts = self.button, self.status, self.chart, self.menu, self.slider
+        parts = self.button, self.chart, self.menu
         boxes = [_box(part) for part in parts]
         return [
             (box["x"] - root["x"], box["y"] - root["y"], box["width"], box["height"])
             for box in boxes
         ]
 
-    def click_race(self, across: float, height: float) -> None:
-        """Click in the chart of the race, at shares of its width and height."""
-        self.race.scroll_into_view_if_needed()
-        plot = _box(self.race.locator("rect.plotarea_events"))
+    def click_lanes(self, across: float, height: float) -> None:
+        """Click in the chart of lanes, at shares of its width and height."""
+        self.lanes.scroll_into_view_if_needed()
+        plot = _box(self.lanes.locator("rect.plotarea_events"))
         x = plot["x"] + across * plot["width"]
         self._page.mouse.click(x, plot["y"] + (1 - height) * plot["height"])
 
@@ -164,8 +188,7 @@ class Finder:
 
     def take_handle(self) -> None:
         """Press the mouse button on the handle."""
-        # The label is drawn last, so the handle is there once its label is.
-        self.root.locator("text.label").first.wait_for()
+        self.card.wait_for()
         self._show_plot()
         box = _box(self.handle)
         mouse = self._page.mouse
@@ -187,20 +210,25 @@ class Finder:
             assert time.monotonic() < deadline, f"stands at {shown}, not at {rate}"
 
     def _rate_at(self, across: float) -> float:
-        plot, (start, end) = self._plot(), self._range
-        share = (across - plot["x"]) / plot["width"]
-        return float(10 ** (start + share * (end - start)))
+        (low, left), (high, right) = self._ticks()
+        share = (across - left) / (right - left)
+        return float(low * (high / low) ** share)
+
+    def _ticks(self) -> list[tuple[float, float]]:
+        """Return the rates of the first and the last tick, and their places."""
+        ticks: list[tuple[float, float]] = self.chart.evaluate(_TICKS)
+        return ticks
 
     def _show_plot(self) -> None:
         self.root.locator(".bqplot").first.scroll_into_view_if_needed()
 
-    def _plot(self) -> FloatRect:
+    def plot(self) -> FloatRect:
+        """Return the place of the plot in the page, in pixels."""
         return _box(self.root.locator("rect.plotarea_events").first)
 
     def _place(self, rate: float, height: float) -> tuple[float, float]:
-        plot, (start, end) = self._plot(), self._range
-        share = (math.log10(rate) - start) / (end - start)
-        across = plot["x"] + share * plot["width"]
+        plot, ((low, left), (high, right)) = self.plot(), self._ticks()
+        across = left + math.log(rate / low, high / low) * (right - left)
         return across, plot["y"] + (1 - height) * plot["height"]
 
 

@@ -48,7 +48,7 @@ def take_dark(browser: Browser, picture: Path) -> None:
         finder = Finder(page)
         finder.await_display()
         finder.button.click()
-        finder.await_status("Suggested")
+        finder.await_answer()
         notebook.value("widget.wait() and None")
         finder.drag(_SLOPE)
         notebook.await_value(

@@ -52,7 +52,7 @@ def _await_drawing(finder: Finder) -> None:
 def _stop(document: Document, finder: Finder) -> None:
     finder.button.click()
     finder.await_status("Stopped after")
-    expect(finder.button).to_have_text("Run")
+    expect(finder.button).to_have_text("Run again")
     assert document.value("w.wait().stop_reason") == "stopped"
 
 
@@ -73,11 +73,12 @@ def test_run_it_pick_a_rate_and_stop_it(front_end: Server[Any], page: Page) -> N
         finder.await_display()
         _start(finder)
         document.value("pause.set()")
-        finder.await_status("Suggested")
-        expect(finder.button).to_have_text("Run")
+        finder.await_answer()
+        expect(finder.button).to_have_text("Run again")
         suggestion = document.value("w.wait().suggest()")
         _await_picked(document, suggestion, finder)
 
+        finder.show_all()
         finder.drag(suggestion / 100, 2e-3)
         _await_picked(document, 2e-3, finder)
         assert document.value("min(values)") < suggestion / 2
@@ -106,7 +107,7 @@ def test_two_displays_stay_in_step(editor: Lab, page: Page) -> None:
         _start(second)
         _await_drawing(first)
         _stop(document, first)
-        expect(second.button).to_have_text("Run")
+        expect(second.button).to_have_text("Run again")
 
         first.click(0.05)
         _await_picked(document, 0.05, first, second)
@@ -132,5 +133,6 @@ def test_a_notebook_opened_again_shows_what_runs(editor: Lab, page: Page) -> Non
         finder.await_display()
         _await_drawing(finder)
         _stop(document, finder)
+        finder.show_all()
         finder.click(2e-3)
         _await_picked(document, 2e-3, finder)

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from lrwidget import LRCurve
+from lrwidget.curve.ticks import rounded
 from tests.browser.cells import LONG, QUICK, SETUP
 from tests.browser.chromium import chromium
 from tests.browser.finder import Finder
@@ -46,7 +47,7 @@ def test_run_it_and_watch_it_while_another_cell_runs(
     book = notebook(SETUP, LONG, _BUSY.format("go-on"))
     finder = _shown(page, book)
     assert book.value("w.value") is None
-    finder.await_status("Idle")
+    finder.await_status("Run tries")
     finder.button.click()
     finder.await_points(1)
     expect(finder.button).to_have_text("Stop")
@@ -65,7 +66,7 @@ def test_run_it_and_watch_it_while_another_cell_runs(
 
     finder.button.click()
     finder.await_status("Stopped after")
-    expect(finder.button).to_have_text("Run")
+    expect(finder.button).to_have_text("Run again")
     steps = book.value("len(w.wait())")
     assert book.value("w.curve.stop_reason") == "stopped"
     assert steps >= count
@@ -77,13 +78,14 @@ def test_pick_it_by_hand(page: Page, notebook: Callable[..., Notebook]) -> None:
     book = notebook(SETUP, QUICK)
     finder = _shown(page, book)
     finder.button.click()
-    finder.await_status("Suggested")
+    finder.await_answer()
     suggestion = book.value("w.wait().suggest()")
-    assert book.value("w.value") == suggestion
+    assert book.value("w.value") == rounded(suggestion)
     finder.await_at(finder.suggestion, suggestion)
     finder.await_at(finder.handle, suggestion)
-    expect(finder.field).to_have_value(f"{suggestion:.3g}")
+    expect(finder.field).to_have_value(f"{suggestion:.2g}")
 
+    finder.show_all()
     finder.drag(1e-5, 2e-3)
     book.await_value("w.value", _is(2e-3))
     value = book.value("w.value")
@@ -125,13 +127,13 @@ def test_clicks_on_the_curve_and_the_suggestion_count(
     book = notebook(SETUP, QUICK)
     finder = _shown(page, book)
     finder.button.click()
-    finder.await_status("Suggested")
+    finder.await_answer()
     suggestion = book.value("w.wait().suggest()")
     rate = finder.click_on(finder.trend)
     assert rate != pytest.approx(suggestion, rel=0.2)
     book.await_value("w.value", _is(rate))
     finder.suggestion.click()
-    book.await_value("w.value", lambda value: value == suggestion)
+    book.await_value("w.value", lambda value: value == rounded(suggestion))
 
 
 def test_another_rule_and_a_click_on_the_band(
@@ -140,7 +142,7 @@ def test_another_rule_and_a_click_on_the_band(
     book = notebook(SETUP, QUICK)
     finder = _shown(page, book)
     finder.button.click()
-    finder.await_status("range to try")
+    finder.await_answer()
     low, high = book.value("w.wait().suggestion()[1:3]")
     box = finder.band.bounding_box()
     assert box is not None
@@ -150,13 +152,13 @@ def test_another_rule_and_a_click_on_the_band(
 
     finder.menu.select_option(label="minimum (fastai)")
     suggestion = book.value("w.suggestions['minimum']")
-    book.await_value("w.value", lambda value: value == suggestion)
+    book.await_value("w.value", lambda value: value == rounded(suggestion))
     finder.await_at(finder.suggestion, suggestion)
     finder.await_status("a tenth of the rate at the lowest loss")
     expect(finder.band).not_to_be_visible()
 
-    finder.menu.select_option(label="descent (default)")
-    finder.await_status("range to try")
+    finder.menu.select_option(label="automatic")
+    finder.await_answer()
     middle = (low * high) ** 0.5
     finder.click(middle, 0.9)
     book.await_value("w.value", _is(middle))
@@ -180,6 +182,7 @@ def test_smooth_it_while_it_runs(page: Page, notebook: Callable[..., Notebook]) 
     page.keyboard.press("Home")
     automatic = finder.await_other_shape(wide)
     expect(finder.lower_edge).not_to_have_attribute("d", automatic)
+    finder.root.get_by_role("button", name="More").click()
     mean = finder.root.get_by_label("fastai's mean")
     mean.check()
     finder.await_other_shape(automatic)
@@ -218,10 +221,9 @@ def test_check_by_training_and_pick_a_curve(
 ) -> None:
     book = notebook(SETUP, QUICK)
     finder = _shown(page, book)
-    finder.await_status("Check by training: a range test and 5 trainings of 100 steps")
-    expect(finder.race).to_have_count(0)
+    expect(finder.lanes).to_have_count(0)
     finder.button.click()
-    finder.await_status("Suggested")
+    finder.await_answer()
     book.value("w.wait() and None")
     expect(finder.check).to_have_attribute("title", re.compile("up to about .* s"))
     finder.check.click()
@@ -230,26 +232,34 @@ def test_check_by_training_and_pick_a_curve(
     finder.await_status("Checked: ")
     rates = book.value("w.wait() and [curve.lr for curve in w.race_curves]")
     suggestion = book.value("w.verification.lr")
-    assert book.value("w.value") == suggestion
+    assert book.value("w.value") == rounded(suggestion)
     finder.await_at(finder.handle, suggestion)
-    expect(finder.root.get_by_text("checked by training")).to_be_visible()
-    expect(finder.race.locator("path.line")).to_have_count(len(rates))
-    expect(finder.race.locator("text.label")).to_have_count(len(rates))
+    title = finder.root.get_by_text("Checked by training 100 steps")
+    expect(title).to_be_visible()
+    expect(finder.lanes.locator("path.line")).to_have_count(len(rates))
+    expect(finder.lanes.locator("text.label")).to_have_count(len(rates))
+    # the final losses are at their rates on the axis of the chart
+    dots = finder.final.locator("path.dot")
+    finder.await_at(dots.first, rates[0])
 
     # at the last step, the line of the best rate is the lowest
-    finder.click_race(0.99, 0.99)
+    finder.click_lanes(0.99, 0.99)
     book.await_value("w.value", lambda value: value in {*rates} - {suggestion})
     finder.await_at(finder.handle, book.value("w.value"))
     losses = book.value("[float(curve.smoothed()[-1]) for curve in w.race_curves]")
     best = losses.index(min(losses))
-    finder.click_race(0.99, 0.01)
+    finder.click_lanes(0.99, 0.01)
     book.await_value("w.value", lambda value: value == rates[best])
-    chosen = finder.root.get_by_role("button", name=re.compile("· ")).nth(best)
-    expect(chosen.locator(".fa-check")).to_have_count(1)
+    dots.first.click()
+    book.await_value("w.value", lambda value: value == pytest.approx(rates[0]))
+    finder.click_lanes(0.99, 0.01)
+    book.await_value("w.value", lambda value: value == rates[best])
+    buttons = finder.root.locator(".lrwidget-rates button")
+    expect(buttons).to_have_count(len(rates))
+    expect(buttons.nth(best).locator(".fa-check")).to_have_count(1)
 
     # by the keyboard
-    first = finder.root.get_by_role("button", name=re.compile("· ")).first
-    first.focus()
+    buttons.first.focus()
     page.keyboard.press("Enter")
     book.await_value("w.value", lambda value: value == rates[0])
 
@@ -291,7 +301,7 @@ def test_a_failure_is_seen(page: Page, notebook: Callable[..., Notebook]) -> Non
     finder = _shown(page, book)
     finder.button.click()
     finder.await_status("Failed after 0 steps. TypeError: loss_fn needs batches")
-    expect(finder.button).to_have_text("Run")
+    expect(finder.button).to_have_text("Run again")
     book.execute(2)
     expect(page.get_by_text("TypeError").last).to_be_visible()
 
@@ -308,7 +318,7 @@ def test_the_quickstart_by_hand(
     finder = Finder(page)
     finder.await_display()
     finder.button.click()
-    finder.await_status("Suggested")
+    finder.await_answer()
     finder.drag(0.05)
     book.await_value("widget.value", _is(0.05))
     for index in range(display + 1, codes):

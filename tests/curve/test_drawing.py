@@ -50,7 +50,7 @@ def test_raw_and_trend_and_suggestion_and_choice() -> None:
     assert suggestion.get_marker() == "D"
     assert set(_points(choice)[0]) == {0.01}
     assert choice.get_marker() == "o"
-    assert [text.get_text() for text in ax.texts] == ["1e-2"]
+    assert [text.get_text() for text in ax.texts] == ["1.0e-2"]
     (band,) = ax.patches
     assert band.get_extents().transformed(ax.transData.inverted()).intervalx == (
         pytest.approx((low, high))
@@ -79,8 +79,25 @@ def test_a_checked_suggestion_takes_the_place_of_that_of_the_rule() -> None:
     ax = Figure().subplots()
     drawing.draw(ax, _curve(), checked=Suggestion(0.02, 0.01, 0.05))
     _, labels = ax.get_legend_handles_labels()
-    assert labels[-2:] == ["suggestion 2e-2", "checked by training: 1e-2 to 5e-2"]
+    assert labels[-2:] == ["suggestion 2.0e-2", "checked by training: 1.0e-2 to 5.0e-2"]
     assert list(_points(ax.lines[-1])[0]) == [0.02]
+
+
+def test_the_training_losses_beside_those_of_validations() -> None:
+    curve = _curve()
+    trained = np.where(np.arange(100) == 3, np.nan, 2 - _X / 10)
+    ax = Figure().subplots()
+    LRCurve(curve.lrs, curve.losses, train_losses=trained).plot(ax)
+    training, raw, *_ = ax.lines
+    known = np.isfinite(trained)
+    np.testing.assert_array_equal(_points(training), [curve.lrs[known], trained[known]])
+    np.testing.assert_array_equal(_points(raw), [curve.lrs, curve.losses])
+    assert training.get_fillstyle() == "none"
+    assert (training.get_linestyle(), raw.get_linestyle()) == ("None", "-")
+    labels = [line.get_label() for line in (training, raw)]
+    assert labels == ["training loss", "validation loss"]
+    low, high = ax.get_ylim()
+    assert low < curve.losses.min() < np.nanmax(trained) < high
 
 
 def test_a_long_curve_is_thinned_but_for_its_extremes() -> None:

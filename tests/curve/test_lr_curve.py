@@ -61,6 +61,11 @@ def test_rates_that_are_none(lrs: Any) -> None:
         LRCurve(lrs, np.array([1.0, 2.0]))
 
 
+def test_a_training_loss_for_each_rate() -> None:
+    with pytest.raises(ValueError, match="train_losses must be of one length, not of"):
+        _curve([2.0, 1.0], train_losses=np.ones(3))
+
+
 def test_unknown_stop_reason() -> None:
     with pytest.raises(ValueError, match="stop_reason='tired' is not known"):
         _curve([1.0], stop_reason="tired")

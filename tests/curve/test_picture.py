@@ -186,6 +186,7 @@ def test_the_same_curve_is_drawn_once(drawn: list[tuple[Any, ...]]) -> None:
         LRCurve(curve.lrs, curve.losses, num_it=500),
         LRCurve(curve.lrs, curve.losses, optimizer_memory=100.0),
         LRCurve(curve.lrs[:-1], curve.losses[:-1], num_it=100),
+        LRCurve(curve.lrs, curve.losses, train_losses=curve.losses),
         _CURVES["smooth"],
     ]
     for other in others:
@@ -285,7 +286,7 @@ def test_plot_draws_on_axes() -> None:
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()][0::5] == [
         "one batch",
-        "chosen 1e-2",
+        "chosen 1.0e-2",
     ]
 
 

@@ -15,8 +15,12 @@ from lrwidget.curve.lr_curve import Step
 from lrwidget.curve.runs import (
     RepeatKey,
     Run,
+    in_rows,
+    named,
     new_run,
+    renamed,
     with_added,
+    with_look,
     without,
     without_empty,
 )
@@ -89,6 +93,28 @@ def test_of_many_runs_the_last_thirty_stay() -> None:
     runs = _runs(*map(str, range(40)))
     assert _names(runs) == [str(number) for number in range(9, 40)]
     assert sorted(run.number for run in runs) == list(range(31))
+
+
+def test_pinned_runs_are_first_and_never_forgotten() -> None:
+    runs = with_look(_runs("a", "b", "c"), "b", pinned=True)
+    assert _names(runs) == ["a", "b", "c"]  # in their order as before
+    assert _names(in_rows(runs)) == ["b", "c", "a"]
+    for number in range(40):
+        runs = _added(runs, str(number))
+    assert _names(runs) == ["b", *(str(number) for number in range(9, 40))]
+    runs = with_look(runs, "b", pinned=False)
+    assert "b" not in _names(_added(runs, "last"))
+
+
+def test_a_name_can_be_changed_to_a_free_one() -> None:
+    before = with_look(_runs("a", "b"), "a", hidden=True)
+    runs = renamed(before, "a", " c ")
+    assert _names(runs) == ["c", "b"]
+    assert named(runs, "c") == named(before, "a")._replace(name="c")
+    assert renamed(runs, "c", "c") == runs
+    for name, new in (("c", "b"), ("c", " "), ("a", "d")):
+        with pytest.raises(ValueError, match=r"is no run|another run|some text"):
+            renamed(runs, name, new)
 
 
 def test_runs_that_begin_together() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lrwidget.curve.ticks import plain, rate_ticks, short, tick_label
+from lrwidget.curve.ticks import exact, plain, rate_ticks, rounded, short, tick_label
 
 
 def _labels(low: float, high: float) -> list[str]:
@@ -42,9 +42,16 @@ def test_ticks_are_a_few_and_told_apart(power: float, decades: float) -> None:
 
 
 def test_rates_are_short() -> None:
-    rates = [1e-7, 1.2345e-10, 0.0125, 0.014, 0.1, 0.5, 1.2, 10, 123.4, 2.5e30]
-    expected = "1e-7 1.23e-10 1.25e-2 1.4e-2 0.1 0.5 1.2 10 123 2.5e30"
+    rates = [1e-7, 1.2345e-10, 0.0126, 0.014, 0.0999, 0.5, 1.2, 10, 123.4, 999, 2.5e30]
+    expected = "1.0e-7 1.2e-10 1.3e-2 1.4e-2 0.1 0.5 1.2 10 120 1.0e3 2.5e30"
     assert [short(rate) for rate in rates] == expected.split()
+    assert [rounded(rate) for rate in rates] == [float(x) for x in expected.split()]
+
+
+def test_rates_with_more_digits() -> None:
+    rates = [0.02, 0.1 + 0.2, 0.01234, 0.1234, 12.5]
+    expected = "2.0e-2 0.3 1.234e-2 1.234e-1 12.5"
+    assert [exact(rate) for rate in rates] == expected.split()
 
 
 def test_plain_numbers() -> None:

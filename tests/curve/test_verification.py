@@ -138,24 +138,24 @@ def _without_suggestion() -> LRCurve:
             (1.9, 1.0, 0.5, "diverged", "non_finite"),
             0.0,
             (
-                "1e-2 has the lowest loss after 100 steps; 1e-3 and 3.16e-3 are worse; "
-                "3.16e-2 and 0.1 became unstable."
+                "1.0e-2 has the lowest loss after 100 steps; 1.0e-3 and 3.2e-3 are "
+                "worse; 3.2e-2 and 0.1 became unstable."
             ),
         ),
         (
             (1.5, 0.51, 0.5, 0.52, 2.1),
             0.1,
             (
-                "3.16e-3, 1e-2 and 3.16e-2 are too close to call after 100 steps; "
-                "1e-3 is worse; 0.1 learned nothing."
+                "3.2e-3, 1.0e-2 and 3.2e-2 are too close to call after 100 steps; "
+                "1.0e-3 is worse; 0.1 learned nothing."
             ),
         ),
         (
             ("exhausted", 1.0, 0.5, math.nan, "stopped"),
             0.0,
             (
-                "1e-2 has the lowest loss after 100 steps; 3.16e-3 is worse; 3.16e-2 "
-                "became unstable; 1e-3 and 0.1 did not end. Not all trainings ended, "
+                "1.0e-2 has the lowest loss after 100 steps; 3.2e-3 is worse; 3.2e-2 "
+                "became unstable; 1.0e-3 and 0.1 did not end. Not all trainings ended, "
                 "so they allow no range. "
             ),
         ),
@@ -201,7 +201,7 @@ def test_lanes_that_say_nothing() -> None:
     assert (found.lr, found.low, found.high) == suggestion[:3]
     assert not found.checked
     assert found.verdict.startswith(
-        "The trainings suggest no rate; 3.16e-2 and 0.1 became"
+        "The trainings suggest no rate; 3.2e-2 and 0.1 became"
     )
     assert found.verdict.endswith("is the suggestion of the range test alone.")
     nothing = verification(_without_suggestion(), [])
@@ -229,12 +229,13 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
     )
     verdict = verification(sweep(), lanes, start_loss=1e3).verdict
     assert (
-        "1e-2 and 3e-2 are too close to call after 9 steps; 1e-3 is worse." in verdict
+        "1.0e-2 and 3.0e-2 are too close to call after 9 steps; 1.0e-3 is worse."
+        in verdict
     )
     # A few batches do not tell their noise: the training losses are equal here.
     few = [_validated(x.lr, x.val_losses[:4], x.val_samples[:4]) for x in lanes]
     verdict = verification(sweep(), few, start_loss=1e3).verdict
-    assert "1e-3, 1e-2 and 3e-2 are too close to call" in verdict
+    assert "1.0e-3, 1.0e-2 and 3.0e-2 are too close to call" in verdict
     # Neither does a training loss that is not finite.
     for last, other in (
         ([math.nan, 2.0, 2.0], 2.0),
@@ -245,7 +246,7 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
         odd = replace(few[0], losses=np.array([2.0] * 9 + last), num_it=12)
         same = replace(few[1], losses=np.full(12, other), num_it=12)
         verdict = verification(sweep(), [odd, same], start_loss=1e3).verdict
-        assert "1e-3 and 1e-2 are too close to call" in verdict
+        assert "1.0e-3 and 1.0e-2 are too close to call" in verdict
 
 
 @pytest.mark.parametrize("start", [math.nan, math.inf])

@@ -30,6 +30,7 @@ class _Script:
         self.taken = list(taken)
         self.batches = iter(range(batches))
         self.used: list[tuple[float, list[int]]] = []
+        self.train_losses: list[float] = []
 
     def step(self, batches: Sequence[int]) -> torch.Tensor:
         self.used.append((self.optimizer.param_groups[0]["lr"], list(batches)))
@@ -59,7 +60,7 @@ class _Script:
         )
         points = sweep.over(_repeated(_RATES, steps_per_lr))
         if steps_per_lr > 1 or validation_loss:
-            points = _grouped(points, steps_per_lr, validation_loss)
+            points = _grouped(points, steps_per_lr, validation_loss, self.train_losses)
         found = []
         try:
             while True:
@@ -145,8 +146,10 @@ def test_a_broken_loss_at_one_of_several_steps() -> None:
 
 def test_the_validation_loss_is_the_loss() -> None:
     losses = iter([5.0, 4.0, 3.0])
-    points, _ = _Script(1.0).run(validation_loss=lambda: next(losses))
+    script = _Script(1.0, 3.0, 5.0, 9.0, 2.0, 4.0)
+    points, _ = script.run(steps_per_lr=2, validation_loss=lambda: next(losses))
     assert [loss for _, loss in points] == [5, 4, 3]
+    assert script.train_losses == [2, 7, 3]
 
 
 def test_a_broken_loss_needs_no_validation() -> None:

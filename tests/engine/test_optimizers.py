@@ -30,6 +30,7 @@ from lrwidget.engine.optimizers import (
     needs_closure,
     needs_graph,
     rate_ratios,
+    saved_rates,
     set_rate,
     stepping,
 )
@@ -530,3 +531,27 @@ def test_an_applied_rate_is_a_float() -> None:
     (group,) = optimizer.param_groups
     assert [type(group[key]) for key in ("lr", "initial_lr")] == [float, float]
     assert (group["lr"], group["initial_lr"]) == (0.014, 0.014)
+
+
+def test_rates_are_written_back_as_they_were() -> None:
+    _, optimizer = _with_layer_decay()
+    CosineLRScheduler(optimizer, 10)
+    tensor = torch.tensor(0.3)
+    groups = optimizer.param_groups
+    groups[0]["lr"] = tensor
+    names = "lr", "initial_lr", "lr_scale"
+    before = [[group.get(name) for name in names] for group in groups]
+    write_back = saved_rates(optimizer)
+    apply_rate(optimizer, 0.5)
+    assert tensor != 0.3
+    write_back()
+    assert groups[0]["lr"] is tensor
+    assert tensor == torch.tensor(0.3)
+    assert [[group.get(name) for name in names] for group in groups] == before
+    write_back = saved_rates(optimizer)
+    apply_rate(optimizer, 0.5)
+    optimizer.add_param_group({"params": [nn.Parameter(torch.ones(1))], "lr": 7.0})
+    optimizer.load_state_dict(optimizer.state_dict())  # which makes other groups
+    write_back()
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert rates == [*(lr for lr, *_ in before), 7.0]

@@ -106,7 +106,7 @@ def test_iterating_gives_the_steps_as_they_come() -> None:
     assert len(test.curve) == 0
     for iteration, step in enumerate(test):
         assert isinstance(step, Step)
-        assert step == (iteration, test.curve.lrs[-1], test.curve.losses[-1])
+        assert step == Step(iteration, test.curve.lrs[-1], test.curve.losses[-1])
         assert len(test.curve) == iteration + 1
         assert test.curve.stop_reason is None
     assert test.curve.stop_reason == "completed"

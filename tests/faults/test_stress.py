@@ -64,7 +64,7 @@ class _Users:
             thread.join(SECONDS)
 
     def _use(self, action: Callable[[int], object]) -> None:
-        low, high = self._widget._controller.shown.bounds
+        low, high = self._widget._controller.state.shown.bounds
         turn = 0
         try:
             while not self._over.is_set():
@@ -123,7 +123,7 @@ def _run(widget: LRWidget) -> Any:
     """Run a test, check that all points are drawn, and return why the test ended."""
     widget.run("stressed", num_it=_STEPS, stop_div=False)
     curve = widget.wait(SECONDS)
-    assert len(curve) == len(widget._controller._runs[-1].history)
+    assert len(curve) == len(widget._controller.state.runs.all[-1].history)
     raw = display_of(widget).chart.latest.raw
     # The thread that moves the slider also draws, and may not have finished.
     deadline = time.monotonic() + SECONDS

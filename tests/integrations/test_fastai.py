@@ -348,9 +348,13 @@ def test_a_race_trains_in_the_same_way() -> None:
 def test_apply_writes_to_the_learners_rate() -> None:
     learner = learner_of()
     with closing(LRWidget.from_learner(learner, value=0.02)) as widget:
-        bar = display_of(widget).apply_bar
-        bar.button.click()
-        assert bar.said.value == "Wrote 2e-2 to learner.lr."
+        display, before = display_of(widget), learner.lr
+        display.answer.apply.click()
+        said = "Applied: learner.lr is now 2.0e-2."
+        assert display.next_bar.said.value == said
+        widget.undo()
+        assert learner.lr == before
+        display.answer.apply.click()
     with learner.no_bar(), learner.no_logging():
         learner.fit(1)
     assert learner.opt.hypers[-1]["lr"] == 0.02

@@ -155,15 +155,19 @@ def test_before_and_after_a_training_by_lightning(tmp_path: Any) -> None:
 def _applied(module: Any) -> str:
     """Write a rate to a module, and return what is said beside the button."""
     with closing(LRWidget.from_lightning(module, loader(), value=0.02)) as widget:
-        bar = display_of(widget).apply_bar
-        bar.button.click()
-        said: str = bar.said.value
+        display = display_of(widget)
+        before = dict(module.hparams), getattr(module, "learning_rate", None)
+        display.answer.apply.click()
+        widget.undo()
+        assert (dict(module.hparams), getattr(module, "learning_rate", None)) == before
+        display.answer.apply.click()
+        said: str = display.next_bar.said.value
     return said
 
 
 def test_apply_writes_where_the_module_takes_its_rate_from() -> None:
     module = Module()
-    assert _applied(module) == "Wrote 2e-2 to module.hparams.lr."
+    assert _applied(module) == "Applied: module.hparams.lr is now 2.0e-2."
     assert module.configure_optimizers()[0][0].defaults["lr"] == 0.02
 
     class Other(Module):
@@ -176,7 +180,7 @@ def test_apply_writes_where_the_module_takes_its_rate_from() -> None:
             return SGD(self.parameters(), lr=self.learning_rate)
 
     other = Other()
-    assert _applied(other) == "Wrote 2e-2 to module.learning_rate."
+    assert _applied(other) == "Applied: module.learning_rate is now 2.0e-2."
     assert other.learning_rate == other.hparams["learning_rate"] == 0.02
 
 
@@ -290,7 +294,7 @@ def test_a_verification_knows_the_steps_of_the_trainer(
     )
     assert found.total_steps == steps
     with closing(LRWidget.from_lightning(module, batches, trainer)) as widget:
-        assert widget._controller.shown.total_steps == steps
+        assert widget._controller.state.shown.total_steps == steps
     assert [x.num_it for x in found.lanes] == [100 if steps is None else steps] * 5
     assert [len(x.val_losses) for x in found.lanes[:2]] == [2] * 2
     assert verify.from_lightning(module, batches, num_it=20).total_steps is None

@@ -141,18 +141,22 @@ def test_the_loss_is_that_of_compute_loss(tmp_path: Path) -> None:
 def test_apply_writes_to_the_arguments_and_the_optimizer(tmp_path: Path) -> None:
     trainer = _trainer(tmp_path)
     widget = LRWidget.from_trainer(trainer, value=0.02)
-    bar = display_of(widget).apply_bar
-    bar.button.click()
-    assert bar.said.value == "Wrote 2e-2 to trainer.args.learning_rate."
+    display = display_of(widget)
+    display.answer.apply.click()
+    said = "Applied: trainer.args.learning_rate is now 2.0e-2."
+    assert display.next_bar.said.value == said
     assert trainer.args.learning_rate == 0.02
     assert trainer.optimizer is None
     optimizer = trainer.create_optimizer()
     assert {group["lr"] for group in optimizer.param_groups} == {0.02}
     widget.value = 0.03
-    bar.button.click()
+    display.answer.apply.click()
     places = "trainer.args.learning_rate and trainer.optimizer"
-    assert bar.said.value == f"Wrote 3e-2 to {places}."
+    assert display.next_bar.said.value == f"Applied: {places} is now 3.0e-2."
     assert {group["lr"] for group in optimizer.param_groups} == {0.03}
+    widget.undo()
+    assert trainer.args.learning_rate == 0.02
+    assert {group["lr"] for group in optimizer.param_groups} == {0.02}
     widget.close()
 
 
@@ -198,7 +202,7 @@ def test_a_verification_knows_the_steps_of_the_trainer(
     other = verify.from_trainer(trainer, curve=found.curve, total_steps=31)
     assert other.total_steps == 31
     with closing(LRWidget.from_trainer(trainer)) as widget:
-        assert widget._controller.shown.total_steps == found.total_steps
+        assert widget._controller.state.shown.total_steps == found.total_steps
     trainer.train()
     steps = trainer.state.global_step
     assert found.total_steps == steps

@@ -29,13 +29,15 @@ class Finder:
     def __init__(self, page: FrontEnd) -> None:
         self._page = page
         self._widget = page.displayed
-        (self._button,) = self._models(description="Run") or self._models(
-            description="Stop"
-        )
+        (self._button,) = [
+            button
+            for said in ("Run", "Run again", "Stop")
+            for button in self._models(description=said)
+        ]
         (self._slider,) = self._models(description="Smoothing")
         (self._field,) = self._models(description="Learning rate")
         (self._handle,) = self._models(_model_name="ScatterModel", enable_move=True)
-        (self._raw,) = self._models(_model_name="LinesModel", stroke_width=1)
+        (self._raw,) = self._models(_model_name="LinesModel", labels=["one batch"])
         (self._trend,) = self._models(_model_name="LinesModel", stroke_width=3)
 
     def _models(self, **looks: object) -> list[str]:
@@ -66,9 +68,9 @@ class Finder:
         self._page.send(self._button, {"event": "click"})
 
     def says(self) -> str:
-        """Return the label of the button: Run or Stop."""
+        """Return the first word of the button: Run or Stop."""
         said: str = self._page.models[self._button]["description"]
-        return said
+        return said.partition(" ")[0]
 
     def rate(self) -> float | None:
         """Return the value of the widget."""
@@ -89,7 +91,7 @@ class Finder:
         return len(np.unique(_array(self._page.models[self._trend]["x"])))
 
     def is_fitted(self, width: float) -> bool:
-        """Return whether the bold line is the fit of the faint one with this width."""
+        """Return whether the trend is the fit of the raw losses with this width."""
         lrs = _array(self._page.models[self._raw]["x"])
         raw, trend = _array(self._page.models[self._raw]["y"]), self._trend_losses()
         fit = local_fit(lrs, raw, width).at(lrs)[0]
@@ -105,7 +107,8 @@ class Finder:
         return places
 
     def _trend_losses(self) -> npt.NDArray[np.float64]:
-        # The other two lines of the mark are the edges of its band.
+        # The other two lines of the mark are the edges of its band. One point of each
+        # is sent in one dimension.
         _low, trend, _high = _array(self._page.models[self._trend]["y"]).reshape(3, -1)
         losses: npt.NDArray[np.float64] = trend
         return losses

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def axes() -> Iterator[Axes]:
     axes = Axes(1e-7, 10.0, "loss")
     yield axes
-    for part in (*axes.both, *axes.on_plot.values()):
+    for part in (*axes.rates, *axes.both, *axes.on_plot.values(), axes.across["x"]):
         close_with_parts(part)
 
 

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from lrwidget.ui.final_losses import FinalLosses
     from lrwidget.ui.handle import Handle
+    from lrwidget.ui.lanes_chart import LanesChart
     from lrwidget.ui.marks import SuggestionMarks
+    from lrwidget.ui.menu import Menu
     from lrwidget.ui.page import Page
-    from lrwidget.ui.race_chart import RaceChart
+    from lrwidget.ui.runs_table import RunsTable
 
 
 def drag(handle: Handle, *rates: float) -> None:
@@ -50,12 +53,18 @@ def click_suggestion(suggestion: SuggestionMarks) -> None:
     suggestion.dot._handle_custom_msgs(None, event)
 
 
-def click_race(chart: RaceChart, x: float, y: float) -> None:
-    """Click at a place of the second chart, in shares of its width and height."""
+def click_lanes(chart: LanesChart, x: float, y: float) -> None:
+    """Click at a place of the chart of lanes, in shares of its width and height."""
     event = {"event": "element_click", "data": {"click_x": x, "click_y": y}}
     chart.background._handle_custom_msgs(None, event)
 
 
-def tell(page: Page, **message: object) -> None:
-    """Send what the script in the page sends, when a key or a button is pressed."""
+def click_dot(final: FinalLosses, number: int) -> None:
+    """Click on a dot of the final losses."""
+    event = {"event": "element_click", "data": {"index": number}}
+    final.dots._handle_custom_msgs(None, event)
+
+
+def tell(page: Page | Menu | RunsTable, **message: object) -> None:
+    """Send what a script in the page sends, when a key or a button is pressed."""
     page._handle_custom_msg(message, [])

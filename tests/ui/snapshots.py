@@ -20,6 +20,9 @@ IDLE = Snapshot(
     config=TestConfig(),
     problem="",
     runs=[],
+    opened=None,
+    growing=[],
+    suggestions=[],
     curve=curve_of(),
     points=0,
     suggestion=NO_SUGGESTION,
@@ -30,9 +33,10 @@ IDLE = Snapshot(
     total_steps=None,
     job=None,
     swept=(1e-7, 10.0),
-    bounds=(1e-7, 10.0),
+    window=(1e-7, 10.0),
     choice=None,
     testing=False,
+    undoable="",
 )
 _JOB = JobSnapshot(
     kind="test",
@@ -58,9 +62,18 @@ def job_with(history: JobHistory, **changes: Any) -> JobSnapshot:
 
 
 def snapshot_with(*runs: Run, **changes: Any) -> Snapshot:
-    """Return a snapshot with some runs, the latest last."""
+    """Return a snapshot with some runs, the latest last; that one is opened."""
     if runs:
-        history = runs[-1].history
-        points = history.num_it if changes.get("testing") else len(history)
-        changes = {"curve": history.curve(), "points": points, **changes}
+        latest = runs[-1]
+        testing = changes.get("testing", False)
+        suggestions = [NO_SUGGESTION for _ in runs]
+        suggestions[-1] = changes.get("suggestion", NO_SUGGESTION)
+        opened = {
+            "opened": latest,
+            "growing": [latest] if testing else [],
+            "suggestions": suggestions,
+            "curve": latest.history.curve(),
+            "points": latest.history.num_it if testing else len(latest.history),
+        }
+        changes = {**opened, **changes}
     return replace(IDLE, runs=list(runs), **changes)

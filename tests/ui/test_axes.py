@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lrwidget.curve.ticks import rate_ticks
-from lrwidget.ui.axes import logarithm_ticks, loss_ticks
+from lrwidget.ui.axes import logarithm_ticks, number_ticks
 
 if TYPE_CHECKING:
     from lrwidget.ui.axes import Axes
@@ -102,7 +102,7 @@ def test_what_is_far_outside_is_kept_near(axes: Axes) -> None:
 def test_losses_are_written_at_round_numbers(
     low: float, high: float, labels: str
 ) -> None:
-    ticks = loss_ticks(low, high)
+    ticks = number_ticks(low, high)
     assert list(ticks.values()) == labels.split()
     for place, text in ticks.items():
         assert place == pytest.approx(float(text))

@@ -5,19 +5,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from bqscales import LinearScale, LogScale
 
 from lrwidget.curve.fit import local_fit
+from lrwidget.curve.history import Plan
 from lrwidget.curve.smoothing import exponential_mean
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.ui.chart import Chart
 from lrwidget.ui.view_options import ViewOptions
 from lrwidget.ui.widgets import close_with_parts
-from tests.curves import LRS, curve_of, fitted, run_of, with_edges
+from tests.curves import LRS, curve_of, fitted, run_of, sweep, with_edges
 from tests.ui.front_end import click, click_suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.runs import Run
     from lrwidget.curve.trend import Smoothing
 
@@ -55,7 +58,7 @@ def test_the_latest_curve_is_drawn_as_it_is_looked_at(chart: Chart) -> None:
         ViewOptions(0.3, logarithmic=True),
     ):
         chart.show_others([], [], view)
-        chart.draw(curve, NO_SUGGESTION)
+        chart.draw(curve, NO_SUGGESTION, ended=True)
         sight = view.of(curve)
         np.testing.assert_array_equal(chart.latest.raw.y, sight.raw)
         np.testing.assert_array_equal(chart.latest.trend.y, with_edges(sight))
@@ -63,14 +66,14 @@ def test_the_latest_curve_is_drawn_as_it_is_looked_at(chart: Chart) -> None:
 
 
 def test_an_explosion_flattens_nothing(chart: Chart) -> None:
-    chart.draw(curve_of(2.0, math.nan, 1.0, 1e300, math.inf), NO_SUGGESTION)
+    chart.draw(curve_of(2.0, math.nan, 1.0, 1e300, math.inf), NO_SUGGESTION, ended=True)
     assert 2 < _limits(chart)[1] < 3
     assert chart.latest.raw.y.max() < 100
 
 
 def test_nothing_finite_is_nothing_drawn(chart: Chart) -> None:
-    chart.draw(curve_of(2.0, 1.0), Suggestion(1.1e-7, 1e-7, 1.2e-7))
-    chart.draw(curve_of(math.nan), NO_SUGGESTION)
+    chart.draw(curve_of(2.0, 1.0), Suggestion(1.1e-7, 1e-7, 1.2e-7), ended=True)
+    chart.draw(curve_of(math.nan), NO_SUGGESTION, ended=True)
     marks = [*chart.latest.lines, chart.suggestion.dot, chart.suggestion.band]
     for mark in marks:
         assert len(mark.x) == np.size(mark.y) == 0
@@ -79,26 +82,26 @@ def test_nothing_finite_is_nothing_drawn(chart: Chart) -> None:
 def test_logarithms_are_named_by_the_losses(chart: Chart) -> None:
     _, axis = chart.figure.axes
     chart.show_others([], [], ViewOptions(0.5, logarithmic=True))
-    chart.draw(curve_of(*np.geomspace(100, 0.01, 50)), NO_SUGGESTION)
+    chart.draw(curve_of(*np.geomspace(100, 0.01, 50)), NO_SUGGESTION, ended=True)
     assert {"0.01", "1", "100"} <= set(axis.tick_labels.values())
     chart.show_others([], [], _VIEW)
-    chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
+    chart.draw(curve_of(*_FALLING), NO_SUGGESTION, ended=True)
     assert [*axis.tick_labels.values()] == ["1", "1.5", "2", "2.5", "3"]
 
 
 def test_other_runs_have_a_line_each(chart: Chart) -> None:
     runs = _runs(1.0, 2.0)
     chart.show_others(runs, [], _VIEW)
-    chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
+    chart.draw(curve_of(*_FALLING), NO_SUGGESTION, ended=True)
     for line, run in zip(chart.others.lines, runs, strict=True):
         assert line in chart.figure.marks
         expected, _errors = fitted(run.history.curve(), 0.5)
         np.testing.assert_array_equal(line.y, expected)
     assert [line.labels[0] for line in chart.lines] == [
-        *("0", "1", "loss", "trend"),
+        *("0", "1", "one batch", "trend"),
     ]
     chart.show_others(runs[1:], [], _VIEW)
-    assert [line.labels[0] for line in chart.lines] == ["1", "loss", "trend"]
+    assert [line.labels[0] for line in chart.lines] == ["1", "one batch", "trend"]
     assert chart.others.lines[0] in chart.figure.marks
     assert sum(mark in chart.lines for mark in chart.figure.marks) == 3
 
@@ -106,12 +109,12 @@ def test_other_runs_have_a_line_each(chart: Chart) -> None:
 def test_all_that_is_shown_fits(chart: Chart) -> None:
     runs = _runs(0.1, 5.0)
     chart.show_others(runs, [], _VIEW)
-    chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
+    chart.draw(curve_of(*_FALLING), NO_SUGGESTION, ended=True)
     low, high = _limits(chart)
     assert low < 0.1
     assert 15 < high < 20
     chart.show_others(runs[:1], [], _VIEW)
-    chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
+    chart.draw(curve_of(*_FALLING), NO_SUGGESTION, ended=True)
     assert _limits(chart)[1] < 4
 
 
@@ -124,7 +127,7 @@ def test_other_runs_are_looked_at_anew(chart: Chart) -> None:
         ViewOptions(0.3, logarithmic=True),
     ):
         chart.show_others(runs, [], view)
-        chart.draw(curve, NO_SUGGESTION)
+        chart.draw(curve, NO_SUGGESTION, ended=True)
         for line, run in zip(chart.others.lines, runs, strict=True):
             sight = view.of(run.history.curve())
             np.testing.assert_array_equal(line.x, sight.lrs)
@@ -132,11 +135,11 @@ def test_other_runs_are_looked_at_anew(chart: Chart) -> None:
 
 
 def test_a_run_that_changes_no_limits_is_drawn(chart: Chart) -> None:
-    chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
+    chart.draw(curve_of(*_FALLING), NO_SUGGESTION, ended=True)
     before = _limits(chart)
     for runs in (_runs(1.0), _runs(1.0, 1.0)):
         chart.show_others(runs, [], _VIEW)
-        chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
+        chart.draw(curve_of(*_FALLING), NO_SUGGESTION, ended=True)
         assert _limits(chart) == before
         assert [len(line.x) for line in chart.others.lines] == [50] * len(runs)
 
@@ -145,11 +148,11 @@ def test_other_runs_of_which_nothing_is_seen_are_gone(chart: Chart) -> None:
     runs = _runs(-1.0, -2.0, -3.0, setting="same")
     curve = curve_of(*-_FALLING)
     chart.show_others(runs, runs, _VIEW)
-    chart.draw(curve, NO_SUGGESTION)
+    chart.draw(curve, NO_SUGGESTION, ended=True)
     assert [len(line.x) for line in chart.lines] == [50] * 6
     for view in (ViewOptions(0.5, logarithmic=True), _VIEW, ViewOptions(0.5, 30, 30)):
         chart.show_others(runs, [], view)
-        chart.draw(curve, NO_SUGGESTION)
+        chart.draw(curve, NO_SUGGESTION, ended=True)
         count = 50 if view is _VIEW else 0
         assert [len(line.x) for line in chart.lines] == [count] * 5
 
@@ -157,7 +160,7 @@ def test_other_runs_of_which_nothing_is_seen_are_gone(chart: Chart) -> None:
 def test_three_runs_of_one_setting_are_fitted_together(chart: Chart) -> None:
     runs = _runs(1.0, 4.0, 2.0, setting="same")
     chart.show_others(runs[:2], runs, _VIEW)
-    chart.draw(runs[2].history.curve(), NO_SUGGESTION)
+    chart.draw(runs[2].history.curve(), NO_SUGGESTION, ended=True)
     line = chart.others.lines[-1]
     losses = np.concatenate([run.history.curve().losses for run in runs])
     expected, errors = local_fit(np.tile(LRS[:50], 3), losses, 0.5).at(LRS[:50])
@@ -176,7 +179,7 @@ def test_the_common_trend_is_looked_at_like_the_lines(
     runs = _runs(2.0, 2.0, 2.0, setting="same")
     chart.show_others([], runs, ViewOptions(smoothing, 5, 7, logarithmic=True))
     curve = runs[2].history.curve()
-    chart.draw(curve, NO_SUGGESTION)
+    chart.draw(curve, NO_SUGGESTION, ended=True)
     (line,) = chart.others.lines
     low, trend, high = line.y
     np.testing.assert_array_equal(line.x, LRS[5:43])
@@ -194,7 +197,7 @@ def test_the_common_trend_is_looked_at_like_the_lines(
 def test_two_runs_of_one_setting_have_no_common_trend(chart: Chart) -> None:
     runs = [*_runs(1.0, 4.0, setting="same"), *_runs(2.0, 3.0, setting="other")]
     chart.show_others([], runs, _VIEW)
-    chart.draw(curve_of(*_FALLING), NO_SUGGESTION)
+    chart.draw(curve_of(*_FALLING), NO_SUGGESTION, ended=True)
     assert chart.others.lines == []
 
 
@@ -206,57 +209,95 @@ def test_the_handle_stands_at_the_rate(chart: Chart, picked: list[float]) -> Non
     assert picked == []
 
 
-def test_the_handle_tells_rate_loss_and_ratio(chart: Chart) -> None:
-    rate, suggestion = LRS[20], Suggestion(float(LRS[20]) / 0.6)
-    assert chart.words == []
-    chart.show_rate(rate)
-    assert chart.words == ["4.13e-6"]
-    noise = np.random.default_rng(0).normal(0, 0.3, 50)
-    curve = curve_of(*(_FALLING + noise))
-    chart.draw(curve, suggestion)
-    fit, error = fitted(curve, 0.5)[:, 20]
-    loss = f"loss {fit:.2f} ± {2 * error:.2f}"  # two digits of the doubt
-    assert chart.words == ["4.13e-6", loss, "0.6x the suggestion"]
-    assert list(chart.handle.label.text) == chart.words
-    chart.show_others([], [], ViewOptions(0.5, logarithmic=True))
-    chart.draw(curve, suggestion)
-    assert chart.words[1] == loss
-    chart.show_others([], [], ViewOptions("fastai"))
-    chart.draw(curve, suggestion)
-    assert chart.words[1] == f"loss {curve.smoothed()[20]:.3g}"
-    chart.draw(curve, NO_SUGGESTION)
-    assert len(chart.words) == 2
-
-
-@pytest.mark.parametrize("rate", [LRS[4] * 0.99, LRS[44] * 1.01])
-def test_there_is_no_loss_where_no_curve_is_seen(chart: Chart, rate: float) -> None:
-    chart.show_others([], [], ViewOptions(0.5, 4, 5))
-    chart.draw(curve_of(*_FALLING), Suggestion(float(LRS[20])))
-    chart.show_rate(float(rate))
-    assert len(chart.words) == 2
-    assert "loss" not in chart.words[1]
-
-
 def test_other_rates_at_the_edges(chart: Chart) -> None:
+    curve = sweep(0.1)
+    chart.draw(curve, NO_SUGGESTION, ended=True)
     chart.show_rate(1e-6)
-    assert chart.handle.label.align == "start"
-    chart.show_range(1e-9, 1e-5)
-    assert chart.axes.range == (1e-9, 1e-5)
-    assert chart.handle.dot.x.tolist() == [1e-6]
-    assert chart.handle.label.align == "end"
+    for edges, area in (
+        ((1e-9, 1e3), [curve.unstable_from, 1e3]),
+        ((1e-9, 1e-5), []),
+        ((1e-3, 1.0), [curve.unstable_from, 1.0]),
+    ):
+        chart.show_range(*edges)
+        assert chart.axes.range == edges
+        assert chart.handle.dot.x.tolist() == [1e-6]
+        assert chart.zones.unstable.x.tolist() == area
+
+
+def test_an_ended_curve_has_zones_and_a_loss_at_the_start(chart: Chart) -> None:
+    curve = sweep(0.1)
+    low, high, level = curve.learning_from, curve.unstable_from, curve.fit().start.level
+    for logarithmic in (False, True):
+        chart.show_others([], [], ViewOptions(logarithmic=logarithmic))
+        chart.draw(curve, NO_SUGGESTION, ended=True)
+        assert chart.overlay.zones == [
+            ["too low to learn", None, low],
+            ["learning", low, high],
+            ["unstable", high, None],
+        ]
+        assert chart.zones.unstable.x.tolist() == [high, 10.0]
+        height = math.log10(level) if logarithmic else level
+        assert chart.zones.start.y.tolist() == [height] * 2
+        assert chart.overlay.start == level
+    chart.draw(curve, NO_SUGGESTION, ended=False)
+    assert (chart.overlay.zones, chart.overlay.start) == ([], None)
+    assert len(chart.zones.unstable.x) == len(chart.zones.start.x) == 0
+
+
+@pytest.mark.parametrize(
+    ("losses", "names"),
+    [
+        (_FALLING, ["too low to learn", "learning"]),
+        (np.r_[np.full(20, 2.0), np.geomspace(2, 1e6, 20)], ["unstable"]),
+        (np.full(50, 2.0), []),
+    ],
+    ids=["falling", "rising", "flat"],
+)
+def test_zones_that_are_not_known_have_no_name(
+    chart: Chart, losses: FloatArray, names: list[str]
+) -> None:
+    chart.draw(curve_of(*losses), NO_SUGGESTION, ended=True)
+    assert [name for name, _, _ in chart.overlay.zones] == names
+
+
+@pytest.mark.parametrize(("steps", "dots"), [(2, True), (300, True), (301, False)])
+def test_each_batch_is_a_dot_unless_there_are_many(
+    chart: Chart, steps: int, *, dots: bool
+) -> None:
+    chart.prepare("run", Plan(1e-7, 10.0, steps))
+    raw = chart.latest.raw
+    assert chart.latest.dotted == dots
+    assert (raw.marker, raw.stroke_width) == (("circle", 0) if dots else (None, 1))
+    assert chart.latest.trend.labels == ["run"] * 3
+
+
+def test_a_linear_sweep_has_a_linear_axis(chart: Chart) -> None:
+    runs = _runs(1.0)
+    chart.show_others(runs, [], _VIEW)
+    chart.show_range(0.1, 0.5)
+    linear = Plan(0.1, 0.5, 50, step_mode="linear")
+    for plan, scale in ((linear, LinearScale), (Plan(0.1, 0.5, 50), LogScale)):
+        chart.prepare("run", plan)
+        chart.draw(curve_of(*_FALLING), NO_SUGGESTION, ended=True)
+        rates = chart.axes.on_curve["x"]
+        assert isinstance(rates, scale)
+        assert (rates.min, rates.max) == chart.axes.range == (0.1, 0.5)
+        axis = chart.figure.axes[0]
+        assert axis.scale is rates
+        on_rates = [mark for mark in chart.figure.marks if mark.scales["x"] is rates]
+        assert len(on_rates) == len(chart.figure.marks) - 1  # but the loss at the start
+    assert axis.tick_values.tolist() == [0.1, 0.2, 0.5]
 
 
 def test_the_handle_picks(chart: Chart, picked: list[float]) -> None:
     click(chart.handle, 0.00456789)
-    assert set(picked) == {0.00457}
+    assert set(picked) == {0.0046}
 
 
-def test_clicking_the_suggestion_picks_it_exactly(
-    chart: Chart, picked: list[float]
-) -> None:
-    chart.draw(curve_of(3.0, 2.0, 1.0), Suggestion(1.23456789e-7))
+def test_clicking_the_suggestion_picks_it(chart: Chart, picked: list[float]) -> None:
+    chart.draw(curve_of(3.0, 2.0, 1.0), Suggestion(1.23456789e-7), ended=True)
     click_suggestion(chart.suggestion)
-    assert picked == [1.23456789e-7]
+    assert picked == [1.2e-7]
 
 
 def test_the_losses_are_named(picked: list[float]) -> None:

@@ -28,7 +28,7 @@ _SIGHT = ViewOptions(0.5).of(_CURVE)
 def latest(axes: Axes) -> Iterator[LatestLines]:
     latest = LatestLines(axes)
     yield latest
-    for mark in latest.lines:
+    for mark in (*latest.lines, latest.training):
         close_with_parts(mark)
 
 
@@ -48,6 +48,27 @@ def test_raw_losses_and_their_trend(latest: LatestLines) -> None:
         np.testing.assert_array_equal(latest.trend.y, with_edges(sight))
         for line in latest.lines:
             np.testing.assert_array_equal(line.x, curve.lrs)
+
+
+def test_training_losses_beside_those_of_validations(latest: LatestLines) -> None:
+    losses = np.array([3.0, math.nan, 2.0])
+    both = LRCurve(LRS[:3], np.array([2.0, 1.0, 1.5]), train_losses=losses)
+    view = ViewOptions(0.5)
+    latest.draw(view.of(both), view.training_of(both))
+    assert latest.training.x.tolist() == LRS[[0, 2]].tolist()
+    assert latest.training.y.tolist() == [3, 2]
+    assert latest.training.marker != latest.raw.marker
+    assert [latest.raw.labels, latest.training.labels] == [
+        ["validation loss"],
+        ["training loss"],
+    ]
+    latest.show_steps(10_000)
+    assert latest.training.marker is None
+    assert latest.training.line_style != latest.raw.line_style
+    alone = curve_of(3.0, 1.0)
+    assert view.training_of(alone) is None
+    latest.draw(view.of(alone))
+    assert (len(latest.training.x), latest.raw.labels) == (0, ["one batch"])
 
 
 def test_what_is_not_finite_is_not_sent(latest: LatestLines) -> None:
@@ -182,10 +203,12 @@ def test_without_a_curve_there_is_nothing(marks: SuggestionMarks) -> None:
         assert len(mark.x) == len(mark.y) == 0
 
 
-def test_a_click_picks_it_exactly(marks: SuggestionMarks, picked: list[float]) -> None:
+def test_a_click_picks_it_in_two_digits(
+    marks: SuggestionMarks, picked: list[float]
+) -> None:
     marks.draw(Suggestion(1.23456789e-7), _SIGHT)
     click_suggestion(marks)
-    assert picked == [1.23456789e-7]
+    assert picked == [1.2e-7]
 
 
 def test_a_click_that_comes_after_it_has_gone_picks_nothing(

@@ -1,20 +1,18 @@
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from lrwidget.backends.base import Activity, Capabilities
+from lrwidget.backends.base import Activity
 from lrwidget.config import TestConfig
 from lrwidget.curve.history import Ended, JobHistory, Plan, Stepped
 from lrwidget.curve.lr_curve import LRCurve, Step
 from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
-from lrwidget.curve.training_curve import TrainingCurve
-from lrwidget.ui import messages
+from lrwidget.ui import messages, outlook
 from tests.curves import run_of
 from tests.ui.snapshots import IDLE, job_with, snapshot_with
 
@@ -49,39 +47,44 @@ def _ended(curve: LRCurve, suggestion: Suggestion = NO_SUGGESTION) -> str:
     return _status(job_with(_history(len(curve))), curve=curve, suggestion=suggestion)
 
 
-def test_idle() -> None:
-    said = "Idle: Run tries 100 rates from 1e-7 to 10."
-    assert messages.status(IDLE) == f"{said} {messages.cost(IDLE)}"
-    only_shown = Capabilities(run=False)
-    assert messages.status(replace(IDLE, capabilities=only_shown)) == said
+def test_before_the_first_run() -> None:
+    assert messages.status(IDLE) == (
+        "Run tries 100 learning rates from 1e-7 to 10 and shows the loss at each. It "
+        "takes as long as 100 training steps, and does not change your model."
+    )
+    config = TestConfig(num_it=30, steps_per_lr=2)
+    said = messages.sentence(replace(IDLE, config=config))
+    assert "30 learning rates" in said
+    assert "60 training steps" in said
 
 
 def test_the_cost_of_a_check() -> None:
     said = "Check by training: a range test and 5 trainings of 100 steps, about 6 times"
-    assert messages.cost(IDLE) == f"{said} a range test."
-    tooltip = messages.check_tooltip(IDLE)
-    assert tooltip.startswith(messages.cost(IDLE))
-    assert tooltip.endswith("enter them in Settings.")
+    assert outlook.cost(IDLE) == f"{said} a range test."
+    tooltip = outlook.check_tooltip(IDLE)
+    assert tooltip.startswith(outlook.cost(IDLE))
+    assert tooltip.endswith("enter them at Change.")
     # 99 steps in 3 s, and 300 to come
     job = job_with(_history(100), seconds=3.0)
     known = replace(IDLE, verifiable=True, total_steps=600, job=job)
     said = "Check by training: 5 trainings of 60 steps, about 3 times a range test, up"
-    assert messages.cost(known) == f"{said} to about 9 s."
-    assert messages.check_tooltip(known) == messages.cost(known)
+    assert outlook.cost(known) == f"{said} to about 9 s."
+    assert outlook.check_tooltip(known) == outlook.cost(known)
     # each rate for two steps, of which a training has one
     config = TestConfig(steps_per_lr=2)
-    assert "1.5 times a range test, up to about 5 s" in messages.cost(
+    assert "1.5 times a range test, up to about 5 s" in outlook.cost(
         replace(known, config=config)
     )
     short = replace(known, config=TestConfig(num_it=2))
-    assert "5 trainings of 60 steps, about 150 times a range" in messages.cost(short)
+    assert "5 trainings of 60 steps, about 150 times a range" in outlook.cost(short)
     raced = replace(job, kind="race")
-    assert "up to about 9 s" in messages.cost(replace(known, config=config, job=raced))
+    assert "up to about 9 s" in outlook.cost(replace(known, config=config, job=raced))
 
 
 def test_running() -> None:
     assert _running(0) == "Running: waiting for the first step."
-    said = "Loss 1.5 at rate 1e-2."
+    assert _running(0, silence=3.2) == "Running: waiting for the first step: 3 s."
+    said = "Loss 1.5 at rate 1.0e-2."
     assert _running(2) == f"Running: step 2 of 100. {said}"
     # one step in 1 / 49 s, of which 98 are to come
     assert _running(2, 1 / 49) == f"Running: step 2 of 100, 49 it/s, 2 s left. {said}"
@@ -90,49 +93,49 @@ def test_running() -> None:
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
-        ("completed", "Done: 2 steps up to 1e-2."),
+        ("completed", "Done: 2 steps up to 1.0e-2."),
         (
             "diverged",
-            "Stopped at 1e-2, where training became unstable, as expected.",
+            "Stopped at 1.0e-2, where training became unstable, as expected.",
         ),
-        ("non_finite", "Done: the loss stopped being finite at 1e-2."),
-        ("exhausted", "Done: no more batches after 2 steps, at 1e-2."),
-        ("stopped", "Stopped after 2 steps, at 1e-2."),
-        (None, "No longer followed, after 2 steps, at 1e-2."),
+        ("non_finite", "Stopped at 1.0e-2, where the loss became infinite or NaN."),
+        ("exhausted", "The batches ended after 2 steps, at 1.0e-2."),
+        ("stopped", "Stopped after 2 steps, at 1.0e-2."),
+        (None, "No longer followed, after 2 steps, at 1.0e-2."),
     ],
 )
 def test_ended(reason: Any, said: str) -> None:
     sure = Suggestion(0.005, reason="halfway down")
-    assert _ended(_curve(reason), sure) == f"{said} Suggested: 5e-3, halfway down."
+    assert _ended(_curve(reason), sure) == f"{said} 5.0e-3 is halfway down."
     doubtful = Suggestion(0.005, 0.001, 0.01, "halfway down")
     assert _ended(_curve(reason), doubtful) == (
-        f"{said} Suggested: 5e-3 (range to try: 1e-3 to 1e-2), halfway down."
+        f"{said} 5.0e-3 is halfway down. Range to try: 1.0e-3 to 1.0e-2."
     )
     without = _ended(_curve(reason), Suggestion(None, reason="only noise"))
     assert without == f"{said} No suggestion: only noise."
+    rule = Suggestion(0.005, reason="Too noisy to see a slope. Rule of thumb: 1/20")
+    assert _ended(_curve(reason), rule) == f"{said} {rule.reason}."
 
 
 def test_a_complete_test_whose_loss_is_above_its_lowest() -> None:
     lrs, reason = np.geomspace(1e-5, 1, 50), Suggestion(None, reason="why")
     places = np.log10(lrs)
-    still = "The loss had not risen by the last rate, 1: a higher rate may be worth a"
     for low, said in (
         (-2, "Done: 50 steps up to 1."),  # it has risen, but not above the start
-        (0.5, f"Done: 50 steps. {still} try, end_lr=10."),
+        (0.5, "The loss had not risen by the last rate, 1."),
     ):
         valley = 2 - np.exp(-((places - low) ** 2))
         curve = LRCurve(lrs, valley, "completed")
-        assert _ended(curve, reason) == f"{said} No suggestion: why."
+        assert _ended(curve, reason).endswith(f"{said} No suggestion: why.")
 
 
 def test_a_complete_test_whose_last_losses_are_not_finite() -> None:
     lrs = np.geomspace(1e-5, 1, 51)  # ten a decade
     falling = 2 - 1 / (1 + 1e-3 / lrs)
-    for broken, said in ((30, "1e-2"), (50, "1"), (0, "1e-5")):
+    for broken, said in ((30, "1.0e-2"), (50, "1"), (0, "1.0e-5")):
         losses = np.where(np.arange(51) < broken, falling, np.nan)
-        assert _ended(LRCurve(lrs, losses, "completed")).startswith(
-            f"Done: 51 steps up to 1; no finite loss from {said} on."
-        )
+        words = _ended(LRCurve(lrs, losses, "completed"))
+        assert f"No loss is finite from {said} on." in words
 
 
 def test_stopped_before_the_first_step() -> None:
@@ -159,49 +162,8 @@ def test_several_tests() -> None:
     ended = job_with(history, kind="comparison")
     suggestion = Suggestion(0.01, reason="why")
     said = messages.status(snapshot_with(run, job=ended, suggestion=suggestion))
-    assert said.startswith("2 tests; b: Stopped at ")
-    assert said.endswith(" Suggested: 1e-2, why.")
-
-
-def test_words_beside_the_handle() -> None:
-    assert messages.beside_the_handle(None, 0.5, 0.1, 0.1) == []
-    assert messages.beside_the_handle(0.014, None, None, None) == ["1.4e-2"]
-    words = ["1.4e-2", "loss 0.512", "0.6x the suggestion"]
-    assert messages.beside_the_handle(0.014, 0.51234, None, 0.014 / 0.6) == words
-    for loss, said in ((1.987e-9, "1.99e-9"), (-0.5, "-0.5"), (0.0, "0"), (1e7, "1e7")):
-        assert messages.beside_the_handle(0.01, loss, None, None)[1] == f"loss {said}"
-
-
-@pytest.mark.parametrize(
-    ("loss", "doubt", "said"),
-    [
-        *((0.7412, 0.1234, "0.74 ± 0.12"), (0.7412, 0.0123, "0.741 ± 0.012")),
-        *((2.30258, 0.00344, "2.3"), (2.30258, 0.0, "2.3")),
-        *((812.3, 45.6, "812 ± 46"), (812.3, 345.6, "812 ± 346")),
-        *((0.0312, 0.0045, "0.0312 ± 0.0045"), (-1.5, 2.0, "-1.5 ± 2.0")),
-        *((3.21e-5, 4.1e-6, "(3.21 ± 0.41)e-5"), (1.5e6, 2e4, "(1.50 ± 0.02)e6")),
-        (3.21e-5, 4e-9, "3.21e-5"),
-        *((1e5, math.inf, "1e5"), (0.0, 0.5, "0.00 ± 0.50")),
-    ],
-)
-def test_the_doubt_beside_the_handle(loss: float, doubt: float, said: str) -> None:
-    words = messages.beside_the_handle(0.01, loss, doubt, None)
-    assert words == ["1e-2", f"loss {said}"]
-
-
-@pytest.mark.parametrize(
-    ("ratio", "said"),
-    [
-        *((1.0, "as suggested"), (1.004, "as suggested"), (0.996, "as suggested")),
-        *((1.01, "1x the suggestion"), (0.994, "0.99x the suggestion")),
-        *((2.0, "2x the suggestion"), (1 / 3, "0.33x the suggestion")),
-        *((12.3, "12x the suggestion"), (345.6, "350x the suggestion")),
-        *((2500.0, "2500x the suggestion"), (0.0123, "0.012x the suggestion")),
-        *((1e6, "1e6x the suggestion"), (1e-5, "1e-5x the suggestion")),
-    ],
-)
-def test_where_the_rate_is_relative_to_the_suggestion(ratio: float, said: str) -> None:
-    assert messages.beside_the_handle(0.01 * ratio, None, None, 0.01)[1] == said
+    assert said.startswith("2 tests; b: ")
+    assert said.endswith(" 1.0e-2 is why.")
 
 
 def _failed(error: BaseException, steps: int = 2, kind: str = "test") -> str:
@@ -274,9 +236,9 @@ def _racing(race: RaceHistory, seconds: float = 0.0) -> str:
     ("race", "said"),
     [
         (_race(), "Race of 3 rates: waiting for the first step."),
-        (_race(None), "Race: rate 1e-3, 1 of 3, loss 0.5; step 1 of 6."),
-        (_race("completed", None), "Race: rate 1e-2, 2 of 3, loss 0.5; step 3 of 6."),
-        (_race("diverged"), "Race: rate 1e-3, 1 of 3, loss 0.4; step 2 of 6."),
+        (_race(None), "Race: rate 1.0e-3, 1 of 3, loss 0.5; step 1 of 6."),
+        (_race("completed", None), "Race: rate 1.0e-2, 2 of 3, loss 0.5; step 3 of 6."),
+        (_race("diverged"), "Race: rate 1.0e-3, 1 of 3, loss 0.4; step 2 of 6."),
         (RaceHistory([0.1], 2), "Race of 1 rate: waiting for the first step."),
     ],
 )
@@ -292,7 +254,7 @@ def test_the_pace_of_a_race() -> None:
 def test_racing_without_batches() -> None:
     race = _race("completed")
     race.apply(Ended(1, "exhausted"))
-    assert _racing(race) == "Race: rate 1e-2, 2 of 3; step 2 of 4."
+    assert _racing(race) == "Race: rate 1.0e-2, 2 of 3; step 2 of 4."
 
 
 @pytest.mark.parametrize(
@@ -300,7 +262,7 @@ def test_racing_without_batches() -> None:
     [
         (
             _race("completed", "completed", "diverged", stopped="completed"),
-            "Race done: lowest loss 0.3 at 1e-2.",
+            "Race done: lowest loss 0.3 at 1.0e-2.",
         ),
         (
             _race("diverged", "diverged", "non_finite", stopped="completed"),
@@ -308,33 +270,17 @@ def test_racing_without_batches() -> None:
         ),
         (
             _race("completed", None, stopped="stopped"),
-            "Race stopped at rate 1e-2, 2 of 3: lowest loss 0.4 at 1e-3.",
+            "Race stopped at rate 1.0e-2, 2 of 3: lowest loss 0.4 at 1.0e-3.",
         ),
         (
             _race(None, stopped="stopped"),
-            "Race stopped at rate 1e-3, 1 of 3: no training was completed.",
+            "Race stopped at rate 1.0e-3, 1 of 3: no training was completed.",
         ),
         (_race(stopped="stopped"), "Race stopped before the first step."),
     ],
 )
 def test_raced(race: RaceHistory, said: str) -> None:
     assert _status(job_with(race, kind="race"), race=race) == said
-
-
-@pytest.mark.parametrize(
-    ("reason", "said"),
-    [
-        ("completed", "loss 1.23"),
-        ("diverged", "diverged"),
-        ("non_finite", "not finite"),
-        ("exhausted", "no batches left"),
-        ("stopped", "stopped"),
-        (None, ""),
-    ],
-)
-def test_outcomes(reason: Any, said: str) -> None:
-    curve = TrainingCurve(0.1, np.array([2.0, 1.2345]), reason)
-    assert messages.outcome(curve) == said
 
 
 @pytest.mark.parametrize(
@@ -407,3 +353,42 @@ def test_a_test_on_a_cluster() -> None:
     assert _elsewhere(2, running).startswith("Running: step 2 of 9. Loss 1.5 ")
     stopping = Activity("stopping", where="ray")
     assert _elsewhere(2, stopping) == "Stopping. Running: step 2 of 9."
+
+
+def test_stopping() -> None:
+    stopping = Activity("stopping")
+    said = "Stopping after this step ... (step 2 of 9)"
+    assert _elsewhere(2, stopping) == said
+
+
+def test_an_error_of_the_fields_is_told_by_their_names() -> None:
+    error = ValueError("num_it=1 must be at least 2")
+    job = job_with(_history(0), error=error)
+    said = "Failed after 0 steps. ValueError: "
+    assert _status(job, problem=str(error)) == f"{said}Steps = 1 must be at least 2"
+    assert _status(job) == f"{said}num_it=1 must be at least 2"
+
+
+def test_the_next_run() -> None:
+    said = "Next run: 100 steps, 1e-7 to 10, exponential"
+    assert outlook.next_run(IDLE) == said
+    job = job_with(_history(100), seconds=3.0)  # 33 steps a second
+    known = replace(IDLE, job=job, config=TestConfig(num_it=330, step_mode="linear"))
+    said = "Next run: 330 steps, 1e-7 to 10, linear, about 10 s"
+    assert outlook.next_run(known) == said
+
+
+def test_the_button_of_a_check_tells_its_time() -> None:
+    assert outlook.check_button(IDLE) == "Check by training"
+    job = job_with(_history(100), seconds=3.0)
+    known = replace(IDLE, verifiable=True, total_steps=600, job=job)
+    assert outlook.check_button(known) == "Check by training · 9 s"
+
+
+def test_announcements() -> None:
+    assert messages.announcement(IDLE) == ""
+    for kind, said in (("race", "Race started."), ("test", "Range test started.")):
+        job = job_with(_history(3), kind=kind, running=True)
+        assert messages.announcement(snapshot_with(job=job)) == said
+    ended = snapshot_with(job=job_with(_history(2)), curve=_curve("stopped"))
+    assert messages.announcement(ended) == messages.sentence(ended)

@@ -32,19 +32,12 @@ def answers() -> list[Any]:
 def make(
     done: list[Any], answers: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Page]]:
-    """Return what makes a page with some contents for all files."""
+    """Return what makes a page."""
     made: list[Page] = []
 
-    def make(export: Callable[[str], bytes] = str.encode) -> Page:
-        page = Page(lambda: done.append("home"), export)
-
-        def send(content: dict[str, Any], buffers: tuple[bytes, ...] = ()) -> None:
-            if content == {"answered": True}:
-                answers.append(content)
-            else:
-                done.append((content, *buffers))
-
-        monkeypatch.setattr(page, "send", send)
+    def make() -> Page:
+        page = Page(lambda: done.append("home"))
+        monkeypatch.setattr(page, "send", answers.append)
         made.append(page)
         return page
 
@@ -69,7 +62,7 @@ output.enable_custom_widget_manager = lambda: asked.append(True)
 sys.modules["google.colab.output"] = output
 from lrwidget.ui.page import Page
 for _ in range(2):
-    Page(print, print)
+    Page(print)
 assert asked == [True]
 """
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -81,42 +74,10 @@ def test_home(make: Callable[..., Page], done: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "media_type"),
-    [
-        ("json", "application/json"),
-        ("csv", "text/csv"),
-        ("png", "image/png"),
-        ("svg", "image/svg+xml"),
-    ],
-)
-def test_a_file_goes_to_the_view_that_asked(
-    make: Callable[..., Page], done: list[Any], kind: str, media_type: str
-) -> None:
-    tell(make(), do="export", format=kind, view=0.5)
-    answer = {"view": 0.5, "name": f"learning-rates.{kind}", "type": media_type}
-    assert done == [(answer, kind.encode())]
-
-
-def test_what_keeps_a_file_from_being_made_is_told(
-    make: Callable[..., Page], done: list[Any]
-) -> None:
-    def export(_kind: str) -> bytes:
-        msg = "there is no matplotlib"
-        raise ImportError(msg)
-
-    tell(make(export), do="export", format="json", view=0.5)
-    ((answer,),) = done
-    assert (answer["view"], answer["problem"]) == (0.5, "there is no matplotlib")
-
-
-@pytest.mark.parametrize(
     "message",
     [
         {},
         {"do": ["home"]},
-        {"do": "export", "format": "pickle", "view": 1},
-        {"do": "export", "format": ["json"], "view": 1},
-        {"do": "export", "format": "json"},
         {"do": "something else"},
     ],
 )
@@ -138,10 +99,7 @@ def test_every_message_is_answered(
     make: Callable[..., Page], answers: list[Any]
 ) -> None:
     page = make()
-    messages: list[dict[str, Any]] = [
-        {"do": "home"},
-        {"do": "export", "format": "csv", "view": 1},
-    ]
+    messages: list[dict[str, Any]] = [{"do": "home"}, {"do": "something else"}]
     for number, message in enumerate(messages):
         assert len(answers) == number
         tell(page, **message)
@@ -160,9 +118,7 @@ def test_a_command_is_answered_before_it_is_done(
 
 def test_it_knows_nothing_at_first(make: Callable[..., Page]) -> None:
     page = make()
-    state = page.get_state()
-    assert (page.rate, page.suggestion, page.code, page.words) == (None, None, "", "")
-    assert (state["lines"], state["logarithmic"]) == ([], False)
+    assert (page.suggestion, page.said) == (None, "")
 
 
 def test_keys_and_clicks_move_the_handle(make: Callable[..., Page]) -> None:

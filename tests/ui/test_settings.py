@@ -21,11 +21,11 @@ _SETTINGS: dict[str, Any] = {
     "seed": 7,
 }
 _CHANGED: dict[str, Any] = {
-    "start_lr": ("Start rate", 1e-5, 1e-5),
-    "end_lr": ("End rate", 3.0, 3.0),
+    "start_lr": ("From", 1e-5, 1e-5),
+    "end_lr": ("To", 3.0, 3.0),
     "num_it": ("Steps", 80, 80),
-    "step_mode": ("Growth", "exp", 0),  # the first in the menu
-    "stop_div": ("Stop on divergence", "fastai", 1),
+    "step_mode": ("Sweep", "exp", 0),  # the first in the menu
+    "stop_div": ("Stop when unstable", "fastai", 1),
     "seed": ("Seed", 42, " 42 "),
 }
 
@@ -79,7 +79,7 @@ def test_without_a_seed_the_field_is_empty() -> None:
     panel = SettingsPanel(TestConfig(**settings), 5000, lambda: None)
     assert _field(panel, "Seed").value == ""
     assert panel.values["seed"] is None
-    assert _field(panel, "Training steps").placeholder == "5000"
+    assert _field(panel, "Steps of your training").placeholder == "5000"
     for part in (panel, panel.toggle):
         close_with_parts(part)
 
@@ -98,7 +98,7 @@ def test_what_is_no_seed_is_left_to_the_range_test(
 def test_the_steps_of_the_training(
     panel: SettingsPanel, changes: list[dict[str, Any]], text: str, total: object
 ) -> None:
-    field = _field(panel, "Training steps")
+    field = _field(panel, "Steps of your training")
     assert (panel.total_steps, field.placeholder) == (None, "not known")
     field.value = text
     assert panel.total_steps == total
@@ -109,6 +109,24 @@ def test_it_is_folded_away_until_somebody_wants_it(panel: SettingsPanel) -> None
     for wanted, display in ((False, "none"), (True, None), (False, "none")):
         panel.toggle.set_state({"value": wanted})
         assert panel.layout.display == display
+
+
+def test_problems_are_told_by_the_names_of_the_fields(panel: SettingsPanel) -> None:
+    for problem, told in (
+        ("num_it=1 must be at least 2", "Steps = 1 must be at least 2"),
+        ("start_lr=2 must be below end_lr=1", "From = 2 must be below To = 1"),
+        ("seeds are no seed", "seeds are no seed"),
+        ("", ""),
+    ):
+        panel.show_problem(problem)
+        assert panel.problem.value == told
+
+
+def test_fields_can_be_changed_for_a_run(
+    panel: SettingsPanel, changes: list[dict[str, Any]]
+) -> None:
+    panel.change({"end_lr": 5.0, "num_it": 60})
+    assert changes[-1] == {**_SETTINGS, "end_lr": 5.0, "num_it": 60}
 
 
 def test_problems_are_text(panel: SettingsPanel) -> None:

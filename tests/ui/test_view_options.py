@@ -3,22 +3,30 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import ipywidgets as ipw
 import numpy as np
 import pytest
 
-from lrwidget import LRCurve
 from lrwidget.curve.loss_limits import loss_limits, whole_limits
 from lrwidget.ui.view_options import ViewBar, ViewOptions
 from lrwidget.ui.widgets import close_with_parts
 from tests.curves import LRS, curve_of, fitted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lrwidget.curve.trend import Smoothing
 
 _VALLEY = curve_of(*np.r_[np.linspace(2, 1, 40), np.geomspace(1, 1e9, 10)])
 _ENDLESS = curve_of(2.0, math.nan, 1.0, math.inf, 0.5)
+
+
+def _bar(
+    smoothing: Smoothing | None,
+    loss_name: str = "loss",
+    on_change: Callable[[], object] = lambda: None,
+) -> ViewBar:
+    return ViewBar(smoothing, loss_name, on_change, ipw.Label())
 
 
 @pytest.fixture
@@ -28,7 +36,7 @@ def changes() -> list[ViewOptions]:
 
 @pytest.fixture
 def bar(changes: list[ViewOptions]) -> Iterator[ViewBar]:
-    made: ViewBar = ViewBar("automatic", 100, lambda: changes.append(made.view))
+    made: ViewBar = _bar("automatic", "loss", lambda: changes.append(made.view))
     yield made
     close_with_parts(made)
 
@@ -52,7 +60,6 @@ def test_the_mean_of_fastai_has_no_band() -> None:
     sight = ViewOptions("fastai").of(_VALLEY)
     np.testing.assert_array_equal(sight.trend, _VALLEY.smoothed(0.98))
     assert sight.band is None
-    assert sight.upper_at(LRS[3]) is None
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 5), (7, 0), (7, 5), (49, 0)])
@@ -152,11 +159,13 @@ def test_the_trend_is_shown_where_its_beginning_is_left_out() -> None:
 def test_the_bar_says_how_to_look(bar: ViewBar, changes: list[ViewOptions]) -> None:
     assert bar.view == ViewOptions("automatic")
     bar.smoothing.set_state({"index": 5})
-    bar.points.set_state({"value": [3, 90]})
+    bar.hide_first.set_state({"value": 2})
+    bar.hide_last.set_state({"value": 10})
     bar.logarithmic.set_state({"value": True})
     bar.everything.set_state({"value": True})
     assert changes == [
         ViewOptions(0.2),
+        ViewOptions(0.2, 2),
         ViewOptions(0.2, 2, 10),
         ViewOptions(0.2, 2, 10, logarithmic=True),
         ViewOptions(0.2, 2, 10, logarithmic=True, everything=True),
@@ -176,7 +185,7 @@ def test_the_slider_rests_while_the_mean_of_fastai_is_drawn(
 
 @pytest.mark.parametrize("smoothing", ["fastai", "automatic", 0.05, 0.123, 0.8])
 def test_the_bar_begins_with_any_smoothing(smoothing: Smoothing) -> None:
-    bar = ViewBar(smoothing, 100, lambda: None)
+    bar = _bar(smoothing)
     assert bar.view.smoothing == smoothing
     assert bar.smoothing.disabled == (smoothing == "fastai")
     _automatic, *widths = (value for _, value in bar.smoothing.options)
@@ -184,37 +193,42 @@ def test_the_bar_begins_with_any_smoothing(smoothing: Smoothing) -> None:
     close_with_parts(bar)
 
 
-@pytest.mark.parametrize("total", [3, 50, 100, 200])
-def test_as_many_points_stay_left_out(bar: ViewBar, total: int) -> None:
-    bar.points.value = 6, 95
-    bar.show_total(total)
-    last = max(total - 5, min(6, total))
-    assert (bar.points.max, bar.points.value) == (total, (min(6, total), last))
-    bar.show_total(100)
-    assert bar.points.value == (6, 95)
+@pytest.mark.parametrize("loss_name", ["loss", "validation loss"])
+def test_the_key_explains_what_is_drawn(loss_name: str) -> None:
+    bar = _bar("automatic", loss_name)
+    batch = "one batch" if loss_name == "loss" else "validation loss"
+    for repeats, checked, fastai in ((False, False, False), (True, True, True)):
+        bar.fastai.value = fastai
+        bar.explain(dots=True, repeats=repeats, checked=checked)
+        key = bar.key.value
+        assert batch in key
+        assert ("repeated runs" in key) == repeats
+        assert ("range to try" in key, "checked by" in key) == (not checked, checked)
+        assert ("standard errors" in key) != fastai
+    dots = bar.key.value
+    assert "training loss" not in dots
+    bar.explain(dots=True, repeats=True, checked=True, training=True)
+    assert "training loss" in bar.key.value
+    assert "validation loss</span>" in bar.key.value
+    bar.explain(dots=False, repeats=True, checked=True)
+    assert bar.key.value != dots
+    close_with_parts(bar)
 
 
-def test_all_points_stay_seen(bar: ViewBar) -> None:
-    for total in (50, 200, 3, 100):
-        bar.show_total(total)
-        assert bar.points.value == (1, total)
-
-
-@pytest.mark.parametrize("total", [0, 1, 2, 6, 10])
-def test_of_a_short_curve_something_is_seen(bar: ViewBar, total: int) -> None:
-    bar.points.value = 6, 95
-    bar.show_total(total)
-    first, last = bar.points.value
-    assert 1 <= first <= last <= bar.points.max == max(total, 2)
-
-
-def test_the_trend_alone_is_short_and_has_the_same_heights() -> None:
-    lrs = np.geomspace(1e-7, 10, 50_000)
-    noise = np.random.default_rng(0).normal(size=len(lrs))
-    visible = ViewOptions().of(LRCurve(lrs, 2 - (lrs > 1e-3) + 0.1 * noise))
-    kept = visible.trend_alone()
-    assert len(kept.raw) == 0
-    assert len(kept.lrs) == len(kept.trend) <= 2000
-    for rate in (1.3e-7, 1e-3, 0.7):
-        assert kept.height_at(rate) == pytest.approx(visible.height_at(rate), abs=2e-3)
-        assert kept.upper_at(rate) == pytest.approx(visible.upper_at(rate), abs=2e-3)
+def test_the_next_bar_begins_as_this_one_was_left() -> None:
+    first = _bar(None)
+    assert first.view == ViewOptions()
+    assert first.seldom.layout.display == "none"
+    first.more.set_state({"value": True})
+    first.smoothing.set_state({"index": 5})
+    first.logarithmic.set_state({"value": True})
+    first.hide_first.set_state({"value": 3})  # depends on the run
+    second, given = _bar(None), _bar("automatic")
+    assert second.view == ViewOptions(0.2, logarithmic=True)
+    assert second.seldom.layout.display is None
+    assert given.view == ViewOptions("automatic", logarithmic=True)
+    second.fastai.set_state({"value": True})
+    third = _bar(None)
+    assert third.view.smoothing == "fastai"
+    for bar in (first, second, given, third):
+        close_with_parts(bar)

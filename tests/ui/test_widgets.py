@@ -17,6 +17,9 @@ def test_closes_everything_that_a_widget_holds() -> None:
     )
     box = ipw.VBox([figure, ipw.HBox([ipw.Button()])])
     other = ipw.Button()
+    axis, x = figure.axes[0], scales["x"]
+    close_with_parts(ipw.VBox([ipw.HBox([axis])]), kept=[axis])
+    assert {axis, x} <= set(widget._instances.values())
     close_with_parts(box)
     closed = {box, figure, *figure.marks, *figure.axes, *scales.values()}
     assert not closed & set(widget._instances.values())

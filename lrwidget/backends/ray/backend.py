@@ -181,6 +181,8 @@ class RayBackend:
         )
         raise RuntimeError(msg)
 
+    saved_rates = rate_ratios
+
     def apply_rate(self, _rate: float) -> NoReturn:
         """Raise RuntimeError, since the optimizer is on the workers."""
         self.rate_ratios()

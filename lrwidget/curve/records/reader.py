@@ -41,6 +41,8 @@ class RecordedTest:
     header: dict[str, Any] = field(default_factory=dict)
     lrs: array[float] = field(default_factory=lambda: array("d"))
     losses: array[float] = field(default_factory=lambda: array("d"))
+    # Empty without a ``val_loader``.
+    train_losses: array[float] = field(default_factory=lambda: array("d"))
     # The times of the first and the latest step, in seconds after the start.
     times: tuple[float, float] = (0.0, 0.0)
     stop_reason: str | None = None
@@ -100,6 +102,12 @@ class RecordedTest:
         if not before < lr < math.inf:
             msg = f"lr={lr} must be finite and above {before}, since rates increase"
             raise ValueError(msg)
+        validated = "train_loss" in line
+        if count and validated != bool(self.train_losses):
+            msg = "train_loss must be in each step of a test, or in none"
+            raise ValueError(msg)
+        if validated:
+            self.train_losses.append(number("train_loss", line["train_loss"]))
         self.lrs.append(lr)
         self.losses.append(loss)
         seconds = line.get("time")

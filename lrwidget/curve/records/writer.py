@@ -90,6 +90,8 @@ def recorded(
                     "lr": step.lr,
                     "loss": _finite(step.loss),
                 }
+                if step.train_loss is not None:
+                    line["train_loss"] = _finite(step.train_loss)
                 try:
                     file.append(line)
                 except OSError as error:

@@ -17,7 +17,9 @@ from torch import nn
 
 from lrwidget import LRCurve, LRWidget, RangeTest
 from lrwidget.curve.records.store import RemoteStore
+from lrwidget.curve.ticks import short
 from lrwidget.ui import messages
+from tests.curves import picked
 from tests.jobs import eventually, job
 from tests.ui.front_end import tell
 from tests.widget_parts import BATCHES, SECONDS, display_of, parts
@@ -75,7 +77,7 @@ def _held(
 
 def _await_status(widget: LRWidget, said: str) -> None:
     """Wait until the status says something, in the widget as well as in Python."""
-    shown = display_of(widget).run_bar.status
+    shown = display_of(widget).answer.status
     eventually(lambda: said in widget.status, lambda: widget.status)
     eventually(lambda: said in shown.value, lambda: shown.value)
 
@@ -98,8 +100,7 @@ def test_a_test_is_shown_while_it_grows_and_after_it(
         eventually(lambda: _drawn(widget) == 21, lambda: _drawn(widget))
         _await_status(widget, "Running: step 21 of 60, ")
         assert widget.progress == 21 / 60
-        assert widget._controller.shown.bounds == display.page.range == (1e-5, 1.0)
-        assert display.view_bar.points.max == 60
+        assert widget._controller.state.shown.bounds == (1e-5, 1.0)
         assert widget.curve.to_dict() == LRCurve.load(path).to_dict()
         widget.value = 1e-7
         assert widget.value == 1e-5  # the swept range is that of the test
@@ -109,9 +110,9 @@ def test_a_test_is_shown_while_it_grows_and_after_it(
         assert running.said() == curve.stop_reason == "completed"
     assert curve.to_dict() == LRCurve.load(path).to_dict()
     assert list(widget.curves) == [str(path)]
-    assert widget.value == widget.suggestions["minimum"]
-    assert widget.status.startswith("Done: 60 steps up to 1; unstable from ")
-    assert display.run_bar.progress.value == 60
+    assert widget.value == picked(widget.suggestions["minimum"])
+    assert widget.status.startswith("Done. ")
+    assert display.answer.progress.value == 60
     assert not widget.running
 
 
@@ -123,13 +124,13 @@ def test_it_has_the_controls_that_make_sense(
     list(RangeTest(*parts(), BATCHES, nn.MSELoss(), **settings))
     widget = follow(path)
     curve, display = widget.wait(SECONDS), display_of(widget)
-    bar = display.run_bar
-    hidden = (bar.button, bar.check, display.settings.toggle, display.apply_bar.button)
+    bar = display.answer
+    hidden = (bar.button, bar.check, display.settings.toggle, display.answer.apply)
     eventually(lambda: not widget.running, lambda: widget.status)
     assert [part.layout.display for part in hidden] == ["none"] * 4
     tell(display.page, do="home")
-    assert widget.value == curve.suggest()
-    assert display.page.code.startswith("lr=")
+    assert widget.value == picked(curve.suggest())
+    assert display.copy.entries[0] == f"lr={short(picked(curve.suggest()))}"
     assert (
         LRCurve.from_dict(json.loads(widget._controller.export("json", 0.0))).num_it
         == 60
@@ -154,7 +155,7 @@ def test_stop_is_obeyed_at_the_next_step(
 ) -> None:
     path = tmp_path / "run.jsonl"
     with _held(path, follow) as (running, widget):
-        display_of(widget).run_bar.button.click()
+        display_of(widget).answer.button.click()
         _await_status(widget, f"Asked process {running.number} on ")
         assert widget.running
         running.go_on()
@@ -162,7 +163,7 @@ def test_stop_is_obeyed_at_the_next_step(
         assert running.said() == "stopped"
         assert running.ended() == 0
     assert len(widget.curve) == 10
-    assert widget.status.startswith("Stopped after 10 steps, at ")
+    assert "Stopped after 10 steps, at " in widget.status
     assert [file.name for file in tmp_path.iterdir()] == ["run.jsonl"]
 
 
@@ -243,7 +244,7 @@ def test_the_test_that_takes_over_is_the_one_that_is_shown(
         again.await_held()
         eventually(lambda: len(widget.curve) == 5, lambda: widget.status)
         eventually(lambda: _drawn(widget) == 5, lambda: _drawn(widget))
-        assert widget._controller.shown.bounds == (1e-3, 0.1)
+        assert widget._controller.state.shown.bounds == (1e-3, 0.1)
         again.go_on()
         assert widget.wait(SECONDS).to_dict() == LRCurve.load(path).to_dict()
     assert len(widget.curve) == 20
@@ -300,7 +301,7 @@ def test_what_is_malformed_or_hostile_is_a_clear_error(
     with pytest.raises(ValueError, match=said):
         widget.wait(SECONDS)
     assert widget.status.startswith("Failed after 0 steps. ValueError: path=")
-    shown = display_of(widget).run_bar.status.value
+    shown = display_of(widget).answer.status.value
     assert "<b>" not in shown
     assert "<img" not in shown
 
@@ -319,7 +320,7 @@ def test_hostile_numbers_are_no_more_than_numbers(
     widget = follow(path)
     _await_steps(widget, 2)
     _await_status(widget, "process 3")
-    assert "<script" not in display_of(widget).run_bar.status.value
+    assert "<script" not in display_of(widget).answer.status.value
     with path.open("ab") as file:
         file.write(b'{"stop_reason": "diverged"}\n')
     assert widget.wait(SECONDS).stop_reason == "diverged"
@@ -385,8 +386,8 @@ def test_a_rate_may_be_chosen_before_there_is_a_test(
     path.write_bytes(_BEGUN.replace(b"1e-07", b"1e-10") + _STEP % (b"1.0", b"0"))
     _await_steps(widget, 1)
     eventually(
-        lambda: widget._controller.shown.bounds == (1e-10, 10.0),
-        lambda: widget._controller.shown.bounds,
+        lambda: widget._controller.state.shown.bounds == (1e-10, 10.0),
+        lambda: widget._controller.state.shown.bounds,
     )
     assert widget.value == 1e-9
 
@@ -398,7 +399,7 @@ def test_closing_ends_following_at_once(
     waiting = follow(path)
     path.write_bytes(_BEGUN)
     begun = follow(path)
-    _await_status(begun, "Running: waiting for the first step.")
+    _await_status(begun, "Running: waiting for the first step")
     for widget in (waiting, begun):
         widget.close()
         assert not widget.running
@@ -414,7 +415,7 @@ def test_nobody_is_asked_to_stop_after_the_end(
     ended.wait(SECONDS)
     path.write_bytes(_BEGUN)
     closed = follow(path)
-    _await_status(closed, "Running: waiting for the first step.")
+    _await_status(closed, "Running: waiting for the first step")
     closed.close()
     for widget in (ended, closed):
         eventually(lambda widget=widget: not widget.running, lambda: "runs")  # type: ignore[misc]  # a lambda's default
@@ -428,7 +429,7 @@ def test_an_interrupt_leaves_the_test_alone(
     path = tmp_path / "run.jsonl"
     path.write_bytes(_BEGUN)
     widget = follow(path)
-    _await_status(widget, "Running: waiting for the first step.")
+    _await_status(widget, "Running: waiting for the first step")
     main = threading.get_ident()
     interrupt = threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGINT])
     interrupt.start()

@@ -66,6 +66,9 @@ def _line(number: int = 0, **other: Any) -> bytes:
         (_HEADER + b"{" + b" " * 200_000 + b"}\n", "line 2: it is longer than 100000"),
         (_HEADER + b"\0" * 200_000, "line 2: it is longer than 100000 bytes"),
         (_HEADER + _line()[:-1] + b"\0\n", "line 2: Extra data"),
+        (_HEADER + _line() + _line(1, train_loss=1), "train_loss must be in each step"),
+        (_HEADER + _line(train_loss=1) + _line(1), "train_loss must be in each step"),
+        (_HEADER + _line(train_loss=None), "line 2: train_loss=None is not a number"),
         (_HEADER[:-1], "its header is torn"),
     ],
 )

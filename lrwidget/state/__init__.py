@@ -1,0 +1,1 @@
+"""The state of a widget: one object for each part of it, all under one lock."""

@@ -1,0 +1,49 @@
+// Numbers as texts.
+
+const LITTLE = 1.095; // ratio of two rates, below which the difference is told
+
+// A rate with two digits, in one notation: 2.0e-2, 0.29, 3.
+function shortRate(rate) {
+  if (rate >= 0.0995 && rate < 1000) return String(Number(rate.toPrecision(2)));
+  return rate.toExponential(1).replace("+", "");
+}
+
+// A loss with three digits: 2.30, 0.0412, 1.20e-5.
+function shortLoss(loss) {
+  const size = Math.abs(loss);
+  if (loss === 0 || (size >= 0.001 && size < 1000)) return loss.toPrecision(3);
+  return loss.toExponential(2).replace("+", "");
+}
+
+// A loss and its margin of error, with two digits of the margin and three of the loss.
+function withMargin(loss, margin) {
+  if (!(margin > 0) || !Number.isFinite(loss + margin)) return shortLoss(loss);
+  const powerOf = (number) => Math.floor(Math.log10(number));
+  const power = powerOf(Math.max(Math.abs(loss), margin));
+  const places = Math.min(2 - power, 1 - powerOf(margin));
+  if (margin < 0.5 * 10 ** -places) return shortLoss(loss);
+  if (power < -2 || power > 2) {
+    const [one, other] = [loss, margin].map((number) => (number / 10 ** power).toFixed(2));
+    return `(${one} ± ${other})e${power}`;
+  }
+  const digits = Math.max(places, 0);
+  return `${loss.toFixed(digits)} ± ${margin.toFixed(digits)}`;
+}
+
+// The ratio of two rates, at least 1, with two digits.
+function times(ratio) {
+  return `${Number(Math.max(ratio, 1 / ratio).toPrecision(2))}x`;
+}
+
+function besideSuggestion(rate, suggestion) {
+  if (shortRate(rate) === shortRate(suggestion)) return "suggested";
+  const ratio = Math.max(rate / suggestion, suggestion / rate);
+  const much = ratio < LITTLE ? `${Math.round(100 * (ratio - 1))}%` : times(ratio);
+  return `${much} ${rate < suggestion ? "lower" : "higher"} than suggested`;
+}
+
+function besideUnstable(rate, unstableFrom) {
+  if (rate >= unstableFrom) return "in the unstable rates";
+  const ratio = times(unstableFrom / rate);
+  return ratio === "1x" ? "just below the unstable rates" : `${ratio} below the unstable rates`;
+}
