@@ -120,7 +120,7 @@ class Controller:
             self.pick(rounded(suggestion))
         elif self._owner.value is None:
             low, high = self.state.shown.window
-            self.pick(math.sqrt(low * high))
+            self.pick(rounded(math.sqrt(low * high)))
 
     def apply(self) -> str:
         """Write the chosen rate to the optimizer, and return what has changed."""

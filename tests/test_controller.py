@@ -460,7 +460,7 @@ def test_the_chart_holds_the_settings(make: Any) -> None:
     ):
         _field(widget, field).value = value
         assert chart.axes.range == widget._controller.state.shown.bounds == edges
-    said = "Run tries 100 learning rates from 1e-9 to 100 "
+    said = "Run tries 100 learning rates from 1.0e-9 to 100 "
     assert widget.status.startswith(said)
     assert said in sentence_of(widget)
 
@@ -1266,12 +1266,12 @@ def test_status_of_a_run_from_beginning_to_end(make: Any) -> None:
     said: list[str] = []
     bar = display_of(widget).answer
     bar.status.observe(lambda change: said.append(change["new"]), "value")
-    assert widget.status.startswith("Run tries 10 learning rates from 1e-7 to 10 ")
+    assert widget.status.startswith("Run tries 10 learning rates from 1.0e-7 to 10 ")
     widget.run()
     assert widget.status == "Running: waiting for the first step."
     gate.let(4)
     gate.await_asked(5)
-    pace = r"step 4 of 10, [\d.,]+ (it/s|s/it), \d+ s left"
+    pace = r"step 4 of 10, [\d.,]+ (steps/s|s/step), \d+ s left"
     pattern = rf"Running: {pace}\. Loss [\d.e-]+ at rate 4\.6e-5\."
     assert re.fullmatch(pattern, widget.status)
     gate.let(6)
@@ -1303,7 +1303,7 @@ def test_status_of_a_run_whose_loss_has_not_risen(make: Any) -> None:
     widget = make(start_lr=1e-5, end_lr=1e-2)
     _run(widget)
     assert " The loss had not risen by the last rate, 1.0e-2. " in widget.status
-    assert display_of(widget).answer.next.description == "Run up to 1e-1"
+    assert display_of(widget).answer.next.description == "Run up to 0.1"
 
 
 def test_status_of_a_run_that_is_stopped(make: Any) -> None:

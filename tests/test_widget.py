@@ -35,7 +35,7 @@ def test_before_there_is_anything(make: Any) -> None:
     assert widget.curves == {}
     assert set(widget.suggestions.values()) == {None}
     assert (widget.progress, widget.running) == (0, False)
-    assert widget.status.startswith("Run tries 100 learning rates from 1e-7 to 10 ")
+    assert widget.status.startswith("Run tries 100 learning rates from 1.0e-7 to 10 ")
     with pytest.raises(RuntimeError, match="no test to wait for; call run"):
         widget.wait()
 

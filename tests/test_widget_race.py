@@ -122,7 +122,7 @@ def test_what_cannot_be_raced(
     with pytest.raises(error, match=message):
         widget.race(*arguments)
     assert not widget.running
-    assert widget.status.startswith(f"Race failed after 0 steps. {error.__name__}")
+    assert widget.status.startswith(f"Training failed after 0 steps. {error.__name__}")
     assert display_of(widget).trainings.lanes is None
 
 
@@ -154,12 +154,12 @@ def test_it_is_watched_and_stopped_and_keeps_what_was_found(make: Any) -> None:
     button = display_of(widget).answer.button
     widget.race([0.001, 0.1, 0.2], 10)
     assert button.description == "Stop"
-    assert widget.status == "Race of 3 rates: waiting for the first step."
+    assert widget.status == "Training at 3 rates: waiting for the first step."
     gate.let(13)
     gate.await_asked(14)
     assert widget.running
     assert widget.progress == 13 / 30
-    assert widget.status.startswith("Race: rate 0.1, 2 of 3, loss ")
+    assert widget.status.startswith("Training: rate 0.1, 2 of 3, loss ")
     button.click()
     gate.let(1)
     widget.wait()
@@ -168,7 +168,7 @@ def test_it_is_watched_and_stopped_and_keeps_what_was_found(make: Any) -> None:
     assert second.stop_reason == "stopped"
     assert len(second) == 4
     assert button.description == "Run"
-    said = f"Race stopped at rate 0.1, 2 of 3: lowest loss {first.final_loss:.3g} at"
+    said = f"Stopped at rate 0.1, 2 of 3: lowest loss {first.final_loss:.3g} at"
     assert widget.status.startswith(said)
     shown = [button.description for button in _buttons(widget)]
     assert shown == [f"1.0e-3 · {first.final_loss:.2g}", "0.1 · stopped", "0.2"]
@@ -204,9 +204,9 @@ def test_a_rate_that_diverges_ends_alone(make: Any) -> None:
     best = min(widget.race_curves[:2], key=lambda curve: curve.final_loss)
     assert (
         widget.status
-        == f"Race done: lowest loss {plain(best.final_loss, 3)} at 2.0e-2."
+        == f"Trainings done: lowest loss {plain(best.final_loss, 3)} at 2.0e-2."
     )
-    assert _buttons(widget)[2].description == "10 · diverged"
+    assert _buttons(widget)[2].description == "10 · unstable"
 
 
 def test_a_failure_is_shown_and_raised_and_keeps_its_curves(make: Any) -> None:
@@ -225,7 +225,7 @@ def test_a_failure_is_shown_and_raised_and_keeps_its_curves(make: Any) -> None:
     for _ in range(2):
         with pytest.raises(ArithmeticError, match="no"):
             widget.wait()
-    assert widget.status == "Race failed after 14 steps. ArithmeticError: <b>no</b>"
+    assert widget.status == "Training failed after 14 steps. ArithmeticError: <b>no</b>"
     assert "&lt;b&gt;" in display_of(widget).answer.status.value
     first, second = widget.race_curves
     assert (len(first), len(second), second.stop_reason) == (10, 4, None)
@@ -242,7 +242,9 @@ def test_what_keeps_a_race_from_starting_is_shown_and_raised(make: Any) -> None:
     with pytest.raises(ValueError, match="isolation='copy' cannot copy the model"):
         widget.race()
     assert not widget.running
-    assert widget.status.startswith("Race failed after 0 steps. ValueError: isolation=")
+    assert widget.status.startswith(
+        "Training failed after 0 steps. ValueError: isolation="
+    )
 
 
 def test_closing_in_mid_race_leaves_nothing() -> None:

@@ -226,7 +226,7 @@ def test_a_stop_in_the_range_test_keeps_its_steps(make: Any) -> None:
         widget.run()
     gate.let(4)
     gate.await_asked(5)
-    assert widget.status.startswith("Check, range test first: step 4 of 600")
+    assert widget.status.startswith("Range test before the check: step 4 of 600")
     assert len(widget.curve) == 4
     display_of(widget).answer.button.click()
     gate.let(1)
@@ -255,7 +255,7 @@ def test_a_stop_in_the_lanes_keeps_what_they_tell(make: Any) -> None:
     widget = _tested(gate, make)
     suggestion = widget.curve.suggestion()
     widget.verify(30)
-    assert widget.status == "Check of 5 rates: waiting for the first step."
+    assert widget.status == "Check at 5 rates: waiting for the first step."
     assert _marks(widget)[0] == [suggestion.lr]  # while the lanes run
     gate.let(33)
     gate.await_asked(34)
@@ -304,7 +304,7 @@ def test_a_test_that_tells_nothing_is_an_error(make: Any) -> None:
 
     widget = make(loss_fn)
     widget.verify()
-    with pytest.raises(RuntimeError, match="too early to know at which rates to train"):
+    with pytest.raises(RuntimeError, match="too short to tell at which rates to train"):
         widget.wait()
     assert widget.status.startswith("Check failed after 1 step. RuntimeError: the ")
     assert display_of(widget).trainings.lanes is None

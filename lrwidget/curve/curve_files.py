@@ -137,7 +137,7 @@ class Stored:
             test = RecordedTest()
             test.feed(contents)
             if not test.header:
-                msg = "its header is torn"
+                msg = "its header is incomplete"
                 raise ValueError(msg)  # noqa: TRY301 (one error for all)
             settings = test.header["settings"]
             return make(

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 # A place is the decimal logarithm of a rate, so that distances are in decades. The
 # clearness of a descent is its depth in multiples of its noise.
 _RANGE = math.log10(2)  # on each side of the suggestion
-_FEW_STEPS = 10  # a decade; the reason mentions fewer
+_FEW_STEPS = 10  # a decade; from fewer, the reason asks for more
+MORE_STEPS = "more steps would make it surer"
 
 _LEAST_CLEARNESS = 4.0  # of a descent without an edge, or to one loss alone
 _MOST_CLEARNESS = 1e6  # of a descent without noise
@@ -213,7 +214,7 @@ def _reason(
 ) -> str:
     """Return the reason of a suggestion: its position, and how clear that is."""
     part = fall.part(lr)
-    few = f"; {density:.0f} steps a decade are few" if density < _FEW_STEPS else ""
+    few = f"; {MORE_STEPS} ({density:.0f} a decade)" if density < _FEW_STEPS else ""
     nearest = min(_PARTS, key=lambda known: abs(known - part))
     slope = "the slope" if weight > _SURE else "a noisy slope"
     on_slope = _PARTS[nearest].format(slope)

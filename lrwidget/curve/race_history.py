@@ -45,8 +45,8 @@ def checked_rates(
             raise invalid(rates, "rates", f"holds {rate!r} twice; pass each rate once")
     if not low <= checked[0] <= checked[-1] <= high:
         problem = (
-            f"must be from {low!r} to {high!r}, the range of the chart; make the "
-            "widget with a wider range"
+            f"must be from {low!r} to {high!r}, the rates of the widget's tests; make "
+            "the widget with a lower start_lr or a higher end_lr"
         )
         raise invalid(checked, "rates", problem)
     return checked

@@ -113,7 +113,8 @@ def _classic(rule: ClassicRule, words: str, curve: LRCurve) -> Suggestion:
     if len(kept) > 1 and not falls:
         return Suggestion(None, reason="the loss never falls")
     if rate is None:
-        return Suggestion(None, reason=f"too few points ({len(kept)} after trimming)")
+        left = f"{len(kept)} without the first and last ones"
+        return Suggestion(None, reason=f"too few points ({left})")
     if not lrs[0] <= rate <= lrs[-1]:
         return Suggestion(None, reason=f"{words} is not in the swept range")
     return Suggestion(rate, reason=words)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _ENDS: dict[State, str] = {
     "unstable": "became unstable",
     "nothing": "learned nothing",
-    "unfinished": "did not end",
+    "unfinished": "ended early",
 }
 
 
@@ -29,7 +29,7 @@ def lane_results(outcomes: Sequence[Outcome], steps: int) -> str:
     words += [f"{_listed(found[x])} {_ENDS[x]}" for x in _ENDS if x in found]
     sentence = f"{'; '.join(words)}."
     if close and "unfinished" in found:
-        return f"{sentence} Not all trainings ended, so they allow no range."
+        return f"{sentence} Not all trainings were completed, so they allow no range."
     return sentence
 
 

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from lrwidget.curve.verification import Tuning, Verification
 
 LANES = TUNING.lanes
+_ENDS = {
+    "completed": "it was completed",
+    "diverged": "its loss became unstable",
+    "non_finite": "its loss became infinite or NaN",
+    "exhausted": "its batches ended",
+    "stopped": "it was stopped",
+    None: "it has not ended",
+}
 
 
 def lane_rates(curve: LRCurve, tuning: Tuning = TUNING) -> list[float]:
@@ -37,9 +45,9 @@ def lane_rates(curve: LRCurve, tuning: Tuning = TUNING) -> list[float]:
             suggestion.lr is None and curve.stop_reason != "completed"
         ):
             msg = (
-                f"the range test ended ({curve.stop_reason}) too early to know at "
-                f"which rates to train: {suggestion.reason}; change its settings, or "
-                "pass curve=..."
+                "the range test is too short to tell at which rates to train: "
+                f"{_ENDS[curve.stop_reason]}, and {suggestion.reason}; change its "
+                "settings, or pass curve=..."
             )
             raise RuntimeError(msg)
         top = float(curve.lrs[-1])

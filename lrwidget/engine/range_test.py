@@ -312,7 +312,7 @@ def _without_accelerate(
 def warn_of_differences(test: RangeTest) -> None:
     """Warn the caller's caller of the known differences from the user's training."""
     if test.notices:
-        words = " ".join(("This is not quite your training.", *test.notices))
+        words = " ".join(("The test differs from your training.", *test.notices))
         warnings.warn(words, stacklevel=4)
 
 

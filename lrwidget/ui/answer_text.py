@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lrwidget.curve.default_rule import MORE_STEPS
 from lrwidget.curve.edge import FEWEST
 from lrwidget.curve.schedule import MOST_LR
-from lrwidget.curve.ticks import counted, exact, plain, rounded, short, tick_label
+from lrwidget.curve.ticks import counted, exact, plain, rounded, short
 
 if TYPE_CHECKING:
     from lrwidget.curve.lr_curve import LRCurve
@@ -27,12 +28,16 @@ _BADGES = (
     ("checked by training", "checked by training", "good"),
     ("Too noisy", "too noisy, rule of thumb", "doubtful"),
     ("noisy slope", "noisy curve", "doubtful"),
-    ("steps a decade are few", "few steps", "doubtful"),
+    (MORE_STEPS, "few steps", "doubtful"),
     ("the slope", "clear curve", "good"),
     ("", "rule of fastai", "plain"),
 )
-# Words in the reason of no suggestion, and the change of the settings that may help.
-_REMEDIES = {"the rise comes too early": "start_lr", "beyond its noise": "num_it"}
+# Words in the reason of a suggestion, and the setting whose change may help.
+_REMEDIES = {
+    "the rise comes too early": "start_lr",
+    "beyond its noise": "num_it",
+    MORE_STEPS: "num_it",
+}
 
 
 class NextStep(NamedTuple):
@@ -161,7 +166,7 @@ def _completed(curve: LRCurve, steps: str, last: str) -> str:
         return ""
     after = int(np.flatnonzero(np.isfinite(curve.losses)).max(initial=-1)) + 1
     if after < len(curve):
-        return f"No loss is finite from {short(curve.lrs[after])} on."
+        return f"From {short(curve.lrs[after])} on, each loss is infinite or NaN."
     if _has_more_above(curve):
         return f"The loss had not risen by the last rate, {last}."
     return f"Done: {steps} up to {last}."
@@ -184,16 +189,14 @@ def next_step(snapshot: Snapshot) -> NextStep | None:
         return None
     if _has_more_above(curve):
         end = float(f"{_FAST * curve.lrs[-1]:.6g}")
-        return NextStep(f"Run up to {tick_label(end)}", {"end_lr": end})
-    if suggestion.lr is not None or not len(curve):
-        return None
+        return NextStep(f"Run up to {exact(end)}", {"end_lr": end})
     for words, setting in _REMEDIES.items():
         if words in suggestion.reason:
             if setting == "num_it":
                 steps = _MORE_STEPS * snapshot.config.num_it
                 return NextStep(f"Run {steps} steps", {"num_it": steps})
             start = float(f"{curve.lrs[0] / _LOWER:.6g}")
-            return NextStep(f"Run from {tick_label(start)}", {"start_lr": start})
+            return NextStep(f"Run from {exact(start)}", {"start_lr": start})
     return None
 
 

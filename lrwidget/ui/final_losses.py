@@ -209,21 +209,21 @@ class FinalLosses:
         """
         Return the texts before and after triangles: each loss that is above the plot.
 
-        Of those that diverged, there is one text.
+        Of those that were unstable, there is one text.
         """
         top = self._height_at(_TOP)
         before: list[_Text] = [
             (lr, top, plain(x.loss, 2)) for lr, x in above if x.state != "unstable"
         ]
         after: list[_Text] = []
-        diverged = [lr for lr, x in above if x.state == "unstable"]
-        if diverged:
-            count = f"{len(diverged)} " if len(diverged) > 1 else ""
-            fits = self._across(diverged[-1]) + _ROOM <= 1
-            lr, side = (diverged[-1], after) if fits else (diverged[0], before)
+        unstable = [lr for lr, x in above if x.state == "unstable"]
+        if unstable:
+            count = f"{len(unstable)} " if len(unstable) > 1 else ""
+            fits = self._across(unstable[-1]) + _ROOM <= 1
+            lr, side = (unstable[-1], after) if fits else (unstable[0], before)
             crowded = side and self._across(lr) - self._across(side[-1][0]) < _CROWDED
             height = self._height_at(_TOP - _LINE) if crowded else top
-            side.append((lr, height, f"{count}diverged"))
+            side.append((lr, height, f"{count}unstable"))
         return before, after
 
     def _height_at(self, share: float) -> float:

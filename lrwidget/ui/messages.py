@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.run_settings import same_as
-from lrwidget.curve.ticks import counted, plain, short, tick_label
+from lrwidget.curve.ticks import counted, exact, plain, short
 from lrwidget.curve.verdict import best_lanes
 from lrwidget.ui.answer_text import conclusion
 from lrwidget.ui.outlook import duration, speed
@@ -23,11 +23,11 @@ _FAST = 10  # steps per second, from which on the speed has no decimals
 _MAX_ERROR = 250  # characters
 _MAX_NAME = 40  # characters
 _LONG_SILENCE = 10.0  # seconds
-_NAMES = {"race": "Race", "verification": "Check"}
+_NAMES = {"race": "Training", "verification": "Check"}
 _STARTS = {
     "test": "Range test",
     "comparison": "Comparison",
-    "race": "Race",
+    "race": "Training",
     "verification": "Check by training",
 }
 
@@ -67,7 +67,7 @@ def sentence(snapshot: Snapshot) -> str:
 def _with_notices(words: str, job: JobSnapshot) -> str:
     if not job.notices:
         return words
-    return f"{words} This is not quite your training. {' '.join(job.notices)}"
+    return f"{words} The test differs from your training. {' '.join(job.notices)}"
 
 
 def announcement(snapshot: Snapshot) -> str:
@@ -96,9 +96,9 @@ def _idle(snapshot: Snapshot) -> str:
     start, end, num_it = snapshot.config.plan[:3]
     steps = counted(num_it * snapshot.config.steps_per_lr, "training step")
     return (
-        f"Run tries {num_it} learning rates from {tick_label(start)} to "
-        f"{tick_label(end)} and shows the loss at each. It takes as long as {steps}, "
-        "and does not change your model."
+        f"Run tries {num_it} learning rates from {exact(start)} to {exact(end)} and "
+        f"shows the loss at each. It takes as long as {steps}, and does not change "
+        "your model."
     )
 
 
@@ -170,7 +170,8 @@ def _running(job: JobSnapshot, snapshot: Snapshot) -> str:
     if not (job.done and len(curve)):
         return _waiting("Running: waiting for the first step", job)
     last, loss = short(curve.lrs[-1]), plain(curve.losses[-1], 4)
-    what = "Check, range test first" if job.kind == "verification" else "Running"
+    checks = job.kind == "verification"
+    what = "Range test before the check" if checks else "Running"
     return f"{what}: {_pace(job)}. Loss {loss} at rate {last}."
 
 
@@ -183,7 +184,7 @@ def _racing(what: str, race: Trainings, job: JobSnapshot) -> str:
     curves = [*race.curves().values()]
     if not curves:
         rates = counted(len(race.rates), "rate")
-        return _waiting(f"{what} of {rates}: waiting for the first step", job)
+        return _waiting(f"{what} at {rates}: waiting for the first step", job)
     latest = curves[-1]
     loss = f", loss {plain(latest.losses[-1], 4)}" if len(latest) else ""
     return f"{what}: rate {_position(race, curves)}{loss}; {_pace(job)}."
@@ -206,10 +207,10 @@ def _ended(job: JobSnapshot, snapshot: Snapshot) -> str:
 def _ended_race(race: RaceHistory) -> str:
     curves = [*race.curves().values()]
     if not curves:
-        return "Race stopped before the first step."
-    what = "Race done: "
+        return "Stopped before the first step."
+    what = "Trainings done: "
     if race.stop_reason != "completed":
-        what = f"Race stopped at rate {_position(race, curves)}: "
+        what = f"Stopped at rate {_position(race, curves)}: "
     finished = [curve for curve in curves if math.isfinite(curve.final_loss)]
     if not finished:
         return f"{what}no training was completed."
@@ -247,9 +248,9 @@ def _pace(job: JobSnapshot) -> str:
     minutes, rest = divmod(round((job.total - job.done) / rate), 60)
     left = f"{minutes} min {rest} s" if minutes else f"{rest} s"
     if rate < 1:
-        pace = f"{1 / rate:.3g} s/it"
+        pace = f"{1 / rate:.3g} s/step"
     else:
-        pace = f"{rate:,.0f} it/s" if rate >= _FAST else f"{rate:.2g} it/s"
+        pace = f"{rate:,.0f} steps/s" if rate >= _FAST else f"{rate:.2g} steps/s"
     return f"{text}, {pace}, {left} left"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lrwidget.curve.ticks import counted, tick_label
+from lrwidget.curve.ticks import counted, exact
 from lrwidget.curve.verification_history import LANES, lane_steps
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def next_run(snapshot: Snapshot) -> str:
     config = snapshot.config
     start, end, num_it = config.plan[:3]
     how = "linear" if config.step_mode == "linear" else "exponential"
-    rates = f"{tick_label(start)} to {tick_label(end)}"
+    rates = f"{exact(start)} to {exact(end)}"
     words = f"Next run: {counted(num_it, 'step')}, {rates}, {how}"
     seconds = _seconds(snapshot, num_it * config.steps_per_lr)
     return words if seconds is None else f"{words}, about {duration(seconds)}"

@@ -1,7 +1,5 @@
 // The table of the points, which is built when it is unfolded.
 
-const COLUMNS = ["rate", "loss", "trend"];
-
 function render({ model, el }) {
   const summary = element("summary");
   const table = element("table");
@@ -15,7 +13,7 @@ function render({ model, el }) {
     if (!details.open) return;
     table.createCaption().textContent = model.get("title");
     const head = table.createTHead().insertRow();
-    for (const name of COLUMNS) head.append(element("th", { textContent: name, scope: "col" }));
+    for (const name of model.get("columns")) head.append(element("th", { textContent: name, scope: "col" }));
     const body = table.createTBody();
     for (const [rate, ...values] of model.get("points")) {
       const row = body.insertRow();

@@ -26,6 +26,7 @@ class PointsTable(anywidget.AnyWidget):
     _css = page_file("points_table.css")
 
     title = traitlets.Unicode().tag(sync=True)
+    columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
     points = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)
 
     def __init__(self) -> None:
@@ -36,24 +37,22 @@ class PointsTable(anywidget.AnyWidget):
         opened = snapshot.opened
         if opened is None or opened in snapshot.growing:
             return
-        points = points_of(snapshot.curve)
+        columns = columns_of(snapshot.curve, snapshot.capabilities.loss_name)
         of = f" of {opened.name}" if len(snapshot.runs) > 1 else ""
         with self.hold_sync():
-            self.title, self.points = f"Table of the points{of}", points
-        self.layout.display = None if points else "none"
+            self.title, self.columns = f"Table of the points{of}", [*columns]
+            self.points = [list(point) for point in zip(*columns.values(), strict=True)]
+        self.layout.display = None if len(snapshot.curve) else "none"
 
 
-def points_of(curve: LRCurve) -> list[list[str]]:
-    """Return rate, loss and trend as texts, of at most a hundred steps."""
-    if not len(curve):
-        return []
+def columns_of(curve: LRCurve, loss_name: str = "loss") -> dict[str, list[str]]:
+    """Return rates, losses and trend as texts, at a hundred steps at most."""
     count = min(len(curve), _MOST)
-    chosen = np.linspace(0, len(curve) - 1, count).round().astype(int)
-    lrs, losses = curve.lrs[chosen], curve.losses[chosen]
-    trend, _errors = curve.fit().at(lrs)
-    return [
-        [short(lr), plain(loss, _DIGITS), plain(height, _DIGITS)]
-        for lr, loss, height in zip(
-            lrs.tolist(), losses.tolist(), trend.tolist(), strict=True
-        )
-    ]
+    chosen = np.linspace(0, max(len(curve) - 1, 0), count).round().astype(int)
+    columns = {loss_name: curve.losses, "trend": curve.fit().at(curve.lrs)[0]}
+    if curve.train_losses is not None:
+        columns["training loss"] = curve.train_losses
+    texts = {"rate": [short(lr) for lr in curve.lrs[chosen].tolist()]}
+    for name, losses in columns.items():
+        texts[name] = [plain(loss, _DIGITS) for loss in losses[chosen].tolist()]
+    return texts

@@ -36,8 +36,8 @@ _ERRORS = (
 )
 _WAITING = "The trainings begin after the range test."
 _ENDS = {
-    "diverged": "diverged",
-    "non_finite": "not finite",
+    "diverged": "unstable",
+    "non_finite": "infinite or NaN",
     "exhausted": "no batches left",
     "stopped": "stopped",
 }
@@ -203,7 +203,7 @@ def _title(history: Trainings, *, running: bool) -> str:
     """Return the heading of the final losses."""
     steps = counted(history.steps, "step")
     if isinstance(history, RaceHistory):
-        what = f"Race, {steps} at each rate"
+        what = f"Trainings of {steps}, each at one rate"
     else:
         what = (
             f"Check by training {steps}" if running else f"Checked by training {steps}"
@@ -217,7 +217,7 @@ def _words(outcome: Outcome) -> str:
     if reason != "completed":
         return _ENDS.get(reason or "", "")
     if outcome.state == "unstable":
-        return "not finite"
+        return "infinite or NaN"
     loss = plain(outcome.loss, 2)
     if len(outcome.lane.val_losses):
         loss = f"validation loss {loss}"

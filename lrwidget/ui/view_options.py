@@ -202,7 +202,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
     ) -> None:
         """Explain the marks of the chart by keys that look like them."""
         band = not self.fastai.value
-        batch = "one batch" if self._loss_name == "loss" else f"{self._loss_name} once"
+        batch = "one batch" if self._loss_name == "loss" else f"one {self._loss_name}"
         key = [
             (_DOT if dots else _THIN, "validation loss" if training else batch),
             *([(_SQUARE if dots else _DASHED, "training loss")] if training else []),

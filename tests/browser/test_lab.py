@@ -51,7 +51,7 @@ def test_run_it_and_watch_it_while_another_cell_runs(
     finder.button.click()
     finder.await_points(1)
     expect(finder.button).to_have_text("Stop")
-    running = r"Running: step \d+ of 3000, \d+ it/s, .* left. Loss .* at rate"
+    running = r"Running: step \d+ of 3000, \d+ steps/s, .* left. Loss .* at rate"
     finder.await_status(re.compile(running))
 
     book.start(2)
@@ -278,7 +278,7 @@ def test_follow_a_test_of_another_process(
         count = 0
         for _ in range(3):
             count = finder.await_points(count)
-        finder.await_status(re.compile(r"Running: step \d+ of 3000, \d+ it/s"))
+        finder.await_status(re.compile(r"Running: step \d+ of 3000, \d+ steps/s"))
         finder.click(1e-3)
         book.await_value("w.value", _is(1e-3))
         finder.drag(1e-4, 5e-2)

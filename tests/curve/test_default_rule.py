@@ -234,7 +234,9 @@ def test_no_more_than_the_whole_descent_is_done() -> None:
 def test_few_steps_are_told() -> None:
     lrs = np.geomspace(1e-7, 10, 40)
     losses = _sigmoid(-2, lrs) + np.where(lrs > 1, 1e3 * np.log10(lrs), 0.0)
-    assert _found(losses, lrs).reason.endswith("; 5 steps a decade are few")
+    assert _found(losses, lrs).reason.endswith(
+        "; more steps would make it surer (5 a decade)"
+    )
     assert "few" not in _found(_sigmoid(-2) + _EXPLOSION).reason
 
 

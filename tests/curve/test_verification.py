@@ -155,8 +155,8 @@ def _without_suggestion() -> LRCurve:
             0.0,
             (
                 "1.0e-2 has the lowest loss after 100 steps; 3.2e-3 is worse; 3.2e-2 "
-                "became unstable; 1.0e-3 and 0.1 did not end. Not all trainings ended, "
-                "so they allow no range. "
+                "became unstable; 1.0e-3 and 0.1 ended early. Not all trainings were "
+                "completed, so they allow no range. "
             ),
         ),
     ],
@@ -166,7 +166,7 @@ def test_the_verdict_on_the_lanes(
 ) -> None:
     found = verification(sweep(), _lanes(*ends, noise=noise))
     assert found.verdict.startswith(words)
-    assert found.checked == ("did not end" not in words)
+    assert found.checked == ("ended early" not in words)
     longer = "A longer training needs a lower rate than the best of a short one"
     assert (longer in found.verdict) == found.checked
 

@@ -132,7 +132,7 @@ def test_a_function_without_a_widget_warns_its_caller(call: Any) -> None:
     training = (model, SGD(model.parameters(), lr=0.1), loader())
     rates = {"rates": [0.1], "steps": 2} if call is race else {}
     with pytest.warns(
-        UserWarning, match="This is not quite your training. 3 modules"
+        UserWarning, match="The test differs from your training. 3 modules"
     ) as w:
         call(*training, nn.CrossEntropyLoss(), **rates)
     assert [warning.filename for warning in w] == [__file__]

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lrwidget.curve.default_rule import MORE_STEPS
 from lrwidget.curve.history import JobHistory
 from lrwidget.curve.lr_curve import LRCurve
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.ui import answer_text
-from tests.curves import PLAN, curve_of, run_of
+from tests.curves import PLAN, run_of
 from tests.ui.snapshots import IDLE, job_with, snapshot_with
 
 _RUN = run_of([3.0, 2.0, 1.0])
@@ -41,7 +42,10 @@ def test_the_headline() -> None:
     ("reason", "words"),
     [
         ("three quarters of the way down the slope", "clear curve"),
-        ("halfway down the slope; 5 steps a decade are few", "few steps"),
+        (
+            "halfway down the slope; more steps would make it surer (5 a decade)",
+            "few steps",
+        ),
         ("a tenth of the way down a noisy slope, and 1/20 of 0.14", "noisy curve"),
         ("Too noisy to see a slope. Rule of thumb: 1/20", "too noisy, rule of thumb"),
         ("checked by training", "checked by training"),
@@ -79,13 +83,14 @@ def test_what_may_do_better() -> None:
     falling = LRCurve(_LRS, np.linspace(3, 1, 51), "completed")
     low = LRCurve(_LRS, np.linspace(1, 3, 51), "completed")
     early = Suggestion(None, reason="the rise comes too early; begin at a lower rate")
+    few = Suggestion(0.1, reason=f"halfway down the slope; {MORE_STEPS} (5 a decade)")
     noise = Suggestion(None, reason="the loss neither falls nor rises beyond its noise")
     for curve, suggestion, step in (
         (falling, NO_SUGGESTION, ("Run up to 10", {"end_lr": 10.0})),
-        (low, early, ("Run from 1e-7", {"start_lr": 1e-7})),
+        (low, early, ("Run from 1.0e-7", {"start_lr": 1e-7})),
         (low, noise, ("Run 300 steps", {"num_it": 300})),
         (low, Suggestion(0.1), None),
-        (curve_of(), noise, None),
+        (low, few, ("Run 300 steps", {"num_it": 300})),
     ):
         shown = replace(IDLE, curve=curve, suggestion=suggestion)
         assert answer_text.next_step(shown) == step

@@ -79,7 +79,7 @@ def test_a_lane_that_diverged_is_a_triangle_at_the_top(final: FinalLosses) -> No
         0.8 < (height - final._losses.limits[0]) / np.diff(final._losses.limits)[0] < 1
     )
     # to the left of the triangle, since there is no room to the right of it
-    assert final.texts_before.text.tolist() == ["diverged"]
+    assert final.texts_before.text.tolist() == ["unstable"]
     assert _points(final.texts_before) == [[rate], [height]]
     assert {"1", "0.5", "0.9"} <= {*final.texts.text}
 

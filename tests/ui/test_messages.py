@@ -49,7 +49,7 @@ def _ended(curve: LRCurve, suggestion: Suggestion = NO_SUGGESTION) -> str:
 
 def test_before_the_first_run() -> None:
     assert messages.status(IDLE) == (
-        "Run tries 100 learning rates from 1e-7 to 10 and shows the loss at each. It "
+        "Run tries 100 learning rates from 1.0e-7 to 10 and shows the loss at each. It "
         "takes as long as 100 training steps, and does not change your model."
     )
     config = TestConfig(num_it=30, steps_per_lr=2)
@@ -87,7 +87,9 @@ def test_running() -> None:
     said = "Loss 1.5 at rate 1.0e-2."
     assert _running(2) == f"Running: step 2 of 100. {said}"
     # one step in 1 / 49 s, of which 98 are to come
-    assert _running(2, 1 / 49) == f"Running: step 2 of 100, 49 it/s, 2 s left. {said}"
+    assert (
+        _running(2, 1 / 49) == f"Running: step 2 of 100, 49 steps/s, 2 s left. {said}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,7 @@ def test_a_complete_test_whose_last_losses_are_not_finite() -> None:
     for broken, said in ((30, "1.0e-2"), (50, "1"), (0, "1.0e-5")):
         losses = np.where(np.arange(51) < broken, falling, np.nan)
         words = _ended(LRCurve(lrs, losses, "completed"))
-        assert f"No loss is finite from {said} on." in words
+        assert f"From {said} on, each loss is infinite or NaN." in words
 
 
 def test_stopped_before_the_first_step() -> None:
@@ -148,9 +150,9 @@ def test_what_differs_from_the_training_is_said_at_the_end() -> None:
     for running in (True, False):
         job = job_with(_history(2), running=running)
         plain = _status(job, curve=_curve("completed"))
-        job = replace(job, notices=("One is left out.", "Two differs."))
+        job = replace(job, notices=("One is not.", "Two differs."))
         assert _status(job, curve=_curve("completed")) == (
-            f"{plain} This is not quite your training. One is left out. Two differs."
+            f"{plain} The test differs from your training. One is not. Two differs."
         )
 
 
@@ -174,7 +176,7 @@ def test_failed_in_one_line() -> None:
     error = RuntimeError("sizes\n do not  match\n\nfor example\n")
     said = "ailed after 2 steps. RuntimeError: sizes do not match"
     assert _failed(error) == f"F{said}"
-    assert _failed(error, kind="race") == f"Race f{said}"
+    assert _failed(error, kind="race") == f"Training f{said}"
     assert _failed(ZeroDivisionError()) == "Failed after 2 steps. ZeroDivisionError"
 
 
@@ -193,13 +195,13 @@ def test_an_error_without_words() -> None:
         (0, 100, 0.0, ""),
         (1, 100, 0.0, ""),
         (1, 100, 5.0, ""),  # the clock may be ahead
-        (42, 100, 41 / 31, ", 31 it/s, 2 s left"),
-        (41, 101, 2.0, ", 20 it/s, 3 s left"),
-        (11, 130, 5.0, ", 2 it/s, 1 min 0 s left"),
-        (11, 1631, 5.0, ", 2 it/s, 13 min 30 s left"),
-        (1001, 1001, 1.5, ", 667 it/s, 0 s left"),
-        (10001, 10001, 5.0, ", 2,000 it/s, 0 s left"),
-        (11, 21, 25.0, ", 2.5 s/it, 25 s left"),
+        (42, 100, 41 / 31, ", 31 steps/s, 2 s left"),
+        (41, 101, 2.0, ", 20 steps/s, 3 s left"),
+        (11, 130, 5.0, ", 2 steps/s, 1 min 0 s left"),
+        (11, 1631, 5.0, ", 2 steps/s, 13 min 30 s left"),
+        (1001, 1001, 1.5, ", 667 steps/s, 0 s left"),
+        (10001, 10001, 5.0, ", 2,000 steps/s, 0 s left"),
+        (11, 21, 25.0, ", 2.5 s/step, 25 s left"),
     ],
 )
 def test_pace(done: int, total: int, seconds: float, pace: str) -> None:
@@ -235,11 +237,14 @@ def _racing(race: RaceHistory, seconds: float = 0.0) -> str:
 @pytest.mark.parametrize(
     ("race", "said"),
     [
-        (_race(), "Race of 3 rates: waiting for the first step."),
-        (_race(None), "Race: rate 1.0e-3, 1 of 3, loss 0.5; step 1 of 6."),
-        (_race("completed", None), "Race: rate 1.0e-2, 2 of 3, loss 0.5; step 3 of 6."),
-        (_race("diverged"), "Race: rate 1.0e-3, 1 of 3, loss 0.4; step 2 of 6."),
-        (RaceHistory([0.1], 2), "Race of 1 rate: waiting for the first step."),
+        (_race(), "Training at 3 rates: waiting for the first step."),
+        (_race(None), "Training: rate 1.0e-3, 1 of 3, loss 0.5; step 1 of 6."),
+        (
+            _race("completed", None),
+            "Training: rate 1.0e-2, 2 of 3, loss 0.5; step 3 of 6.",
+        ),
+        (_race("diverged"), "Training: rate 1.0e-3, 1 of 3, loss 0.4; step 2 of 6."),
+        (RaceHistory([0.1], 2), "Training at 1 rate: waiting for the first step."),
     ],
 )
 def test_racing(race: RaceHistory, said: str) -> None:
@@ -248,13 +253,13 @@ def test_racing(race: RaceHistory, said: str) -> None:
 
 def test_the_pace_of_a_race() -> None:
     said = _racing(_race("completed", None), 0.5)
-    assert said.endswith("; step 3 of 6, 4 it/s, 1 s left.")
+    assert said.endswith("; step 3 of 6, 4 steps/s, 1 s left.")
 
 
 def test_racing_without_batches() -> None:
     race = _race("completed")
     race.apply(Ended(1, "exhausted"))
-    assert _racing(race) == "Race: rate 1.0e-2, 2 of 3; step 2 of 4."
+    assert _racing(race) == "Training: rate 1.0e-2, 2 of 3; step 2 of 4."
 
 
 @pytest.mark.parametrize(
@@ -262,21 +267,21 @@ def test_racing_without_batches() -> None:
     [
         (
             _race("completed", "completed", "diverged", stopped="completed"),
-            "Race done: lowest loss 0.3 at 1.0e-2.",
+            "Trainings done: lowest loss 0.3 at 1.0e-2.",
         ),
         (
             _race("diverged", "diverged", "non_finite", stopped="completed"),
-            "Race done: no training was completed.",
+            "Trainings done: no training was completed.",
         ),
         (
             _race("completed", None, stopped="stopped"),
-            "Race stopped at rate 1.0e-2, 2 of 3: lowest loss 0.4 at 1.0e-3.",
+            "Stopped at rate 1.0e-2, 2 of 3: lowest loss 0.4 at 1.0e-3.",
         ),
         (
             _race(None, stopped="stopped"),
-            "Race stopped at rate 1.0e-3, 1 of 3: no training was completed.",
+            "Stopped at rate 1.0e-3, 1 of 3: no training was completed.",
         ),
-        (_race(stopped="stopped"), "Race stopped before the first step."),
+        (_race(stopped="stopped"), "Stopped before the first step."),
     ],
 )
 def test_raced(race: RaceHistory, said: str) -> None:
@@ -370,11 +375,11 @@ def test_an_error_of_the_fields_is_told_by_their_names() -> None:
 
 
 def test_the_next_run() -> None:
-    said = "Next run: 100 steps, 1e-7 to 10, exponential"
+    said = "Next run: 100 steps, 1.0e-7 to 10, exponential"
     assert outlook.next_run(IDLE) == said
     job = job_with(_history(100), seconds=3.0)  # 33 steps a second
     known = replace(IDLE, job=job, config=TestConfig(num_it=330, step_mode="linear"))
-    said = "Next run: 330 steps, 1e-7 to 10, linear, about 10 s"
+    said = "Next run: 330 steps, 1.0e-7 to 10, linear, about 10 s"
     assert outlook.next_run(known) == said
 
 
@@ -387,7 +392,7 @@ def test_the_button_of_a_check_tells_its_time() -> None:
 
 def test_announcements() -> None:
     assert messages.announcement(IDLE) == ""
-    for kind, said in (("race", "Race started."), ("test", "Range test started.")):
+    for kind, said in (("race", "Training started."), ("test", "Range test started.")):
         job = job_with(_history(3), kind=kind, running=True)
         assert messages.announcement(snapshot_with(job=job)) == said
     ended = snapshot_with(job=job_with(_history(2)), curve=_curve("stopped"))

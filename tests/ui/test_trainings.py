@@ -32,11 +32,11 @@ def _race(ends: Sequence[tuple[float, Any]]) -> RaceHistory:
 def test_the_words_of_each_end() -> None:
     race = _race([(1.0, "completed"), (3.0, "completed"), (2.0, "diverged")])
     outcomes = race.outcomes(race.curves()).values()
-    assert [_words(x) for x in outcomes] == ["1", "3, learned nothing", "diverged"]
+    assert [_words(x) for x in outcomes] == ["1", "3, learned nothing", "unstable"]
     others = _race([(1.0, "stopped"), (1.0, "exhausted"), (1.0, "non_finite")])
     outcomes = others.outcomes(others.curves()).values()
     assert [_words(x) for x in outcomes] == [
-        *("stopped", "no batches left", "not finite"),
+        *("stopped", "no batches left", "infinite or NaN"),
     ]
 
 
@@ -52,7 +52,9 @@ def test_the_verdict_tells_the_differences() -> None:
 
 def test_a_race_is_named_so() -> None:
     race = _race([(1.0, "completed")] * 3)
-    assert "<b>Race, 60 steps at each rate</b>" in _title(race, running=True)
+    assert "<b>Trainings of 60 steps, each at one rate</b>" in _title(
+        race, running=True
+    )
     assert "2 of 3 trainings done." in _so_far(2, 3)
 
 

@@ -217,7 +217,7 @@ def test_a_race_in_parallel(on_ray: OnRay) -> None:
     for found, alone in zip(widget.race_curves, expected, strict=True):
         np.testing.assert_allclose(found.losses, alone.losses, rtol=1e-12)
         assert found.stop_reason == "completed"
-    assert widget.status.startswith("Race done")
+    assert widget.status.startswith("Trainings done")
 
 
 def test_labelled_runs_in_parallel(on_ray: OnRay) -> None:
@@ -273,7 +273,7 @@ def test_a_race_fails(
     widget.race([0.01, 0.1], steps=20)
     with pytest.raises(error, match=words):
         widget.wait(SECONDS)
-    assert widget.status.startswith("Race failed")
+    assert widget.status.startswith("Training failed")
 
 
 def test_what_hangs_is_ended(on_ray: OnRay) -> None:

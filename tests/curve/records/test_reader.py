@@ -69,7 +69,7 @@ def _line(number: int = 0, **other: Any) -> bytes:
         (_HEADER + _line() + _line(1, train_loss=1), "train_loss must be in each step"),
         (_HEADER + _line(train_loss=1) + _line(1), "train_loss must be in each step"),
         (_HEADER + _line(train_loss=None), "line 2: train_loss=None is not a number"),
-        (_HEADER[:-1], "its header is torn"),
+        (_HEADER[:-1], "its header is incomplete"),
     ],
 )
 def test_what_is_no_record_is_a_clear_error(
