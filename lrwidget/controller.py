@@ -155,8 +155,8 @@ class Controller:
         state = self.state
         with state.lock:
             before, state.rates.zoom = state.rates.zoom, zoom
-            window = state.rates.window(self.state.shown.swept, self._owner.value)
-            if window == self.state.shown.window:
+            window = state.rates.window(state.shown.bounds, self._owner.value)
+            if window == state.shown.window:
                 state.rates.zoom = before
             else:
                 undo = partial(self._restore_zoom, before)

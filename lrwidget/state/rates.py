@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from lrwidget.curve.window import Zoom, around, extended, rates_that_matter
+from lrwidget.curve.window import Zoom, around, rates_that_matter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,9 +31,8 @@ class VisibleRates:
             self._found = given, rates_that_matter(*given)
         return self._found[1]
 
-    def window(self, swept: Limits, choice: float | None) -> Limits:
+    def window(self, bounds: Limits, choice: float | None) -> Limits:
         """Return the rates to show; a rate that was chosen after a zoom is inside."""
-        bounds = extended(swept, choice)
         if self.zoom is None:
             return around(self.part, choice, bounds)
         return self.zoom.window(bounds, choice)

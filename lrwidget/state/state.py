@@ -72,8 +72,9 @@ class State:
         """Show the chosen rate, the rates around it and what can be undone."""
         with self.lock:
             choice = self.owner.value
-            window = self.rates.window(self.shown.swept, choice)
-            self._show_changed(choice=choice, window=window)
+            bounds = extended(self.shown.swept, choice)
+            window = self.rates.window(bounds, choice)
+            self._show_changed(choice=choice, bounds=bounds, window=window)
 
     def show_undoable(self) -> None:
         """Show what can be undone, if it has changed."""
@@ -134,6 +135,7 @@ class State:
             curve = EMPTY if grows and unbegun else whole
             planned = opened.history.num_it if grows and opened is not None else 0
             swept, choice = self._swept(), self.owner.value
+            bounds = extended(swept, choice)
             self.rates.part = self._default_part(swept)
             return Snapshot(
                 capabilities=self._capabilities,
@@ -156,7 +158,8 @@ class State:
                 total_steps=self.settings.known_steps,
                 job=latest,
                 swept=swept,
-                window=self.rates.window(swept, choice),
+                bounds=bounds,
+                window=self.rates.window(bounds, choice),
                 choice=choice,
                 testing=testing,
                 undoable=self.undo.name,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lrwidget.ui.view_options import ViewOptions
 
 _OF_RUNS = {"runs", "opened", "growing"}
-_OF_A_HAND = {"choice", "window", "undoable"}  # of which no job depends
+_OF_A_HAND = {"choice", "bounds", "window", "undoable"}
 # A chart without a size logs errors in the page, so these parts keep theirs.
 _HIDDEN = {"height": "0", "overflow": "hidden", "visibility": "hidden"}
 _SHOWN = {"height": None, "overflow": "visible", "visibility": None}
@@ -137,46 +137,57 @@ class Layout:
         # If an error interrupts this, the next call writes the whole state.
         before, self._shown = self._shown, None
         changed = _changed(snapshot, before)
-        # Runs that are not opened may grow, too.
-        others_grow = any(run is not snapshot.opened for run in snapshot.growing)
-        if changed & _OF_RUNS or others_grow or self._view_changed:
-            changed |= {"curve", "others"}
-        if "problem" in changed:
-            self.settings.show_problem(snapshot.problem)
-        self._show_window(snapshot, changed)
-        self._show_curves(snapshot, changed, anew=others_grow or "growing" in changed)
-        self._show_choice(snapshot, changed)
-        self.trainings.show(snapshot, changed)
-        self._show_job(snapshot, before, anew=bool(changed - _OF_A_HAND))
+        self._show_rates(snapshot, changed)
+        if changed - _OF_A_HAND or self._view_changed:
+            self._show_results(snapshot, before, changed)
+        if changed - {"window", "bounds", "undoable"}:
+            self.answer.show_headline(headline(snapshot))
+        if "undoable" in changed:
+            self.undo_button.show(snapshot.undoable)
         self._shown = snapshot
 
     def say(self, words: str) -> None:
         """Tell what was applied or undone, until another rate is chosen."""
         self.next_bar.say(words)
 
-    def _show_window(self, snapshot: Snapshot, changed: set[str]) -> None:
-        """Show the visible rates, and what would be undone."""
+    def _show_rates(self, snapshot: Snapshot, changed: set[str]) -> None:
+        """Show the visible rates and the chosen one, with the code that has it."""
         if "window" in changed:
             self.chart.show_range(*snapshot.window)
-        if changed & {"swept", "choice"}:
+        if "bounds" in changed:
             self.page.bounds = snapshot.bounds
-        self.strip.show(snapshot)
-        if "undoable" in changed:
-            self.undo_button.show(snapshot.undoable)
+        if changed - {"choice", "undoable"}:
+            self.strip.show(snapshot)
+        if "choice" in changed:
+            for part in (self.chart, self.pick_bar, self.answer, self.trainings):
+                part.show_rate(snapshot.choice)
+            self.next_bar.say("")
+        if changed & {"choice", "total_steps"}:
+            self.copy.show(codes(snapshot.choice, snapshot.total_steps))
 
-    def _show_job(
-        self, snapshot: Snapshot, before: Snapshot | None, *, anew: bool
+    def _show_results(
+        self, snapshot: Snapshot, before: Snapshot | None, changed: set[str]
     ) -> None:
+        """Show the runs, the trainings and the job, which no other rate changes."""
+        # Runs that are not opened may grow, too.
+        others_grow = any(run is not snapshot.opened for run in snapshot.growing)
+        if changed & _OF_RUNS or others_grow or self._view_changed:
+            changed |= {"curve", "others"}
+        if "problem" in changed:
+            self.settings.show_problem(snapshot.problem)
+        self._show_curves(snapshot, changed, anew=others_grow or "growing" in changed)
+        self.trainings.show(snapshot, changed)
+        self._show_job(snapshot, before)
+
+    def _show_job(self, snapshot: Snapshot, before: Snapshot | None) -> None:
         """Show the progress and the status of the job, and what may be started."""
         job, running = snapshot.job, snapshot.running
-        if anew:
-            done, total = (0, 0) if job is None else (job.done, job.total)
-            traceback = None if job is None or job.error is None else job.traceback
-            sentence = messages.sentence(snapshot)
-            self.answer.show(done, total, sentence, traceback)
-            if not (running or job is None):
-                self.answer.keep_room(sentence)
-        self.answer.show_headline(headline(snapshot))
+        done, total = (0, 0) if job is None else (job.done, job.total)
+        traceback = None if job is None or job.error is None else job.traceback
+        sentence = messages.sentence(snapshot)
+        self.answer.show(done, total, sentence, traceback)
+        if not (running or job is None):
+            self.answer.keep_room(sentence)
         if not running:
             words, tooltip = check_button(snapshot), check_tooltip(snapshot)
             self.answer.show_check(words, tooltip)
@@ -187,8 +198,6 @@ class Layout:
             with self.results.layout.hold_sync():
                 for name, value in (_SHOWN if phase["begun"] else _HIDDEN).items():
                     setattr(self.results.layout, name, value)
-        if not anew:
-            return
         step = None if running else next_step(snapshot)
         self._next = {} if step is None else step.settings
         self.answer.show_next("" if step is None else step.words)
@@ -236,15 +245,6 @@ class Layout:
         name = "trend" if opened is None or len(snapshot.runs) == 1 else opened.name
         self.chart.prepare(name, plan)
 
-    def _show_choice(self, snapshot: Snapshot, changed: set[str]) -> None:
-        """Show the chosen rate, and the code that has it."""
-        if "choice" in changed:
-            for part in (self.chart, self.pick_bar, self.answer, self.trainings):
-                part.show_rate(snapshot.choice)
-            self.next_bar.say("")
-        if changed & {"choice", "total_steps"}:
-            self.copy.show(codes(snapshot.choice, snapshot.total_steps))
-
     def _on_settings(self) -> None:
         self._commands.configure(self.settings.values, self.settings.total_steps)
 
@@ -281,10 +281,13 @@ class Layout:
 
 
 def _changed(snapshot: Snapshot, before: Snapshot | None) -> set[str]:
-    """Return the names of the fields that have changed; without a former one, all."""
+    """Return the names of what has changed; all fields without a former snapshot."""
     if before is None:
         return {*_FIELDS}
-    return {name for name in _FIELDS if _differ(name, snapshot, before)}
+    changed = {name for name in _FIELDS if _differ(name, snapshot, before)}
+    if "choice" in changed and None in {snapshot.choice, before.choice}:
+        changed.add("first choice")  # or no choice any more
+    return changed
 
 
 def _differ(name: str, one: Snapshot, other: Snapshot) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from lrwidget.curve.window import extended
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -68,15 +66,11 @@ class Snapshot:
     total_steps: int | None  # optimizer steps of the user's training, if known
     job: JobSnapshot | None
     swept: tuple[float, float]  # lowest and highest rate of the runs and the next one
+    bounds: tuple[float, float]  # the same, with the chosen rate
     window: tuple[float, float]  # lowest and highest rate in the chart
     choice: float | None  # the chosen rate
     testing: bool  # whether a test or a comparison runs, so that curves may grow
     undoable: str  # name of the command that can be undone; empty if there is none
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The lowest and the highest rate that the chart can show."""
-        return extended(self.swept, self.choice)
 
     @property
     def linear(self) -> bool:

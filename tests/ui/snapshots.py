@@ -33,6 +33,7 @@ IDLE = Snapshot(
     total_steps=None,
     job=None,
     swept=(1e-7, 10.0),
+    bounds=(1e-7, 10.0),
     window=(1e-7, 10.0),
     choice=None,
     testing=False,

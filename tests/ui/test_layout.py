@@ -292,7 +292,7 @@ def test_the_code_is_what_is_copied(display: Layout) -> None:
 
 
 def test_the_page_knows_the_edges(display: Layout) -> None:
-    display.show(snapshot_with(swept=(1e-10, 1e4), window=(1e-9, 1e3)))
+    display.show(snapshot_with(bounds=(1e-10, 1e4), window=(1e-9, 1e3)))
     assert display.chart.axes.range == (1e-9, 1e3)
     assert display.page.bounds == (1e-10, 1e4)
 

@@ -54,7 +54,7 @@ def _linear(snapshot: Snapshot) -> Snapshot:
     """Return a snapshot whose only run is a linear sweep from 0.01 to 1."""
     run = run_of([3.0])
     run.history.start(PLAN._replace(start_lr=0.01, end_lr=1.0, step_mode="linear"))
-    return replace(snapshot, runs=[run], swept=(0.01, 1.0), window=(0.01, 1.0))
+    return replace(snapshot, runs=[run], bounds=(0.01, 1.0), window=(0.01, 1.0))
 
 
 def _brush(strip: Strip, low: int, high: int) -> None:
@@ -70,7 +70,7 @@ def test_the_brush_is_where_the_chart_is(strip: Strip) -> None:
     assert strip.text.value == "Shown: 1.0e-5 to 0.1"
     strip.show(replace(_linear(IDLE), window=(0.109, 0.505)))
     assert strip.brush.value == (100, 500)
-    strip.show(replace(IDLE, choice=1e3))  # for which there is room
+    strip.show(replace(IDLE, bounds=(1e-7, 1e3)))  # for which there is room
     assert strip.brush.value == (0, 800)
 
 
