@@ -37,6 +37,7 @@ from torch import nn
 
 import lrwidget
 from lrwidget import LRWidget
+from lrwidget.curve.ticks import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -170,12 +171,14 @@ def _interactions() -> dict[str, list[Call]]:
     gate.open.set()
     widget.wait(_SECONDS)
 
-    place = memoryview(np.array([1e-3]).tobytes())
+    rates = dot.scales["x"]
+    first, second = np.geomspace(rates.min, rates.max, 4)[1:3]
+    place = memoryview(np.array([first]).tobytes())
     with calls_counted(PACKAGE) as interactions[_SENT]:
         dot.set_state({"x": {"shape": [1], "dtype": "float64", "value": place}})
     with calls_counted(PACKAGE) as interactions[_SET]:
-        dot.x = np.array([1e-4])
-    if widget.value != 1e-4:  # noqa: PLR2004 (where it was moved to)
+        dot.x = np.array([second])
+    if widget.value != rounded(second):
         msg = f"the move of the handle has not picked its rate: {widget.value}"
         raise RuntimeError(msg)
     widget.close()

@@ -288,23 +288,26 @@ class Controller:
         """Start a test, unless a job runs."""
         # The error is in the status, and raised by wait().
         with suppress(Exception), self._backend.as_made():
-            self.run(None, {})
+            self._run(None, {})
         self.state.refresh()  # outside, so that an error of the display is raised
 
     def start_check(self) -> None:
         """Start to check the suggestion by training."""
         with suppress(Exception), self._backend.as_made():  # as above
-            self.verify(None)
+            self._verify(None)
         self.state.refresh()
 
     def run(self, label: str | None, changes: Mapping[str, Any]) -> None:
         """Start a test; see `LRWidget.run`."""
+        self._run(label, changes)
+        self.state.refresh()
+
+    def _run(self, label: str | None, changes: Mapping[str, Any]) -> None:
         self._check_can_run()
         with self._jobs.reserved("test") as new:
             check_label(label)
             every = {**self.state.settings.entered.fields, **changes}
             self._jobs.start(new, self._backend.test(every), [(label, every)])
-        self.state.refresh()
 
     def follow(self, name: str, job: Job) -> None:
         """Follow a test that runs elsewhere."""
@@ -343,6 +346,10 @@ class Controller:
 
     def verify(self, total_steps: object) -> None:
         """Start to check the suggestion; see `LRWidget.verify`."""
+        self._verify(total_steps)
+        self.state.refresh()
+
+    def _verify(self, total_steps: object) -> None:
         self._check_can_run()
         with self._jobs.reserved("verification") as new:
             entered = self.state.settings.entered
@@ -351,7 +358,6 @@ class Controller:
             job = self._backend.verify(changes, curve, usable_total(total))
             tests = [(None, changes)] if curve is None else []
             self._jobs.start(new, job, tests, job.history)
-        self.state.refresh()
 
     def stop(self) -> None:
         """Ask the job to stop; at a second call, do not wait for it any more."""
