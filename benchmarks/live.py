@@ -57,7 +57,7 @@ def headless():
     return per_step()
 """
 # Numbers of steps for some seconds per test, and the largest allowed ratios.
-_TASKS = {"mlp": (9000, 1.10), "cnn": (400, 1.03)}
+_TASKS = {"mlp": (9000, 1.10), "cnn": (400, 1.05)}
 _ROUNDS = 9
 
 

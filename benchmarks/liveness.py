@@ -1,7 +1,8 @@
 """
 Measure the response times of the widget in a real JupyterLab with Chromium.
 
-The script prints medians and 95th percentiles, and fails if a median is over its bound:
+The script prints medians and 95th percentiles, and fails if a median is over its bound,
+or for the slider the 95th percentile:
 
     python -m benchmarks.liveness
 """
@@ -106,6 +107,7 @@ class Figure(NamedTuple):
     unit: str
     bound: float
     most: bool = True
+    bounds_high: bool = False  # else the median
 
     def __str__(self) -> str:
         sign = "at most" if self.most else "at least"
@@ -117,7 +119,8 @@ class Figure(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        return self.median <= self.bound if self.most else self.median >= self.bound
+        value = self.high if self.bounds_high else self.median
+        return value <= self.bound if self.most else value >= self.bound
 
 
 def _times(name: str, seconds: list[float], bound: float) -> Figure:
@@ -150,7 +153,8 @@ def _slides(page: Page, finder: Finder) -> Figure:
     presses = [time for time, _key in page.evaluate("seen.keys")]
     frames = [time for time, _points in page.evaluate("seen.frames")]
     name = "slider to redrawn curve, 1,000 points"
-    return _times(name, _answers(presses, frames), 60)
+    found = _times(name, _answers(presses, frames), 60)
+    return found._replace(bounds_high=True)
 
 
 def _answers(asked: list[float], answered: list[float]) -> list[float]:
