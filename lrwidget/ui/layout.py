@@ -107,6 +107,7 @@ class Layout:
         self.strip = Strip(
             *(commands, self._on_run_range, self._on_undo, margins), can_run=can.run
         )
+        self.strip.page.handle = self.chart.handle.dot
         self.undo_button = UndoButton(answered(self._on_undo))
         self.runs_table = RunsTable(commands, self.page.answer)
         self.points_table = PointsTable()

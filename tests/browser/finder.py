@@ -186,6 +186,16 @@ class Finder:
             self.move_to(rate, steps=_DRAG_STEPS)
         self._page.mouse.up()
 
+    def drag_edge(self, nth: int, pixels: float) -> None:
+        """Drag the lower edge of the brush, 0, or its upper edge, 1."""
+        self.edges.nth(nth).scroll_into_view_if_needed()
+        box, mouse = _box(self.edges.nth(nth)), self._page.mouse
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        mouse.move(x, y)
+        mouse.down()
+        mouse.move(x + pixels, y, steps=_DRAG_STEPS)
+        mouse.up()
+
     def take_handle(self) -> None:
         """Press the mouse button on the handle."""
         self.card.wait_for()
