@@ -177,7 +177,7 @@ class Layout:
             self.answer.show(done, total, sentence, traceback)
             if not (running or job is None):
                 self.answer.keep_room(sentence)
-        self.answer.show_headline(headline(snapshot))
+        self.answer.show_headline(headline(snapshot), running=running)
         if not running:
             words, tooltip = check_button(snapshot), check_tooltip(snapshot)
             self.answer.show_check(words, tooltip)

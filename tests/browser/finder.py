@@ -123,9 +123,9 @@ class Finder:
 
     def await_answer(self) -> None:
         """Wait until a run has ended with a suggestion."""
-        expect(self.root.locator(".lrwidget-aside")).not_to_be_empty(
-            timeout=MILLISECONDS
-        )
+        # The one in the room of the headline before is not seen.
+        aside = self.root.locator(":not(.lrwidget-room) > * > .lrwidget-aside")
+        expect(aside).not_to_be_empty(timeout=MILLISECONDS)
         expect(self.button).to_have_text("Run again")
 
     def await_status(self, said: str | re.Pattern[str]) -> None:
