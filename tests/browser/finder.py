@@ -27,6 +27,21 @@ _NAME_OF_FOCUSED = """() => {
   const named = part.getAttribute("aria-label") || (label || part).textContent.trim();
   return named || part.parentElement.textContent.trim();
 }"""
+_RING = """() => {
+  const part = document.activeElement;
+  const { outlineStyle, outlineWidth, outlineOffset } = getComputedStyle(part);
+  const around = parseFloat(outlineWidth) + parseFloat(outlineOffset);
+  const { left, right, top, bottom } = part.getBoundingClientRect();
+  let whole = outlineStyle === "solid" && parseFloat(outlineWidth) >= 2;
+  for (let box = part.parentElement; whole && box.closest(".lrwidget"); box = box.parentElement) {
+    const { overflowX, overflowY } = getComputedStyle(box);
+    if (overflowX === "visible" && overflowY === "visible") continue;
+    const edges = box.getBoundingClientRect();
+    whole = edges.left <= left - around + 0.5 && right + around - 0.5 <= edges.right
+      && edges.top <= top - around + 0.5 && bottom + around - 0.5 <= edges.bottom;
+  }
+  return [whole, top, bottom];
+}"""
 _TICKS = """chart => {
   const ticks = [...chart.querySelector(".axis").querySelectorAll(".tick text")];
   return [ticks[0], ticks.at(-1)].map((text) => {
@@ -161,6 +176,17 @@ class Finder:
         """Return the name of the part of the page that has the focus."""
         said: str = self._page.evaluate(_NAME_OF_FOCUSED)
         return said
+
+    def ring(self) -> tuple[bool, float, float]:
+        """
+        Return how a person sees the part that has the focus.
+
+        These are whether it has a whole focus ring, and where it begins and ends in the
+        widget, in pixels from above.
+        """
+        whole, top, bottom = self._page.evaluate(_RING)
+        above = _box(self.root)["y"]
+        return whole, top - above, bottom - above
 
     def places(self) -> list[tuple[float, ...]]:
         """Return the places and sizes, in pixels, of the parts that always exist."""
