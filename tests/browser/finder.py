@@ -33,12 +33,15 @@ _RING = """() => {
   const around = parseFloat(outlineWidth) + parseFloat(outlineOffset);
   const { left, right, top, bottom } = part.getBoundingClientRect();
   let whole = outlineStyle === "solid" && parseFloat(outlineWidth) >= 2;
-  for (let box = part.parentElement; whole && box.closest(".lrwidget"); box = box.parentElement) {
+  let box = part.parentElement;
+  for (; whole && box.closest(".lrwidget"); box = box.parentElement) {
     const { overflowX, overflowY } = getComputedStyle(box);
     if (overflowX === "visible" && overflowY === "visible") continue;
-    const edges = box.getBoundingClientRect();
-    whole = edges.left <= left - around + 0.5 && right + around - 0.5 <= edges.right
-      && edges.top <= top - around + 0.5 && bottom + around - 0.5 <= edges.bottom;
+    const edge = box.getBoundingClientRect();
+    const beyond = Math.max(
+      edge.left - left, right - edge.right, edge.top - top, bottom - edge.bottom
+    );
+    whole = beyond + around < 0.5;
   }
   return [whole, top, bottom];
 }"""

@@ -269,40 +269,39 @@ def test_the_card_at_the_handle_stays_in_the_chart_and_off_the_handle(
             assert beside or card["y"] + card["height"] < dot["y"]
 
 
-@pytest.mark.parametrize("width", [1400, 480])
 def test_every_control_has_its_turn_by_tab(
-    page: Page, notebook: Callable[..., Notebook], width: int
+    page: Page, notebook: Callable[..., Notebook]
 ) -> None:
-    page.set_viewport_size({"width": width, "height": 1000})
     book = notebook(SETUP, QUICK)
     finder = _finished(page, book)
     expect(finder.slider).to_have_attribute("aria-valuetext", "auto")
+    check = finder.check.inner_text()
     # By a key, since a browser draws no focus ring after a press of the mouse.
     finder.root.get_by_role("button", name="More").press("Enter")
     expect(finder.root.get_by_label("include explosion")).to_be_visible()
-    finder.root.get_by_role("button", name="Apply").focus()
-    check = finder.check.inner_text()
-    named = [finder.focused()]
-    whole, before, _ = finder.ring()
-    while "Change..." not in named:
-        assert whole, f"{named[-1]} has no whole focus ring"
-        page.keyboard.press("Tab")
-        named.append(finder.focused())
-        assert len(named) < 40
-        whole, top, bottom = finder.ring()
-        assert bottom > before, f"{named[-1]} is above {named[-2]}"
-        before = top
     # In a narrow display the check is in the second line, below the other actions.
-    actions = (check, "Run again") if width > 560 else ("Run again", check)
-    assert named == [
-        *("Apply to AdamW", "Copy", *actions, "Learning rate"),
-        *("A tenth of a decade lower", "A tenth of a decade higher"),
-        *("Choose the suggested rate", "Rule"),
-        *("Smoothing", "Smoothing, value", "log scale", "More", "Save"),
-        *("include explosion", "fastai's mean", "hide first", "last"),
-        *("Learning rate", "Lowest shown rate", "Highest shown rate"),
-        *("Show all", "Run this range again", "Table of the points", "Change..."),
-    ]
+    for width, actions in (1400, (check, "Run again")), (480, ("Run again", check)):
+        page.set_viewport_size({"width": width, "height": 1000})
+        finder.root.get_by_role("button", name="Apply").focus()
+        named = [finder.focused()]
+        whole, before, _ = finder.ring()
+        while "Change..." not in named:
+            assert whole, f"{named[-1]} has no whole focus ring"
+            page.keyboard.press("Tab")
+            named.append(finder.focused())
+            assert len(named) < 40
+            whole, top, bottom = finder.ring()
+            assert bottom > before, f"{named[-1]} is above {named[-2]}"
+            before = top
+        assert named == [
+            *("Apply to AdamW", "Copy", *actions, "Learning rate"),
+            *("A tenth of a decade lower", "A tenth of a decade higher"),
+            *("Choose the suggested rate", "Rule"),
+            *("Smoothing", "Smoothing, value", "log scale", "More", "Save"),
+            *("include explosion", "fastai's mean", "hide first", "last"),
+            *("Learning rate", "Lowest shown rate", "Highest shown rate"),
+            *("Show all", "Run this range again", "Table of the points", "Change..."),
+        ]
 
 
 def test_copy_apply_and_save(page: Page, notebook: Callable[..., Notebook]) -> None:
