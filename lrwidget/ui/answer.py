@@ -20,8 +20,8 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
     """
     The rate with its range, the status, the progress, and the buttons for actions.
 
-    Before the first run there is one button alone. While a job runs, the status has
-    the room of the sentence before, so that nothing below it moves.
+    Before the first run there is one button alone. While a job runs, the headline and
+    the status have the room of those before, so that nothing below them moves.
     """
 
     def __init__(  # noqa: PLR0913 (the commands of the buttons)
@@ -36,11 +36,11 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
     ) -> None:
         self._can = can
         self.headline = ipw.HTML()
-        self.headline.add_class("lrwidget-headline")
         self.status = ipw.HTML()
         self.status.add_class("lrwidget-status")
-        self.room = ipw.HTML()  # as high as the latest sentence, and not seen
-        self.room.add_class("lrwidget-room")
+        self.room = ipw.HTML()  # as high as the latest sentence
+        self.headline_room = ipw.HTML()  # as high as the headline before a job
+        self._running = False
         self.next = _button("lrwidget-next-step", on_next)
         self.button = _button("lrwidget-toggle", on_toggle)
         self.check = _button("lrwidget-check", on_check)
@@ -54,9 +54,9 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
             layout={"width": "100%", "height": "6px", "margin": "0"}
         )
         self.progress.add_class("lrwidget-progress")
-        status = ipw.Box([self.status, self.room])
-        status.add_class("lrwidget-stack")
-        said = ipw.VBox([self.headline, status])
+        headline = _stack("lrwidget-headline", self.headline, self.headline_room)
+        sentence = _stack("lrwidget-sentence", self.status, self.room)
+        said = ipw.VBox([headline, sentence])
         said.add_class("lrwidget-said")
         actions = ipw.HBox([self.apply, copy, self.check, self.next, self.button])
         actions.add_class("lrwidget-actions")
@@ -113,8 +113,11 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
         if self.room.value != text:
             self.room.value = text
 
-    def show_headline(self, headline: str) -> None:
-        """Show the rate and how sure it is, in HTML."""
+    def show_headline(self, headline: str, *, running: bool) -> None:
+        """Show the rate and how sure it is, in HTML, and whether a job runs."""
+        if running != self._running:
+            self._running = running
+            self.headline_room.value = self.headline.value if running else ""
         if self.headline.value != headline:
             self.headline.value = headline
 
@@ -135,6 +138,15 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
         if self.next.description != words:
             self.next.description = words
         show_if(self.next, shown=bool(words))
+
+
+def _stack(name: str, shown: ipw.HTML, room: ipw.HTML) -> ipw.Box:
+    """Return a text in at least the room of another one, which is not seen."""
+    room.add_class("lrwidget-room")
+    stack = ipw.Box([shown, room])
+    stack.add_class("lrwidget-stack")
+    stack.add_class(name)
+    return stack
 
 
 def _button(name: str, on_click: Callable[[], object]) -> ipw.Button:

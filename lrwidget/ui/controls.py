@@ -118,6 +118,7 @@ class UndoButton(ipw.Button):  # type: ignore[misc]  # untyped base
             layout={"flex": "0 0 auto", "width": "auto"},
         )
         self.add_class("lrwidget-small")
+        self.add_class("lrwidget-undo")
         self.on_click(lambda _button: on_undo())
         show_if(self, shown=False)
         self.show("")

@@ -107,6 +107,7 @@ class Layout:
         self.strip = Strip(
             *(commands, self._on_run_range, self._on_undo, margins), can_run=can.run
         )
+        self.strip.page.handle = self.chart.handle.dot
         self.undo_button = UndoButton(answered(self._on_undo))
         self.runs_table = RunsTable(commands, self.page.answer)
         self.points_table = PointsTable()
@@ -141,7 +142,8 @@ class Layout:
         if changed - _OF_A_HAND or self._view_changed:
             self._show_results(snapshot, before, changed)
         if changed - {"window", "bounds", "undoable"}:
-            self.answer.show_headline(headline(snapshot))
+            running = snapshot.running
+            self.answer.show_headline(headline(snapshot), running=running)
         if "undoable" in changed:
             self.undo_button.show(snapshot.undoable)
         self._shown = snapshot

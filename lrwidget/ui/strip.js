@@ -1,4 +1,5 @@
 // The strip below the chart: names of its handles, keys, the wheel, double clicks, undo.
+// Commands wait for the moves of a drag.
 
 const PLACES = 1000; // of the brush
 const FASTER = 0.002; // decrease of the width of the window by a pixel of the wheel
@@ -8,6 +9,7 @@ const NAMES = ["Lowest shown rate", "Highest shown rate"];
 // in places
 const KEYS = { ArrowLeft: -10, ArrowDown: -10, ArrowRight: 10, ArrowUp: 10 };
 const STEPS = { ...KEYS, PageDown: -100, PageUp: 100 };
+const WAITING = ".lrwidget-strip-row button, .lrwidget-undo"; // for the moves of a drag
 const TYPED = "input:not([type=checkbox]), textarea, [contenteditable=true]";
 
 function render({ model, el }) {
@@ -22,14 +24,30 @@ function render({ model, el }) {
     if (area?.querySelector(".noUi-handle-upper") && chart) start(area, chart);
     else requestAnimationFrame(look);
   };
-  const start = (area, chart) => {
+  const start = async (area, chart) => {
+    const traits = [model.get("brush"), model.get("handle")];
+    const moved = await Promise.all(traits.map((trait) => modelOf(model, trait)));
+    const moves = { moved, signal };
+    const root = chart.closest(".lrwidget");
     addNames(model, area, signal);
     addKeys(model, area, signal);
-    addZoom(model, area, chart, signal);
-    addUndo(model, chart.closest(".lrwidget"), signal);
+    addZoom(model, area, chart, moves);
+    addUndo(model, root, moves);
+    addOrder(root, moves);
   };
   look();
   return () => controller.abort();
+}
+
+// ipywidgets sends a change of a widget once the kernel has handled the one before, but a
+// message at once: a command would arrive before the last moves of a drag.
+function isMoving({ moved, signal }) {
+  return !signal.aborted && moved.some((each) => each._pending_msgs > 0);
+}
+
+async function afterMoves(moves, act) {
+  while (isMoving(moves)) await new Promise(requestAnimationFrame);
+  if (!moves.signal.aborted) act();
 }
 
 function brushTo(brush, low, high) {
@@ -77,7 +95,8 @@ function addKeys(model, area, signal) {
   area.addEventListener("pointerdown", begin, { signal, capture: true });
 }
 
-function addZoom(model, area, chart, signal) {
+function addZoom(model, area, chart, moves) {
+  const { signal } = moves;
   let exact = [0, PLACES]; // since each turn of the wheel is rounded
   let latest = -Infinity;
   // Returns the share of a place between the edges of a part; null outside.
@@ -121,25 +140,39 @@ function addZoom(model, area, chart, signal) {
   const second = (event) => {
     if (event.detail > 1) event.stopPropagation();
   };
+  const showAll = () => model.send({ do: "all" });
   const twice = (event) => {
     if (shareIn(plotOf(), event) === null || event.target.closest(".dot")) return;
-    model.send({ do: "undo pick" });
-    model.send({ do: "all" });
+    afterMoves(moves, () => {
+      model.send({ do: "undo pick" });
+      showAll();
+    });
   };
   chart.addEventListener("click", second, { signal, capture: true });
   chart.addEventListener("dblclick", twice, { signal });
-  area.addEventListener("dblclick", () => model.send({ do: "all" }), { signal });
+  area.addEventListener("dblclick", () => afterMoves(moves, showAll), { signal });
 }
 
-function addUndo(model, root, signal) {
+function addUndo(model, root, moves) {
   const press = (event) => {
     const control = (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey;
     if (!control || event.key.toLowerCase() !== "z" || event.target.closest(TYPED)) return;
     event.preventDefault();
     event.stopPropagation();
-    model.send({ do: "undo" });
+    afterMoves(moves, () => model.send({ do: "undo" }));
   };
-  root.addEventListener("keydown", press, { signal });
+  root.addEventListener("keydown", press, { signal: moves.signal });
+}
+
+// A button that is pressed before the end of the moves is pressed again after it.
+function addOrder(root, moves) {
+  const click = (event) => {
+    const button = event.target.closest(WAITING);
+    if (!button || !isMoving(moves)) return;
+    event.stopPropagation();
+    afterMoves(moves, () => button.click());
+  };
+  root.addEventListener("click", click, { signal: moves.signal, capture: true });
 }
 
 export default { render };

@@ -85,13 +85,17 @@ class StripPage(anywidget.AnyWidget):
     The script and the style sheet of the strip.
 
     The script names the handles of the brush, zooms by the wheel and by double clicks,
-    and undoes by Ctrl+Z.
+    and undoes by Ctrl+Z. A command waits until the moves of the brush and of the handle
+    in the chart have arrived.
     """
 
     _esm = page_file("dom.js", "strip.js")
     _css = page_file("strip.css")
 
     brush = traitlets.Instance(ipw.IntRangeSlider).tag(
+        sync=True, **ipw.widget_serialization
+    )
+    handle = traitlets.Instance(ipw.Widget, allow_none=True).tag(
         sync=True, **ipw.widget_serialization
     )
     rates = traitlets.List(traitlets.Unicode()).tag(sync=True)  # at the handles

@@ -27,6 +27,24 @@ _NAME_OF_FOCUSED = """() => {
   const named = part.getAttribute("aria-label") || (label || part).textContent.trim();
   return named || part.parentElement.textContent.trim();
 }"""
+_RING = """() => {
+  const part = document.activeElement;
+  const { outlineStyle, outlineWidth, outlineOffset } = getComputedStyle(part);
+  const around = parseFloat(outlineWidth) + parseFloat(outlineOffset);
+  const { left, right, top, bottom } = part.getBoundingClientRect();
+  let whole = outlineStyle === "solid" && parseFloat(outlineWidth) >= 2;
+  let box = part.parentElement;
+  for (; whole && box.closest(".lrwidget"); box = box.parentElement) {
+    const { overflowX, overflowY } = getComputedStyle(box);
+    if (overflowX === "visible" && overflowY === "visible") continue;
+    const edge = box.getBoundingClientRect();
+    const beyond = Math.max(
+      edge.left - left, right - edge.right, edge.top - top, bottom - edge.bottom
+    );
+    whole = beyond + around < 0.5;
+  }
+  return [whole, top, bottom];
+}"""
 _TICKS = """chart => {
   const ticks = [...chart.querySelector(".axis").querySelectorAll(".tick text")];
   return [ticks[0], ticks.at(-1)].map((text) => {
@@ -123,9 +141,9 @@ class Finder:
 
     def await_answer(self) -> None:
         """Wait until a run has ended with a suggestion."""
-        expect(self.root.locator(".lrwidget-aside")).not_to_be_empty(
-            timeout=MILLISECONDS
-        )
+        # The one in the room of the headline before is not seen.
+        aside = self.root.locator(":not(.lrwidget-room) > * > .lrwidget-aside")
+        expect(aside).not_to_be_empty(timeout=MILLISECONDS)
         expect(self.button).to_have_text("Run again")
 
     def await_status(self, said: str | re.Pattern[str]) -> None:
@@ -162,6 +180,17 @@ class Finder:
         said: str = self._page.evaluate(_NAME_OF_FOCUSED)
         return said
 
+    def ring(self) -> tuple[bool, float, float]:
+        """
+        Return how a person sees the part that has the focus.
+
+        These are whether it has a whole focus ring, and where it begins and ends in the
+        widget, in pixels from above.
+        """
+        whole, top, bottom = self._page.evaluate(_RING)
+        above = _box(self.root)["y"]
+        return whole, top - above, bottom - above
+
     def places(self) -> list[tuple[float, ...]]:
         """Return the places and sizes, in pixels, of the parts that always exist."""
         root = _box(self.root)
@@ -185,6 +214,16 @@ class Finder:
         for rate in rates:
             self.move_to(rate, steps=_DRAG_STEPS)
         self._page.mouse.up()
+
+    def drag_edge(self, nth: int, pixels: float) -> None:
+        """Drag the lower edge of the brush, 0, or its upper edge, 1."""
+        self.edges.nth(nth).scroll_into_view_if_needed()
+        box, mouse = _box(self.edges.nth(nth)), self._page.mouse
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        mouse.move(x, y)
+        mouse.down()
+        mouse.move(x + pixels, y, steps=_DRAG_STEPS)
+        mouse.up()
 
     def take_handle(self) -> None:
         """Press the mouse button on the handle."""

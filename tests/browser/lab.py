@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 
 # An error in it, or a cell that still runs, shows that the kernel cannot be used again.
+# A new notebook finds no settings of the display that another one has left.
 _RESET = """
 from ipywidgets import Widget
+from lrwidget.ui.view_options import session
 Widget.close_all()
+session.clear()
 get_ipython().run_line_magic("reset", "-f")
 """
 

@@ -86,31 +86,28 @@ def test_the_strip_zooms_the_chart(
     def changed(before: tuple[float, ...]) -> tuple[float, ...]:
         return await_result(window, before.__ne__, "The window is still {}".format)
 
-    def undone(to: tuple[float, ...]) -> None:
-        page.keyboard.press("Control+z")
-        await_result(window, to.__eq__, "The window is {}".format)
-
     first = window()
     lower, upper = finder.edges.nth(0), finder.edges.nth(1)
     expect(lower).to_have_attribute("aria-label", "Lowest shown rate")
     expect(upper).to_have_attribute("aria-valuetext", re.compile(r"^[\d.e-]+$"))
-    lower.scroll_into_view_if_needed()
-    box = lower.bounding_box()
-    assert box is not None
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x - 90, y, steps=5)
-    page.mouse.up()
+    told = [edge.get_attribute("aria-valuetext") or "" for edge in (lower, upper)]
+
+    def undo() -> None:
+        page.keyboard.press("Control+z")
+        await_result(window, first.__eq__, "The window is {}".format)
+        for edge, rate in zip((lower, upper), told, strict=True):
+            expect(edge).to_have_attribute("aria-valuetext", rate)
+
+    finder.drag_edge(0, -90)
     wider = changed(first)
     assert (wider[0] < first[0], wider[1]) == (True, first[1])
-    undone(first)  # the whole drag
+    undo()
 
     upper.focus()
     page.keyboard.press("ArrowRight")
     higher = changed(first)
     assert (higher[0], higher[1] > first[1]) == (first[0], True)
-    undone(first)
+    undo()
 
     # The rate under the mouse stays there.
     plot = finder.plot()
@@ -128,6 +125,42 @@ def test_the_strip_zooms_the_chart(
     page.mouse.dblclick(x, y)
     expect(finder.everything).to_be_disabled()
     assert book.value("w.value") == rate
+
+
+def test_undo_at_once_undoes_the_whole_of_a_drag(
+    page: Page, lab: Lab, notebook: Callable[..., Notebook]
+) -> None:
+    book = notebook(SETUP, QUICK, _BUSY.format("dragged"))
+    finder = _finished(page, book)
+    book.value("setattr(w, 'value', 1e-3)")
+    rates = "[*w._controller.state.shown.window, w.value]"
+    first = book.value(rates)
+
+    def undo_by_keys() -> None:
+        page.keyboard.press("Control+z")
+
+    def await_undone(what: str) -> None:
+        expect(finder.root.get_by_text(f"Undone: {what}.")).to_be_visible()
+        assert book.value(rates) == first
+        assert book.value("len(w._controller.state.undo)") == 0
+
+    finder.drag_edge(0, -90)
+    undo_by_keys()
+    await_undone("the zoom")
+    finder.drag(1e-2, 3e-3)
+    undo_by_keys()
+    await_undone("the pick")
+    finder.drag_edge(1, 40)
+    finder.undo.click()
+    await_undone("the zoom")
+
+    book.start(2)
+    expect(book.prompt(2)).to_have_text("[*]:")
+    finder.drag_edge(0, 60)
+    undo_by_keys()
+    (lab.folder / "dragged").touch()
+    book.await_cell(2)
+    await_undone("the zoom")
 
 
 def test_the_mouse_tells_the_losses_of_all_runs_at_a_rate(
@@ -242,23 +275,33 @@ def test_every_control_has_its_turn_by_tab(
     book = notebook(SETUP, QUICK)
     finder = _finished(page, book)
     expect(finder.slider).to_have_attribute("aria-valuetext", "auto")
-    finder.root.get_by_role("button", name="More").click()
-    finder.root.get_by_role("button", name="Apply").focus()
     check = finder.check.inner_text()
-    named = [finder.focused()]
-    while "Change..." not in named:
-        page.keyboard.press("Tab")
-        named.append(finder.focused())
-        assert len(named) < 40
-    assert named == [
-        *("Apply to AdamW", "Copy", check, "Run again", "Learning rate"),
-        *("A tenth of a decade lower", "A tenth of a decade higher"),
-        *("Choose the suggested rate", "Rule"),
-        *("Smoothing", "Smoothing, value", "log scale", "More", "Save"),
-        *("include explosion", "fastai's mean", "hide first", "last"),
-        *("Learning rate", "Lowest shown rate", "Highest shown rate"),
-        *("Show all", "Run this range again", "Table of the points", "Change..."),
-    ]
+    # By a key, since a browser draws no focus ring after a press of the mouse.
+    finder.root.get_by_role("button", name="More").press("Enter")
+    expect(finder.root.get_by_label("include explosion")).to_be_visible()
+    # In a narrow display the check is in the second line, below the other actions.
+    for width, actions in (1400, (check, "Run again")), (480, ("Run again", check)):
+        page.set_viewport_size({"width": width, "height": 1000})
+        finder.root.get_by_role("button", name="Apply").focus()
+        named = [finder.focused()]
+        whole, before, _ = finder.ring()
+        while "Change..." not in named:
+            assert whole, f"{named[-1]} has no whole focus ring"
+            page.keyboard.press("Tab")
+            named.append(finder.focused())
+            assert len(named) < 40
+            whole, top, bottom = finder.ring()
+            assert bottom > before, f"{named[-1]} is above {named[-2]}"
+            before = top
+        assert named == [
+            *("Apply to AdamW", "Copy", *actions, "Learning rate"),
+            *("A tenth of a decade lower", "A tenth of a decade higher"),
+            *("Choose the suggested rate", "Rule"),
+            *("Smoothing", "Smoothing, value", "log scale", "More", "Save"),
+            *("include explosion", "fastai's mean", "hide first", "last"),
+            *("Learning rate", "Lowest shown rate", "Highest shown rate"),
+            *("Show all", "Run this range again", "Table of the points", "Change..."),
+        ]
 
 
 def test_copy_apply_and_save(page: Page, notebook: Callable[..., Notebook]) -> None:

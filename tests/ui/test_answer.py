@@ -92,6 +92,18 @@ def test_the_latest_sentence_keeps_its_room(answer: Answer) -> None:
     assert "long" not in answer.status.value
 
 
+def test_the_headline_before_a_job_keeps_its_room(answer: Answer) -> None:
+    for headline, running, room in (
+        ("long", False, ""),
+        ("short", True, "long"),
+        ("other", True, "long"),
+        ("new", False, ""),
+    ):
+        answer.show_headline(headline, running=running)
+        assert answer.headline.value == headline
+        assert answer.headline_room.value == room
+
+
 def test_shows_a_failure_with_its_traceback_folded_away(answer: Answer) -> None:
     answer.show(42, 100, "Failed: <img src=x>", "line 1\n<script>")
     said, details = answer.status.value.split("<details>")
