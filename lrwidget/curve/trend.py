@@ -80,6 +80,8 @@ def common_trend(curves: Sequence[Stored], smoothing: Smoothing) -> Trend:
     finite = np.isfinite(losses)
     rates, counts = np.unique(lrs[finite], return_counts=True)
     rates = rates[counts >= _ENOUGH]
+    if not len(rates):
+        return Trend(rates, rates, None)
     if smoothing != FASTAI:
         return Trend(rates, *local_fit(lrs, losses, _width(smoothing)).at(rates))
     order = np.argsort(lrs[finite], kind="stable")
