@@ -148,7 +148,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
         self.fastai = _switch("fastai's mean")
         self.fastai.value = fastai or smoothing == FASTAI
         self.hide_first = _number("hide first")
-        self.hide_last = _number("last")
+        self.hide_last = _number("hide last")
         self.key = ipw.HTML()
         self.key.add_class("lrwidget-key")
         ipw.dlink((self.fastai, "value"), (self.smoothing, "disabled"))

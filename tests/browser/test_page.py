@@ -293,7 +293,7 @@ def test_every_control_has_its_turn_by_tab(
             *("A tenth of a decade lower", "A tenth of a decade higher"),
             *("Choose the suggested rate", "Rule"),
             *("Smoothing", "Smoothing, value", "log scale", "More", "Save"),
-            *("include explosion", "fastai's mean", "hide first", "last"),
+            *("include explosion", "fastai's mean", "hide first", "hide last"),
             *("Learning rate", "Lowest shown rate", "Highest shown rate"),
             *("Show all", "Run this range again", "Table of the points", "Change..."),
         ]
