@@ -121,6 +121,7 @@ class RunningTest:
         """Press Run, wait for some points, and return the losses."""
         self.finder.button.click()
         self.finder.await_points(SOME_STEPS)
+        expect(self.finder.hint).to_be_visible()
         return self.losses()
 
     def losses(self) -> list[float]:
