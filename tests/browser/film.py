@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.browser.chromium import launch
 from tests.browser.finder import Finder
@@ -82,7 +82,7 @@ def _middle(part: Locator) -> tuple[float, float]:
 
 
 def _play(page: Page, finder: Finder) -> None:
-    """Run a test, look at the curve, drag the handle, smooth, and apply."""
+    """Run a test, look at the curve, drag the handle, and apply its rate."""
     hand = _Hand(page)
     hand.press(finder.button)
     finder.await_answer()
@@ -95,13 +95,9 @@ def _play(page: Page, finder: Finder) -> None:
     hand.go(x - 130, y, 0.9)
     hand.go(x - 40, y, 0.7)
     page.mouse.up()
-    page.wait_for_timeout(200)
-    hand.go_to(finder.slider)
-    page.mouse.down()
-    x, y = _middle(finder.slider)
-    hand.go(x + 60, y, 0.6)
-    page.mouse.up()
+    page.wait_for_timeout(300)
     hand.press(finder.root.get_by_role("button", name="Apply"))
+    expect(finder.root.locator(".lrwidget-applied")).to_contain_text("Applied")
 
 
 def _recorded(page: Page, finder: Finder) -> list[tuple[float, Image.Image]]:
@@ -117,7 +113,7 @@ def _recorded(page: Page, finder: Finder) -> list[tuple[float, Image.Image]]:
     client.on("Page.screencastFrame", keep)
     client.send("Page.startScreencast", {"format": "png"})
     _play(page, finder)
-    page.wait_for_timeout(600)
+    page.wait_for_timeout(800)
     client.send("Page.stopScreencast")
     return frames
 
@@ -166,11 +162,12 @@ def main() -> None:
         notebook.execute(1)
         finder = Finder(page)
         finder.await_display()
-        finder.root.evaluate("part => part.scrollIntoView({ block: 'center' })")
+        finder.root.evaluate("part => part.scrollIntoView({ block: 'start' })")
         page.evaluate(_POINTER)
-        box = finder.root.bounding_box()
+        frames = _recorded(page, finder)
+        box = finder.root.bounding_box()  # which grows as the test begins
         assert box is not None
-        _write(_recorded(page, finder), box)
+        _write(frames, box)
         notebook.close()
 
 

@@ -39,7 +39,7 @@ def take_dark(browser: Browser, picture: Path) -> None:
     cells = [cell.source for cell in book.cells if cell.cell_type == "code"]
     with TemporaryDirectory() as folder, DarkLab(Path(folder)) as lab:
         page = browser.new_page(
-            viewport={"width": 1100, "height": 1600}, device_scale_factor=2
+            viewport={"width": 1100, "height": 2200}, device_scale_factor=2
         )
         *before, display = cells[:_DISPLAY]
         notebook = lab.open(page, ["\n".join(before), display])
