@@ -30,11 +30,12 @@ _NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 _FILM = _NOTEBOOKS / "images" / "session.gif"
 _DISPLAY = 4  # the quickstart's first cells, up to the one that shows the widget
 _WIDTH = 860
-_COLOURS = 128
+_COLOURS = 256
 _PADDING = 6
 _BETWEEN = 25  # milliseconds
 _LAST = 1500  # milliseconds
-_SHORTEST = 20  # milliseconds, the shortest frame that browsers show
+_SHORTEST = 70  # milliseconds of a frame
+_LAST_CELL_ALONE = ".jp-Notebook .jp-Cell:has(~ .jp-Cell) { display: none; }"
 _POINTER = """() => {
   const pointer = document.createElement("div");
   pointer.innerHTML = `<svg width="20" height="28" viewBox="0 0 20 28"><path
@@ -86,7 +87,7 @@ def _play(page: Page, finder: Finder) -> None:
     hand = _Hand(page)
     hand.press(finder.button)
     finder.await_answer()
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(1000)
     hand.go(*finder.place_on(finder.trend))
     page.wait_for_timeout(500)
     hand.go_to(finder.handle)
@@ -118,6 +119,17 @@ def _recorded(page: Page, finder: Finder) -> list[tuple[float, Image.Image]]:
     return frames
 
 
+def _spaced(
+    frames: list[tuple[float, Image.Image]],
+) -> list[tuple[float, Image.Image]]:
+    """Return the frames without those that come too soon before the next one."""
+    kept = frames[-1:]
+    for frame in reversed(frames[:-1]):
+        if 1000 * (kept[-1][0] - frame[0]) >= _SHORTEST:
+            kept.append(frame)
+    return kept[::-1]
+
+
 def _write(frames: list[tuple[float, Image.Image]], box: FloatRect) -> None:
     edges = (
         box["x"] - _PADDING,
@@ -134,7 +146,7 @@ def _write(frames: list[tuple[float, Image.Image]], box: FloatRect) -> None:
     palette = small[-1].quantize(_COLOURS, Image.Quantize.MAXCOVERAGE)
     flat = [x.quantize(palette=palette, dither=Image.Dither.NONE) for x in small]
     times = [taken for taken, _ in frames]
-    spans = [max(1000 * (b - a), _SHORTEST) for a, b in pairwise(times)]
+    spans = [1000 * (b - a) for a, b in pairwise(times)]
     flat[0].save(
         _FILM,
         save_all=True,
@@ -156,18 +168,18 @@ def main() -> None:
         TemporaryDirectory() as folder,
         Lab(Path(folder)) as lab,
     ):
-        page = browser.new_page(viewport={"width": 1180, "height": 900})
+        page = browser.new_page(viewport={"width": 1100, "height": 1100})
         notebook = lab.open(page, ["\n".join(before), display])
         notebook.execute(0)
         notebook.execute(1)
         finder = Finder(page)
         finder.await_display()
-        finder.root.evaluate("part => part.scrollIntoView({ block: 'start' })")
+        page.add_style_tag(content=_LAST_CELL_ALONE)
         page.evaluate(_POINTER)
         frames = _recorded(page, finder)
         box = finder.root.bounding_box()  # which grows as the test begins
         assert box is not None
-        _write(frames, box)
+        _write(_spaced(frames), box)
         notebook.close()
 
 

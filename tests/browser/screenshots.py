@@ -59,8 +59,7 @@ def take_dark(browser: Browser, picture: Path) -> None:
         notebook.prompt(1).click()
         box = finder.root.bounding_box()
         assert box is not None
-        page.screenshot(
-            path=picture,
+        taken = page.screenshot(
             clip={
                 "x": box["x"] - _PADDING,
                 "y": box["y"] - _PADDING,
@@ -68,6 +67,7 @@ def take_dark(browser: Browser, picture: Path) -> None:
                 "height": box["height"] + 2 * _PADDING,
             },
         )
+        _save(taken, picture)
         notebook.close()
         page.close()
 
@@ -88,11 +88,15 @@ def take_each(browser: Browser, name: str) -> None:
                 root = page.locator(".jp-CodeCell").nth(count - 1).locator(".lrwidget")
                 root.locator(".bqplot .axislabel").first.wait_for()
                 page.wait_for_timeout(_DRAWN_AFTER)
-                with Image.open(BytesIO(root.screenshot())) as picture:
-                    few_colours = picture.quantize(_COLOURS, Image.Quantize.FASTOCTREE)
-                few_colours.save(_NOTEBOOKS / shown[1], optimize=True)
+                _save(root.screenshot(), _NOTEBOOKS / shown[1])
         notebook.close()
         page.close()
+
+
+def _save(taken: bytes, picture: Path) -> None:
+    """Save a picture in few colours, which needs much less room."""
+    with Image.open(BytesIO(taken)) as whole:
+        whole.quantize(_COLOURS, Image.Quantize.FASTOCTREE).save(picture, optimize=True)
 
 
 def main() -> None:
