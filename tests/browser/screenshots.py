@@ -30,7 +30,7 @@ _PADDING = 6
 _SLOPE = 0.005
 _SHOWN = re.compile(r"\]\((images/[\w-]+\.png)\)")
 _DRAWN_AFTER = 1000  # milliseconds
-_COLOURS = 128
+_COLOURS = 256
 
 
 def take_dark(browser: Browser, picture: Path) -> None:
@@ -96,7 +96,10 @@ def take_each(browser: Browser, name: str) -> None:
 def _save(taken: bytes, picture: Path) -> None:
     """Save a picture in few colours, which needs much less room."""
     with Image.open(BytesIO(taken)) as whole:
-        whole.quantize(_COLOURS, Image.Quantize.FASTOCTREE).save(picture, optimize=True)
+        few_colours = whole.convert("RGB").quantize(
+            _COLOURS, Image.Quantize.MEDIANCUT, kmeans=3, dither=Image.Dither.NONE
+        )
+    few_colours.save(picture, optimize=True)
 
 
 def main() -> None:
