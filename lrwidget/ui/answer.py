@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from lrwidget.backends.base import Capabilities
 
+# In the page without the style sheet, too.
+_WRAPPED = {"flex_flow": "row wrap"}
+
 
 class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
     """
@@ -58,9 +61,10 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
         sentence = _stack("lrwidget-sentence", self.status, self.room)
         said = ipw.VBox([headline, sentence])
         said.add_class("lrwidget-said")
-        actions = ipw.HBox([self.apply, copy, self.check, self.next, self.button])
+        buttons = [self.apply, copy, self.check, self.next, self.button]
+        actions = ipw.HBox(buttons, layout=_WRAPPED)
         actions.add_class("lrwidget-actions")
-        top = ipw.HBox([said, actions])
+        top = ipw.HBox([said, actions], layout=_WRAPPED)
         top.add_class("lrwidget-top")
         super().__init__([top, self.progress])
         self.add_class("lrwidget-answer")
@@ -142,8 +146,11 @@ class Answer(ipw.VBox):  # type: ignore[misc]  # untyped base
 
 def _stack(name: str, shown: ipw.HTML, room: ipw.HTML) -> ipw.Box:
     """Return a text in at least the room of another one, which is not seen."""
+    room.layout.visibility = "hidden"
+    for text in (shown, room):
+        text.layout.grid_area = "1 / 1"
     room.add_class("lrwidget-room")
-    stack = ipw.Box([shown, room])
+    stack = ipw.Box([shown, room], layout={"display": "grid"})
     stack.add_class("lrwidget-stack")
     stack.add_class(name)
     return stack

@@ -48,8 +48,9 @@ class NextStep(NamedTuple):
 
 
 def relation(rate: float, suggestion: float) -> str:
-    """Return how far a rate is from the suggestion; empty if it is the same."""
-    if rounded(rate) == rounded(suggestion):
+    """Return how far a rate is from the suggestion, both as shown; empty if equal."""
+    rate, suggestion = rounded(rate), rounded(suggestion)
+    if rate == suggestion:
         return ""
     ratio = max(rate / suggestion, suggestion / rate)
     much = short(ratio) + "x" if ratio >= _LITTLE else f"{ratio - 1:.0%}"

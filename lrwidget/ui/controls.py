@@ -58,7 +58,11 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             style=_NAMED,
             layout=_FIELD,
         )
-        self.hint = ipw.Label("Click in the chart to pick a rate.", layout=_FIELD)
+        self.hint = ipw.Label(
+            "Click in the chart to pick a rate.",
+            layout={**_FIELD, "visibility": "hidden"},  # until the script is there
+        )
+        self.hint.add_class("lrwidget-hint")
         self.lower, self.higher, self.home = (
             ipw.Button(icon=icon, tooltip=tooltip, layout=_SMALL)
             for icon, tooltip in (
@@ -129,7 +133,7 @@ class UndoButton(ipw.Button):  # type: ignore[misc]  # untyped base
             self.disabled = not undoable
             if undoable:  # it stays there then, with the focus
                 show_if(self, shown=True)
-            self.tooltip = f"Undo {undoable} (Ctrl+Z in the chart)" if undoable else ""
+            self.tooltip = f"Undo {undoable}" if undoable else ""
 
 
 class NextBar(ipw.HBox):  # type: ignore[misc]  # untyped base

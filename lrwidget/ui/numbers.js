@@ -30,20 +30,26 @@ function withMargin(loss, margin) {
   return `${loss.toFixed(digits)} ± ${margin.toFixed(digits)}`;
 }
 
+// A rate in the two digits that are shown, so that a ratio is that of the shown rates.
+function rounded(rate) {
+  return Number(rate.toPrecision(2));
+}
+
 // The ratio of two rates, at least 1, with two digits.
 function times(ratio) {
   return `${Number(Math.max(ratio, 1 / ratio).toPrecision(2))}x`;
 }
 
 function besideSuggestion(rate, suggestion) {
-  if (shortRate(rate) === shortRate(suggestion)) return "suggested";
-  const ratio = Math.max(rate / suggestion, suggestion / rate);
+  const [own, other] = [rounded(rate), rounded(suggestion)];
+  if (own === other) return "suggested";
+  const ratio = Math.max(own / other, other / own);
   const much = ratio < LITTLE ? `${Math.round(100 * (ratio - 1))}%` : times(ratio);
-  return `${much} ${rate < suggestion ? "lower" : "higher"} than suggested`;
+  return `${much} ${own < other ? "lower" : "higher"} than suggested`;
 }
 
 function besideUnstable(rate, unstableFrom) {
   if (rate >= unstableFrom) return "in the unstable rates";
-  const ratio = times(unstableFrom / rate);
+  const ratio = times(rounded(unstableFrom) / rounded(rate));
   return ratio === "1x" ? "just below the unstable rates" : `${ratio} below the unstable rates`;
 }

@@ -11,6 +11,7 @@ const ARROWS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
 const STEPS = { ...ARROWS, PageDown: -10, PageUp: 10 };
 const COMMANDS =
   "button.widget-button:enabled, button.lrwidget-command, .lrwidget-lanes image";
+const UNDO = "Ctrl+Z in the chart";
 const PICTURES = {
   ".lrwidget-final": "Final loss over the learning rate",
   ".lrwidget-lanes": "Loss over the training steps, a line for each rate",
@@ -30,6 +31,7 @@ function render({ model, el }) {
     watchKernel(page, root, notice);
     // Otherwise the arrows would move between the cells of the notebook.
     root.dataset.lmSuppressShortcuts = "true";
+    root.classList.add("lrwidget-scripted"); // hints tell what the scripts can do
     addKeys(page, chart);
     addClicks(page, chart);
     addNames(page, root, chart);
@@ -155,6 +157,8 @@ function addNames({ signal }, root, chart) {
     for (const button of root.querySelectorAll("button")) {
       if (!button.textContent.trim()) setAttributes(button, { "aria-label": button.title });
     }
+    const undo = root.querySelector(".lrwidget-undo");
+    if (undo?.title && !undo.title.includes(UNDO)) undo.title += ` (${UNDO})`;
     for (const toggle of root.querySelectorAll(".widget-toggle-button")) {
       setAttributes(toggle, { "aria-expanded": toggle.classList.contains("mod-active") });
     }

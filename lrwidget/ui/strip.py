@@ -238,7 +238,7 @@ def _picture(scale: _Scale, curve: LRCurve | None) -> str:
     """Return a curve and the ticks of the rates as HTML."""
     ticks = scale.ticks()
     shares = 100 * scale.shares(np.array([*ticks]))
-    labels = "".join(
+    labels = " ".join(
         f'<span style="left: {share:.2f}%">{label}</span>'
         for share, label in zip(shares.tolist(), ticks.values(), strict=True)
     )
@@ -262,4 +262,4 @@ def _line(scale: _Scale, curve: LRCurve) -> str:
     across = 1000 * scale.shares(lrs[::every])
     down = _HEIGHT * (high - losses[::every].clip(low, high)) / (high - low)
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, down, strict=True))
-    return f'<polyline points="{points}"/>'
+    return f'<polyline points="{points}" fill="none" stroke="currentColor"/>'

@@ -121,6 +121,7 @@ class RunningTest:
         """Press Run, wait for some points, and return the losses."""
         self.finder.button.click()
         self.finder.await_points(SOME_STEPS)
+        expect(self.finder.hint).to_be_visible()
         return self.losses()
 
     def losses(self) -> list[float]:
@@ -178,8 +179,14 @@ class RunningTest:
         assert len(losses) > SOME_STEPS
         assert losses[: len(before)] == before
         assert (len(losses) == STEPS) == (reason == "completed")
-        ended = "Done:" if reason == "completed" else "Stopped after"
-        self.finder.await_status(f"{ended} {len(losses)} steps")
+        expect(self.finder.button).to_have_text("Run again")
+        status = self.book.value("w.status")
+        assert reason == "completed" or f"Stopped after {len(losses)} steps" in status
+        await_result(
+            lambda: self.finder.status.inner_text().strip(),
+            lambda said: bool(said) and said in status,
+            lambda said: f"the page says {said!r}, and the kernel {status!r}",
+        )
         self.await_all_drawn(len(losses))
 
     def check_nothing_left(self) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.browser.chromium import launch
 from tests.browser.finder import Finder
@@ -30,11 +30,12 @@ _NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 _FILM = _NOTEBOOKS / "images" / "session.gif"
 _DISPLAY = 4  # the quickstart's first cells, up to the one that shows the widget
 _WIDTH = 860
-_COLOURS = 128
+_COLOURS = 256
 _PADDING = 6
 _BETWEEN = 25  # milliseconds
 _LAST = 1500  # milliseconds
-_SHORTEST = 20  # milliseconds, the shortest frame that browsers show
+_SHORTEST = 70  # milliseconds of a frame
+_LAST_CELL_ALONE = ".jp-Notebook .jp-Cell:has(~ .jp-Cell) { display: none; }"
 _POINTER = """() => {
   const pointer = document.createElement("div");
   pointer.innerHTML = `<svg width="20" height="28" viewBox="0 0 20 28"><path
@@ -82,11 +83,11 @@ def _middle(part: Locator) -> tuple[float, float]:
 
 
 def _play(page: Page, finder: Finder) -> None:
-    """Run a test, look at the curve, drag the handle, smooth, and apply."""
+    """Run a test, look at the curve, drag the handle, and apply its rate."""
     hand = _Hand(page)
     hand.press(finder.button)
     finder.await_answer()
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(1000)
     hand.go(*finder.place_on(finder.trend))
     page.wait_for_timeout(500)
     hand.go_to(finder.handle)
@@ -95,13 +96,9 @@ def _play(page: Page, finder: Finder) -> None:
     hand.go(x - 130, y, 0.9)
     hand.go(x - 40, y, 0.7)
     page.mouse.up()
-    page.wait_for_timeout(200)
-    hand.go_to(finder.slider)
-    page.mouse.down()
-    x, y = _middle(finder.slider)
-    hand.go(x + 60, y, 0.6)
-    page.mouse.up()
+    page.wait_for_timeout(300)
     hand.press(finder.root.get_by_role("button", name="Apply"))
+    expect(finder.root.locator(".lrwidget-applied")).to_contain_text("Applied")
 
 
 def _recorded(page: Page, finder: Finder) -> list[tuple[float, Image.Image]]:
@@ -117,9 +114,20 @@ def _recorded(page: Page, finder: Finder) -> list[tuple[float, Image.Image]]:
     client.on("Page.screencastFrame", keep)
     client.send("Page.startScreencast", {"format": "png"})
     _play(page, finder)
-    page.wait_for_timeout(600)
+    page.wait_for_timeout(800)
     client.send("Page.stopScreencast")
     return frames
+
+
+def _spaced(
+    frames: list[tuple[float, Image.Image]],
+) -> list[tuple[float, Image.Image]]:
+    """Return the frames without those that come too soon before the next one."""
+    kept = frames[-1:]
+    for frame in reversed(frames[:-1]):
+        if 1000 * (kept[-1][0] - frame[0]) >= _SHORTEST:
+            kept.append(frame)
+    return kept[::-1]
 
 
 def _write(frames: list[tuple[float, Image.Image]], box: FloatRect) -> None:
@@ -138,7 +146,7 @@ def _write(frames: list[tuple[float, Image.Image]], box: FloatRect) -> None:
     palette = small[-1].quantize(_COLOURS, Image.Quantize.MAXCOVERAGE)
     flat = [x.quantize(palette=palette, dither=Image.Dither.NONE) for x in small]
     times = [taken for taken, _ in frames]
-    spans = [max(1000 * (b - a), _SHORTEST) for a, b in pairwise(times)]
+    spans = [1000 * (b - a) for a, b in pairwise(times)]
     flat[0].save(
         _FILM,
         save_all=True,
@@ -160,17 +168,18 @@ def main() -> None:
         TemporaryDirectory() as folder,
         Lab(Path(folder)) as lab,
     ):
-        page = browser.new_page(viewport={"width": 1180, "height": 900})
+        page = browser.new_page(viewport={"width": 1100, "height": 1100})
         notebook = lab.open(page, ["\n".join(before), display])
         notebook.execute(0)
         notebook.execute(1)
         finder = Finder(page)
         finder.await_display()
-        finder.root.evaluate("part => part.scrollIntoView({ block: 'center' })")
+        page.add_style_tag(content=_LAST_CELL_ALONE)
         page.evaluate(_POINTER)
-        box = finder.root.bounding_box()
+        frames = _recorded(page, finder)
+        box = finder.root.bounding_box()  # which grows as the test begins
         assert box is not None
-        _write(_recorded(page, finder), box)
+        _write(_spaced(frames), box)
         notebook.close()
 
 

@@ -30,7 +30,7 @@ _PADDING = 6
 _SLOPE = 0.005
 _SHOWN = re.compile(r"\]\((images/[\w-]+\.png)\)")
 _DRAWN_AFTER = 1000  # milliseconds
-_COLOURS = 128
+_COLOURS = 256
 
 
 def take_dark(browser: Browser, picture: Path) -> None:
@@ -39,7 +39,7 @@ def take_dark(browser: Browser, picture: Path) -> None:
     cells = [cell.source for cell in book.cells if cell.cell_type == "code"]
     with TemporaryDirectory() as folder, DarkLab(Path(folder)) as lab:
         page = browser.new_page(
-            viewport={"width": 1100, "height": 1600}, device_scale_factor=2
+            viewport={"width": 1100, "height": 2200}, device_scale_factor=2
         )
         *before, display = cells[:_DISPLAY]
         notebook = lab.open(page, ["\n".join(before), display])
@@ -59,8 +59,7 @@ def take_dark(browser: Browser, picture: Path) -> None:
         notebook.prompt(1).click()
         box = finder.root.bounding_box()
         assert box is not None
-        page.screenshot(
-            path=picture,
+        taken = page.screenshot(
             clip={
                 "x": box["x"] - _PADDING,
                 "y": box["y"] - _PADDING,
@@ -68,6 +67,7 @@ def take_dark(browser: Browser, picture: Path) -> None:
                 "height": box["height"] + 2 * _PADDING,
             },
         )
+        _save(taken, picture)
         notebook.close()
         page.close()
 
@@ -88,11 +88,18 @@ def take_each(browser: Browser, name: str) -> None:
                 root = page.locator(".jp-CodeCell").nth(count - 1).locator(".lrwidget")
                 root.locator(".bqplot .axislabel").first.wait_for()
                 page.wait_for_timeout(_DRAWN_AFTER)
-                with Image.open(BytesIO(root.screenshot())) as picture:
-                    few_colours = picture.quantize(_COLOURS, Image.Quantize.FASTOCTREE)
-                few_colours.save(_NOTEBOOKS / shown[1], optimize=True)
+                _save(root.screenshot(), _NOTEBOOKS / shown[1])
         notebook.close()
         page.close()
+
+
+def _save(taken: bytes, picture: Path) -> None:
+    """Save a picture in few colours, which needs much less room."""
+    with Image.open(BytesIO(taken)) as whole:
+        few_colours = whole.convert("RGB").quantize(
+            _COLOURS, Image.Quantize.MEDIANCUT, kmeans=3, dither=Image.Dither.NONE
+        )
+    few_colours.save(picture, optimize=True)
 
 
 def main() -> None:

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from playwright.sync_api import expect
 
+from tests.browser.cells import QUICK, SETUP
 from tests.browser.faulty import STEPS, RunningTest
+from tests.browser.finder import Finder
 from tests.browser.waiting import await_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Page, Route
+    from playwright.sync_api import Browser, Locator, Page, Route
 
     from tests.browser.lab import Lab
 
@@ -192,3 +195,50 @@ def test_a_fault_before_the_widget(fault: _Fault, lab: Lab, page: Page) -> None:
         test.check_nothing_left()
         test.check_usable()
         test.check_nothing_left()
+
+
+def test_a_page_without_the_scripts(browser: Browser, lab: Lab) -> None:
+    # The page reports errors, which the fixture `context` does not collect of this one.
+    with closing(browser.new_context()) as context:
+        page = context.new_page()
+        page.route("**/anywidget/static/**", lambda route: route.abort())
+        book = lab.open(page, [SETUP, QUICK])
+        book.execute_all()
+        finder = Finder(page)
+        finder.button.click()
+        suggestion = book.value("w.wait() and w.value")
+        expect(finder.button).to_have_text("Run again")
+        sentence = finder.status.inner_text().strip()
+        assert sentence in book.value("w.status")
+        same = finder.root.get_by_text(sentence).locator("visible=true")
+        expect(same).to_have_count(1)
+        _check_inside(finder.button, finder.root)
+        _drag(finder.handle, 80)
+        book.await_value("w.value", suggestion.__lt__)
+        finder.root.get_by_role("button", name="Apply").click()
+        book.await_value("optimizer.param_groups[0]['lr']", suggestion.__lt__)
+        # Nothing asks for a click that no script hears.
+        book.value("setattr(w, 'value', None)")
+        expect(finder.root.get_by_label("Learning rate")).to_be_hidden()
+        expect(finder.hint).to_be_hidden()
+        lab.take_back(book)
+
+
+def _check_inside(part: Locator, whole: Locator) -> None:
+    """Check that a part is not cut off at the right."""
+    inner, outer = part.bounding_box(), whole.bounding_box()
+    assert inner is not None
+    assert outer is not None
+    assert inner["x"] + inner["width"] <= outer["x"] + outer["width"]
+
+
+def _drag(part: Locator, pixels: float) -> None:
+    """Drag a part to the right, and release it."""
+    part.scroll_into_view_if_needed()
+    box, mouse = part.bounding_box(), part.page.mouse
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    mouse.move(x, y)
+    mouse.down()
+    mouse.move(x + pixels, y, steps=8)
+    mouse.up()

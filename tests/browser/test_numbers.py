@@ -36,7 +36,9 @@ _SAID: dict[str, list[tuple[list[float], str]]] = {
         *(([0.01, 0.01], "suggested"), ([0.01004, 0.01], "suggested")),
         *(
             ([0.0102, 0.01], "suggested"),
-            ([0.0104, 0.0106], "2% lower than suggested"),
+            ([0.0206, 0.0211], "suggested"),
+            ([0.0204, 0.0206], "5% lower than suggested"),
+            ([5.03e-3, 0.01339], "2.6x lower than suggested"),  # 1.3e-2 / 5.0e-3
             ([0.02, 0.01], "2x higher"),
         ),
         *(([0.01 / 29, 0.01], "29x lower than"), ([0.01 / 1.5, 0.01], "1.5x lower")),
