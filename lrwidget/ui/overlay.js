@@ -219,7 +219,9 @@ function drawStart(text, model, parts, scales, plot) {
   const points = obstacles(parts, scales, plot);
   const needle = plot.left + shareOf(scales.x, parts.handle.get("x")[0]) * plot.width;
   let best = null;
-  for (const left of [plot.left + 4, plot.right - width - 4]) {
+  const [first, last] = [plot.left + 4, plot.right - width - 4];
+  for (const left of [first, needle + GAP, last]) {
+    if (!(left >= first && left <= last)) continue;
     for (const gap of [2, 10, 18]) {
       for (const top of [y + gap, y - tall - gap]) {
         if (top < plot.top || top + tall > plot.bottom) continue;
