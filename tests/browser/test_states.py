@@ -67,7 +67,8 @@ _SMALL = """(root) => {
 _OFF_COLOUR = """(root) => {
   const other = (text) => getComputedStyle(text).fill !== getComputedStyle(root).color;
   const texts = root.querySelectorAll(".bqplot text");
-  return [...texts].filter((text) => text.checkVisibility() && other(text)).map(({ textContent }) => textContent);
+  const seen = [...texts].filter((text) => text.checkVisibility());
+  return seen.filter(other).map(({ textContent }) => textContent);
 }"""
 
 
