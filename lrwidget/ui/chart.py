@@ -51,7 +51,7 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.figure = bqplot.Figure(
             marks=self._marks(),
             axes=self.axes.both,
-            fig_margin={"top": 26, "bottom": 42, "left": 62, "right": 14},
+            fig_margin={"top": 26, "bottom": 42, "left": 62, "right": 20},
             display_toolbar=False,
             layout={"width": "auto", "height": "360px"},
         )

@@ -48,6 +48,7 @@ class Handle:
             restrict_x=True,
             update_on_move=True,
             drag_size=1,
+            apply_clip=False,
         )
         self.dot.observe(self._on_moved, "x")
         self.dot.on_drag_end(self._on_drag_end)

@@ -151,6 +151,7 @@ class SuggestionMarks:
             colors=[SUGGESTION],
             marker="diamond",
             default_size=150,
+            apply_clip=False,
         )
         self.dot.on_element_click(self._on_clicked)
 

@@ -8,7 +8,7 @@ const NARROW = 560; // pixels, at which the margins of the chart shrink
 const HEIGHTS = [0.04, 0.16, 0.28, 0.4, 0.52, 0.64, 0.76, 0.88, 1]; // of a card, tried
 const SEGMENT = 12; // pixels of a line that count as one point of it
 const STAYS = 2; // points more that a card may hide before it moves elsewhere
-const MARGINS = { left: 44, right: 8, top: 24, bottom: 36 };
+const MARGINS = { left: 44, top: 24, bottom: 36 };
 const OFFSET = "31px"; // of the names of the axes from a narrow plot
 const PARTS = ["handle", "needle", "raw", "training", "latest"];
 const LISTS = ["others", "axes", "figures"];
@@ -44,6 +44,7 @@ async function start(page, chart) {
     drawZones(drawn.zones, model.get("zones"), scales.x, plot);
     drawAbove(above, parts.raw, scales, plot);
     drawStart(drawn.start, model, parts, scales, plot);
+    hideDots(chart, scales.x, parts.handle.get("x")[0], model.get("suggestion"));
     drawCard(drawn, model, parts, scales, plot);
     describe(chart, scales.x, parts.handle.get("x")[0], drawn.card);
     crosshair();
@@ -126,12 +127,10 @@ function curveOf(line) {
 // sent to the kernel.
 function shrink({ figures, axes, wide }, chart) {
   const narrow = chart.clientWidth < NARROW;
-  // The strip has the edges of the plot, too.
+  // The strip has the left edge of the plot, too.
   const { style } = chart.closest(".lrwidget");
-  for (const side of ["left", "right"]) {
-    if (narrow) style.setProperty(`--lrwidget-${side}`, `${MARGINS[side]}px`);
-    else style.removeProperty(`--lrwidget-${side}`);
-  }
+  if (narrow) style.setProperty("--lrwidget-left", `${MARGINS.left}px`);
+  else style.removeProperty("--lrwidget-left");
   const fit = (part, name, small) => {
     if (narrow && !wide.has(part)) {
       wide.set(part, part.get(name));
@@ -218,18 +217,32 @@ function drawStart(text, model, parts, scales, plot) {
   const unstable = model.get("zones").find(([name]) => name === "unstable");
   const hatched = unstable ? plot.left + shareOf(scales.x, unstable[1]) * plot.width : Infinity;
   const points = obstacles(parts, scales, plot);
+  const needle = plot.left + shareOf(scales.x, parts.handle.get("x")[0]) * plot.width;
   let best = null;
-  for (const left of [plot.left + 4, plot.right - width - 4]) {
+  const [first, last] = [plot.left + 4, plot.right - width - 4];
+  for (const left of [first, needle + GAP, last]) {
+    if (!(left >= first && left <= last)) continue;
     for (const gap of [2, 10, 18]) {
       for (const top of [y + gap, y - tall - gap]) {
         if (top < plot.top || top + tall > plot.bottom) continue;
-        const unclear = left + width > hatched ? 8 : 0;
+        const crossed = left < needle + 4 && left + width > needle - 4 ? 8 : 0;
+        const unclear = (left + width > hatched ? 8 : 0) + crossed;
         const cost = hidden(points, { left, top }, width, tall) + unclear + gap / 6;
         if (!best || cost < best.cost) best = { cost, left, top };
       }
     }
   }
   if (best) place(text, best.left, best.top);
+}
+
+// ---- the dots of the chosen rate and of the suggestion
+
+function hideDots(chart, rates, choice, suggestion) {
+  for (const [name, rate] of Object.entries({ choice, suggestion })) {
+    const share = shareOf(rates, rate);
+    const seen = share >= 0 && share <= 1 ? "visible" : "hidden";
+    chart.style.setProperty(`--lrwidget-${name}-seen`, seen);
+  }
 }
 
 // ---- the card at the handle

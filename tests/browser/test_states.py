@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -54,6 +54,23 @@ _OUTSIDE = """(root) => {
   }).map((part) => part.outerHTML.slice(0, 200));
 }"""
 
+# What is too small for a finger; a press on the label of a box is one on the box.
+_SMALL = """(root) => {
+  const parts = "button, input, select, label:has(input), .noUi-touch-area";
+  return [...root.querySelectorAll(parts)].filter((part) => {
+    const { width, height } = part.getBoundingClientRect();
+    const seen = width && getComputedStyle(part).visibility !== "hidden";
+    return seen && part.type !== "checkbox" && (width < 44 || height < 44);
+  }).map((part) => part.outerHTML.slice(0, 200));
+}"""
+# The texts of the charts in other colours than the system's.
+_OFF_COLOUR = """(root) => {
+  const other = (text) => getComputedStyle(text).fill !== getComputedStyle(root).color;
+  const texts = root.querySelectorAll(".bqplot text");
+  const seen = [...texts].filter((text) => text.checkVisibility());
+  return seen.filter(other).map(({ textContent }) => textContent);
+}"""
+
 
 def _problems(page: Page) -> list[Any]:
     """Return what axe finds in the widgets."""
@@ -77,6 +94,25 @@ def _check_nothing_cut_off(page: Page, widget: Locator) -> None:
     )
 
 
+def _check_forced_colours(page: Page, scheme: Literal["light", "dark"]) -> None:
+    """Check the colours of the system, of which the theme of the page knows nothing."""
+    page.emulate_media(forced_colors="active", color_scheme=scheme)
+    assert _problems(page) == []
+    for widget in page.locator(".lrwidget").all():
+        assert widget.evaluate(_OFF_COLOUR) == []
+    page.emulate_media(forced_colors="none", color_scheme="null")
+
+
+def _check_coarse_pointer(page: Page) -> None:
+    """Check that a finger can press each button and field."""
+    session = page.context.new_cdp_session(page)
+    session.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    for widget in page.locator(".lrwidget").all():
+        assert widget.evaluate(_SMALL) == []
+    session.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    session.detach()
+
+
 @pytest.mark.parametrize("kind", [Lab, DarkLab], ids=["light", "dark"])
 def test_every_state(
     kind: type[Lab], serve: Callable[[type[Lab]], Lab], page: Page
@@ -87,9 +123,8 @@ def test_every_state(
         widgets = page.locator(".lrwidget")
         assert widgets.count() == len(STATES)
         assert _problems(page) == []
-        page.emulate_media(forced_colors="active")
-        assert _problems(page) == []
-        page.emulate_media(forced_colors="none")
+        _check_forced_colours(page, scheme="dark" if kind is Lab else "light")
+        _check_coarse_pointer(page)
         for width in _WIDTHS:
             page.set_viewport_size({"width": width, "height": 1000})
             for number in range(len(STATES)):
