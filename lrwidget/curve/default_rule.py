@@ -10,7 +10,7 @@ import numpy as np
 
 from lrwidget.curve.edge import FEWEST, WIDTH
 from lrwidget.curve.suggestion import Suggestion
-from lrwidget.curve.ticks import short
+from lrwidget.curve.ticks import rounded, short
 
 if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
@@ -220,7 +220,7 @@ def _reason(
     on_slope = _PARTS[nearest].format(slope)
     if edge is None or weight > _SURE:
         return on_slope + few
-    below = f"1/{short(edge / lr)} of {short(edge)}, where the loss rises"
+    below = f"1/{short(rounded(edge) / rounded(lr))} of {short(edge)}, where the loss rises"
     if weight < 1 - _SURE:
         return f"Too noisy to see a slope. Rule of thumb: {below}{few}"
     return f"{on_slope}, and {below}{few}"

@@ -55,9 +55,9 @@ def rates_that_matter(
     Return the part of a range of rates in which curves fall and become unstable.
 
     It begins a decade below where the first of the curves begins to fall, ends half a
-    decade above where the last one is unstable, and has at least two decades. A curve
-    that only falls has no upper end, and one that only rises no lower end. It is the
-    whole range if the last curve neither falls nor rises.
+    decade above where the last one is unstable or ends, and has at least two decades. A
+    curve that only rises has no lower end. It is the whole range if the last curve
+    neither falls nor rises.
 
     Parameters
     ----------
@@ -94,9 +94,9 @@ def within(part: Limits, whole: Limits) -> Limits:
 
 
 def _part(curve: LRCurve) -> Limits | None:
-    """Return the part of one curve, with open ends; None without a known end."""
+    """Return the part of one curve, perhaps from 0 on; None if no part matters."""
     first, last = curve.learning_from, curve.unstable_from
     if first is None and last is None:
         return None
     low = 0.0 if first is None else first / 10**_BEFORE
-    return low, math.inf if last is None else last * 10**_AFTER
+    return low, float(curve.lrs[-1] if last is None else last) * 10**_AFTER

@@ -29,8 +29,11 @@ def test_the_rates_that_matter_are_around_the_slope() -> None:
     assert high == pytest.approx(curve.unstable_from * math.sqrt(10))
 
 
-def test_a_slope_with_an_open_end_is_shown_up_to_the_end_of_the_sweep() -> None:
+def test_a_slope_with_an_open_end_is_shown_a_little_beyond_it() -> None:
     assert rates_that_matter([_FALLING], [], _WHOLE)[1] == 10
+    stopped = LRCurve(LRS[:70], _FALLING.losses[:70], "stopped")
+    high = rates_that_matter([stopped], [], _WHOLE)[1]
+    assert high == pytest.approx(LRS[69] * math.sqrt(10))
     low, high = rates_that_matter([_RISING], [], _WHOLE)
     assert low == 1e-7
     assert _RISING.unstable_from is not None
