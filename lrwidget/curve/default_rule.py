@@ -220,7 +220,8 @@ def _reason(
     on_slope = _PARTS[nearest].format(slope)
     if edge is None or weight > _SURE:
         return on_slope + few
-    below = f"1/{short(rounded(edge) / rounded(lr))} of {short(edge)}, where the loss rises"
+    distance = rounded(edge) / rounded(lr)
+    below = f"1/{short(distance)} of {short(edge)}, where the loss rises"
     if weight < 1 - _SURE:
         return f"Too noisy to see a slope. Rule of thumb: {below}{few}"
     return f"{on_slope}, and {below}{few}"
