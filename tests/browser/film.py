@@ -35,6 +35,23 @@ _PADDING = 6
 _BETWEEN = 25  # milliseconds
 _LAST = 1500  # milliseconds
 _SHORTEST = 70  # milliseconds of a frame
+# Else the test would end after three frames.
+_SLOWER = """
+import time
+
+class Slower:
+    '''Batches that take as long as those of a larger data set.'''
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __iter__(self):
+        for batch in self.batches:
+            time.sleep(0.025)
+            yield batch
+
+dataloader = Slower(dataloader)
+"""
 _LAST_CELL_ALONE = ".jp-Notebook .jp-Cell:has(~ .jp-Cell) { display: none; }"
 _POINTER = """() => {
   const pointer = document.createElement("div");
@@ -169,7 +186,7 @@ def main() -> None:
         Lab(Path(folder)) as lab,
     ):
         page = browser.new_page(viewport={"width": 1100, "height": 1100})
-        notebook = lab.open(page, ["\n".join(before), display])
+        notebook = lab.open(page, ["\n".join([*before, _SLOWER]), display])
         notebook.execute(0)
         notebook.execute(1)
         finder = Finder(page)
