@@ -36,8 +36,8 @@ _LEAST_SPAN = 0.1  # of a logarithmic axis, or of the largest loss
 _ROOM_ALONE = 0.5  # decades above a lane that alone has learned
 _TOP = 0.9  # share of the height for a loss that is above the axis
 _LINE = 0.17  # height of a text, as a share of that of the plot
-_CROWDED = 0.25  # between triangles whose texts would meet, as a share of the width
-_ROOM = 0.2  # to the right of a triangle for a text, as a share of the plot's width
+_CROWDED = 0.25  # between marks at the top whose texts meet, as a share of the width
+_ROOM = 0.2  # to the right of such a mark for a text, as a share of the plot's width
 
 
 class FinalLosses:
@@ -87,6 +87,13 @@ class FinalLosses:
             y=[],
             scales=scales,
             marker="triangle-up",
+            default_size=90,
+        )
+        self.crosses = bqplot.Scatter(
+            x=[],
+            y=[],
+            scales={**scales, "rotation": LinearScale(min=0.0, max=180.0)},
+            marker="cross",
             colors=[_PROBLEM],
             default_size=90,
         )
@@ -97,12 +104,13 @@ class FinalLosses:
             )
             for align, x in (("start", 9), ("end", -9))
         )
-        for mark in (self.dots, self.triangles):
+        self.to_pick = (self.dots, self.triangles, self.crosses)
+        for mark in self.to_pick:
             mark.on_element_click(self._on_clicked)
         self.figure = bqplot.Figure(
             marks=[
                 *(self.band, self.way, self.bars),
-                *(self.dots, self.triangles, self.texts, self.texts_before),
+                *(*self.to_pick, self.texts, self.texts_before),
             ],
             axes=[axes.both[0], self._losses.axis],
             fig_margin={**margins, "top": 10},
@@ -143,8 +151,9 @@ class FinalLosses:
             sizes = [1.0 if placed[i] is best else _SMALL for i in inside]
             self.dots.size = np.array(sizes)
             set_points(self.dots, lrs, [heights[i] for i in inside])
-        tops = [self._height_at(_TOP)] * len(above)
-        set_points(self.triangles, [rates[i] for i in above], tops)
+        unstable = [i for i in above if ended[i].state == "unstable"]
+        self._draw_unstable([rates[i] for i in unstable])
+        self._draw_above({i: rates[i] for i in above if i not in unstable}, every)
         order = sorted(inside, key=lambda i: placed[i] is not best)
         named = self._beside(
             [(rates[i], placed[i].loss) for i in order],
@@ -190,8 +199,21 @@ class FinalLosses:
             self.bars.x = np.array([[lrs[i]] * 2 for i in known])
             self.bars.y = self._losses.kept(self._losses.heights(ends))
 
+    def _draw_above(self, lrs: dict[int, float], colours: list[str]) -> None:
+        """Show lanes whose losses are above the plot."""
+        with self.triangles.hold_sync():
+            self.triangles.colors = [colours[i] for i in lrs] or [_TEXT]
+            tops = [self._height_at(_TOP)] * len(lrs)
+            set_points(self.triangles, [*lrs.values()], tops)
+
+    def _draw_unstable(self, lrs: list[float]) -> None:
+        """Show lanes that became unstable."""
+        with self.crosses.hold_sync():
+            self.crosses.rotation = np.full(len(lrs), 45.0)
+            set_points(self.crosses, lrs, [self._height_at(_TOP)] * len(lrs))
+
     def _beside(
-        self, losses: list[tuple[float, float]], triangles: list[Place]
+        self, losses: list[tuple[float, float]], tops: list[Place]
     ) -> list[_Text]:
         """Return each loss beside its dot where there is room, the first ones first."""
         dots: Places = {}
@@ -200,14 +222,14 @@ class FinalLosses:
             dots[i] = self._across(lr), float(height)
         return [
             (losses[i][0], self._height_at(share), plain(losses[i][1], 2))
-            for i, (_, share) in beside_dots(dots, triangles).items()
+            for i, (_, share) in beside_dots(dots, tops).items()
         ]
 
     def _at_the_top(
         self, above: list[tuple[float, Outcome]]
     ) -> tuple[list[_Text], list[_Text]]:
         """
-        Return the texts before and after triangles: each loss that is above the plot.
+        Return the texts before and after the marks of lanes above the plot: the losses.
 
         Of those that were unstable, there is one text.
         """

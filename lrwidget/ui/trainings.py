@@ -126,7 +126,7 @@ class TrainingsDisplay:
         chart, pick = self._chart, self._on_pick
         self.lanes = LanesChart(rates, history.steps, pick, name)
         self.final = FinalLosses(chart.axes, chart.figure.fig_margin, pick)
-        for mark in (self.lanes.background, self.final.dots, self.final.triangles):
+        for mark in (self.lanes.background, *self.final.to_pick):
             mark.on_element_click(self._answer)
         colours = lane_colours(len(rates))
         self.buttons = [

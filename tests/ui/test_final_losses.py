@@ -10,6 +10,7 @@ from lrwidget.curve.outcomes import Outcome, compared
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.curve.training_curve import TrainingCurve
 from lrwidget.ui.final_losses import FinalLosses
+from lrwidget.ui.lane_looks import lane_colours
 from lrwidget.ui.widgets import close_with_parts
 from tests.ui.front_end import click_dot
 
@@ -71,14 +72,16 @@ def test_a_bar_is_two_standard_errors_on_each_side(final: FinalLosses) -> None:
     np.testing.assert_allclose(final.bars.y, expected)
 
 
-def test_a_lane_that_diverged_is_a_triangle_at_the_top(final: FinalLosses) -> None:
+def test_a_lane_that_diverged_is_a_cross_at_the_top(final: FinalLosses) -> None:
     final.draw(_ENDED, _RATES)
-    (rate,), (height,) = _points(final.triangles)
+    assert len(final.triangles.x) == 0
+    (rate,), (height,) = _points(final.crosses)
+    assert final.crosses.rotation.tolist() == [45]
     assert rate == _RATES[3]
     assert (
         0.8 < (height - final._losses.limits[0]) / np.diff(final._losses.limits)[0] < 1
     )
-    # to the left of the triangle, since there is no room to the right of it
+    # to the left of the cross, since there is no room to the right of it
     assert final.texts_before.text.tolist() == ["unstable"]
     assert _points(final.texts_before) == [[rate], [height]]
     assert {"1", "0.5", "0.9"} <= {*final.texts.text}
@@ -89,6 +92,8 @@ def test_a_huge_loss_and_one_below_zero_flatten_nothing(final: FinalLosses) -> N
     final.draw(found, _RATES)
     assert _points(final.dots) == [_RATES[:2], [1, -1]]  # on a linear axis
     assert final.triangles.x.tolist() == [_RATES[2]]
+    assert final.triangles.colors == lane_colours(4)[2:3]
+    assert len(final.crosses.x) == 0
     assert final.texts_before.text.tolist() == ["1e30"]
     assert final._losses.limits[1] < 10
 
