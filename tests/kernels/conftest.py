@@ -19,6 +19,7 @@ import threading
 import torch
 from torch import nn
 from lrwidget import LRWidget
+from lrwidget.ui.view_options import session  # settings of the display
 
 torch.set_num_threads(1)
 torch.manual_seed(0)
@@ -139,7 +140,7 @@ def show(page: FrontEnd) -> Callable[[str], Finder]:
     """Return a function that executes a cell with a widget, and finds its parts."""
 
     def show(code: str) -> Finder:
-        page.kernel.execute(code)
+        page.kernel.execute(f"session.clear()\n{code}")
         return Finder(page)
 
     return show
