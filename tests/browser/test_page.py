@@ -197,7 +197,7 @@ def test_a_linear_sweep_is_picked_on_a_linear_axis(
     finder = Finder(page)
     finder.await_display()
     book.value("w.run() or w.wait() and None")
-    finder.await_answer()
+    expect(finder.button).to_have_text("Run again")
     finder.show_all()
     plot = finder.plot()
     x = plot["x"] + 0.25 * plot["width"]
