@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from lrwidget.curve.ticks import rounded
 from lrwidget.curve.verification_history import usable_total
 from lrwidget.curve.window import Zoom
 from lrwidget.jobs import Jobs
-from lrwidget.state.choice import Drag
+from lrwidget.state.choice import Choice, Drag
 from lrwidget.state.runs import EMPTY
 from lrwidget.state.settings import Entered, checked
 from lrwidget.state.state import State
@@ -32,12 +32,12 @@ from lrwidget.state.undo import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lrwidget.backends.base import Backend, Job
     from lrwidget.curve.trend import Smoothing
-    from lrwidget.state.choice import Choice, RateOwner
-    from lrwidget.state.runs import Inverse, Runs
+    from lrwidget.state.choice import RateOwner
+    from lrwidget.state.runs import Restore, Runs
 
 _STEPS_PER_DECADE = 10
 
@@ -98,10 +98,11 @@ class Controller:
                 self._can_undo(PICK, undo, goes_on=goes_on)
 
     def _restore_choice(self, before: Choice) -> None:
-        self._owner.restore(before)
         suggestion = self.state.shown.suggestion.lr
-        if before.follows:
-            self.state.follow(suggestion)
+        if suggestion is not None and (before.follows or before.rate is None):
+            # There may have been another suggestion then, or none yet.
+            before = Choice(rounded(suggestion), rounded(suggestion))
+        self._owner.restore(before)
 
     def step(self, count: int) -> None:
         """Move to another tenth of a decade, or begin with the suggestion."""
@@ -191,25 +192,25 @@ class Controller:
         """Forget a former run; see `LRWidget.remove`."""
         self._change_runs(REMOVAL, lambda runs: runs.remove(name))
 
-    def _change_runs(self, name: str, change: Callable[[Runs], Inverse | None]) -> None:
+    def _change_runs(self, name: str, change: Callable[[Runs], Restore | None]) -> None:
         """Change the runs, and follow the suggestion of another run that is opened."""
         state = self.state
         with state.lock:
             choice, opened = self._owner.choice, state.runs.opened_history
-            inverse = change(state.runs)
-            if inverse is None:
+            restore = change(state.runs)
+            if restore is None:
                 return
-            state.undo.add(name, partial(self._restore_runs, inverse, choice))
+            state.undo.add(name, partial(self._restore_runs, restore, choice))
             state.refresh()
             other = state.runs.opened_history is not opened
             suggestion = self.state.shown.suggestion.lr if other else None
         state.follow(suggestion)
 
-    def _restore_runs(self, inverse: Inverse, before: Choice) -> None:
+    def _restore_runs(self, restore: Restore, before: Choice) -> None:
         state = self.state
         with state.lock:
             opened = state.runs.opened_history
-            inverse()
+            restore()
             state.refresh()
             other = state.runs.opened_history is not opened
         if other and self._owner.choice.follows:
@@ -228,17 +229,17 @@ class Controller:
     def _undone(self, name: str) -> str:
         state = self.state
         with state.lock:
-            inverse = state.undo.take(name)
-        if inverse is None:
+            undoable = state.undo.take(name)
+        if undoable is None:
             return ""
         try:
-            inverse.undo()
+            undoable.undo()
         except Exception:
             with state.lock:
-                state.undo.put_back(inverse)
+                state.undo.put_back(undoable)
             raise
         state.show_undoable()
-        return f"Undone: {inverse.name}."
+        return f"Undone: {undoable.name}."
 
     def undo_pick(self) -> None:
         """Undo the latest command if it is a pick."""
@@ -286,16 +287,24 @@ class Controller:
 
     def start(self) -> None:
         """Start a test, unless a job runs."""
-        # The error is in the status, and raised by wait().
-        with suppress(Exception), self._backend.as_made():
+        with self._errors_kept(), self._backend.as_made():
             self._run(None, {})
         self.state.refresh()  # outside, so that an error of the display is raised
 
     def start_check(self) -> None:
         """Start to check the suggestion by training."""
-        with suppress(Exception), self._backend.as_made():  # as above
+        with self._errors_kept(), self._backend.as_made():
             self._verify(None)
         self.state.refresh()
+
+    @contextmanager
+    def _errors_kept(self) -> Iterator[None]:
+        """Suppress an error that a job keeps for the status and for `wait`."""
+        try:
+            yield
+        except Exception as error:
+            if self.state.job is None or self.state.job.error is not error:
+                raise
 
     def run(self, label: str | None, changes: Mapping[str, Any]) -> None:
         """Start a test; see `LRWidget.run`."""

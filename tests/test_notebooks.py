@@ -280,7 +280,7 @@ def test_every_case_of_a_curve(tmp_path: Path) -> None:
 
     low, checked, high, best = answer["checked"]
     assert low < checked == high < best
-    assert "are too close to call after 150 steps" in answer["verdict"]
+    assert "cannot be told apart after 150 steps" in answer["verdict"]
     of_test, of_best, of_check, of_low = answer["after_training"].values()
     assert of_low < of_check < of_best < of_test + 0.01
 

@@ -127,7 +127,7 @@ def test_a_drag_is_one_pick(widget: LRWidget) -> None:
     assert button.disabled
     drag(handle, 1e-3, 2e-3, 3e-3)
     assert widget.value == 3e-3
-    assert button.tooltip.startswith("Undo the pick")
+    assert button.tooltip.startswith("Undo the choice of a rate")
     drag(handle, 4e-3, 5e-3)
     click(handle, 0.02)
     click_suggestion(display_of(widget).chart.suggestion)
@@ -270,7 +270,7 @@ def test_a_zoom_is_undone_until_another_test_starts(widget: LRWidget) -> None:
     controller.pick(0.2)
     widget.run()
     widget.wait()
-    assert controller.state.shown.undoable == "the pick"
+    assert controller.state.shown.undoable == "the choice of a rate"
     widget.undo()
     assert controller.state.shown.undoable == ""
 

@@ -215,7 +215,9 @@ def test_what_keeps_a_test_from_starting_is_shown_and_raised(make: Any) -> None:
     display_of(widget).answer.button.click()
     with pytest.raises(ValueError, match="cannot copy"):
         widget.wait()
-    assert widget.status.startswith("Failed after 0 steps. ValueError: isolation=")
+    assert widget.status.startswith(
+        "Failed before the first step. ValueError: isolation="
+    )
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit])

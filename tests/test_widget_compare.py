@@ -44,7 +44,7 @@ def test_the_curves_are_those_of_each_test_alone() -> None:
         assert widget.curves[label].to_dict() == expected.to_dict()
     assert list(widget.curves) == list(changes)
     assert latest.to_dict() == widget.curves["short"].to_dict()
-    assert widget.status.startswith("3 tests; short: ")
+    assert widget.status.startswith("3 tests done. Shown: short. ")
     assert state(model, optimizer) == before
     widget.close()
 

@@ -122,7 +122,9 @@ def test_what_cannot_be_raced(
     with pytest.raises(error, match=message):
         widget.race(*arguments)
     assert not widget.running
-    assert widget.status.startswith(f"Training failed after 0 steps. {error.__name__}")
+    assert widget.status.startswith(
+        f"Training failed before the first step. {error.__name__}"
+    )
     assert display_of(widget).trainings.lanes is None
 
 
@@ -243,7 +245,7 @@ def test_what_keeps_a_race_from_starting_is_shown_and_raised(make: Any) -> None:
         widget.race()
     assert not widget.running
     assert widget.status.startswith(
-        "Training failed after 0 steps. ValueError: isolation="
+        "Training failed before the first step. ValueError: isolation="
     )
 
 

@@ -80,7 +80,7 @@ def test_the_result_is_that_without_a_widget(widget: LRWidget) -> None:
     assert sentence.endswith(f"suggested: {short(found.lr)}.")  # 40 steps, as a lane
     # in both charts
     assert _marks(widget) == [[found.lr], [found.low, found.high]]
-    assert "checked by training" in display_of(widget).view_bar.key.value
+    assert "range to try (checked)" in display_of(widget).view_bar.key.value
     picture = widget._controller.export("svg", "automatic").decode()
     assert picture == svg(curve, choice=widget.value, checked=_suggestion(found))
     shown = display_of(widget).trainings
@@ -171,7 +171,9 @@ def test_the_steps_of_the_training_are_in_the_settings(widget: LRWidget) -> None
     assert "5 trainings of 100 steps" in check.tooltip
     with pytest.raises(TypeError, match="total_steps='many' must be an integer"):
         widget.verify()
-    assert widget.status.startswith("Check failed after 0 steps. TypeError: Steps ")
+    assert widget.status.startswith(
+        "Check failed before the first step. TypeError: Steps "
+    )
     field.value = "30"
     assert display_of(widget).settings.problem.value == ""
     assert "5 trainings of 30 steps" in check.tooltip

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from lrwidget.curve.arrays import FloatArray
     from lrwidget.curve.training_curve import TrainingCurve
 
-# A lane is a short training. "close" is the best lane, or too close to it to call;
+# A lane is a short training. "close" is the best lane, or not to be told apart from it;
 # "nothing" is a lane that learned nothing.
-State: TypeAlias = Literal["close", "worse", "unstable", "nothing", "unfinished"]
+LaneState: TypeAlias = Literal["close", "worse", "unstable", "nothing", "unfinished"]
 
-ERRORS = 2.0  # standard errors; a smaller difference of two lanes is too close to call
+ERRORS = 2.0  # standard errors; a smaller difference of two lanes tells nothing
 _FEWEST = 8  # validation batches; with fewer, training losses are compared
 _FIRST = 3  # training losses of which the loss at the start is the mean
 QUARTER, TENTH = 4, 10  # parts of the losses whose mean is the loss at the end
@@ -37,7 +37,7 @@ class Outcome(NamedTuple):
 
     lane: TrainingCurve
     loss: float  # at the end; NaN without one
-    state: State
+    state: LaneState
     above: float = math.nan
     error: float = math.nan
 
@@ -64,12 +64,12 @@ def compared(
         Part of the training losses of which the loss at the end is the mean: 4 for a
         quarter.
     """
-    compared = list(lanes)
+    usable = list(lanes)
     if start_loss is not None and not math.isfinite(start_loss):
         none, start_loss = np.array([]), None
-        compared = [replace(x, val_losses=none, val_samples=none) for x in lanes]
-    start = _start_of(compared) if start_loss is None else start_loss
-    found = [_outcome(lane, start, last) for lane in compared]
+        usable = [replace(x, val_losses=none, val_samples=none) for x in lanes]
+    start = _start_of(usable) if start_loss is None else start_loss
+    found = [_outcome(lane, start, last) for lane in usable]
     learned = [outcome for outcome in found if outcome.state == "close"]
     if learned:
         best = min(learned, key=lambda outcome: outcome.loss).lane
@@ -86,7 +86,7 @@ def best_of(outcomes: Sequence[Outcome]) -> Outcome | None:
 def _outcome(lane: TrainingCurve, start: float, last: int) -> Outcome:
     """Return the result of a lane alone; "close" if it has learned."""
     loss = _end_of(lane, last)
-    state: State = "close"
+    state: LaneState = "close"
     if lane.stop_reason in ("diverged", "non_finite"):
         state = "unstable"
     elif lane.stop_reason != "completed":
@@ -104,7 +104,7 @@ def _beside(outcome: Outcome, best: TrainingCurve, last: int) -> Outcome:
         return outcome
     above, error = _difference(outcome.lane, best, last)
     worse = outcome.state == "close" and above > ERRORS * error
-    state: State = "worse" if worse else outcome.state
+    state: LaneState = "worse" if worse else outcome.state
     return outcome._replace(state=state, above=above, error=error)
 
 
@@ -126,7 +126,7 @@ def _last(lane: TrainingCurve, last: int) -> FloatArray:
     return lane.losses[-max(len(lane) // last, 1) :]
 
 
-# Of infinite and huge losses, whose differences are too close to call.
+# Infinite or huge losses give NaN without a warning.
 @np.errstate(invalid="ignore", over="ignore")
 def _difference(
     lane: TrainingCurve, best: TrainingCurve, last: int

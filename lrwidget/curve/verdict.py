@@ -9,10 +9,10 @@ from lrwidget.curve.ticks import counted, short
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lrwidget.curve.outcomes import Outcome, State
+    from lrwidget.curve.outcomes import LaneState, Outcome
     from lrwidget.curve.suggestion import Suggestion
 
-_ENDS: dict[State, str] = {
+_ENDS: dict[LaneState, str] = {
     "unstable": "became unstable",
     "nothing": "learned nothing",
     "unfinished": "ended early",
@@ -37,13 +37,13 @@ def best_lanes(outcomes: Sequence[Outcome], steps: int) -> str:
     """Return which lanes have the lowest loss, as a clause."""
     close, length = _rates(outcomes, "close"), counted(steps, "step")
     if len(close) > 1:
-        return f"{_listed(close)} are too close to call after {length}"
+        return f"{_listed(close)} cannot be told apart after {length}"
     if close:
         return f"{close[0]} has the lowest loss after {length}"
     return "The trainings suggest no rate"
 
 
-def _rates(outcomes: Sequence[Outcome], state: State) -> list[str]:
+def _rates(outcomes: Sequence[Outcome], state: LaneState) -> list[str]:
     return [short(x.lane.lr) for x in outcomes if x.state == state]
 
 

@@ -524,14 +524,14 @@ def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 (any batch)
 
 def _write_rate(module: Any, lr: float) -> str:  # noqa: ANN401 (as above)
     """Write a rate to the attributes to which Lightning's own finder writes it."""
-    for name in _RATES:
-        own, hyper = hasattr(module, name), name in module.hparams
+    name = _rate_name(module)
+    if name is not None:
+        own = hasattr(module, name)
         if own:
             setattr(module, name, lr)
-        if hyper:
+        if name in module.hparams:
             module.hparams[name] = lr
-        if own or hyper:
-            return f"module.{name}" if own else f"module.hparams.{name}"
+        return f"module.{name}" if own else f"module.hparams.{name}"
     msg = (
         "neither the module nor its hparams have an lr or learning_rate to write to; "
         "use widget.value in configure_optimizers"
@@ -539,10 +539,18 @@ def _write_rate(module: Any, lr: float) -> str:  # noqa: ANN401 (as above)
     raise RuntimeError(msg)
 
 
+def _rate_name(module: Any) -> str | None:  # noqa: ANN401 (as above)
+    """Return the first name of a rate that the module or its hparams have."""
+    known = (x for x in _RATES if hasattr(module, x) or x in module.hparams)
+    return next(known, None)
+
+
 def _save_rates(module: Any) -> Callable[[], None]:  # noqa: ANN401 (as above)
     """Return a function that writes back what those attributes are now."""
-    own = {name: getattr(module, name) for name in _RATES if hasattr(module, name)}
-    hyper = {name: module.hparams[name] for name in _RATES if name in module.hparams}
+    name = _rate_name(module)
+    known = [] if name is None else [name]
+    own = {name: getattr(module, name) for name in known if hasattr(module, name)}
+    hyper = {name: module.hparams[name] for name in known if name in module.hparams}
 
     def write_back() -> None:
         for name, rate in own.items():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.runs import Run
 
-    Inverse: TypeAlias = Callable[[], None]
+    Restore: TypeAlias = Callable[[], None]
 
 EMPTY = RunHistory(None).curve()
 
@@ -89,7 +89,7 @@ class Runs:
 
     # ---- what a person changes
 
-    def open(self, name: str) -> Inverse | None:
+    def open(self, name: str) -> Restore | None:
         """Open a run."""
         run = named(self.all, name)
         if run is self.opened:
@@ -97,24 +97,24 @@ class Runs:
         before, self._opened = self._opened, run.history
         return partial(self._reopen, before)
 
-    def rename(self, name: str, new: str) -> Inverse | None:
+    def rename(self, name: str, new: str) -> Restore | None:
         """Give a run another name, which no other run has."""
         return self._changed(named(self.all, name), renamed(self.all, name, new))
 
     def mark(
         self, name: str, *, pinned: bool | None, hidden: bool | None
-    ) -> Inverse | None:
+    ) -> Restore | None:
         """Pin a run, or hide it; None changes nothing."""
         runs = with_look(self.all, name, pinned=pinned, hidden=hidden)
         return self._changed(named(self.all, name), runs)
 
-    def remove(self, name: str) -> Inverse:
+    def remove(self, name: str) -> Restore:
         """Forget a former run."""
         before, self.all = self.all, without(self.all, name)
         run = named(before, name)
         return partial(self._restore, run, before.index(run))
 
-    def _changed(self, former: Run, runs: list[Run]) -> Inverse | None:
+    def _changed(self, former: Run, runs: list[Run]) -> Restore | None:
         if runs == self.all:
             return None
         self.all = runs

@@ -90,8 +90,11 @@ class State:
 
     def follow(self, suggestion: float | None) -> None:
         """Choose a suggestion, if there is one, unless another rate was picked."""
-        if suggestion is not None:
+        while suggestion is not None:
             self.owner.follow_suggestion(suggestion)
+            # Another thread may have changed the suggestion and followed it before.
+            latest = self.shown.suggestion.lr
+            suggestion = None if latest == suggestion else latest
 
     # ---- the present state
 
@@ -109,7 +112,7 @@ class State:
 
     @property
     def verification(self) -> Verification | None:
-        """The latest one, while the curve that it checked is the latest."""
+        """The latest verification; None once there is a newer curve."""
         return self.suggestions.verification(self.runs.latest_curve)
 
     def looks(self, curve: LRCurve, smoothing: Smoothing) -> Looks:
@@ -125,7 +128,7 @@ class State:
         """Return the present state."""
         with self.lock:
             job, runs, known = self.job, self.runs.all, self.suggestions
-            # Before the curves, which grow: there are as many steps there, or more.
+            # Read before the curves, so that these have at least as many steps.
             latest = None if job is None else job.snapshot()
             testing = job is not None and job.testing
             unbegun = testing and latest is not None and latest.unbegun
@@ -133,7 +136,6 @@ class State:
             grows = testing if opened is None else opened in growing
             whole = EMPTY if opened is None else opened.history.curve()
             curve = EMPTY if grows and unbegun else whole
-            planned = opened.history.num_it if grows and opened is not None else 0
             swept, choice = self._swept(), self.owner.value
             bounds = extended(swept, choice)
             self.rates.part = self._default_part(swept)
@@ -149,7 +151,6 @@ class State:
                     for run in runs
                 ],
                 curve=curve,
-                points=planned if grows else len(curve),
                 suggestion=NO_SUGGESTION if grows else known.of(curve),
                 checked=not grows and known.checked(curve) is not None,
                 race=known.trainings_with_rates,
@@ -183,22 +184,19 @@ class State:
         plans += [] if trainings is None else [run.plan for run in trainings.runs]
         swept = _hull(plans)
         checked = self.verification
-        # After a race in place of the lanes of the check.
+        # After a race, the plans no longer include the trainings of the check.
         return swept if checked is None else extended(swept, checked.low)
 
     def _default_part(self, swept: Limits) -> Limits:
         """Return the rates of the running test, or else those that matter."""
         job, opened = self.job, self.runs.opened
-        if job is not None and job.testing:
+        if job is not None and (job.testing or (job.running and job.tests)):
             plans = [run.plan for run in job.tests]
             return _hull(plans) if any(plans) else swept
         if opened is None:
             return swept
-        curves = [
-            run.history.curve()
-            for run in self.runs.all
-            if run is opened or not run.hidden
-        ]
+        others = [x for x in self.runs.all if x is not opened and not x.hidden]
+        curves = [run.history.curve() for run in (*others, opened)]
         trainings = self.suggestions.trainings
         suggested = self.suggestions.of(opened.history.curve())[:3]
         rates = [*suggested, *([] if trainings is None else trainings.rates)]

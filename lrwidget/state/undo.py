@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 _MOST = 50
 # The names of the commands.
-PICK, ZOOM, APPLY, REMOVAL = "the pick", "the zoom", "Apply", "the removal"
-OPENING, RENAMING = "the opening of a run", "the new name"
-PINNING, HIDING = "the change of a pin", "the change of hidden runs"
+PICK, ZOOM, APPLY, REMOVAL = "the choice of a rate", "the zoom", "Apply", "the removal"
+OPENING, RENAMING = "the opening of a run", "renaming"
+PINNING, HIDING = "pinning or unpinning", "hiding or showing"
 
 
-class Inverse(NamedTuple):
+class Undoable(NamedTuple):
     """The name of a command, and the function that undoes it."""
 
     name: str
@@ -23,20 +23,20 @@ class Inverse(NamedTuple):
 
 
 class Undo:
-    """The inverses of the latest fifty commands; no lock, and nothing is called."""
+    """The latest fifty commands that can be undone; no lock, and nothing is called."""
 
     def __init__(self) -> None:
-        self._inverses: deque[Inverse] = deque(maxlen=_MOST)
+        self._undoables: deque[Undoable] = deque(maxlen=_MOST)
         self._open = False
 
     def __len__(self) -> int:
         """Return the number of commands that can be undone."""
-        return len(self._inverses)
+        return len(self._undoables)
 
     @property
     def name(self) -> str:
         """The name of the latest command; empty if there is none."""
-        return self._inverses[-1].name if self._inverses else ""
+        return self._undoables[-1].name if self._undoables else ""
 
     def add(
         self, name: str, undo: Callable[[], object], *, goes_on: bool = False
@@ -44,34 +44,35 @@ class Undo:
         """
         Add a command that was given.
 
-        With ``goes_on``, further ones of this name belong to it, as the places of a
-        drag do, until `close` or a command of another name.
+        With ``goes_on``, further commands of this name are joined to it, like the moves
+        of one drag, until `close` or a command of another name.
         """
         if not (self._open and name == self.name):
-            self._inverses.append(Inverse(name, undo))
+            self._undoables.append(Undoable(name, undo))
         self._open = goes_on
 
     def close(self) -> None:
         """End a command that goes on."""
         self._open = False
 
-    def take(self, name: str) -> Inverse | None:
+    def take(self, name: str) -> Undoable | None:
         """
-        Remove the latest command, and return its inverse.
+        Remove the latest command, and return it.
 
-        None if there is none, or if it has another name, as after another thread's.
+        None if there is none, or if another thread has since added a command of another
+        name.
         """
-        if not self._inverses or self.name != name:
+        if not self._undoables or self.name != name:
             return None
         self._open = False
-        return self._inverses.pop()
+        return self._undoables.pop()
 
-    def put_back(self, inverse: Inverse) -> None:
-        """Add an inverse again that could not be called."""
-        self._inverses.append(inverse)
+    def put_back(self, undoable: Undoable) -> None:
+        """Add a command again that could not be undone."""
+        self._undoables.append(undoable)
 
     def forget(self, name: str) -> None:
         """Remove all commands of a name, which can no longer be undone."""
-        kept = [inverse for inverse in self._inverses if inverse.name != name]
-        self._inverses = deque(kept, _MOST)
+        kept = [x for x in self._undoables if x.name != name]
+        self._undoables = deque(kept, _MOST)
         self._open = False

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from lrwidget.ui.snapshot import Snapshot
 
 _MOST_PLACES = 6
-_MORE_STEPS = 3  # times as many
+_STEPS_FACTOR = 3
 _LOWER = 100  # times lower
-_FAST, _LITTLE = 10.0, 1.095  # ratios of rates
+_HIGHER = 10.0  # times higher
+_LITTLE = 1.095  # ratio of rates
 # Words in the reason of a suggestion, the badge for it, and the look of that badge.
 _BADGES = (
     ("checked by training", "checked by training", "good"),
@@ -30,7 +31,7 @@ _BADGES = (
     ("noisy slope", "noisy curve", "doubtful"),
     (MORE_STEPS, "few steps", "doubtful"),
     ("the slope", "clear curve", "good"),
-    ("", "rule of fastai", "plain"),
+    ("", "fastai's rule", "plain"),
 )
 # Words in the reason of a suggestion, and the setting whose change may help.
 _REMEDIES = {
@@ -74,7 +75,7 @@ def headline(snapshot: Snapshot) -> str:
         if suggestion.lr is not None:
             apart = relation(rate, suggestion.lr)
             if apart:
-                beside = f"Suggested: {short(suggestion.lr)}; yours is {apart}"
+                beside = f"suggested {short(suggestion.lr)}; yours is {apart}"
             elif suggestion.low is not None and suggestion.high is not None:
                 to_try = f"{short(suggestion.low)} to {short(suggestion.high)}"
                 beside = f"range to try {to_try}"
@@ -96,9 +97,11 @@ def badge(snapshot: Snapshot) -> tuple[str, str]:
     if snapshot.testing or (rate is None and not snapshot.runs):
         return "", "plain"
     if suggestion.lr is None:
-        return ("no suggestion", "doubtful") if rate is None else ("your pick", "plain")
+        return (
+            ("no suggestion", "doubtful") if rate is None else ("your choice", "plain")
+        )
     if rate is not None and relation(rate, suggestion.lr):
-        return "your pick", "plain"
+        return "your choice", "plain"
     return next(x[1:] for x in _BADGES if x[0] in suggestion.reason)
 
 
@@ -177,7 +180,7 @@ def _has_more_above(curve: LRCurve) -> bool:
     """Whether higher rates are worth a try after a complete test."""
     if curve.stop_reason != "completed" or len(curve) < FEWEST:
         return False
-    known = bool(np.isfinite(curve.losses[-1])) and _FAST * curve.lrs[-1] <= MOST_LR
+    known = bool(np.isfinite(curve.losses[-1])) and _HIGHER * curve.lrs[-1] <= MOST_LR
     return known and curve.unstable_from is None and not curve.fit().has_risen
 
 
@@ -189,12 +192,12 @@ def next_step(snapshot: Snapshot) -> NextStep | None:
     if failed or snapshot.testing or not snapshot.capabilities.run:
         return None
     if _has_more_above(curve):
-        end = float(f"{_FAST * curve.lrs[-1]:.6g}")
+        end = float(f"{_HIGHER * curve.lrs[-1]:.6g}")
         return NextStep(f"Run up to {exact(end)}", {"end_lr": end})
     for words, setting in _REMEDIES.items():
         if words in suggestion.reason:
             if setting == "num_it":
-                steps = _MORE_STEPS * snapshot.config.num_it
+                steps = _STEPS_FACTOR * curve.num_it
                 return NextStep(f"Run {steps} steps", {"num_it": steps})
             start = float(f"{curve.lrs[0] / _LOWER:.6g}")
             return NextStep(f"Run from {exact(start)}", {"start_lr": start})

@@ -19,7 +19,6 @@ from lrwidget.ui.zones import ZoneMarks, zones_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lrwidget.curve.history import Plan
     from lrwidget.curve.loss_limits import Limits
     from lrwidget.curve.lr_curve import LRCurve
     from lrwidget.curve.runs import RepeatKey, Run
@@ -78,25 +77,26 @@ class Chart(ipw.VBox):  # type: ignore[misc]  # untyped base
         self.axes.show_rates(start_lr, end_lr)
         self.zones.reach_the_edge()
 
-    def prepare(self, name: str, plan: Plan | None) -> None:
-        """Name the latest run, and prepare for its sweep and its number of steps."""
+    def prepare(self, name: str, steps: int | None, *, linear: bool) -> None:
+        """Name the opened run, and prepare for its steps and the axis of its rates."""
         if self.latest.trend.labels != [name] * 3:
             self.latest.trend.labels = [name] * 3
-        if plan is not None:
-            self.latest.show_steps(plan.num_it)
-            self._show_sweep(linear=plan.step_mode == "linear")
+        if steps is not None:
+            self.latest.show_steps(steps)
+        self._use_axis(linear=linear)
 
-    def _show_sweep(self, *, linear: bool) -> None:
-        """Show all on the axis of a linear sweep, or on that of an exponential one."""
+    def _use_axis(self, *, linear: bool) -> None:
+        """Show all on a linear axis of rates, or on a logarithmic one."""
         if linear == self.axes.linear:
             return
-        before = self.axes.on_curve["x"]
+        before = self.axes.both[0]
         self.axes.use(linear=linear)
-        rates = self.axes.on_curve["x"]
-        self.figure.axes = self.axes.both
-        for mark in self.figure.marks:
-            if mark.scales["x"] is before:
-                mark.scales = {**mark.scales, "x": rates}
+        rates = self.axes.both[0]
+        for figure in self.overlay.figures:
+            figure.axes = [rates if axis is before else axis for axis in figure.axes]
+            for mark in figure.marks:
+                if mark.scales["x"] is before.scale:
+                    mark.scales = {**mark.scales, "x": rates.scale}
 
     def show_others(
         self, others: list[Run], repeats: list[Run], view: ViewOptions

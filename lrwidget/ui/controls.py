@@ -59,7 +59,7 @@ class PickBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             layout=_FIELD,
         )
         self.hint = ipw.Label(
-            "Click in the chart to pick a rate.",
+            "Click in the chart to choose a rate.",
             layout={**_FIELD, "visibility": "hidden"},  # until the script is there
         )
         self.hint.add_class("lrwidget-hint")

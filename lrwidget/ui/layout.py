@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets as ipw
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from lrwidget.ui.view_options import ViewOptions
 
 _OF_RUNS = {"runs", "opened", "growing"}
-_OF_A_HAND = {"choice", "bounds", "window", "undoable"}
+_BY_USER = {"choice", "bounds", "window", "undoable"}
 # A chart without a size logs errors in the page, so these parts keep theirs.
 _HIDDEN = {"height": "0", "overflow": "hidden", "visibility": "hidden"}
 _SHOWN = {"height": None, "overflow": "visible", "visibility": None}
@@ -84,7 +85,10 @@ class Layout:
         on_view = answered(self._on_view)
         on_settings = answered(self._on_settings)
         self.settings = SettingsPanel(config, snapshot.total_steps, on_settings)
-        toggle, check = answered(commands.toggle), answered(commands.start_check)
+        toggle, check = (
+            answered(partial(self._start, command))
+            for command in (commands.toggle, commands.start_check)
+        )
         self.copy = Menu("Copy", "Copy the rate as code")
         apply, further = answered(self._on_apply), answered(self._on_next)
         self.answer = Answer(
@@ -139,7 +143,7 @@ class Layout:
         before, self._shown = self._shown, None
         changed = _changed(snapshot, before)
         self._show_rates(snapshot, changed)
-        if changed - _OF_A_HAND or self._view_changed:
+        if changed - _BY_USER or self._view_changed:
             self._show_results(snapshot, before, changed)
         if changed - {"window", "bounds", "undoable"}:
             running = snapshot.running
@@ -245,7 +249,8 @@ class Layout:
         opened = snapshot.opened
         plan = snapshot.config.plan if opened is None else opened.history.plan
         name = "trend" if opened is None or len(snapshot.runs) == 1 else opened.name
-        self.chart.prepare(name, plan)
+        steps = None if plan is None else plan.num_it
+        self.chart.prepare(name, steps, linear=snapshot.linear)
 
     def _on_settings(self) -> None:
         self._commands.configure(self.settings.values, self.settings.total_steps)
@@ -253,13 +258,20 @@ class Layout:
     def _on_run_range(self, low: float, high: float) -> None:
         self.page.answer()
         self.settings.change({"start_lr": low, "end_lr": high})
-        self._commands.start()
+        self._start(self._commands.start)
 
     def _on_undo(self) -> None:
         self._do(self._commands.undo)
 
     def _on_apply(self) -> None:
         self._do(self._commands.apply)
+
+    def _start(self, command: Callable[[], object]) -> None:
+        """Give a command that starts a job, and say why it could not."""
+        try:
+            command()
+        except RuntimeError as error:  # a refusal; other errors are those of a job
+            self.say(str(error))
 
     def _do(self, command: Callable[[], str]) -> None:
         """Give a command, and say what it did, or why it could not."""
@@ -272,7 +284,7 @@ class Layout:
     def _on_next(self) -> None:
         """Start the run that may do better."""
         self.settings.change(self._next)
-        self._commands.start()
+        self._start(self._commands.start)
 
     def _on_view(self) -> None:
         self._view_changed = True

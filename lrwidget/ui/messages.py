@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lrwidget.curve.race_history import RaceHistory
 from lrwidget.curve.run_settings import same_as
-from lrwidget.curve.ticks import counted, exact, plain, short
+from lrwidget.curve.ticks import counted, exact, plain, rounded, short
 from lrwidget.curve.verdict import best_lanes
 from lrwidget.ui.answer_text import conclusion
 from lrwidget.ui.outlook import duration, speed
@@ -87,9 +87,11 @@ def same_batches(snapshot: Snapshot) -> str:
     if former is None:
         return ""
     name = textwrap.shorten(former.name, _MAX_NAME, placeholder=" ...")
-    if latest.settings.get("seed") == former.settings.get("seed"):
-        return f"Same batches as before, in {name}; give a seed to see the noise."
-    return f"Same batches as in {name}, with any seed; shuffle them to see the noise."
+    seed = latest.settings.get("seed")
+    if seed != former.settings.get("seed"):
+        return f"Same batches as in {name}, though the seeds differ; shuffle them."
+    which = "a seed" if seed is None else "another seed"
+    return f"Same batches as before, in {name}; give {which} to see the noise."
 
 
 def _idle(snapshot: Snapshot) -> str:
@@ -112,7 +114,8 @@ def _failed(job: JobSnapshot, error: BaseException, problem: str) -> str:
         message = in_words_of_fields(message)
     paragraph = message.partition("\n\n")[0]
     first = textwrap.shorten(paragraph, _MAX_ERROR, placeholder=" ...")
-    what = f"{_NAMES.get(job.kind, '')} failed after {counted(job.done, 'step')}"
+    when = f"after {counted(job.done, 'step')}" if job.done else "before the first step"
+    what = f"{_NAMES.get(job.kind, '')} failed {when}"
     what = what.strip().capitalize()
     return f"{what}. {type(error).__name__}: {first}".rstrip(": ")
 
@@ -198,9 +201,9 @@ def _ended(job: JobSnapshot, snapshot: Snapshot) -> str:
     words = conclusion(snapshot.curve, snapshot.suggestion)
     opened = snapshot.opened
     if opened is not None and (job.kind == "comparison" or opened != snapshot.latest):
-        words = f"{opened.name}: {words}"
+        words = f"Shown: {opened.name}. {words}"
     if job.kind == "comparison":
-        words = f"{counted(job.runs, 'test')}; {words}"
+        words = f"{counted(job.runs, 'test')} done. {words}"
     return words
 
 
@@ -234,10 +237,17 @@ def _checked(found: Verification, trainings: Trainings) -> str:
     steps, total = trainings.steps, found.total_steps
     best = best_lanes([*trainings.outcomes(trainings.curves()).values()], steps)
     if total is None:
-        where = "for a longer training"
+        where = "For a longer training, "
     else:
-        where = f"for {counted(total, 'step')}" if total > steps else "suggested:"
-    return f"Checked: {best}; {where} {short(found.lr)}."
+        where = f"For {counted(total, 'step')}, " if total > steps else ""
+    before = found.curve.suggestion().lr
+    if before is None:
+        words = f"{short(found.lr)} is suggested"
+    elif rounded(before) == rounded(found.lr):
+        words = f"{short(found.lr)} is confirmed"
+    else:
+        words = f"the suggestion moves from {short(before)} to {short(found.lr)}"
+    return f"Checked: {best}. {(where + words)[0].upper()}{(where + words)[1:]}."
 
 
 def _pace(job: JobSnapshot) -> str:

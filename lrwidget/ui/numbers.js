@@ -49,7 +49,7 @@ function besideSuggestion(rate, suggestion) {
 }
 
 function besideUnstable(rate, unstableFrom) {
-  if (rate >= unstableFrom) return "in the unstable rates";
+  if (rate >= unstableFrom) return "among the unstable rates";
   const ratio = times(rounded(unstableFrom) / rounded(rate));
-  return ratio === "1x" ? "just below the unstable rates" : `${ratio} below the unstable rates`;
+  return `${ratio === "1x" ? "just" : ratio} lower than the unstable rates`;
 }

@@ -25,7 +25,7 @@ function render({ model, el }) {
 
 async function start(page, chart) {
   const { model, el, signal } = page;
-  const parts = { wide: new Map() };
+  const parts = {};
   const drawn = {
     zones: el.appendChild(element("div", { className: "lrwidget-zones" })),
     start: el.appendChild(element("div", { className: "lrwidget-start" })),
@@ -57,7 +57,8 @@ async function start(page, chart) {
     for (const name of PARTS) parts[name] = await modelOf(model, model.get(name));
     for (const name of LISTS) {
       const all = model.get(name).map((part) => modelOf(model, part));
-      parts[name] = await Promise.all(all);
+      const found = await Promise.allSettled(all); // a line may just have been closed
+      parts[name] = found.flatMap(({ value }) => value ?? []);
     }
     if (signal.aborted) return;
     const lines = [parts.raw, parts.training, parts.latest, ...parts.others];
@@ -73,6 +74,7 @@ async function start(page, chart) {
   model.on("change:others change:figures", connect);
   model.on("change", redraw);
   await connect();
+  if (signal.aborted) return;
   const fit = () => {
     shrink(parts, chart);
     redraw();
@@ -82,7 +84,10 @@ async function start(page, chart) {
   // bqplot lays out the plot a little after a change of its size.
   const layouts = new MutationObserver(redraw);
   layouts.observe(chart.querySelector(".plotarea_events"), { attributes: true });
-  signal.addEventListener("abort", () => [sizes, layouts].forEach((x) => x.disconnect()));
+  signal.addEventListener("abort", () => {
+    for (const observer of [sizes, layouts]) observer.disconnect();
+    shrink(parts, chart, false); // a narrow view that is left makes them small again
+  });
 }
 
 // Returns a function that listens to models, and no more to those of the call before.
@@ -123,14 +128,15 @@ function curveOf(line) {
 
 // ---- a narrow page
 
-// Makes the margins small, or as they were. It is this page's matter alone: nothing is
-// sent to the kernel.
-function shrink({ figures, axes, wide }, chart) {
-  const narrow = chart.clientWidth < NARROW;
+// The values of figures and axes for a wide page, which all views share.
+const wide = new WeakMap();
+
+// Makes the margins small, or restores them. Only this page changes.
+function shrink({ figures, axes }, chart, narrow = chart.clientWidth < NARROW) {
   // The strip has the left edge of the plot, too.
-  const { style } = chart.closest(".lrwidget");
-  if (narrow) style.setProperty("--lrwidget-left", `${MARGINS.left}px`);
-  else style.removeProperty("--lrwidget-left");
+  const style = chart.closest(".lrwidget")?.style;
+  if (narrow) style?.setProperty("--lrwidget-left", `${MARGINS.left}px`);
+  else style?.removeProperty("--lrwidget-left");
   const fit = (part, name, small) => {
     if (narrow && !wide.has(part)) {
       wide.set(part, part.get(name));
@@ -412,8 +418,9 @@ function addCrosshair({ model, el, signal }, chart, parts) {
       const loss = logarithmic ? 10 ** near.height : near.height;
       tip.append(rowOf(near.line, shortLoss(loss), true));
     }
-    if (rows.length > shown.length) {
-      const more = `and ${rows.length - shown.length} more runs`;
+    const left = rows.length - shown.length;
+    if (left) {
+      const more = `and ${left} more ${left === 1 ? "run" : "runs"}`;
       tip.append(element("span", { textContent: more }));
     }
     line.hidden = tip.hidden = false;
@@ -422,9 +429,9 @@ function addCrosshair({ model, el, signal }, chart, parts) {
     place(line, mouse.x, plot.top);
     line.style.height = `${plot.height}px`;
     const right = across > 0.5;
-    const left = right ? mouse.x - GAP - tip.offsetWidth : mouse.x + GAP;
+    const start = right ? mouse.x - GAP - tip.offsetWidth : mouse.x + GAP;
     const above = mouse.y - GAP - tip.offsetHeight;
-    place(tip, Math.max(left, 0), above < 0 ? mouse.y + GAP : above);
+    place(tip, Math.max(start, 0), above < 0 ? mouse.y + GAP : above);
   };
   const move = (moved) => {
     event = moved;

@@ -2,7 +2,6 @@
 // readers, announcements, and the notice of a busy kernel.
 
 const PATIENCE = 800; // milliseconds until a kernel that does not answer counts as busy
-const TOLD = 6000; // milliseconds for which a notice is shown
 const BUSY =
   "The kernel is busy with another cell: your actions here take effect after that cell.";
 const QUICK = 400; // milliseconds between two quick presses, at most
@@ -21,7 +20,6 @@ const PICTURES = {
 function render({ model, el }) {
   const controller = new AbortController();
   const page = { model, el, signal: controller.signal };
-  page.view = Math.random(); // since a message goes to all views of the widget
   el.classList.add("lrwidget-page");
   const notice = element("span", { role: "status", className: "lrwidget-notice" });
   el.append(notice);
@@ -46,12 +44,6 @@ function addAnnouncements({ model, el }) {
   const said = element("span", { role: "status", className: "lrwidget-unseen" });
   model.on("change:said", () => (said.textContent = model.get("said")));
   el.append(said);
-}
-
-function tell(notice, text) {
-  notice.textContent = text;
-  clearTimeout(notice.fading);
-  if (text !== BUSY) notice.fading = setTimeout(() => (notice.textContent = ""), TOLD);
 }
 
 // ---- the handle: keys and clicks move it as a drag does, so that all arrive in order
@@ -188,7 +180,7 @@ function watchKernel(page, root, notice) {
   let timer;
   page.awaitAnswer = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => tell(notice, BUSY), PATIENCE);
+    timer = setTimeout(() => (notice.textContent = BUSY), PATIENCE);
   };
   const click = (event) => {
     const { target, detail } = event;
@@ -205,7 +197,7 @@ function watchKernel(page, root, notice) {
   model.on("msg:custom", ({ answered }) => {
     if (!answered) return;
     clearTimeout(timer);
-    if (notice.textContent === BUSY) tell(notice, "");
+    notice.textContent = "";
   });
   signal.addEventListener("abort", () => clearTimeout(timer));
 }

@@ -30,13 +30,19 @@ class PointsTable(anywidget.AnyWidget):
     points = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)
 
     def __init__(self) -> None:
+        self._run = ""  # name of the run of which the points are
         super().__init__(layout={"display": "none", "width": "auto"})
 
     def show(self, snapshot: Snapshot) -> None:
         """Show points of the opened run, unless it grows."""
         opened = snapshot.opened
-        if opened is None or opened in snapshot.growing:
+        if opened is None:
             return
+        if opened in snapshot.growing:
+            if len(self.points):  # of the run before, as long as this one grows
+                self.title = f"Table of the points of {self._run}"
+            return
+        self._run = opened.name
         columns = columns_of(snapshot.curve, snapshot.capabilities.loss_name)
         of = f" of {opened.name}" if len(snapshot.runs) > 1 else ""
         with self.hold_sync():

@@ -18,9 +18,11 @@ const NUMBERS = [
   ["steps", "steps"],
 ];
 
+// From a line to its look without a highlight, and the look with it. All views share them.
+const highlights = new Map();
+
 function render({ model, el }) {
   const table = { model, el, editing: null, draft: "", highlighted: null };
-  table.drawn = new Map(); // from a line to its look without a highlight
   el.classList.add("lrwidget-runs");
   table.menu = element("div", { className: "lrwidget-row-menu", popover: "auto" });
   table.said = element("p", { className: "lrwidget-runs-said", role: "status" });
@@ -66,7 +68,7 @@ function rowsOf({ body }) {
 }
 
 function caption() {
-  const hint = element("span", { textContent: "point at a row to see its curve" });
+  const hint = element("span", { textContent: "point at a row to highlight its curve, click to open it" });
   return element("caption", {}, element("b", { textContent: "Runs" }), " ", hint);
 }
 
@@ -152,7 +154,7 @@ function button(run, part, properties) {
 
 function hideButton(table, row) {
   const { name, hidden, opened } = row;
-  const text = opened ? `${name} is opened, and so it is shown` : `Hide ${name}`;
+  const text = opened ? `${name} is open, so it stays visible` : `Hide ${name}`;
   const made = button(name, "hide", { title: hidden && !opened ? `Show ${name}` : text });
   made.append(svgOf("0 0 16 16", ICONS[hidden && !opened ? "hidden" : "shown"]));
   made.setAttribute("aria-label", made.title);
@@ -189,7 +191,7 @@ function showMenu(table, { name, latest, pinned }, opener) {
   };
   menu.replaceChildren(
     entry("Rename", () => edit(table, name), false),
-    entry(pinned ? "Unpin" : "Pin: keep it first", () =>
+    entry(pinned ? "Unpin" : "Pin to the top", () =>
       model.send({ do: "pin", name, on: !pinned }),
     ),
   );
@@ -229,8 +231,6 @@ function editor(table, { name }) {
     if (save && text && text !== name) {
       if (taken) return say(table, `Another run is named ${text}.`);
       table.model.send({ do: "rename", name, new: text });
-      // The row is the same one when it comes back with the new name.
-      input.dataset.run = text;
     }
     table.editing = null;
     draw(table);
@@ -253,7 +253,7 @@ function say({ said }, text) {
   if (said.textContent !== text) said.textContent = text;
 }
 
-// ---- what a hand does
+// ---- events of the mouse and the keyboard
 
 function addEvents(table) {
   const { body, model } = table;
@@ -261,7 +261,9 @@ function addEvents(table) {
   body.addEventListener("click", (event) => {
     const name = runAt(event);
     const onPart = event.target.closest("input, button:not([data-part=open])");
-    if (name === null || onPart || String(getSelection())) return;
+    // The end of a selection in the table is no click.
+    const selects = event.detail > 0 && !getSelection().isCollapsed && hasSelection(body);
+    if (name === null || onPart || selects) return;
     if (!model.get("rows").find((row) => row.name === name)?.opened) {
       model.send({ do: "open", name });
     }
@@ -283,9 +285,13 @@ function addEvents(table) {
   body.addEventListener("focusout", () => highlight(table, null));
 }
 
+function hasSelection(body) {
+  return body.contains(getSelection().anchorNode);
+}
+
 // Changes the look of lines in this page alone: nothing is saved to the kernel.
 async function highlight(table, name) {
-  const { model, drawn } = table;
+  const { model } = table;
   table.highlighted = name;
   const rows = model.get("rows");
   const others = new Set(rows.filter((row) => !row.opened).map((row) => row.name));
@@ -294,23 +300,37 @@ async function highlight(table, name) {
   const found = await Promise.allSettled(models); // a line may just have been closed
   const lines = found.flatMap(({ value }) => value ?? []);
   if (table.highlighted !== name) return;
-  for (const [line, look] of drawn) line.set(look);
-  drawn.clear();
+  for (const line of [...highlights.keys()]) restore(line);
   // A run that is not drawn has nothing to highlight.
   if (!row || (row.hidden && !row.opened)) return;
   for (const line of lines) {
     const [label] = line.get("labels");
-    const look = ["stroke_width", "opacities", "fill_opacities"].map((x) => [x, line.get(x)]);
-    const { stroke_width: width, opacities, fill_opacities: fills } = Object.fromEntries(look);
-    drawn.set(line, Object.fromEntries(look));
-    if (row.opened ? !others.has(label) : label === name) {
-      if (width > 1) line.set("stroke_width", width + BOLDER); // not the raw losses
-      continue;
-    }
+    const width = line.get("stroke_width");
     const faint = (values) => values.map((value) => value * FAINT);
-    line.set("opacities", faint(opacities.length ? opacities : [1]));
-    line.set("fill_opacities", faint(fills));
+    if (row.opened ? !others.has(label) : label === name) {
+      // not the raw losses
+      if (width > 1) change(line, { stroke_width: width + BOLDER });
+    } else {
+      const opacities = line.get("opacities");
+      change(line, {
+        opacities: faint(opacities.length ? opacities : [1]),
+        fill_opacities: faint(line.get("fill_opacities")),
+      });
+    }
   }
+}
+
+function change(line, look) {
+  const before = Object.keys(look).map((name) => [name, line.get(name)]);
+  highlights.set(line, { before: Object.fromEntries(before), look });
+  line.set(look);
+}
+
+// Takes a highlight away, except from what the kernel has changed since.
+function restore(line) {
+  const { before, look } = highlights.get(line) ?? {};
+  highlights.delete(line);
+  for (const name in look) if (line.get(name) === look[name]) line.set(name, before[name]);
 }
 
 export default { render };

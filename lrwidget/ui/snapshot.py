@@ -57,7 +57,6 @@ class Snapshot:
     growing: Sequence[Run]  # those that may get further steps
     suggestions: Sequence[Suggestion]  # of each run; an empty one while it grows
     curve: LRCurve  # of the opened run
-    points: int  # of that curve, with the points to come; 0 before the first run
     suggestion: Suggestion  # of that curve; an empty one while it grows
     checked: bool  # whether that suggestion is checked by training
     race: Trainings | None  # the latest race or verification, once it has rates

@@ -2,7 +2,7 @@
 // Commands wait for the moves of a drag.
 
 const PLACES = 1000; // of the brush
-const FASTER = 0.002; // decrease of the width of the window by a pixel of the wheel
+const PER_PIXEL = 0.002; // relative growth of the window by a pixel of the wheel
 const LINE = 16; // pixels of the wheel
 const PAUSE = 500; // milliseconds between two turns of the wheel, which are then two zooms
 const NAMES = ["Lowest shown rate", "Highest shown rate"];
@@ -10,6 +10,7 @@ const NAMES = ["Lowest shown rate", "Highest shown rate"];
 const KEYS = { ArrowLeft: -10, ArrowDown: -10, ArrowRight: 10, ArrowUp: 10 };
 const STEPS = { ...KEYS, PageDown: -100, PageUp: 100 };
 const WAITING = ".lrwidget-strip-row button, .lrwidget-undo"; // for the moves of a drag
+const PATIENCE = 1000; // milliseconds that a command waits for moves, at most
 const TYPED = "input:not([type=checkbox]), textarea, [contenteditable=true]";
 
 function render({ model, el }) {
@@ -27,7 +28,8 @@ function render({ model, el }) {
   const start = async (area, chart) => {
     const traits = [model.get("brush"), model.get("handle")];
     const moved = await Promise.all(traits.map((trait) => modelOf(model, trait)));
-    const moves = { moved, signal };
+    if (signal.aborted) return;
+    const moves = { moved, signal, waiting: new Set() };
     const root = chart.closest(".lrwidget");
     addNames(model, area, signal);
     addKeys(model, area, signal);
@@ -41,13 +43,22 @@ function render({ model, el }) {
 
 // ipywidgets sends a change of a widget once the kernel has handled the one before, but a
 // message at once: a command would arrive before the last moves of a drag.
-function isMoving({ moved, signal }) {
-  return !signal.aborted && moved.some((each) => each._pending_msgs > 0);
+function isMoving({ moved }) {
+  return moved.some((each) => each._pending_msgs > 0);
 }
 
-async function afterMoves(moves, act) {
-  while (isMoving(moves)) await new Promise(requestAnimationFrame);
-  if (!moves.signal.aborted) act();
+// Gives a command after the moves, once for presses that wait at the same time. A kernel
+// may never tell that it has handled a move.
+async function afterMoves(moves, name, act) {
+  const { signal, waiting } = moves;
+  if (waiting.has(name)) return;
+  waiting.add(name);
+  const end = performance.now() + PATIENCE;
+  while (!signal.aborted && isMoving(moves) && performance.now() < end) {
+    await new Promise(requestAnimationFrame);
+  }
+  waiting.delete(name);
+  if (!signal.aborted) act();
 }
 
 function brushTo(brush, low, high) {
@@ -118,7 +129,7 @@ function addZoom(model, area, chart, moves) {
     latest = now;
     if (Math.round(exact[0]) !== low || Math.round(exact[1]) !== high) exact = [low, high];
     const pixels = event.deltaY * (event.deltaMode ? LINE : 1);
-    const factor = Math.exp(FASTER * pixels);
+    const factor = Math.exp(PER_PIXEL * pixels);
     const width = exact[1] - exact[0];
     const least = model.get("narrowest");
     const wanted = Math.min(Math.max(width * factor, least), PLACES);
@@ -137,20 +148,24 @@ function addZoom(model, area, chart, moves) {
   chart.addEventListener("wheel", inChart, { signal, passive: false });
   area.addEventListener("wheel", inStrip, { signal, passive: false });
   // A double click in the chart shows all, and the pick of its first click is undone.
+  const rateNow = () => moves.moved[1].get("x")[0];
+  let before; // the rate before the first click
   const second = (event) => {
     if (event.detail > 1) event.stopPropagation();
+    else before = rateNow();
   };
   const showAll = () => model.send({ do: "all" });
   const twice = (event) => {
     if (shareIn(plotOf(), event) === null || event.target.closest(".dot")) return;
-    afterMoves(moves, () => {
-      model.send({ do: "undo pick" });
+    const picked = rateNow() !== before;
+    afterMoves(moves, "all", () => {
+      if (picked) model.send({ do: "undo pick" });
       showAll();
     });
   };
   chart.addEventListener("click", second, { signal, capture: true });
   chart.addEventListener("dblclick", twice, { signal });
-  area.addEventListener("dblclick", () => afterMoves(moves, showAll), { signal });
+  area.addEventListener("dblclick", () => afterMoves(moves, "all", showAll), { signal });
 }
 
 function addUndo(model, root, moves) {
@@ -159,18 +174,23 @@ function addUndo(model, root, moves) {
     if (!control || event.key.toLowerCase() !== "z" || event.target.closest(TYPED)) return;
     event.preventDefault();
     event.stopPropagation();
-    afterMoves(moves, () => model.send({ do: "undo" }));
+    afterMoves(moves, event, () => model.send({ do: "undo" }));
   };
   root.addEventListener("keydown", press, { signal: moves.signal });
 }
 
 // A button that is pressed before the end of the moves is pressed again after it.
 function addOrder(root, moves) {
+  let again = null;
   const click = (event) => {
     const button = event.target.closest(WAITING);
-    if (!button || !isMoving(moves)) return;
+    if (!button || again === button || !isMoving(moves)) return;
     event.stopPropagation();
-    afterMoves(moves, () => button.click());
+    afterMoves(moves, button, () => {
+      again = button;
+      button.click();
+      again = null;
+    });
   };
   root.addEventListener("click", click, { signal: moves.signal, capture: true });
 }

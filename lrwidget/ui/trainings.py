@@ -31,8 +31,7 @@ _LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1000.0  # margins that are written without a p
 _MOST_DIFFERENCES = 4
 _SAME = 1e-6  # a rate in a tensor is rounded
 _ERRORS = (
-    f"final loss, ± {ERRORS:g} standard errors of its difference from the lowest on "
-    "the same batches"
+    f"final loss; bars: ± {ERRORS:g} standard errors of the difference from the lowest"
 )
 _WAITING = "The trainings begin after the range test."
 _ENDS = {
@@ -79,7 +78,7 @@ class TrainingsDisplay:
         self._verdict.add_class("lrwidget-verdict")
         # A figure is taken out rather than hidden: without a size, it logs errors.
         self._losses, self._steps = ipw.VBox(), ipw.VBox()
-        heading = ipw.HTML("<b>The same trainings, step by step</b>")
+        heading = ipw.HTML("<b>Loss of each training, step by step</b>")
         self.below = ipw.VBox([self._title, self._losses])
         self.beside = ipw.VBox([heading, self._steps, self._verdict])
         self.beside.add_class("lrwidget-beside")
@@ -206,7 +205,9 @@ def _title(history: Trainings, *, running: bool) -> str:
         what = f"Trainings of {steps}, each at one rate"
     else:
         what = (
-            f"Check by training {steps}" if running else f"Checked by training {steps}"
+            f"Check by training, {steps} each"
+            if running
+            else f"Checked by training, {steps} each"
         )
     return f'<b>{what}</b> <span class="lrwidget-note">{_ERRORS}</span>'
 
@@ -246,13 +247,13 @@ def _verdict(
         x for x in every if x.state in ("close", "worse") and math.isfinite(x.error)
     ]
     differences = [
-        f"{short(x.lane.lr)} by {_with_margin(x.above, ERRORS * x.error)}"
+        f"{_with_margin(x.above, ERRORS * x.error)} at {short(x.lane.lr)}"
         for x in sorted(known, key=lambda x: x.above)[:_MOST_DIFFERENCES]
     ]
     if best is not None and differences:
         text += (
-            f'<p class="lrwidget-note">Above the loss of {short(best.lane.lr)}, '
-            f"{plain(best.loss, 2)}: {', '.join(differences)}.</p>"
+            f'<p class="lrwidget-note">Lowest loss: {plain(best.loss, 2)} at '
+            f"{short(best.lane.lr)}. Higher by {', by '.join(differences)}.</p>"
         )
     return unbroken(text)
 

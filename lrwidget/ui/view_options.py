@@ -209,7 +209,7 @@ class ViewBar(ipw.HBox):  # type: ignore[misc]  # untyped base
             (_TREND if band else _MEAN, "trend ±2 standard errors" if band else "mean"),
             *([(_REPEATS, "trend of repeated runs")] if repeats else []),
             (_DIAMOND, "suggested"),
-            (_RANGE, "checked by training" if checked else "range to try"),
+            (_RANGE, "range to try (checked)" if checked else "range to try"),
             (_HANDLE, "chosen"),
         ]
         parts = (_PART.format(picture=picture, text=text) for picture, text in key)

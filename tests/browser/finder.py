@@ -84,7 +84,7 @@ class Finder:
         self.slider = self.root.get_by_role("slider", name="Smoothing")
         self.runs = self.root.locator(".lrwidget-runs")
         self.menu = self.root.get_by_label("Rule", exact=True)
-        self.hint = self.root.get_by_text("Click in the chart to pick a rate.")
+        self.hint = self.root.get_by_text("Click in the chart to choose a rate.")
         self.band = self.root.locator('path.area[style*="--lrwidget-suggestion"]').first
         # A mark without points has no path, so an index would not identify a mark;
         # its style does. The mark of the trend is its lower edge, itself, and its upper

@@ -78,7 +78,7 @@ def test_what_others_say_is_text(page: Page, notebook: Callable[..., Notebook]) 
     expect(problem).to_be_empty()
 
     book.execute(2)
-    finder.await_status(f"Failed after 0 steps. {_SAID}: {_SAID}")
+    finder.await_status(f"Failed before the first step. {_SAID}: {_SAID}")
     finder.root.get_by_text("Traceback", exact=True).click()
     expect(finder.status.locator("pre")).to_contain_text(f"{_SAID}: {_SAID}")
     printed = page.locator(".jp-Notebook .jp-CodeCell").nth(2).locator(".jp-OutputArea")

@@ -234,7 +234,7 @@ def test_check_by_training_and_pick_a_curve(
     suggestion = book.value("w.verification.lr")
     assert book.value("w.value") == rounded(suggestion)
     finder.await_at(finder.handle, suggestion)
-    title = finder.root.get_by_text("Checked by training 100 steps")
+    title = finder.root.get_by_text("Checked by training, 100 steps each")
     expect(title).to_be_visible()
     expect(finder.lanes.locator("path.line")).to_have_count(len(rates))
     expect(finder.lanes.locator("text.label")).to_have_count(len(rates))
@@ -300,7 +300,9 @@ def test_a_failure_is_seen(page: Page, notebook: Callable[..., Notebook]) -> Non
     book = notebook(SETUP, wrong, "w.wait()")
     finder = _shown(page, book)
     finder.button.click()
-    finder.await_status("Failed after 0 steps. TypeError: loss_fn needs batches")
+    finder.await_status(
+        "Failed before the first step. TypeError: loss_fn needs batches"
+    )
     expect(finder.button).to_have_text("Run again")
     book.execute(2)
     expect(page.get_by_text("TypeError").last).to_be_visible()

@@ -45,8 +45,11 @@ _SAID: dict[str, list[tuple[list[float], str]]] = {
         ([3.456, 0.01], "350x higher than suggested"),
     ],
     "besideUnstable": [
-        *(([0.02, 0.28], "14x below the unstable rates"), ([0.3, 0.3], "in the unst")),
-        *(([0.3, 0.29], "in the unstable rates"), ([0.288, 0.29], "just below the")),
+        *(([0.02, 0.28], "14x lower than the unst"), ([0.3, 0.3], "among the unst")),
+        *(
+            ([0.3, 0.29], "among the unstable rates"),
+            ([0.288, 0.29], "just lower than the"),
+        ),
     ],
 }
 

@@ -147,7 +147,7 @@ def test_undo_at_once_undoes_the_whole_of_a_drag(
     await_undone("the zoom")
     finder.drag(1e-2, 3e-3)
     page.keyboard.press("Control+z")
-    await_undone("the pick")
+    await_undone("the choice of a rate")
 
     book.start(2)
     expect(book.prompt(2)).to_have_text("[*]:")

@@ -146,7 +146,7 @@ def _without_suggestion() -> LRCurve:
             (1.5, 0.51, 0.5, 0.52, 2.1),
             0.1,
             (
-                "3.2e-3, 1.0e-2 and 3.2e-2 are too close to call after 100 steps; "
+                "3.2e-3, 1.0e-2 and 3.2e-2 cannot be told apart after 100 steps; "
                 "1.0e-3 is worse; 0.1 learned nothing."
             ),
         ),
@@ -229,13 +229,13 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
     )
     verdict = verification(sweep(), lanes, start_loss=1e3).verdict
     assert (
-        "1.0e-2 and 3.0e-2 are too close to call after 9 steps; 1.0e-3 is worse."
+        "1.0e-2 and 3.0e-2 cannot be told apart after 9 steps; 1.0e-3 is worse."
         in verdict
     )
     # A few batches do not tell their noise: the training losses are equal here.
     few = [_validated(x.lr, x.val_losses[:4], x.val_samples[:4]) for x in lanes]
     verdict = verification(sweep(), few, start_loss=1e3).verdict
-    assert "1.0e-3, 1.0e-2 and 3.0e-2 are too close to call" in verdict
+    assert "1.0e-3, 1.0e-2 and 3.0e-2 cannot be told apart" in verdict
     # Neither does a training loss that is not finite.
     for last, other in (
         ([math.nan, 2.0, 2.0], 2.0),
@@ -246,7 +246,7 @@ def test_lanes_are_compared_by_their_validation_losses() -> None:
         odd = replace(few[0], losses=np.array([2.0] * 9 + last), num_it=12)
         same = replace(few[1], losses=np.full(12, other), num_it=12)
         verdict = verification(sweep(), [odd, same], start_loss=1e3).verdict
-        assert "1.0e-3 and 1.0e-2 are too close to call" in verdict
+        assert "1.0e-3 and 1.0e-2 cannot be told apart" in verdict
 
 
 @pytest.mark.parametrize("start", [math.nan, math.inf])
@@ -280,4 +280,4 @@ def test_one_step_of_each_lane() -> None:
         for lr, loss in ((1e-3, 1.0), (1e-2, 0.5))
     ]
     verdict = verification(sweep(), lanes, start_loss=2.0, total_steps=1).verdict
-    assert "too close to call after 1 step. " in verdict
+    assert "cannot be told apart after 1 step. " in verdict

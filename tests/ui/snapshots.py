@@ -24,7 +24,6 @@ IDLE = Snapshot(
     growing=[],
     suggestions=[],
     curve=curve_of(),
-    points=0,
     suggestion=NO_SUGGESTION,
     checked=False,
     race=None,

@@ -31,10 +31,10 @@ def test_the_headline() -> None:
     assert _headline(suggestion=found) == said
     assert _headline(suggestion=found, choice=0.02) == said
     assert _headline(suggestion=found, choice=0.05) == (
-        "5.0e-2 Suggested: 2.0e-2; yours is 2.5x higher your pick"
+        "5.0e-2 suggested 2.0e-2; yours is 2.5x higher your choice"
     )
     valley = Suggestion(0.02, reason="halfway down the longest valley")
-    assert _headline(suggestion=valley) == "2.0e-2 suggested rule of fastai"
+    assert _headline(suggestion=valley) == "2.0e-2 suggested fastai's rule"
     assert _headline(choice=0.05, testing=True) == "5.0e-2"
 
 
@@ -59,7 +59,7 @@ def test_how_sure_it_is(reason: str, words: str) -> None:
 def test_without_a_suggestion_or_after_an_error() -> None:
     assert answer_text.badge(IDLE)[0] == ""
     assert answer_text.badge(snapshot_with(_RUN))[0] == "no suggestion"
-    assert answer_text.badge(snapshot_with(_RUN, choice=0.1))[0] == "your pick"
+    assert answer_text.badge(snapshot_with(_RUN, choice=0.1))[0] == "your choice"
     job = job_with(JobHistory([PLAN]), error=ValueError())
     assert answer_text.badge(snapshot_with(_RUN, job=job))[0] == "failed"
 

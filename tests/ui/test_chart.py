@@ -8,7 +8,6 @@ import pytest
 from bqscales import LinearScale, LogScale
 
 from lrwidget.curve.fit import local_fit
-from lrwidget.curve.history import Plan
 from lrwidget.curve.smoothing import exponential_mean
 from lrwidget.curve.suggestion import NO_SUGGESTION, Suggestion
 from lrwidget.ui.chart import Chart
@@ -264,7 +263,7 @@ def test_zones_that_are_not_known_have_no_name(
 def test_each_batch_is_a_dot_unless_there_are_many(
     chart: Chart, steps: int, *, dots: bool
 ) -> None:
-    chart.prepare("run", Plan(1e-7, 10.0, steps))
+    chart.prepare("run", steps, linear=False)
     raw = chart.latest.raw
     assert chart.latest.dotted == dots
     assert (raw.marker, raw.stroke_width) == (("circle", 0) if dots else (None, 1))
@@ -275,9 +274,8 @@ def test_a_linear_sweep_has_a_linear_axis(chart: Chart) -> None:
     runs = _runs(1.0)
     chart.show_others(runs, [], _VIEW)
     chart.show_range(0.1, 0.5)
-    linear = Plan(0.1, 0.5, 50, step_mode="linear")
-    for plan, scale in ((linear, LinearScale), (Plan(0.1, 0.5, 50), LogScale)):
-        chart.prepare("run", plan)
+    for linear, scale in ((True, LinearScale), (False, LogScale)):
+        chart.prepare("run", 50, linear=linear)
         chart.draw(curve_of(*_FALLING), NO_SUGGESTION, ended=True)
         rates = chart.axes.on_curve["x"]
         assert isinstance(rates, scale)

@@ -591,7 +591,7 @@ def test_a_failure_is_shown_with_its_traceback(display: Layout) -> None:
     job = job_with(JobHistory([PLAN]), error=ValueError("<no>"), traceback="<all>")
     display.show(snapshot_with(job=job))
     status = display.answer.status.value
-    assert "Failed after 0 steps. ValueError: &lt;no&gt;" in status
+    assert "Failed before the first step. ValueError: &lt;no&gt;" in status
     assert "&lt;all&gt;" in status
     display.show(IDLE)
     assert "Failed" not in display.answer.status.value

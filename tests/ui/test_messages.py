@@ -164,7 +164,7 @@ def test_several_tests() -> None:
     ended = job_with(history, kind="comparison")
     suggestion = Suggestion(0.01, reason="why")
     said = messages.status(snapshot_with(run, job=ended, suggestion=suggestion))
-    assert said.startswith("2 tests; b: ")
+    assert said.startswith("2 tests done. Shown: b. ")
     assert said.endswith(" 1.0e-2 is why.")
 
 
@@ -369,7 +369,7 @@ def test_stopping() -> None:
 def test_an_error_of_the_fields_is_told_by_their_names() -> None:
     error = ValueError("num_it=1 must be at least 2")
     job = job_with(_history(0), error=error)
-    said = "Failed after 0 steps. ValueError: "
+    said = "Failed before the first step. ValueError: "
     assert _status(job, problem=str(error)) == f"{said}Steps = 1 must be at least 2"
     assert _status(job) == f"{said}num_it=1 must be at least 2"
 

@@ -45,7 +45,7 @@ def test_the_verdict_tells_the_differences() -> None:
     html = _verdict(race, race.outcomes(race.curves()), snapshot_with(race=race))
     words = re.sub("<.*?>", "", html)
     assert "0.1 has the lowest loss after 60 steps; 1.0e-2 is worse; 1 became" in words
-    assert "Above the loss of 0.1, 0.51: 1.0e-2 by 0.495 ± " in words
+    assert "Lowest loss: 0.51 at 0.1. Higher by 0.495 ± " in words
     none = RaceHistory(_RATES, 60)
     assert "No training has begun." in _verdict(none, {}, snapshot_with(race=none))
 

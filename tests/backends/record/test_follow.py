@@ -300,7 +300,7 @@ def test_what_is_malformed_or_hostile_is_a_clear_error(
     widget = follow(path)
     with pytest.raises(ValueError, match=said):
         widget.wait(SECONDS)
-    assert widget.status.startswith("Failed after 0 steps. ValueError: path=")
+    assert widget.status.startswith("Failed before the first step. ValueError: path=")
     shown = display_of(widget).answer.status.value
     assert "<b>" not in shown
     assert "<img" not in shown
@@ -356,7 +356,7 @@ def test_what_is_no_file_is_told(
         widget = follow(path)
         with pytest.raises(kind, match=said):
             widget.wait(SECONDS)
-        assert widget.status.startswith("Failed after 0 steps.")
+        assert widget.status.startswith("Failed before the first step.")
 
 
 @pytest.mark.parametrize(
