@@ -99,8 +99,8 @@ class Controller:
 
     def _restore_choice(self, before: Choice) -> None:
         suggestion = self.state.shown.suggestion.lr
-        if suggestion is not None and (before.follows or before.rate is None):
-            # There may have been another suggestion then, or none yet.
+        if suggestion is not None and before.follows:
+            # There may have been another suggestion then.
             before = Choice(rounded(suggestion), rounded(suggestion))
         self._owner.restore(before)
 

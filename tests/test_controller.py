@@ -664,7 +664,7 @@ def test_the_opened_run_is_the_one_that_is_shown(make: Any) -> None:
         display_of(widget).chart.latest.raw.x, curves["a"].lrs
     )
     assert list(_drawn(widget)) == ["bb"]
-    assert widget.status.startswith("Done. a: The loss")
+    assert widget.status.startswith("Done. Shown: a. The loss")
     saved = json.loads(widget._controller.export("json", "automatic"))
     assert LRCurve.from_dict(saved).to_dict() == curves["a"].to_dict()
     widget.remove("a")

@@ -77,7 +77,7 @@ def test_the_result_is_that_without_a_widget(widget: LRWidget) -> None:
     sentence = messages.sentence(widget._controller.state.shown)
     assert sentence.startswith("Checked: ")
     assert found.lr is not None
-    assert sentence.endswith(f"suggested: {short(found.lr)}.")  # 40 steps, as a lane
+    assert sentence.endswith(f" to {short(found.lr)}.")  # 40 steps, as a lane
     # in both charts
     assert _marks(widget) == [[found.lr], [found.low, found.high]]
     assert "range to try (checked)" in display_of(widget).view_bar.key.value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import bqplot
 import numpy as np
-from bqscales import LinearScale, LogScale
+from bqscales import LinearScale
 
 from lrwidget.curve import drawing
 from lrwidget.curve.outcomes import ERRORS, best_of
@@ -54,15 +54,15 @@ class FinalLosses:
         on_pick: Callable[[float], object],
     ) -> None:
         self._on_pick = on_pick
-        self._rates = axes.on_curve["x"]
+        self._axes = axes
         self._losses = LaneLosses("final loss", _MOST_TICKS)
         height = LinearScale(min=0.0, max=1.0, allow_padding=False)
-        scales = {"x": self._rates, "y": self._losses.scale}
+        scales = {"x": self._axes.on_curve["x"], "y": self._losses.scale}
         thin = {"colors": [_TEXT], "stroke_width": 1}
         self.band = bqplot.Lines(
             x=[],
             y=[],
-            scales={"x": self._rates, "y": height},
+            scales={"x": self._axes.on_curve["x"], "y": height},
             colors=[SUGGESTION],
             opacities=[0.0],
             fill="bottom",
@@ -257,12 +257,12 @@ class FinalLosses:
 
     def _across(self, rate: float) -> float:
         """Return the place of a rate, as a share of the plot's width."""
-        low, high, at = self._placed(self._rates.min, self._rates.max, rate)
+        low, high, at = self._placed(*self._axes.range, rate)
         return float((at - low) / (high - low))
 
     def _placed(self, *rates: float) -> FloatArray:
         places = np.array(rates)
-        return np.log10(places) if isinstance(self._rates, LogScale) else places
+        return places if self._axes.linear else np.log10(places)
 
     def _on_clicked(self, mark: bqplot.Scatter, event: dict[str, Any]) -> None:
         number = int(event["data"]["index"])

@@ -73,7 +73,6 @@ def snapshot_with(*runs: Run, **changes: Any) -> Snapshot:
             "growing": [latest] if testing else [],
             "suggestions": suggestions,
             "curve": latest.history.curve(),
-            "points": latest.history.num_it if testing else len(latest.history),
         }
         changes = {**opened, **changes}
     return replace(IDLE, runs=list(runs), **changes)

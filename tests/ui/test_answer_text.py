@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import replace
 from typing import Any
@@ -21,7 +22,7 @@ _LRS = np.geomspace(1e-5, 1, 51)
 
 def _headline(**changes: Any) -> str:
     shown = answer_text.headline(snapshot_with(_RUN, **changes))
-    return " ".join(re.sub("<[^>]+>", "", shown).split())
+    return " ".join(html.unescape(re.sub("<[^>]+>", "", shown)).split())
 
 
 def test_the_headline() -> None:
@@ -88,9 +89,9 @@ def test_what_may_do_better() -> None:
     for curve, suggestion, step in (
         (falling, NO_SUGGESTION, ("Run up to 10", {"end_lr": 10.0})),
         (low, early, ("Run from 1.0e-7", {"start_lr": 1e-7})),
-        (low, noise, ("Run 300 steps", {"num_it": 300})),
+        (low, noise, ("Run 153 steps", {"num_it": 153})),
         (low, Suggestion(0.1), None),
-        (low, few, ("Run 300 steps", {"num_it": 300})),
+        (low, few, ("Run 153 steps", {"num_it": 153})),
     ):
         shown = replace(IDLE, curve=curve, suggestion=suggestion)
         assert answer_text.next_step(shown) == step

@@ -109,7 +109,7 @@ def test_a_run_that_grows_changes_no_row(table: RunsTable) -> None:
 
 def test_the_same_batches_are_told_with_the_way_to_others() -> None:
     again = run_of([3.0, 2.0, 1.0], "again")._replace(settings={"seed": "1"})
-    for settings, advice in (({"seed": "1"}, "give a seed"), ({}, "shuffle")):
+    for settings, advice in (({"seed": "1"}, "give another seed"), ({}, "shuffle")):
         former = _A._replace(settings=settings)
         snapshot = snapshot_with(former, _B, again)
         assert "Same batches" in same_batches(snapshot)
