@@ -394,7 +394,7 @@ def test_the_table_opens_names_hides_and_removes_runs(
     expect(finder.former).to_have_count(2)
     finder.runs.get_by_role("button", name=name, exact=True).focus()
     page.keyboard.press("Enter")
-    finder.await_status(f"{name}: ")
+    finder.await_status(f"Shown: {name}. ")
     expect(finder.former).to_have_count(3)
     page.keyboard.press("F2")
     page.keyboard.type("b")

@@ -62,7 +62,7 @@ def _failed(widget: LRWidget, error: type[Exception], said: str) -> None:
     for _ in range(2):
         with pytest.raises(error, match=said):
             widget.wait(SECONDS)
-    assert widget.status.startswith("Failed after")
+    assert widget.status.startswith("Failed ")
     assert error.__name__ in widget.status
     assert "Traceback" in display_of(widget).answer.status.value
     assert widget.curve.stop_reason is None
