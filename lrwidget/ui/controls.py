@@ -20,7 +20,7 @@ _RULES = [
     ("automatic" if rule == DEFAULT_RULE else f"{rule} (fastai)", rule)
     for rule in RULES
 ]
-_FIELD = {"flex": "0 0 auto", "width": "215px"}
+_FIELD = {"flex": "0 0 auto", "width": "240px"}
 _SMALL = {"flex": "0 0 auto", "width": "36px"}
 _NAMED = {"description_width": "initial"}
 _FIELD_DIGITS = 3  # that the arrow keys change, and a long rate is rounded to
