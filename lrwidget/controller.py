@@ -222,7 +222,7 @@ class Controller:
         """Undo the latest command, and return what was undone; empty for nothing."""
         with self.state.lock:
             name = self.state.undo.name
-        # What Apply has written is written back before the next Apply.
+        # Undo of Apply ends before another Apply begins.
         with self._applying if name == APPLY else nullcontext():
             return self._undone(name)
 

@@ -96,11 +96,9 @@ def badge(snapshot: Snapshot) -> tuple[str, str]:
         return "failed", "bad"
     if snapshot.testing or (rate is None and not snapshot.runs):
         return "", "plain"
-    if suggestion.lr is None:
-        return (
-            ("no suggestion", "doubtful") if rate is None else ("your choice", "plain")
-        )
-    if rate is not None and relation(rate, suggestion.lr):
+    if suggestion.lr is None and rate is None:
+        return "no suggestion", "doubtful"
+    if suggestion.lr is None or (rate is not None and relation(rate, suggestion.lr)):
         return "your choice", "plain"
     return next(x[1:] for x in _BADGES if x[0] in suggestion.reason)
 

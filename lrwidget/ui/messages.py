@@ -247,7 +247,8 @@ def _checked(found: Verification, trainings: Trainings) -> str:
         words = f"{short(found.lr)} is confirmed"
     else:
         words = f"the suggestion moves from {short(before)} to {short(found.lr)}"
-    return f"Checked: {best}. {(where + words)[0].upper()}{(where + words)[1:]}."
+    follows = where + words
+    return f"Checked: {best}. {follows[0].upper()}{follows[1:]}."
 
 
 def _pace(job: JobSnapshot) -> str:
